@@ -1,0 +1,1 @@
+"""The proof of work: a handwritten-digit classifier on the engine."""

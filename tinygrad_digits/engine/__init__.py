@@ -1,0 +1,1 @@
+"""What differentiates. Read in this order: errors, tree, tape, tensor, primitive, transforms."""

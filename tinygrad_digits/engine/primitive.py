@@ -1,0 +1,423 @@
+"""How an op is declared: a kernel, and one derivative rule for each of its array arguments.
+
+    square = define(np.square, lambda g, _y, x: 2 * g * x)
+
+A rule is called as `rule(g, y, *inputs, **options)`: the cotangent of the output, the output, and
+what the op was called with. It returns the cotangent of its argument. It is written in the same
+functions and operators that users write, so under an outer tape its ops are recorded like theirs,
+and derivatives of derivatives need nothing more. It may look at shapes, dtypes and options, but
+never at values.
+
+The names of a rule's parameters say what a tape has to keep for it:
+
+    x        the value
+    x_like   something with the shape and dtype of x, whose value can be freed
+    _x       nothing
+
+Parameters after the array arguments are the options that the op takes; any other is refused.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from .errors import NotDifferentiableError, RuleError
+from .tape import NO_OPTIONS, Array, Tape
+from .tensor import NUMPY, Tensor, new
+
+Rule: TypeAlias = Callable[..., Array]
+Op: TypeAlias = Callable[..., Any]
+
+
+class Kind(enum.StrEnum):
+    """What an op is; broadcasting, tests and backends derive the rest from it."""
+
+    ELEMENTWISE = "elementwise"  # an output element depends on the inputs' at the same place
+    REDUCTION = "reduction"  # over the option `axis`
+    VIEW = "view"  # the same elements in another shape or order
+    GATHER = "gather"  # some of the elements, or several arrays in one
+    PRODUCT = "product"  # sums of products: matmul, einsum
+    OPAQUE = "opaque"  # nothing is known
+
+
+class Like:
+    """Stands in for an array of which a rule reads no more than shape and dtype."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, x: Array) -> None:
+        array = x if hasattr(x, "dtype") else np.asarray(x)
+        self.shape: tuple[int, ...] = array.shape
+        self.dtype: np.dtype[Any] = array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+class Each:
+    """One rule for however many arrays an op takes: `rule(k, g, y, *inputs)` for argument k."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __iter__(self) -> Iterator[Rule]:
+        k = 0
+        while True:
+            yield functools.partial(self.rule, k)
+            k += 1
+
+
+NOTHING: Final = None
+LIKE: Final = "like"
+VALUE: Final = "value"
+
+
+class Primitive:
+    """A row of the tables: name, kernel, rules and kind of an op.
+
+    `rules` has a rule, or None for what is never differentiated, for each array argument; or it is
+    an `Each`, and then `arity` is None. `options` are the names of the options, and `positional`
+    those of them that may be given by position.
+    """
+
+    __slots__ = ("arity", "broadcasts", "kernel", "kind", "name", "options", "positional", "rules")
+
+    def __init__(
+        self, kernel: Op, rules: tuple[Rule | None, ...] | Each, name: str, kind: Kind
+    ) -> None:
+        self.name = name
+        self.kernel = kernel
+        self.rules = rules
+        self.kind = kind
+        self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
+        self.arity = None if isinstance(rules, Each) else len(rules)
+        before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
+        named = [p for rule in self._rules() for p in _parameters(rule)[before:]]
+        self.options = frozenset(p.name.removeprefix("_") for p in named)
+        by_position = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.positional = tuple(dict.fromkeys(by_position))
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def _rules(self) -> list[Rule]:
+        rules = [self.rules.rule] if isinstance(self.rules, Each) else self.rules
+        return [rule for rule in rules if rule is not None]
+
+    def reads(self, *tracked: bool) -> tuple[bool, tuple[str | None, ...]]:
+        """What the rules of the tracked arguments read: whether y, and how much of each input."""
+        if isinstance(self.rules, Each):
+            _, _, y, xs = _parameters(self.rules.rule)[:4]
+            return _read(y) is VALUE, (_read(xs),) * len(tracked)
+        rules = [rule for rule, on in zip(self.rules, tracked, strict=True) if on and rule]
+        rows = [list(map(_read, _parameters(rule)[1 : 2 + len(tracked)])) for rule in rules]
+        most = [
+            VALUE if VALUE in column else LIKE if LIKE in column else NOTHING
+            for column in (zip(*rows, strict=True) if rows else [()] * (1 + len(tracked)))
+        ]
+        return most[0] is VALUE, tuple(most[1:])
+
+
+def _parameters(rule: Rule) -> list[inspect.Parameter]:
+    return list(inspect.signature(rule).parameters.values())
+
+
+def _read(parameter: inspect.Parameter) -> str | None:
+    name = parameter.name
+    return NOTHING if name.startswith("_") else LIKE if name.endswith("_like") else VALUE
+
+
+# --- declaring
+
+
+def define(
+    kernel: Op, *rules: Rule | None | Each, name: str | None = None, kind: Kind = Kind.OPAQUE
+) -> Op:
+    """An op with derivative rules of your own: a function of arrays and Tensors alike.
+
+    Args:
+        kernel: computes the value from plain arrays (and keyword options); never sees a Tensor.
+        rules: for each array argument the function (g, y, *inputs, **options) -> its cotangent,
+            in its shape, and in the dtype of the argument or of y; None for an argument that is
+            never differentiated. Without any rules the op is not recorded at all.
+        name: what errors and printed tapes call it; the kernel's name by default.
+        kind: what it is; only elementwise ops and products may leave the summing over broadcast
+            axes to the engine.
+
+    Raises RuleError, when differentiated, where a rule returns another shape or dtype.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> cube = td.define(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")
+    >>> td.grad(cube)(2.0)
+    np.float64(12.0)
+    """
+    label = name or kernel.__name__
+    each = [rule for rule in rules if isinstance(rule, Each)]
+    one_by_one = tuple([rule for rule in rules if not isinstance(rule, Each)])
+    row = Primitive(kernel, each[0] if each else one_by_one, label, kind)
+    if rules and kind is Kind.OPAQUE:  # nothing is known of these functions: watch what they return
+        row.kernel = _watched(row.kernel, f"{label}: the kernel")
+        if not isinstance(row.rules, Each):
+            row.rules = tuple([r and _watched(r, f"{label}: a derivative rule") for r in row.rules])
+    if not rules:
+        op = _without_rules(row)
+    elif row.arity == 1 and not row.options:
+        op = _one_array(row)
+    elif row.arity == 2 and not row.options:
+        op = _two_arrays(row)
+    else:
+        op = _any_arrays(row)
+    if inspect.isfunction(kernel):
+        functools.update_wrapper(op, kernel)
+    else:
+        op.__doc__ = f"NumPy's {label}, recorded when an argument is a Tensor."
+    op.__name__ = op.__qualname__ = label
+    op.primitive = row  # type: ignore[attr-defined]
+    return op
+
+
+def primitive(
+    *rules: Rule | None | Each, name: str | None = None, kind: Kind = Kind.OPAQUE
+) -> Callable[[Op], Op]:
+    """`define` as a decorator of the kernel: the rules stand above it.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> @td.primitive(lambda g, y, x: g * 3 * x**2)
+    ... def cube(x):
+    ...     return x**3
+    >>> td.grad(cube)(2.0)
+    np.float64(12.0)
+    """
+    return lambda kernel: define(kernel, *rules, name=name, kind=kind)
+
+
+def implement(
+    function: Any, *rules: Rule | None | Each, kind: Kind, kernel: Op | None = None
+) -> Op:
+    """`define` the op that stands in for a NumPy function when an argument is a Tensor.
+
+    `kernel` is another way to compute the same, where NumPy's own spends more on its call.
+    """
+    op = define(kernel or function, *rules, name=function.__name__, kind=kind)
+    NUMPY[function] = op
+    return op
+
+
+def handles(*functions: Any) -> Callable[[Op], Op]:
+    """Register a composition of ops to stand in for NumPy functions."""
+
+    def register(op: Op) -> Op:
+        NUMPY.update(dict.fromkeys(functions, op))
+        return op
+
+    return register
+
+
+# --- applying
+#
+# What all ways to apply an op have in common: find the innermost tape among the arguments, take
+# the arguments off it, apply the op to what is inside (arrays, or Tensors of outer tapes, which
+# record there in turn), put a record on the tape, and return a Tensor. `_any_arrays` does it for
+# all cases; the other two are its short cuts for one and two arrays, where most of the time goes.
+
+_NUMBERS = frozenset({int, float})
+
+
+def _one_array(row: Primitive) -> Op:
+    kernel = row.kernel
+    reads_y, (reads_x,) = row.reads(True)
+
+    def apply(x: Array, /) -> Array:
+        if type(x) is not Tensor:
+            return kernel(x)
+        tape = x.tape
+        inner = x.value
+        try:
+            y = kernel(inner) if type(inner) is not Tensor else apply(inner)
+        except Exception as error:
+            _note(error, row, inner)
+            raise
+        kept = inner if reads_x is VALUE else None if reads_x is NOTHING else Like(inner)
+        result = new(Tensor)
+        result.value = y
+        result.tape = tape
+        result.index = index = next(tape.indices)
+        value = y if reads_y else None
+        tape.records[index] = row, (x.index,), (kept,), value, NO_OPTIONS, (y.shape, y.dtype)
+        return result
+
+    return apply
+
+
+def _two_arrays(row: Primitive) -> Op:
+    kernel = row.kernel
+    general = _any_arrays(row)
+    both, only_a, only_b = row.reads(True, True), row.reads(True, False), row.reads(False, True)
+
+    def apply(a: Array, b: Array, /) -> Array:
+        if type(a) is Tensor:
+            tape, value_a = a.tape, a.value
+            if type(b) is Tensor and b.tape is tape:
+                value_b, parents, reads = b.value, (a.index, b.index), both
+            elif type(b) in _NUMBERS or (type(b) is np.ndarray and b.dtype.kind in "fiub"):
+                value_b, parents, reads = b, (a.index, None), only_a
+            else:
+                return general(a, b)
+        elif type(b) is Tensor:
+            tape, value_b = b.tape, b.value
+            if type(a) in _NUMBERS or (type(a) is np.ndarray and a.dtype.kind in "fiub"):
+                value_a, parents, reads = a, (None, b.index), only_b
+            else:
+                return general(a, b)
+        else:
+            return kernel(a, b)
+        try:
+            nested = type(value_a) is Tensor or type(value_b) is Tensor
+            y = apply(value_a, value_b) if nested else kernel(value_a, value_b)
+        except Exception as error:
+            _note(error, row, value_a, value_b)
+            raise
+        reads_y, (reads_a, reads_b) = reads
+        kept = (
+            value_a if reads_a is VALUE else None if reads_a is NOTHING else Like(value_a),
+            value_b if reads_b is VALUE else None if reads_b is NOTHING else Like(value_b),
+        )
+        result = new(Tensor)
+        result.value = y
+        result.tape = tape
+        result.index = index = next(tape.indices)
+        value = y if reads_y else None
+        tape.records[index] = row, parents, kept, value, NO_OPTIONS, (y.shape, y.dtype)
+        return result
+
+    return apply
+
+
+def _any_arrays(row: Primitive) -> Op:
+    kernel, arity = row.kernel, row.arity
+    reads = functools.cache(row.reads)
+
+    def apply(*args: Any, **options: Any) -> Array:
+        tape = _innermost(args)
+        if tape is None:
+            return kernel(*args, **options)
+        if arity is not None:
+            args, extra = args[:arity], args[arity:]
+            options = _bound(row, extra, options, missing=arity - len(args))
+        parents, inputs = [], []
+        for x in args:
+            on_tape = type(x) is Tensor and x.tape is tape
+            parents.append(x.index if on_tape else None)
+            inputs.append(x.value if on_tape else _constant(x, row))
+        try:
+            y = apply(*inputs, **options)
+        except Exception as error:
+            _note(error, row, *inputs)
+            raise
+        reads_y, reads_inputs = reads(*[parent is not None for parent in parents])
+        kept = [
+            x if read is VALUE else None if read is NOTHING else Like(x)
+            for x, read in zip(inputs, reads_inputs, strict=True)
+        ]
+        result = new(Tensor)
+        result.value = y
+        result.tape = tape
+        result.index = index = next(tape.indices)
+        value, spec = y if reads_y else None, (y.shape, y.dtype)
+        tape.records[index] = row, tuple(parents), tuple(kept), value, options, spec
+        return result
+
+    return apply
+
+
+def _without_rules(row: Primitive) -> Op:
+    """Comparisons, argmax and the like are constant almost everywhere: they leave the tape."""
+    kernel = row.kernel
+
+    def apply(*args: Any, **options: Any) -> Any:
+        tape = _innermost(args)
+        if tape is None:
+            return kernel(*args, **options)
+        if tape.closed:
+            next(tape.indices)  # raises
+        inside = [x.value if type(x) is Tensor and x.tape is tape else x for x in args]
+        return apply(*inside, **options)
+
+    return apply
+
+
+def _innermost(args: tuple[Any, ...]) -> Tape | None:
+    tape = None
+    for x in args:
+        if type(x) is Tensor and (tape is None or x.tape.serial > tape.serial):
+            tape = x.tape
+    return tape
+
+
+def _bound(
+    row: Primitive, extra: tuple[Any, ...], options: dict[str, Any], missing: int = 0
+) -> dict[str, Any]:
+    """The options by name, as the rules name them; what they do not name is refused."""
+    if missing or len(extra) > len(row.positional):
+        raise TypeError(
+            f"{row.name} takes {row.arity} array arguments, then "
+            f"{', '.join(row.positional) or 'nothing'} by position; "
+            + (f"{missing} are missing" if missing else f"{len(extra)} more were given")
+        )
+    options = {**dict(zip(row.positional, extra, strict=False)), **options}
+    for name in options.keys() - row.options:
+        if options[name] is not None:  # None is NumPy's default, said aloud
+            raise NotDifferentiableError(
+                f"{row.name}: no derivative rule with {name}=; "
+                f"it takes {', '.join(sorted(row.options)) or 'no options'}"
+            )
+        del options[name]
+    return options
+
+
+def _constant(x: Any, row: Primitive) -> Any:
+    """An operand that is not differentiated, if it is real; lists become arrays."""
+    kind = type(x)
+    if kind is np.ndarray:
+        if x.dtype.kind in "fiub":
+            return x
+    elif kind is float or kind is int or kind is bool or kind is Tensor:
+        return x
+    elif kind is list or kind is tuple:
+        return _constant(np.asarray(x), row)
+    elif getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
+        return x
+    raise NotDifferentiableError(
+        f"{row.name}: a Tensor cannot be combined with {getattr(x, 'dtype', kind.__name__)}; "
+        "the operands of a differentiated op are real arrays and numbers"
+    )
+
+
+def _watched(function: Op, who: str) -> Op:
+    """The function, held to returning an array."""
+
+    @functools.wraps(function)
+    def watched(*args: Any, **options: Any) -> Array:
+        y = function(*args, **options)
+        if not (hasattr(y, "shape") and hasattr(y, "dtype")):
+            raise RuleError(
+                f"{who} returned {type(y).__name__}; it must return an array or a NumPy scalar, "
+                "as np.asarray(...) makes one"
+            )
+        return y.copy() if any([y is x for x in args]) else y
+
+    return watched
+
+
+def _note(error: Exception, row: Primitive, *inputs: Any) -> None:
+    """Say on an error, once, in which op of what operands it came up."""
+    if not getattr(error, "__notes__", None):
+        operands = " and ".join(f"{np.result_type(x)}{np.shape(x)}" for x in inputs)
+        error.add_note(f"in the op {row.name} of {operands}")

@@ -1,0 +1,225 @@
+"""The tape: what was computed, in order, and the reversed loop over it.
+
+    Tape  : {index: Record}, in the order of execution
+    sweep : {index: cotangent} of outputs -> {index: cotangent} of inputs
+
+Reverse mode in three sentences. Running a function writes down its ops one after another, so the
+list read backwards meets every op after all of its uses. Each op turns the cotangent of its output
+(the derivative of the final scalar with respect to it) into cotangents of its inputs, by the chain
+rule; where a value was used twice, its two cotangents add up. What has arrived at the inputs when
+the list is exhausted is the gradient.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from .errors import EscapedTensorError, NotDifferentiableError, RuleError, ShapeError
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+    from .tensor import Tensor
+
+Array: TypeAlias = Any
+"""An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
+
+Spec: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]
+"""The shape and the dtype of an array."""
+
+_serials = itertools.count(1)  # `next` of it is atomic: no two threads ever get the same number
+
+
+class _NoneLeft:
+    """The indices that a closed tape has to give."""
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        raise EscapedTensorError(
+            "a Tensor has outlived the call of grad, vjp, ... that made it, and was used in an op; "
+            "return what you need from the differentiated function (has_aux=True), or take the "
+            "bare numbers with .value"
+        )
+
+
+_NONE_LEFT = _NoneLeft()
+
+
+class Record(NamedTuple):
+    """One line of the program: an op, where its inputs came from, and what its rules will read.
+
+    The ops write plain tuples of this layout, which take a quarter of the time; `tape[index]`
+    gives one its names. A record refers to no Tensor of its own tape, so there are no cycles.
+    """
+
+    op: Primitive | None
+    """None for an input of the tape."""
+    parents: tuple[int | None, ...]
+    """The index of the record that made each array argument; None for a constant."""
+    inputs: tuple[Any, ...]
+    """The array arguments, or None where no rule reads them (so that they can be freed)."""
+    value: Array
+    """The output, or None where no rule reads it."""
+    options: dict[str, Any]
+    spec: Spec
+    """The output's shape and dtype."""
+
+    @property
+    def name(self) -> str:
+        return "input" if self.op is None else self.op.name
+
+
+NO_OPTIONS: dict[str, Any] = {}  # of most records; shared, never written
+SPEC = Record._fields.index("spec")
+
+
+class Tape:
+    """A program under way: what has been recorded, in the order in which it ran.
+
+    Transforms such as `grad` make one for each call. By hand:
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> tape = td.Tape()
+    >>> x = td.Tensor(np.array([1.0, 2.0]), tape)
+    >>> y = np.sum(x * np.tanh(x))
+    >>> tape.gradients(y, x)
+    (array([1.1815685 , 1.10532923]),)
+    >>> print(tape)
+    %0  input             (2,)  float64
+    %1  tanh      %0      (2,)  float64
+    %2  multiply  %0, %1  (2,)  float64
+    %3  sum       %2      ()    float64
+    """
+
+    __slots__ = ("indices", "records", "serial")
+
+    def __init__(self) -> None:
+        self.serial = next(_serials)  # of two tapes, the one with the larger number is inside
+        self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share a tape
+        self.records: dict[int, tuple[Any, ...]] = {}
+
+    def close(self) -> None:
+        """Record no more: from now on an op on one of this tape's Tensors raises."""
+        self.indices = _NONE_LEFT
+
+    @property
+    def closed(self) -> bool:
+        return self.indices is _NONE_LEFT
+
+    @np.errstate(all="ignore")  # the forward pass has given NumPy's floating-point warnings
+    def sweep(self, cotangents: dict[int, Array], *, free: bool) -> dict[int, Array]:
+        """Carry the outputs' cotangents back to the inputs.
+
+        With `free`, each record is let go as it is passed, and what it kept with it.
+        """
+        records = self.records if free else self.records.copy()
+        while records:
+            index, (op, parents, inputs, y, options, spec) = records.popitem()  # the last one
+            if op is None or (g := cotangents.pop(index, None)) is None:
+                continue
+            for parent, rule in zip(parents, op.rules):  # noqa: B905 (an Each is endless)
+                if parent is None or rule is None:
+                    continue
+                try:
+                    ct = rule(g, y, *inputs, **options) if options else rule(g, y, *inputs)
+                except Exception as error:
+                    error.add_note(f"in the derivative of {op.name} -> {spec[1]}{spec[0]}")
+                    raise
+                wanted = shape, dtype = records[parent][SPEC]
+                if ct.dtype is not dtype or ct.shape != shape:
+                    ct = conform(ct, wanted, op, spec)
+                cotangents[parent] = cotangents[parent] + ct if parent in cotangents else ct
+        return cotangents
+
+    def gradients(self, y: Tensor, *inputs: Tensor, g: Array | None = None) -> tuple[Array, ...]:
+        """The cotangents of this tape's inputs, given `g` (ones by default) for the Tensor `y`.
+
+        Zeros where y does not depend on an input. The tape is kept: sweep it as often as you like.
+        """
+        for tensor in (y, *inputs):
+            if tensor.tape is not self:
+                raise NotDifferentiableError(f"{tensor!r} is on another tape")
+        for tensor in inputs:
+            if self[tensor.index].op is not None:
+                raise NotDifferentiableError(
+                    f"{tensor!r} is not an input of this tape: start one there, Tensor(value, tape)"
+                )
+        seed = np.ones(y.shape, y.dtype) if g is None else g
+        if np.shape(seed) != y.shape:
+            raise ShapeError(f"g has shape {np.shape(seed)}, but y has {y.shape}")
+        cotangents = self.sweep({y.index: seed}, free=False)
+        return tuple(cotangents.get(x.index, np.zeros(x.shape, x.dtype)) for x in inputs)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Record:
+        return Record(*self.records[index])
+
+    def __iter__(self) -> Iterator[Record]:
+        return (Record(*record) for record in self.records.values())
+
+    def __str__(self) -> str:
+        rows = [
+            (f"%{index}", record.name, _operands(record), str(record.spec[0]), str(record.spec[1]))
+            for index, record in zip(self.records, self, strict=True)
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        padded = [[cell.ljust(n) for cell, n in zip(row, widths, strict=True)] for row in rows]
+        return "\n".join("  ".join(cells).rstrip() for cells in padded) or "an empty tape"
+
+
+def conform(ct: Array, wanted: Spec, op: Primitive, spec: Spec) -> Array:
+    """The one place where a cotangent is given the shape and dtype of its primal.
+
+    An op that broadcast its inputs sums over what was broadcast. A cotangent in the dtype of the
+    op's output is cast to the input's: a float32 parameter that met float64 data has a float32
+    gradient. Anything else is a mistake in the op's rule, and a RuleError.
+    """
+    shape, dtype = wanted
+    if op.broadcasts and ct.shape != shape:
+        ct = unbroadcast(ct, shape)
+    if ct.dtype != dtype and ct.dtype == spec[1]:
+        ct = ct.astype(dtype)
+    if ct.shape != shape or ct.dtype != dtype:
+        raise RuleError(
+            f"{op.name}: a derivative rule returned {ct.dtype}{ct.shape}, but the input that it "
+            f"belongs to is {dtype}{shape} (and the output {spec[1]}{spec[0]})"
+        )
+    return ct
+
+
+def unbroadcast(ct: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a cotangent over the axes that broadcasting added to, or stretched from, `shape`.
+
+    The transpose of broadcasting: what was copied n times has the sum of n cotangents.
+    """
+    add = np.add.reduce if type(ct) is np.ndarray else np.sum  # np.sum's dispatch costs as much
+    if added := ct.ndim - len(shape):
+        ct = add(ct, 0 if added == 1 else tuple(range(added)))
+        if ct.shape == shape:
+            return ct
+    stretched = tuple([i for i, n in enumerate(shape) if n == 1 and ct.shape[i] != 1])
+    return add(ct, stretched).reshape(shape) if stretched else ct
+
+
+def _operands(record: Record) -> str:
+    """Where a record's inputs come from, and its options."""
+    parts = [
+        f"%{parent}" if parent is not None else _described(value)
+        for parent, value in zip(record.parents, record.inputs, strict=True)
+    ]
+    return ", ".join(parts + [f"{key}={value!r}" for key, value in record.options.items()])
+
+
+def _described(constant: Any) -> str:
+    if constant is None:
+        return "constant"
+    if isinstance(constant, int | float):
+        return repr(constant)
+    return f"{constant.dtype}{list(constant.shape)}"

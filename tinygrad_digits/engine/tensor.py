@@ -1,0 +1,180 @@
+"""Tensor: a value and its place on a tape, which NumPy's own functions and operators accept.
+
+NumPy offers two protocols to foreign arrays: `__array_ufunc__` for its universal functions
+(https://numpy.org/neps/nep-0013-ufunc-overrides.html) and `__array_function__` for the rest
+(https://numpy.org/neps/nep-0018-array-function-protocol.html). Both look the function up in one
+table, `NUMPY`, that the op chapters fill. The operators and methods are ops too: `ops.methods`
+binds them, so that `a + b` is one Python call away from the op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .errors import NotDifferentiableError
+from .tape import NO_OPTIONS, Array, Tape
+
+NUMPY: dict[Any, Callable[..., Any]] = {}
+"""What stands in for each NumPy function (or `(ufunc, method)`) when an argument is a Tensor."""
+
+
+new = object.__new__
+"""`new(Tensor)` and setting its three slots takes half the time of `Tensor(...)`."""
+
+
+class Tensor:
+    """A value on a tape. Ops on it are recorded; its value never changes.
+
+    `Tensor(value, tape)` makes an input of a tape by hand (see `Tape`); the transforms do it for
+    you. Raises NotDifferentiableError where the value is not real floating point.
+    """
+
+    __slots__ = ("index", "tape", "value")
+    __hash__ = None  # type: ignore[assignment]  # == is elementwise, as for ndarrays
+
+    def __init__(self, value: Array, tape: Tape) -> None:
+        value, dtype = _differentiable(value)
+        self.value = value
+        self.tape = tape
+        self.index = index = next(tape.indices)
+        tape.records[index] = (None, (), (), None, NO_OPTIONS, (value.shape, dtype))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        return prod(self.value.shape)
+
+    def __repr__(self) -> str:
+        live = self.index in self.tape.records
+        return f"Tensor({self.value!r}, op={self.tape[self.index].name if live else 'done'})"
+
+    # What ends in a plain Python object follows NumPy's rules, whatever they are for the value.
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    def __contains__(self, item: Any) -> bool:
+        return item in self.value
+
+    def item(self) -> float:
+        return self.value.item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        return self.value.tolist()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d Tensor")
+        return (self[i] for i in range(len(self)))  # type: ignore[index]
+
+    # NumPy's protocols.
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options and ufunc in NUMPY:
+            return NUMPY[ufunc](*inputs)
+        if options.get("out") is not None:
+            raise NotDifferentiableError(
+                f"{ufunc.__name__}: cannot write a Tensor into an existing array (out=, or +=); "
+                "make a new one instead: h = h + x, not h += x"
+            )
+        op = NUMPY.get(ufunc if method == "__call__" else (ufunc, method))
+        if op is None:
+            name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+            raise no_rule(name)
+        if options and method == "__call__":
+            raise NotDifferentiableError(
+                f"{ufunc.__name__}: no derivative rule with {', '.join(options)}=; leave it out"
+            )
+        return op(*inputs, **options)
+
+    def __array_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> Any:
+        op = NUMPY.get(function)
+        if op is None:
+            raise no_rule(function.__name__)
+        return op(*args, **options)
+
+    def __array__(self, *args: Any, **options: Any) -> Any:
+        raise NotDifferentiableError(
+            "a Tensor cannot become a plain array: its gradient would be lost. To build an array "
+            "out of Tensors use np.stack or np.concatenate rather than np.array or `a[i] = t`; "
+            "for the bare numbers take tensor.value"
+        )
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotDifferentiableError(
+            "a Tensor's value never changes: instead of t[i] = v write "
+            "t = np.where(mask, v, t), or np.concatenate([t[:i], [v], t[i + 1:]])"
+        )
+
+
+def enter(leaves: list[Any], tape: Tape) -> Iterator[Any]:
+    """The leaves as inputs of a tape; those that are neither arrays nor numbers as they are."""
+    for leaf in leaves:
+        if type(leaf) is np.ndarray and leaf.dtype.kind == "f":  # as Tensor(leaf, tape), in line
+            tensor = new(Tensor)
+            tensor.value = leaf
+            tensor.tape = tape
+            tensor.index = index = next(tape.indices)
+            tape.records[index] = (None, (), (), None, NO_OPTIONS, (leaf.shape, leaf.dtype))
+            yield tensor
+        elif isinstance(leaf, int | float | complex) or hasattr(leaf, "dtype"):
+            yield leaf if type(leaf) is bool else Tensor(leaf, tape)
+        else:
+            yield leaf
+
+
+def _differentiable(value: Any) -> tuple[Array, np.dtype[Any]]:
+    """A value that can be differentiated, and its dtype; Python numbers become float64."""
+    if type(value) is float or type(value) is int:
+        value = np.float64(value)
+    dtype = np.dtype(getattr(value, "dtype", type(value)))
+    if dtype.kind != "f":
+        raise NotDifferentiableError(
+            f"cannot differentiate with respect to {dtype} values; "
+            + (
+                "only real numbers have derivatives here"
+                if dtype.kind == "c"
+                else "make them real floating point first, with .astype(float)"
+            )
+        )
+    return value, dtype
+
+
+def no_rule(name: str) -> NotDifferentiableError:
+    return NotDifferentiableError(
+        f"np.{name} has no derivative rule. Write it with functions that have one, or give it "
+        f"a rule: {name.replace('.', '_')} = td.define(np.{name}, lambda g, y, x: ...)"
+    )

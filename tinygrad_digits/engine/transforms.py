@@ -1,0 +1,302 @@
+"""Functions in, functions out.
+
+    grad           : (params -> scalar) -> params -> cotangent shaped like params
+    value_and_grad : (params -> scalar) -> params -> (scalar, cotangent shaped like params)
+    vjp            : (params -> y) -> params -> (y, (ȳ -> cotangent shaped like params))
+
+where params and y are trees. Each call runs the function once, on a tape of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import tree
+from .errors import DisconnectedWarning, NotDifferentiableError, ShapeError
+from .tape import Array, Tape
+from .tensor import Tensor, enter
+from .tree import Tree
+
+ArgNums: TypeAlias = int | tuple[int, ...]
+
+
+def grad(
+    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The gradient of a scalar function: `grad : (params -> scalar) -> params -> like params`.
+
+    Args:
+        f: returns a real scalar (or an array of size 1).
+        argnums: the position, or a tuple of positions, of the arguments to differentiate; negative
+            ones count from the end. A tuple gives a tuple of gradients.
+        has_aux: f returns (scalar, aux); then the result is (gradient, aux).
+
+    A gradient has the tree structure, shapes and dtypes of its argument; leaves that are not
+    arrays or numbers stay as they are. Raises NotDifferentiableError (a TypeError) for integer
+    arrays and for outputs that are not scalars.
+
+    >>> grad(lambda p: p["a"] * p["b"])({"a": 2.0, "b": 3.0})
+    {'a': np.float64(3.0), 'b': np.float64(2.0)}
+    >>> grad(grad(np.sin))(0.5) == -np.sin(0.5)
+    np.True_
+    """
+    valued = value_and_grad(f, argnums, has_aux=has_aux)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, grads = valued(*args, **kwargs)
+        return (grads, value[1]) if has_aux else grads
+
+    return _named("grad", f, gradient)
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """The value and the gradient: `(params -> scalar) -> params -> (scalar, like params)`.
+
+    As `grad`; with has_aux the result is ((scalar, aux), gradient).
+
+    >>> value_and_grad(lambda x: x**2)(3.0)
+    (np.float64(9.0), np.float64(6.0))
+    """
+
+    def valued(*args: Any, **kwargs: Any) -> Any:
+        tape = Tape()
+        boxed, tensors, structure = _boxed(args, argnums, tape, f)
+        try:
+            output = f(*boxed, **kwargs)
+        finally:
+            tape.close()
+        aux = None
+        if has_aux:
+            output, aux = _pair(output, f)
+            aux = tree.map(functools.partial(_unboxed, tape=tape), aux)
+        value, seeds = _scalar(output, tape, f)
+        grads = tree.unflatten(structure, _collected(tensors, tape.sweep(seeds, free=True)))
+        return ((value, aux) if has_aux else value), grads
+
+    return _named("value_and_grad", f, valued)
+
+
+def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
+    """`vjp : (params -> y) -> params -> (y, (ȳ -> cotangent shaped like params))`.
+
+    f may return any tree of arrays. The pullback takes a cotangent shaped like y and may be called
+    as often as you like; with several primals it returns a tuple. With has_aux, f returns (y, aux)
+    and the result is (y, pullback, aux). What the pullback needs of your arrays is copied, so that
+    it stays right when they change.
+
+    >>> y, pullback = vjp(lambda x: np.stack([x**2, x**3]), 2.0)
+    >>> y, pullback(np.array([1.0, 10.0]))
+    (array([4., 8.]), np.float64(124.0))
+    """
+    if not primals:
+        raise TypeError("vjp(f, *primals) needs at least one primal to differentiate at")
+    tape = Tape()
+    primals = tree.map(_copied, primals)
+    argnums = tuple(range(len(primals))) if len(primals) > 1 else 0
+    boxed, tensors, structure = _boxed(primals, argnums, tape, f)
+    try:
+        output = f(*boxed)
+    finally:
+        tape.close()
+    output, aux = _pair(output, f) if has_aux else (output, None)
+    outputs, output_structure = tree.flatten(output)
+    for leaf in outputs:
+        if type(leaf) is not Tensor and not isinstance(leaf, int | float | np.ndarray | np.generic):
+            raise NotDifferentiableError(
+                f"{_name(f)} must return arrays, got {type(leaf).__name__}"
+            )
+    _guard(tape)
+
+    def pullback(g: Tree) -> Any:
+        shaped = tree.unflatten(output_structure, outputs)
+        seeds = [seed for _, seed in tree.items(tree.map(_seed, shaped, g))]
+        cotangents: dict[int, Array] = {}
+        for leaf, seed in zip(outputs, seeds, strict=True):
+            if type(leaf) is Tensor and leaf.tape is tape:
+                known = cotangents.get(leaf.index)
+                cotangents[leaf.index] = seed if known is None else known + seed
+        swept = tape.sweep(cotangents, free=False)
+        return tree.unflatten(structure, map(_copied, _collected(tensors, swept)))
+
+    unboxed = functools.partial(_unboxed, tape=tape)
+    y = tree.map(unboxed, output)
+    return (y, pullback, tree.map(unboxed, aux)) if has_aux else (y, pullback)
+
+
+# --- onto the tape
+
+
+def _boxed(
+    args: tuple[Any, ...], argnums: ArgNums, tape: Tape, f: Any
+) -> tuple[list[Any], list[Any], tree.Structure]:
+    """The arguments with the chosen ones' arrays and numbers on the tape; those, and their tree."""
+    positions = _positions(argnums, len(args), f)
+    several = isinstance(argnums, tuple)
+    chosen = tuple([args[i] for i in positions]) if several else args[positions[0]]
+    leaves, structure = tree.flatten(chosen)
+    tensors: list[Any] = []
+    try:
+        tensors += enter(leaves, tape)
+    except NotDifferentiableError as error:
+        path = _paths(args, positions, f)[len(tensors)]
+        raise NotDifferentiableError(f"{path}: {error}") from None
+    boxed = tree.unflatten(structure, tensors)
+    replaced = list(args)
+    for i, argument in zip(positions, boxed if several else (boxed,), strict=True):
+        replaced[i] = argument
+    return replaced, tensors, structure
+
+
+def _positions(argnums: ArgNums, count: int, f: Any) -> list[int]:
+    """argnums as positions from the start."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return [argnums]
+    asked = argnums if isinstance(argnums, tuple) else (argnums,)
+    for i in asked:
+        if not -count <= i < count:
+            raise TypeError(
+                f"argnums={argnums}, but {_name(f)} was called with {count} positional arguments"
+            )
+    positions = [i % count for i in asked]
+    if len(set(positions)) < len(positions):
+        raise TypeError(f"argnums={argnums} names an argument of {_name(f)} twice")
+    return positions
+
+
+def _paths(args: tuple[Tree, ...], positions: list[int], f: Any) -> list[str]:
+    """Where in the arguments each leaf stands, as in params['layers'][0]."""
+    try:
+        names = list(inspect.signature(f).parameters)
+    except (TypeError, ValueError):  # some builtins have none
+        names = []
+    return [
+        path
+        for i in positions
+        for path, _ in tree.items(args[i], names[i] if i < len(names) else f"argument {i}")
+    ]
+
+
+# --- off the tape
+
+
+def _scalar(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array]]:
+    """The output's value and where the sweep starts: 1 at the output."""
+    if type(output) is Tensor and output.tape is tape:
+        value = output.value
+        if value.shape != () and output.size != 1:
+            raise NotDifferentiableError(
+                f"{_name(f)} returned an array of shape {value.shape}; a gradient needs a scalar: "
+                "reduce it with .mean() or .sum(), or use vjp with a cotangent of that shape"
+            )
+        one = value.dtype.type(1)
+        if type(value) is np.ndarray:
+            return value.copy()[()], {output.index: np.full_like(value, one)}
+        return value, {output.index: one}
+    kind = getattr(getattr(output, "dtype", None), "kind", None)
+    number = type(output) in (int, float) or (kind is not None and kind in "fiu")
+    if not number or np.size(output) != 1:
+        described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
+        raise NotDifferentiableError(
+            f"{_name(f)} must return a real scalar to be differentiated, got {described}"
+            + ("; with has_aux=True it may return (scalar, aux)" if type(output) is tuple else "")
+        )
+    warnings.warn(
+        f"the output of {_name(f)} depends on none of its inputs: the gradient is zero",
+        DisconnectedWarning,
+        stacklevel=4,
+    )
+    return output, {}
+
+
+def _pair(output: Any, f: Any) -> tuple[Any, Any]:
+    if not (isinstance(output, tuple) and len(output) == 2):
+        raise TypeError(f"has_aux=True: {_name(f)} must return a pair (output, aux)")
+    return output
+
+
+def _collected(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
+    """The cotangent of each input: zeros if none arrived, and nobody else's memory."""
+    grads = []
+    taken = set()
+    for tensor in tensors:
+        if type(tensor) is Tensor:
+            ct = cotangents.get(tensor.index)
+            if type(ct) is not np.ndarray or ct.base is not None or id(ct) in taken:
+                ct = _owned(ct, tensor.value)
+            taken.add(id(ct))
+            grads.append(ct)
+        else:
+            grads.append(tensor)
+    return grads
+
+
+def _owned(ct: Array | None, value: Array) -> Array:
+    """A cotangent as an array of its own, or as a scalar if that is what the value is."""
+    if type(ct) is Tensor:
+        return ct
+    if ct is None:
+        ct = np.zeros_like(value)
+    if type(value) is np.ndarray:
+        return np.array(ct)
+    return ct[()] if type(ct) is np.ndarray else ct
+
+
+def _unboxed(leaf: Any, tape: Tape) -> Any:
+    """Tensor of this tape -> its value, as the caller's own; anything else as it is."""
+    if type(leaf) is not Tensor or leaf.tape is not tape:
+        return leaf
+    return leaf.value.copy()[()] if type(leaf.value) is np.ndarray else leaf.value
+
+
+def _seed(leaf: Any, ct: Any) -> Any:
+    """A cotangent for an output leaf: of its shape, in its dtype."""
+    shape = getattr(leaf, "shape", ())
+    if np.shape(ct) != shape:
+        raise ShapeError(f"pullback: the cotangent has shape {np.shape(ct)}, the output {shape}")
+    return ct if type(ct) is Tensor else np.asarray(ct, getattr(leaf, "dtype", None))
+
+
+# --- in-place change between the forward pass and the pullback
+
+
+def _copied(leaf: Any) -> Any:
+    return leaf.copy() if type(leaf) is np.ndarray else leaf
+
+
+def _guard(tape: Tape) -> None:
+    """Copy the constants that the records keep: their owner may write into them."""
+    copies: dict[int, Array] = {}
+
+    def copied(x: Any, parent: int | None) -> Any:
+        if parent is not None or type(x) is not np.ndarray:
+            return x
+        if id(x) not in copies:
+            copies[id(x)] = x.copy()
+        return copies[id(x)]
+
+    for index, record in zip(tape.records, tape, strict=True):
+        if None in record.parents:
+            kept = tuple(map(copied, record.inputs, record.parents))
+            tape.records[index] = record._replace(inputs=kept)
+
+
+# --- names, for the errors
+
+
+def _name(f: Any) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _named(transform: str, f: Any, g: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a transformed function the signature and the name of the one that it came from."""
+    functools.update_wrapper(g, f)
+    g.__name__ = g.__qualname__ = f"{transform}({_name(f)})"
+    return g

@@ -1,0 +1,165 @@
+"""Trees ("pytrees"): nested dicts, lists, tuples, namedtuples and dataclasses with arrays at the leaves.
+
+Everything else is a leaf: arrays, numbers, and also strings, None and functions, which the
+transforms carry through untouched.
+
+    flatten   : tree -> ([leaf], structure)
+    unflatten : structure -> [leaf] -> tree
+    map       : (leaf -> leaf) -> tree -> tree
+    items     : tree -> [(path, leaf)]
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+from .errors import ShapeError
+
+Tree: TypeAlias = Any
+"""A nested container of leaves, or a leaf."""
+
+
+class Container(NamedTuple):
+    """How a type of container is taken apart into children by key, and put together again."""
+
+    open: Callable[[Tree], dict[Any, Any]]
+    close: Callable[[Tree, dict[Any, Any]], Tree]  # (what it is to be like, children) -> container
+    dotted: bool = False
+
+
+Structure: TypeAlias = "tuple[Container, Tree, dict[Any, Structure], bool] | None"
+"""A tree without its leaves; None for a leaf. Otherwise how it is closed, what it is to be like,
+its children's structures by key, and whether all of them are leaves."""
+
+
+def flatten(tree: Tree) -> tuple[list[Any], Structure]:
+    """The leaves, in order, and what `unflatten` needs to put others in their place.
+
+    >>> leaves, structure = flatten({"w": 3.0, "b": [1.0, None]})
+    >>> leaves
+    [3.0, 1.0, None]
+    >>> unflatten(structure, "xyz")
+    {'w': 'x', 'b': ['y', 'z']}
+    """
+    container = _CONTAINERS[type(tree)]
+    if container is None:
+        return [tree], None
+    children = container.open(tree)
+    for child in children.values():
+        if _CONTAINERS[type(child)] is not None:
+            break
+    else:
+        return list(children.values()), (container, tree, dict.fromkeys(children), True)
+    leaves: list[Any] = []
+    nested = {}
+    for key, child in children.items():
+        inner, nested[key] = flatten(child)
+        leaves += inner
+    return leaves, (container, tree, nested, False)
+
+
+def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
+    """The tree of this structure with these leaves; containers keep their types."""
+    leaf = iter(leaves)
+    if structure is None:
+        return next(leaf)
+    container, like, children, flat = structure
+    if flat:
+        filled = dict(zip(children, leaf))  # noqa: B905 (the other leaves are for other places)
+    else:
+        filled = {key: unflatten(child, leaf) for key, child in children.items()}
+    return container.close(like, filled)
+
+
+def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
+    """The tree of f(leaf, *leaves at the same place in rest).
+
+    Raises ShapeError where a tree in `rest` has another structure.
+
+    >>> map(lambda w, g: w - g, {"w": 3.0, "b": [1.0]}, {"w": 1.0, "b": [0.5]})
+    {'w': 2.0, 'b': [0.5]}
+    """
+    leaves, structure = flatten(tree)
+    columns = [leaves]
+    for other in rest:
+        column: list[Any] = []
+        _flatten_as(structure, other, column)
+        columns.append(column)
+    return unflatten(structure, [f(*row) for row in zip(*columns, strict=True)])
+
+
+def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each leaf with its path, written as Python would reach it.
+
+    >>> list(items({"layers": [1.0, 2.0]}, "params"))
+    [("params['layers'][0]", 1.0), ("params['layers'][1]", 2.0)]
+    """
+    container = _CONTAINERS[type(tree)]
+    if container is None:
+        yield path, tree
+        return
+    for key, child in container.open(tree).items():
+        yield from items(child, f"{path}.{key}" if container.dotted else f"{path}[{key!r}]")
+
+
+def _flatten_as(structure: Structure, tree: Tree, leaves: list[Any]) -> None:
+    """The leaves of a tree that must have this structure, in the structure's order."""
+    if structure is None:
+        if _CONTAINERS[type(tree)] is not None:
+            raise ShapeError(f"trees differ: a leaf against {type(tree).__name__}")
+        leaves.append(tree)
+        return
+    container, like, wanted, _ = structure
+    children = container.open(tree) if type(tree) is type(like) else None
+    if children is None or children.keys() != wanted.keys():
+        raise ShapeError(
+            f"trees differ: {type(like).__name__} with {list(wanted)} against "
+            f"{type(tree).__name__}{'' if children is None else f' with {list(children)}'}"
+        )
+    for key, child in wanted.items():
+        _flatten_as(child, children[key], leaves)
+
+
+class _Containers(dict[type, Container | None]):
+    """What is known of each type met so far; None for a leaf."""
+
+    def __missing__(self, kind: type) -> Container | None:
+        self[kind] = container = _container(kind)
+        return container
+
+
+_CONTAINERS = _Containers()
+
+
+def _container(kind: type) -> Container | None:
+    if kind is dict:
+        return Container(lambda tree: tree, lambda _, children: children)
+    if issubclass(kind, dict):
+        return Container(lambda tree: tree, _close_dict)
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return Container(lambda t: t._asdict(), lambda _, children: kind(**children), dotted=True)
+    if issubclass(kind, list | tuple):
+        return Container(lambda t: dict(enumerate(t)), lambda _, children: kind(children.values()))
+    if dataclasses.is_dataclass(kind):
+        return Container(_open_dataclass, _close_dataclass, dotted=True)
+    return None
+
+
+def _close_dict(like: Tree, children: dict[Any, Any]) -> Tree:
+    closed = copy.copy(like)  # keeps what a subclass carries, such as defaultdict's factory
+    closed.update(children)
+    return closed
+
+
+def _open_dataclass(tree: Tree) -> dict[Any, Any]:
+    return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+
+
+def _close_dataclass(like: Tree, children: dict[Any, Any]) -> Tree:
+    closed = copy.copy(like)  # works whatever arguments its __init__ takes
+    for name, child in children.items():
+        object.__setattr__(closed, name, child)  # which a frozen dataclass allows
+    return closed

@@ -1,0 +1,16 @@
+"""What can be differentiated: one chapter a file, one row an op."""
+
+from ..engine.primitive import Op, Primitive
+from . import elementwise, indexing, linalg, logic, methods, neural, reductions, shaping
+
+CHAPTERS = (elementwise, reductions, shaping, indexing, linalg, neural)
+
+OPS: dict[str, Op] = {
+    op.primitive.name: op
+    for chapter in CHAPTERS
+    for op in vars(chapter).values()
+    if isinstance(getattr(op, "primitive", None), Primitive) and op.primitive.rules
+}
+"""Every op that has derivative rules, by name. Tests and tables iterate it."""
+
+__all__ = ["CHAPTERS", "OPS", "logic", "methods"]

@@ -1,0 +1,100 @@
+"""Taking some of the elements, and putting several arrays into one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine.primitive import Each, Kind, define, handles
+from ..engine.tape import Array
+
+
+# --- x[index]
+
+
+def _getitem(x: Array, index: Any) -> Array:
+    return x[index]
+
+
+def _scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` with g added at `index`: the transpose of x[index].
+
+    >>> _scatter(np.ones(3), [0, 0, 1], (4,))
+    array([2., 1., 0., 0.])
+    """
+    full = np.zeros(shape, g.dtype)
+    if _may_repeat(index):
+        np.add.at(full, index, g)
+    else:
+        full[index] = g
+    return full
+
+
+def _may_repeat(index: Any) -> bool:
+    """Whether an index can name an element twice: only one with integer arrays can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(
+        isinstance(part, list | np.ndarray) and np.asarray(part).dtype != bool for part in parts
+    )
+
+
+def _frozen(index: Any) -> Any:
+    """The index as it is now: lists and arrays are copied, for their owner may change them."""
+    if isinstance(index, tuple):
+        return tuple(map(_frozen, index))
+    return np.array(index) if isinstance(index, list | np.ndarray) else index
+
+
+_take = define(
+    _getitem,
+    lambda g, _y, x_like, index: scatter(g, index=index, shape=x_like.shape),
+    name="getitem",
+    kind=Kind.GATHER,
+)
+scatter = define(
+    _scatter,
+    lambda g, _y, _x, index, shape: g[index],
+    name="scatter",
+    kind=Kind.GATHER,
+)
+
+
+def getitem(x: Array, index: Any) -> Array:
+    """x[index] for every kind of index; where an element is taken twice its gradients add up.
+
+    >>> import tinygrad_digits as td
+    >>> td.grad(lambda x: x[[0, 0, 1]].sum())(np.zeros(3))
+    array([2., 1., 0.])
+    """
+    return _take(x, index=_frozen(index))
+
+
+# --- several arrays in one
+
+
+def _concatenate(*arrays: Array, axis: int = 0) -> Array:
+    return np.concatenate(arrays, axis=axis)
+
+
+def _piece(k: int, g: Array, _y: Array, *xs_like: Array, axis: int = 0) -> Array:
+    """The part of g that came from array k."""
+    axis %= g.ndim
+    start = sum(x.shape[axis] for x in xs_like[:k])
+    return g[(slice(None),) * axis + (slice(start, start + xs_like[k].shape[axis]),)]
+
+
+_join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER)
+
+
+@handles(np.concatenate)
+def concatenate(arrays: Sequence[Array], axis: int | None = 0) -> Array:
+    """numpy.concatenate: arrays that agree but for the length along `axis`, end to end."""
+    if axis is None:
+        return _join(*[np.reshape(x, -1) for x in arrays])
+    return _join(*arrays, axis=axis)
+
+
+@handles(np.stack)
+def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
+    """numpy.stack: n arrays of one shape -> the same with a new axis of length n."""
+    return _join(*[np.expand_dims(x, axis) for x in arrays], axis=axis)

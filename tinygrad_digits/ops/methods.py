@@ -1,0 +1,90 @@
+"""What a Tensor can do by itself: its operators and methods are the ops.
+
+They are bound here rather than written in the class so that `a + b` calls the op directly.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine.primitive import Op
+from ..engine.tape import Array
+from ..engine.tensor import Tensor
+from . import elementwise, indexing, linalg, logic, reductions, shaping
+
+
+def _swapped(op: Op) -> Op:
+    """The operator's reflection: `2 - x` calls x.__rsub__(2)."""
+
+    def reflected(b: Array, a: Array) -> Array:
+        return op(a, b)
+
+    return reflected
+
+
+def _named(function: Any) -> Op:
+    """A method that is what NumPy's function of that name is on a Tensor."""
+
+    def method(self: Tensor, *args: Any, **options: Any) -> Any:
+        return function(self, *args, **options)
+
+    return method
+
+
+def _spread(op: Op) -> Op:
+    """A method whose last argument may be given as one tuple or as several numbers."""
+
+    def method(self: Tensor, *numbers: Any, **options: Any) -> Array:
+        if not numbers:
+            return op(self, **options)
+        return op(self, numbers[0] if len(numbers) == 1 else numbers, **options)
+
+    return method
+
+
+BINARY = {
+    "add": elementwise.add,
+    "sub": elementwise.subtract,
+    "mul": elementwise.multiply,
+    "truediv": elementwise.divide,
+    "pow": elementwise.power,
+    "matmul": linalg.matmul,
+}
+METHODS: dict[str, Callable[..., Any]] = {
+    **{f"__{name}__": op for name, op in BINARY.items()},
+    **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
+    "__neg__": elementwise.negative,
+    "__pos__": elementwise.positive,
+    "__abs__": elementwise.absolute,
+    "__lt__": logic.OPS["less"],
+    "__le__": logic.OPS["less_equal"],
+    "__gt__": logic.OPS["greater"],
+    "__ge__": logic.OPS["greater_equal"],
+    "__eq__": logic.OPS["equal"],
+    "__ne__": logic.OPS["not_equal"],
+    "__getitem__": indexing.getitem,
+    "sum": reductions.sum,
+    "mean": reductions.mean,
+    "max": reductions.max,
+    "min": reductions.min,
+    "var": reductions.var,
+    "std": reductions.std,
+    "reshape": _spread(shaping.reshape),
+    "transpose": _spread(shaping.transpose),
+    "ravel": shaping.ravel,
+    "flatten": shaping.ravel,
+    "swapaxes": shaping.swapaxes,
+    "squeeze": shaping.squeeze,
+    "clip": elementwise.clip,
+    "astype": elementwise.astype,
+    "dot": linalg.dot,
+    "T": property(shaping.transpose),
+    **{
+        name: _named(getattr(np, name))
+        for name in ("argmax", "argmin", "argsort", "round", "all", "any")
+    },
+}
+
+for _name, _method in METHODS.items():
+    setattr(Tensor, _name, _method)

@@ -1,0 +1,177 @@
+"""What networks add to NumPy: activations, their numerically stable kin, and the loss."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..engine.errors import ShapeError
+from ..engine.primitive import Kind, Op, define, primitive
+from ..engine.tape import Array
+from .reductions import Axis, _restore
+
+# --- activations
+
+
+@primitive(lambda g, y, _x: g * y.astype(bool), kind=Kind.ELEMENTWISE)
+def relu(x: Array) -> Array:
+    """max(x, 0). The derivative is 1 where that is not 0, and 0 elsewhere, so also at 0.
+
+    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    return np.maximum(x, 0)
+
+
+@primitive(lambda g, y, _x: g * (y * (1 - y)), kind=Kind.ELEMENTWISE)
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), from exp(-|x|) so that it never overflows.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
+    e = np.exp(-np.abs(x))
+    return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
+
+
+@primitive(lambda g, _y, x: g * sigmoid(x), kind=Kind.ELEMENTWISE)
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), the smooth relu.
+
+    >>> softplus(np.array([-1000.0, 1000.0]))
+    array([   0., 1000.])
+    """
+    return np.logaddexp(x, 0)
+
+
+# --- softmax and its kin: over `axis`, shifted by the maximum so that exp stays below 1
+
+
+def _logsumexp_rule(
+    g: Array, y: Array, x: Array, axis: Axis = None, *, keepdims: bool = False
+) -> Array:
+    return _restore(g, x, axis, keepdims) * np.exp(x - _restore(y, x, axis, keepdims))
+
+
+@primitive(_logsumexp_rule, kind=Kind.REDUCTION)
+def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """log(sum(exp(x))) over `axis` (all by default).
+
+    >>> logsumexp(np.array([1000.0, 1000.0])) == 1000 + np.log(2)
+    np.True_
+    """
+    peak = np.max(x, axis=axis, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0)  # inf - inf would be NaN
+    with np.errstate(divide="ignore"):  # the log of an empty sum is -inf
+        y = np.log(np.sum(np.exp(x - peak), axis=axis, keepdims=True)) + peak
+    return y if keepdims else np.squeeze(y, axis)[()]
+
+
+def _softmax_rule(g: Array, y: Array, _x: Array) -> Array:
+    return y * (g - (g * y).sum(axis=-1, keepdims=True))
+
+
+def _softmax(x: Array) -> Array:
+    e = np.exp(x - np.maximum.reduce(x, axis=-1, keepdims=True))
+    return e / np.add.reduce(e, axis=-1, keepdims=True)
+
+
+def _log_softmax_rule(g: Array, y: Array, _x: Array) -> Array:
+    return g - np.exp(y) * g.sum(axis=-1, keepdims=True)
+
+
+def _log_softmax(x: Array) -> Array:
+    shifted = x - np.maximum.reduce(x, axis=-1, keepdims=True)
+    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
+
+
+_softmax_last = define(_softmax, _softmax_rule, name="softmax", kind=Kind.REDUCTION)
+_log_softmax_last = define(_log_softmax, _log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION)
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """exp(x) / sum(exp(x)): logits -> probabilities that sum to 1 along `axis`.
+
+    >>> softmax(np.array([1000.0, 1000.0, -1000.0]))
+    array([0.5, 0.5, 0. ])
+    """
+    return _along(_softmax_last, x, axis)
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """log(softmax(x)), exact also where the probability is too small for a float.
+
+    >>> log_softmax(np.array([1000.0, -1000.0, 0.0]))
+    array([    0., -2000., -1000.])
+    """
+    return _along(_log_softmax_last, x, axis)
+
+
+def _along(op: Op, x: Array, axis: int) -> Array:
+    """Apply along another axis an op that works along the last."""
+    return op(x) if axis == -1 else np.swapaxes(op(np.swapaxes(x, axis, -1)), axis, -1)
+
+
+# --- classification
+
+
+def one_hot(labels: Array, classes: int = 10, dtype: Any = np.float64) -> Array:
+    """Rows of the identity chosen by labels: (...) ints -> (..., classes) floats.
+
+    Raises ShapeError where a label is not one of 0 ... classes - 1.
+
+    >>> one_hot(np.array([1]), classes=3)
+    array([[0., 1., 0.]])
+    """
+    labels = np.asarray(labels)
+    rows = np.zeros((*labels.shape, classes), dtype)
+    rows.reshape(-1)[_flat(labels, classes)] = 1
+    return rows
+
+
+def cross_entropy(logits: Array, labels: Array) -> Array:
+    """Mean over the batch of -log softmax(logits)[label]: (..., k) floats, (...) ints -> scalar.
+
+    Raises ShapeError where labels are not integers of the batch's shape in 0 ... k - 1.
+
+    >>> cross_entropy(np.array([[1000.0, 0.0], [0.0, 0.0]]), np.array([0, 1])) == np.log(2) / 2
+    np.True_
+    """
+    labels = np.asarray(labels)
+    if labels.shape != logits.shape[:-1] or not labels.size:
+        raise ShapeError(
+            f"cross_entropy: logits (..., k) need a label for each of one or more rows, "
+            f"got logits {logits.shape} and labels {labels.shape}"
+        )
+    return _nll(_log_softmax_last(logits), _flat(labels, logits.shape[-1]))
+
+
+def _flat(labels: Array, classes: int) -> Array:
+    """Where each row's label lies in the flattened (..., classes): (...) -> (n,)."""
+    labels = labels.reshape(-1)
+    # bincount refuses what is negative or no integer, and counts up to the largest label
+    try:
+        wrong = labels.dtype == bool or len(np.bincount(labels)) > classes
+    except (TypeError, ValueError):
+        wrong = True
+    if wrong:
+        found = f"{labels.min()} ... {labels.max()} ({labels.dtype})"
+        raise ShapeError(
+            f"labels must be integers in 0 ... {classes - 1}, got {found}; "
+            "one-hot rows become such labels with .argmax(axis=-1)"
+        )
+    return labels + np.arange(0, labels.size * classes, classes)
+
+
+def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
+    return np.add.reduce(log_probabilities.reshape(-1)[at]) / -at.size
+
+
+def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
+    """-1/n at each label, 0 elsewhere."""
+    chosen = np.zeros(prod(x_like.shape), x_like.dtype)
+    chosen[at] = -1 / at.size
+    return g * chosen.reshape(x_like.shape)
+
+
+_nll = define(_nll_kernel, _nll_rule, None, name="nll", kind=Kind.GATHER)

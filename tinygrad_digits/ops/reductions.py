@@ -1,0 +1,118 @@
+"""Sums, means and extremes over axes (`axis`: None, an int or a tuple; `keepdims`)."""
+
+from functools import partial
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+
+from ..engine.primitive import Kind, handles, implement
+from ..engine.tape import Array
+from .shaping import broadcast_to
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+row = partial(implement, kind=Kind.REDUCTION)
+
+
+def _restore(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """Put back, with length 1, the axes that a reduction of x took away."""
+    if axis is None or keepdims:
+        return reduced  # a scalar broadcasts by itself
+    axes = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
+    return reduced.reshape([1 if i in axes else n for i, n in enumerate(x.shape)])
+
+
+def _count(x: Array, axis: Axis) -> int:
+    """How many elements of x go into one of the result."""
+    if axis is None:
+        return prod(x.shape)
+    return prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+# --- sums and means
+
+
+def _sum(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    if type(x) is np.ndarray:
+        return np.add.reduce(x, axis=axis, keepdims=keepdims)
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+def _mean(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    if type(x) is np.ndarray and x.size and x.dtype != np.float16:
+        return np.add.reduce(x, axis=axis, keepdims=keepdims) / _count(x, axis)
+    return np.mean(x, axis=axis, keepdims=keepdims)  # float16 accumulates in float32 there
+
+
+def _sum_rule(
+    g: Array, _y: Array, x_like: Array, axis: Axis = None, *, keepdims: bool = False
+) -> Array:
+    return broadcast_to(_restore(g, x_like, axis, keepdims), x_like.shape)
+
+
+def _mean_rule(
+    g: Array, _y: Array, x_like: Array, axis: Axis = None, *, keepdims: bool = False
+) -> Array:
+    return broadcast_to(_restore(g, x_like, axis, keepdims) / _count(x_like, axis), x_like.shape)
+
+
+sum = row(np.sum, _sum_rule, kernel=_sum)
+mean = row(np.mean, _mean_rule, kernel=_mean)
+
+
+# --- spread around the mean
+
+
+def _var_rule(
+    g: Array, _y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
+) -> Array:
+    deviation = x - np.mean(x, axis=axis, keepdims=True)
+    return _restore(g, x, axis, keepdims) * deviation * (2 / (_count(x, axis) - ddof))
+
+
+def _std_rule(
+    g: Array, y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
+) -> Array:
+    """(x - mean) / (n std), and 0 for constant data, whose deviations are all 0."""
+    nonzero = y + (y == 0)
+    deviation = x - np.mean(x, axis=axis, keepdims=True)
+    return _restore(g / nonzero, x, axis, keepdims) * deviation / (_count(x, axis) - ddof)
+
+
+var = row(np.var, _var_rule)
+std = row(np.std, _std_rule)
+
+
+# --- extremes
+
+
+def _extreme_rule(
+    g: Array, y: Array, x: Array, axis: Axis = None, *, keepdims: bool = False
+) -> Array:
+    """Shared evenly among the elements that equal the extreme (or are NaN, as it is then)."""
+    chosen = ((x == _restore(y, x, axis, keepdims)) | (x != x)).astype(g.dtype)
+    share = chosen / np.sum(chosen, axis=axis, keepdims=True)
+    return _restore(g, x, axis, keepdims) * share
+
+
+max = row(np.max, _extreme_rule)
+min = row(np.min, _extreme_rule)
+
+
+# --- the same, asked for as methods of ufuncs, whose default axis is the first
+
+
+@handles((np.add, "reduce"))
+def _add_reduce(x: Array, axis: Axis = 0, *, keepdims: bool = False) -> Array:
+    return sum(x, axis, keepdims=keepdims)
+
+
+@handles((np.maximum, "reduce"))
+def _maximum_reduce(x: Array, axis: Axis = 0, *, keepdims: bool = False) -> Array:
+    return max(x, axis, keepdims=keepdims)
+
+
+@handles((np.minimum, "reduce"))
+def _minimum_reduce(x: Array, axis: Axis = 0, *, keepdims: bool = False) -> Array:
+    return min(x, axis, keepdims=keepdims)
