@@ -64,7 +64,7 @@ def momentum(rate: float, beta: float = 0.9) -> Optimizer:
 
 def _moves(leaf: Any) -> bool:
     """Whether a leaf is something that a gradient changes: an array or a number."""
-    return hasattr(leaf, "dtype") or type(leaf) is float or type(leaf) is int
+    return type(leaf) is np.ndarray or hasattr(leaf, "dtype") or type(leaf) in (int, float)
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -138,7 +138,7 @@ def _read(parameter: inspect.Parameter) -> str | None:
 
 
 def define(
-    kernel: Op, *rules: Rule | None | Each, name: str | None = None, kind: Kind = Kind.OPAQUE
+    kernel: Op, *rules: Rule | Each | None, name: str | None = None, kind: Kind = Kind.OPAQUE
 ) -> Op:
     """An op with derivative rules of your own: a function of arrays and Tensors alike.
 
@@ -184,7 +184,7 @@ def define(
 
 
 def primitive(
-    *rules: Rule | None | Each, name: str | None = None, kind: Kind = Kind.OPAQUE
+    *rules: Rule | Each | None, name: str | None = None, kind: Kind = Kind.OPAQUE
 ) -> Callable[[Op], Op]:
     """`define` as a decorator of the kernel: the rules stand above it.
 
@@ -199,7 +199,7 @@ def primitive(
 
 
 def implement(
-    function: Any, *rules: Rule | None | Each, kind: Kind, kernel: Op | None = None
+    function: Any, *rules: Rule | Each | None, kind: Kind, kernel: Op | None = None
 ) -> Op:
     """`define` the op that stands in for a NumPy function when an argument is a Tensor.
 
@@ -262,6 +262,7 @@ def _two_arrays(row: Primitive) -> Op:
     both, only_a, only_b = row.reads(True, True), row.reads(True, False), row.reads(False, True)
 
     def apply(a: Array, b: Array, /) -> Array:
+        parents: tuple[int | None, int | None]
         if type(a) is Tensor:
             tape, value_a = a.tape, a.value
             if type(b) is Tensor and b.tape is tape:
@@ -411,7 +412,7 @@ def _watched(function: Op, who: str) -> Op:
                 f"{who} returned {type(y).__name__}; it must return an array or a NumPy scalar, "
                 "as np.asarray(...) makes one"
             )
-        return y.copy() if any([y is x for x in args]) else y
+        return y.copy() if any(y is x for x in args) else y
 
     return watched
 

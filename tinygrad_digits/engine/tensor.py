@@ -140,8 +140,8 @@ class Tensor:
         )
 
 
-def enter(leaves: list[Any], tape: Tape) -> Iterator[Any]:
-    """The leaves as inputs of a tape; those that are neither arrays nor numbers as they are."""
+def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
+    """Append the leaves as inputs of a tape; those that are neither arrays nor numbers as are."""
     for leaf in leaves:
         if type(leaf) is np.ndarray and leaf.dtype.kind == "f":  # as Tensor(leaf, tape), in line
             tensor = new(Tensor)
@@ -149,11 +149,11 @@ def enter(leaves: list[Any], tape: Tape) -> Iterator[Any]:
             tensor.tape = tape
             tensor.index = index = next(tape.indices)
             tape.records[index] = (None, (), (), None, NO_OPTIONS, (leaf.shape, leaf.dtype))
-            yield tensor
-        elif isinstance(leaf, int | float | complex) or hasattr(leaf, "dtype"):
-            yield leaf if type(leaf) is bool else Tensor(leaf, tape)
+            entered.append(tensor)
+        elif type(leaf) in (int, float, complex) or hasattr(leaf, "dtype"):
+            entered.append(Tensor(leaf, tape))
         else:
-            yield leaf
+            entered.append(leaf)
 
 
 def _differentiable(value: Any) -> tuple[Array, np.dtype[Any]]:

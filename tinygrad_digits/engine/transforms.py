@@ -136,51 +136,53 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
 
 def _boxed(
     args: tuple[Any, ...], argnums: ArgNums, tape: Tape, f: Any
-) -> tuple[list[Any], list[Any], tree.Structure]:
+) -> tuple[list[Any], list[Any], tree.Structure | None]:
     """The arguments with the chosen ones' arrays and numbers on the tape; those, and their tree."""
-    positions = _positions(argnums, len(args), f)
-    several = isinstance(argnums, tuple)
-    chosen = tuple([args[i] for i in positions]) if several else args[positions[0]]
+    if isinstance(argnums, tuple):
+        chosen: Tree = tuple([args[i] for i in _positions(argnums, len(args), f)])
+    else:
+        chosen = args[_positions((argnums,), len(args), f)[0]]
     leaves, structure = tree.flatten(chosen)
     tensors: list[Any] = []
     try:
-        tensors += enter(leaves, tape)
+        enter(leaves, tape, tensors)
     except NotDifferentiableError as error:
-        path = _paths(args, positions, f)[len(tensors)]
+        path = _paths(args, argnums, f)[len(tensors)]
         raise NotDifferentiableError(f"{path}: {error}") from None
     boxed = tree.unflatten(structure, tensors)
     replaced = list(args)
-    for i, argument in zip(positions, boxed if several else (boxed,), strict=True):
-        replaced[i] = argument
+    if isinstance(argnums, tuple):
+        for i, argument in zip(argnums, boxed, strict=True):
+            replaced[i] = argument
+    else:
+        replaced[argnums] = boxed
     return replaced, tensors, structure
 
 
-def _positions(argnums: ArgNums, count: int, f: Any) -> list[int]:
-    """argnums as positions from the start."""
-    if type(argnums) is int and 0 <= argnums < count:
-        return [argnums]
-    asked = argnums if isinstance(argnums, tuple) else (argnums,)
-    for i in asked:
+def _positions(argnums: tuple[int, ...], count: int, f: Any) -> tuple[int, ...]:
+    """argnums, if f was called with such arguments."""
+    for i in argnums:
         if not -count <= i < count:
             raise TypeError(
-                f"argnums={argnums}, but {_name(f)} was called with {count} positional arguments"
+                f"argnums: {i}, but {_name(f)} was called with {count} positional arguments"
             )
-    positions = [i % count for i in asked]
-    if len(set(positions)) < len(positions):
+    if len({i % count for i in argnums}) < len(argnums):
         raise TypeError(f"argnums={argnums} names an argument of {_name(f)} twice")
-    return positions
+    return argnums
 
 
-def _paths(args: tuple[Tree, ...], positions: list[int], f: Any) -> list[str]:
+def _paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:
     """Where in the arguments each leaf stands, as in params['layers'][0]."""
     try:
         names = list(inspect.signature(f).parameters)
     except (TypeError, ValueError):  # some builtins have none
         names = []
+    names += [f"argument {i}" for i in range(len(names), len(args))]
+    positions = range(len(args))
     return [
         path
-        for i in positions
-        for path, _ in tree.items(args[i], names[i] if i < len(names) else f"argument {i}")
+        for i in (argnums if isinstance(argnums, tuple) else (argnums,))
+        for path, _ in tree.items(args[i], names[positions[i]])
     ]
 
 

@@ -1,6 +1,6 @@
-"""Trees ("pytrees"): nested dicts, lists, tuples, namedtuples and dataclasses with arrays at the leaves.
+"""Trees ("pytrees"): nested dicts, lists, tuples, namedtuples and dataclasses of arrays.
 
-Everything else is a leaf: arrays, numbers, and also strings, None and functions, which the
+Anything else is a leaf: arrays, numbers, and also strings, None and functions, which the
 transforms carry through untouched.
 
     flatten   : tree -> ([leaf], structure)
@@ -11,6 +11,7 @@ transforms carry through untouched.
 
 from __future__ import annotations
 
+import builtins
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -30,12 +31,17 @@ class Container(NamedTuple):
     dotted: bool = False
 
 
-Structure: TypeAlias = "tuple[Container, Tree, dict[Any, Structure], bool] | None"
-"""A tree without its leaves; None for a leaf. Otherwise how it is closed, what it is to be like,
-its children's structures by key, and whether all of them are leaves."""
+class Structure(NamedTuple):
+    """A tree without its leaves. The structure of a leaf is None, instead."""
+
+    container: Container
+    like: Tree
+    keys: tuple[Any, ...]
+    children: list[Structure | None] | None
+    """None where all children are leaves, as in most dicts of parameters."""
 
 
-def flatten(tree: Tree) -> tuple[list[Any], Structure]:
+def flatten(tree: Tree) -> tuple[list[Any], Structure | None]:
     """The leaves, in order, and what `unflatten` needs to put others in their place.
 
     >>> leaves, structure = flatten({"w": 3.0, "b": [1.0, None]})
@@ -52,26 +58,23 @@ def flatten(tree: Tree) -> tuple[list[Any], Structure]:
         if _CONTAINERS[type(child)] is not None:
             break
     else:
-        return list(children.values()), (container, tree, dict.fromkeys(children), True)
-    leaves: list[Any] = []
-    nested = {}
-    for key, child in children.items():
-        inner, nested[key] = flatten(child)
-        leaves += inner
-    return leaves, (container, tree, nested, False)
+        return list(children.values()), Structure(container, tree, tuple(children), None)
+    pairs = [flatten(child) for child in children.values()]
+    leaves = [leaf for inner, _ in pairs for leaf in inner]
+    return leaves, Structure(container, tree, tuple(children), [nested for _, nested in pairs])
 
 
-def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
+def unflatten(structure: Structure | None, leaves: Iterable[Any]) -> Tree:
     """The tree of this structure with these leaves; containers keep their types."""
     leaf = iter(leaves)
     if structure is None:
         return next(leaf)
-    container, like, children, flat = structure
-    if flat:
-        filled = dict(zip(children, leaf))  # noqa: B905 (the other leaves are for other places)
-    else:
-        filled = {key: unflatten(child, leaf) for key, child in children.items()}
-    return container.close(like, filled)
+    container, like, keys, children = structure
+    if children is None:
+        return container.close(like, dict(zip(keys, leaf)))  # noqa: B905 (some leaves may remain)
+    return container.close(
+        like, {key: unflatten(child, leaf) for key, child in zip(keys, children, strict=True)}
+    )
 
 
 def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
@@ -83,12 +86,8 @@ def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     {'w': 2.0, 'b': [0.5]}
     """
     leaves, structure = flatten(tree)
-    columns = [leaves]
-    for other in rest:
-        column: list[Any] = []
-        _flatten_as(structure, other, column)
-        columns.append(column)
-    return unflatten(structure, [f(*row) for row in zip(*columns, strict=True)])
+    others = [_flatten_as(structure, other) for other in rest]
+    return unflatten(structure, builtins.map(f, leaves, *others))
 
 
 def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -105,22 +104,25 @@ def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from items(child, f"{path}.{key}" if container.dotted else f"{path}[{key!r}]")
 
 
-def _flatten_as(structure: Structure, tree: Tree, leaves: list[Any]) -> None:
+def _flatten_as(structure: Structure | None, tree: Tree) -> list[Any]:
     """The leaves of a tree that must have this structure, in the structure's order."""
+    container = _CONTAINERS[type(tree)]
     if structure is None:
-        if _CONTAINERS[type(tree)] is not None:
+        if container is not None:
             raise ShapeError(f"trees differ: a leaf against {type(tree).__name__}")
-        leaves.append(tree)
-        return
-    container, like, wanted, _ = structure
-    children = container.open(tree) if type(tree) is type(like) else None
-    if children is None or children.keys() != wanted.keys():
+        return [tree]
+    _, like, keys, nested = structure
+    children = container.open(tree) if container and type(tree) is type(like) else None
+    if children is None or len(children) != len(keys) or not all(key in children for key in keys):
         raise ShapeError(
-            f"trees differ: {type(like).__name__} with {list(wanted)} against "
+            f"trees differ: {type(like).__name__} with {list(keys)} against "
             f"{type(tree).__name__}{'' if children is None else f' with {list(children)}'}"
         )
-    for key, child in wanted.items():
-        _flatten_as(child, children[key], leaves)
+    ordered = [children[key] for key in keys]
+    nested = [None] * len(keys) if nested is None else nested
+    return [
+        leaf for s, child in zip(nested, ordered, strict=True) for leaf in _flatten_as(s, child)
+    ]
 
 
 class _Containers(dict[type, Container | None]):

@@ -65,7 +65,7 @@ def _power_base(g: Array, _y: Array, a: Array, b: Array) -> Array:
 
 
 def _power_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
-    """d a**b / db = a**b log a; at a = 0 it is 0 for b >= 0 (log 1 stands in) and -inf for b < 0."""
+    """d a**b / db = a**b log a; at a = 0 that is 0 for b >= 0 (log 1) and -inf for b < 0."""
     at_zero = ((a == 0) & (b >= 0)).astype(g.dtype)
     return g * (y * np.log(a + at_zero))
 
@@ -87,22 +87,18 @@ def power(a: Array, b: Array, /) -> Array:
 # --- choices between values
 
 
-def _chosen(g: Array, y: Array, own: Array, other: Array) -> Array:
-    """Of maximum and minimum: 1 for the one that y is, or that is NaN, and a half each at a tie."""
-    half = (own == other).astype(g.dtype) * 0.5
-    return g * (((own == y) | (own != own)) - half)
+def _is_first(g: Array, y: Array, a: Array, b: Array) -> Array:
+    """Of maximum and minimum: 1 where y is a, or a is NaN; a half where a and b tie."""
+    half = (a == b).astype(g.dtype) * 0.5
+    return g * (((a == y) | (a != a)) - half)
 
 
-maximum = row(
-    np.maximum,
-    lambda g, y, a, b: _chosen(g, y, a, b),
-    lambda g, y, a, b: _chosen(g, y, b, a),
-)
-minimum = row(
-    np.minimum,
-    lambda g, y, a, b: _chosen(g, y, a, b),
-    lambda g, y, a, b: _chosen(g, y, b, a),
-)
+def _is_second(g: Array, y: Array, a: Array, b: Array) -> Array:
+    return _is_first(g, y, b, a)
+
+
+maximum = row(np.maximum, _is_first, _is_second)
+minimum = row(np.minimum, _is_first, _is_second)
 where = define(
     np.where,
     None,

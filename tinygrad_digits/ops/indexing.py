@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Each, Kind, define, handles
+from ..engine.primitive import Each, Kind, Op, define, handles
 from ..engine.tape import Array
-
 
 # --- x[index]
 
@@ -51,7 +50,7 @@ _take = define(
     name="getitem",
     kind=Kind.GATHER,
 )
-scatter = define(
+scatter: Op = define(
     _scatter,
     lambda g, _y, _x, index, shape: g[index],
     name="scatter",

@@ -3,7 +3,6 @@
 They are bound here rather than written in the class so that `a + b` calls the op directly.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ BINARY = {
     "pow": elementwise.power,
     "matmul": linalg.matmul,
 }
-METHODS: dict[str, Callable[..., Any]] = {
+METHODS: dict[str, Op | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
     "__neg__": elementwise.negative,
