@@ -184,6 +184,8 @@ def conform(ct: Array, wanted: Spec, op: Primitive, spec: Spec) -> Array:
     shape, dtype = wanted
     if op.broadcasts and ct.shape != shape:
         ct = unbroadcast(ct, shape)
+        if ct.dtype is dtype:
+            return ct
     if ct.dtype != dtype and ct.dtype == spec[1]:
         ct = ct.astype(dtype)
     if ct.shape != shape or ct.dtype != dtype:
@@ -199,11 +201,14 @@ def unbroadcast(ct: Array, shape: tuple[int, ...]) -> Array:
 
     The transpose of broadcasting: what was copied n times has the sum of n cotangents.
     """
-    add = np.add.reduce if type(ct) is np.ndarray else np.sum  # np.sum's dispatch costs as much
-    if added := ct.ndim - len(shape):
-        ct = add(ct, 0 if added == 1 else tuple(range(added)))
-        if ct.shape == shape:
-            return ct
+    add = np.add.reduce if type(ct) is np.ndarray else np.sum  # whose dispatch costs as much again
+    added = ct.ndim - len(shape)
+    if added == 1:
+        ct = add(ct, 0)
+    elif added:
+        ct = add(ct, tuple(range(added)))
+    if ct.shape == shape:
+        return ct
     stretched = tuple([i for i, n in enumerate(shape) if n == 1 and ct.shape[i] != 1])
     return add(ct, stretched).reshape(shape) if stretched else ct
 

@@ -97,8 +97,8 @@ class Tensor:
     # NumPy's protocols.
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if method == "__call__" and not options and ufunc in NUMPY:
-            return NUMPY[ufunc](*inputs)
+        if not options and method == "__call__" and (op := NUMPY.get(ufunc)) is not None:
+            return op(*inputs)
         if options.get("out") is not None:
             raise NotDifferentiableError(
                 f"{ufunc.__name__}: cannot write a Tensor into an existing array (out=, or +=); "

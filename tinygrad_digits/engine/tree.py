@@ -31,17 +31,12 @@ class Container(NamedTuple):
     dotted: bool = False
 
 
-class Structure(NamedTuple):
-    """A tree without its leaves. The structure of a leaf is None, instead."""
-
-    container: Container
-    like: Tree
-    keys: tuple[Any, ...]
-    children: list[Structure | None] | None
-    """None where all children are leaves, as in most dicts of parameters."""
+Structure: TypeAlias = "tuple[Container, Tree, tuple[Any, ...], list[Structure] | None] | None"
+"""A tree without its leaves; None for a leaf. Otherwise how to close it, what it is to be like, its
+keys, and its children's structures (None where all children are leaves, as in most parameters)."""
 
 
-def flatten(tree: Tree) -> tuple[list[Any], Structure | None]:
+def flatten(tree: Tree) -> tuple[list[Any], Structure]:
     """The leaves, in order, and what `unflatten` needs to put others in their place.
 
     >>> leaves, structure = flatten({"w": 3.0, "b": [1.0, None]})
@@ -53,28 +48,28 @@ def flatten(tree: Tree) -> tuple[list[Any], Structure | None]:
     container = _CONTAINERS[type(tree)]
     if container is None:
         return [tree], None
-    children = container.open(tree)
-    for child in children.values():
-        if _CONTAINERS[type(child)] is not None:
-            break
-    else:
-        return list(children.values()), Structure(container, tree, tuple(children), None)
+    children = tree if container is _DICT else container.open(tree)
+    if _LEAVES.issuperset(builtins.map(type, children.values())):
+        return [*children.values()], (container, tree, (*children,), None)
     pairs = [flatten(child) for child in children.values()]
     leaves = [leaf for inner, _ in pairs for leaf in inner]
-    return leaves, Structure(container, tree, tuple(children), [nested for _, nested in pairs])
+    return leaves, (container, tree, (*children,), [nested for _, nested in pairs])
 
 
-def unflatten(structure: Structure | None, leaves: Iterable[Any]) -> Tree:
+def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
     """The tree of this structure with these leaves; containers keep their types."""
     leaf = iter(leaves)
     if structure is None:
         return next(leaf)
-    container, like, keys, children = structure
-    if children is None:
-        return container.close(like, dict(zip(keys, leaf)))  # noqa: B905 (some leaves may remain)
-    return container.close(
-        like, {key: unflatten(child, leaf) for key, child in zip(keys, children, strict=True)}
-    )
+    container, like, keys, nested = structure
+    # zip asks for a key first, so the leaves that remain are left for other containers
+    children = dict(zip(keys, leaf if nested is None else _unflatten_all(nested, leaf)))  # noqa: B905
+    return children if container is _DICT else container.close(like, children)
+
+
+def _unflatten_all(structures: list[Structure], leaf: Iterator[Any]) -> Iterator[Tree]:
+    for structure in structures:
+        yield unflatten(structure, leaf)
 
 
 def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
@@ -104,7 +99,7 @@ def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from items(child, f"{path}.{key}" if container.dotted else f"{path}[{key!r}]")
 
 
-def _flatten_as(structure: Structure | None, tree: Tree) -> list[Any]:
+def _flatten_as(structure: Structure, tree: Tree) -> list[Any]:
     """The leaves of a tree that must have this structure, in the structure's order."""
     container = _CONTAINERS[type(tree)]
     if structure is None:
@@ -119,10 +114,11 @@ def _flatten_as(structure: Structure | None, tree: Tree) -> list[Any]:
             f"{type(tree).__name__}{'' if children is None else f' with {list(children)}'}"
         )
     ordered = [children[key] for key in keys]
-    nested = [None] * len(keys) if nested is None else nested
-    return [
-        leaf for s, child in zip(nested, ordered, strict=True) for leaf in _flatten_as(s, child)
-    ]
+    if nested is None and _LEAVES.issuperset(builtins.map(type, ordered)):
+        return ordered
+    structures = nested or [None] * len(keys)
+    pairs = zip(structures, ordered, strict=True)
+    return [leaf for structure, child in pairs for leaf in _flatten_as(structure, child)]
 
 
 class _Containers(dict[type, Container | None]):
@@ -130,15 +126,20 @@ class _Containers(dict[type, Container | None]):
 
     def __missing__(self, kind: type) -> Container | None:
         self[kind] = container = _container(kind)
+        if container is None:
+            _LEAVES.add(kind)
         return container
 
 
 _CONTAINERS = _Containers()
+_LEAVES: set[type] = set()
+"""The types known to be leaves."""
+_DICT = Container(lambda tree: tree, lambda _, children: children)
 
 
 def _container(kind: type) -> Container | None:
     if kind is dict:
-        return Container(lambda tree: tree, lambda _, children: children)
+        return _DICT
     if issubclass(kind, dict):
         return Container(lambda tree: tree, _close_dict)
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):

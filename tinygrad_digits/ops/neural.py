@@ -1,6 +1,5 @@
 """What networks add to NumPy: activations, their numerically stable kin, and the loss."""
 
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -169,9 +168,9 @@ def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
 
 def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
     """-1/n at each label, 0 elsewhere."""
-    chosen = np.zeros(prod(x_like.shape), x_like.dtype)
-    chosen[at] = -1 / at.size
-    return g * chosen.reshape(x_like.shape)
+    chosen = np.zeros(x_like.shape, x_like.dtype)
+    chosen.reshape(-1)[at] = -1 / at.size
+    return g * chosen
 
 
 _nll = define(_nll_kernel, _nll_rule, None, name="nll", kind=Kind.GATHER)
