@@ -250,7 +250,7 @@ def _one_array(row: Primitive) -> Op:
         result.tape = tape
         result.index = index = next(tape.indices)
         value = y if reads_y else None
-        tape.records[index] = row, (x.index,), (kept,), value, NO_OPTIONS, (y.shape, y.dtype)
+        tape.records[index] = row, (x.index,), (kept,), value, NO_OPTIONS, y.shape, y.dtype
         return result
 
     return apply
@@ -259,7 +259,10 @@ def _one_array(row: Primitive) -> Op:
 def _two_arrays(row: Primitive) -> Op:
     kernel = row.kernel
     general = _any_arrays(row)
-    both, only_a, only_b = row.reads(True, True), row.reads(True, False), row.reads(False, True)
+    both, only_a, only_b = (
+        (reads_y, *reads_inputs)
+        for reads_y, reads_inputs in map(row.reads, (True, True, False), (True, False, True))
+    )
 
     def apply(a: Array, b: Array, /) -> Array:
         parents: tuple[int | None, int | None]
@@ -280,24 +283,23 @@ def _two_arrays(row: Primitive) -> Op:
         else:
             return kernel(a, b)
         try:
-            nested = type(value_a) is Tensor or type(value_b) is Tensor
-            y = apply(value_a, value_b) if nested else kernel(value_a, value_b)
+            y = inside(value_a, value_b)
         except Exception as error:
             _note(error, row, value_a, value_b)
             raise
-        reads_y, (reads_a, reads_b) = reads
-        kept = (
-            value_a if reads_a is VALUE else None if reads_a is NOTHING else Like(value_a),
-            value_b if reads_b is VALUE else None if reads_b is NOTHING else Like(value_b),
-        )
+        reads_y, reads_a, reads_b = reads
+        kept_a = value_a if reads_a is VALUE else None if reads_a is NOTHING else Like(value_a)
+        kept_b = value_b if reads_b is VALUE else None if reads_b is NOTHING else Like(value_b)
+        value = y if reads_y else None
         result = new(Tensor)
         result.value = y
         result.tape = tape
         result.index = index = next(tape.indices)
-        value = y if reads_y else None
-        tape.records[index] = row, parents, kept, value, NO_OPTIONS, (y.shape, y.dtype)
+        tape.records[index] = row, parents, (kept_a, kept_b), value, NO_OPTIONS, y.shape, y.dtype
         return result
 
+    # NumPy brings its ufuncs back here when there are Tensors inside
+    inside = kernel if isinstance(kernel, np.ufunc) else apply
     return apply
 
 
@@ -331,8 +333,8 @@ def _any_arrays(row: Primitive) -> Op:
         result.value = y
         result.tape = tape
         result.index = index = next(tape.indices)
-        value, spec = y if reads_y else None, (y.shape, y.dtype)
-        tape.records[index] = row, tuple(parents), tuple(kept), value, options, spec
+        value, shape = y if reads_y else None, y.shape
+        tape.records[index] = row, tuple(parents), tuple(kept), value, options, shape, y.dtype
         return result
 
     return apply

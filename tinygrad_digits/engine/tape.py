@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 """An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
 
-Spec: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]
-"""The shape and the dtype of an array."""
-
 _serials = itertools.count(1)  # `next` of it is atomic: no two threads ever get the same number
 
 
@@ -66,16 +63,16 @@ class Record(NamedTuple):
     value: Array
     """The output, or None where no rule reads it."""
     options: dict[str, Any]
-    spec: Spec
-    """The output's shape and dtype."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     @property
     def name(self) -> str:
         return "input" if self.op is None else self.op.name
 
 
-NO_OPTIONS: dict[str, Any] = {}  # of most records; shared, never written
-SPEC = Record._fields.index("spec")
+NO_OPTIONS: dict[str, Any] = {}
+"""The options of most records: shared, never written."""
 
 
 class Tape:
@@ -119,7 +116,7 @@ class Tape:
         """
         records = self.records if free else self.records.copy()
         while records:
-            index, (op, parents, inputs, y, options, spec) = records.popitem()  # the last one
+            index, (op, parents, inputs, y, options, y_shape, y_dtype) = records.popitem()
             if op is None or (g := cotangents.pop(index, None)) is None:
                 continue
             for parent, rule in zip(parents, op.rules):  # noqa: B905 (an Each is endless)
@@ -128,11 +125,11 @@ class Tape:
                 try:
                     ct = rule(g, y, *inputs, **options) if options else rule(g, y, *inputs)
                 except Exception as error:
-                    error.add_note(f"in the derivative of {op.name} -> {spec[1]}{spec[0]}")
+                    error.add_note(f"in the derivative of {op.name} -> {y_dtype}{y_shape}")
                     raise
-                wanted = shape, dtype = records[parent][SPEC]
+                _, _, _, _, _, shape, dtype = records[parent]
                 if ct.dtype is not dtype or ct.shape != shape:
-                    ct = conform(ct, wanted, op, spec)
+                    ct = conform(ct, shape, dtype, op, y_dtype)
                 cotangents[parent] = cotangents[parent] + ct if parent in cotangents else ct
         return cotangents
 
@@ -166,7 +163,7 @@ class Tape:
 
     def __str__(self) -> str:
         rows = [
-            (f"%{index}", record.name, _operands(record), str(record.spec[0]), str(record.spec[1]))
+            (f"%{index}", record.name, _operands(record), str(record.shape), str(record.dtype))
             for index, record in zip(self.records, self, strict=True)
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -174,24 +171,25 @@ class Tape:
         return "\n".join("  ".join(cells).rstrip() for cells in padded) or "an empty tape"
 
 
-def conform(ct: Array, wanted: Spec, op: Primitive, spec: Spec) -> Array:
+def conform(
+    ct: Array, shape: tuple[int, ...], dtype: np.dtype[Any], op: Primitive, y_dtype: np.dtype[Any]
+) -> Array:
     """The one place where a cotangent is given the shape and dtype of its primal.
 
     An op that broadcast its inputs sums over what was broadcast. A cotangent in the dtype of the
     op's output is cast to the input's: a float32 parameter that met float64 data has a float32
     gradient. Anything else is a mistake in the op's rule, and a RuleError.
     """
-    shape, dtype = wanted
     if op.broadcasts and ct.shape != shape:
         ct = unbroadcast(ct, shape)
         if ct.dtype is dtype:
             return ct
-    if ct.dtype != dtype and ct.dtype == spec[1]:
+    if ct.dtype != dtype and ct.dtype == y_dtype:
         ct = ct.astype(dtype)
     if ct.shape != shape or ct.dtype != dtype:
         raise RuleError(
             f"{op.name}: a derivative rule returned {ct.dtype}{ct.shape}, but the input that it "
-            f"belongs to is {dtype}{shape} (and the output {spec[1]}{spec[0]})"
+            f"belongs to is {dtype}{shape} (and the output {y_dtype})"
         )
     return ct
 

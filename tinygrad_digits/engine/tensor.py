@@ -41,7 +41,7 @@ class Tensor:
         self.value = value
         self.tape = tape
         self.index = index = next(tape.indices)
-        tape.records[index] = (None, (), (), None, NO_OPTIONS, (value.shape, dtype))
+        tape.records[index] = (None, (), (), None, NO_OPTIONS, value.shape, dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -148,7 +148,7 @@ def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
             tensor.value = leaf
             tensor.tape = tape
             tensor.index = index = next(tape.indices)
-            tape.records[index] = (None, (), (), None, NO_OPTIONS, (leaf.shape, leaf.dtype))
+            tape.records[index] = (None, (), (), None, NO_OPTIONS, leaf.shape, leaf.dtype)
             entered.append(tensor)
         elif type(leaf) in (int, float, complex) or hasattr(leaf, "dtype"):
             entered.append(Tensor(leaf, tape))
