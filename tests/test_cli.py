@@ -1,0 +1,265 @@
+"""The command line: each command, what it leaves behind, and its exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import tinygrad_digits as td
+from tinygrad_digits.digits import cli, crosscheck, data, evaluation, manual, run, store
+
+FILES = {
+    "params.safetensors", "config.json", "metrics.json", "history.json",
+    "curves.png", "confusion.png", "mistakes.png",
+}  # fmt: skip
+COMMANDS = ["train", "evaluate", "predict", "gradcheck", "tape"]
+PROGRAM = [sys.executable, "-m", "tinygrad_digits"]
+
+
+def invoke(*args, code=0):
+    result = CliRunner().invoke(cli.app, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder, and what `train` printed."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    return folder, invoke("train", "--out", folder, "--epochs", 5, "--seed", 3)
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+def test_train_writes_a_run_folder_and_prints_the_report(trained):
+    folder, result = trained
+    assert names(folder) == FILES
+    params, config = store.load_run(folder)
+    assert read(folder, "config.json") == config
+    assert (config["seed"], config["epochs"]) == (3, 5)
+    assert [row["epoch"] for row in read(folder, "history.json")] == list(range(6))
+    test = run.load_split(run.Config.of(config)).test
+    accuracy = evaluation.evaluate(params, test).accuracy
+    assert read(folder, "metrics.json")["test_accuracy"] == accuracy
+    assert f"test accuracy: {accuracy:.2%}" in result.stdout
+    assert "precision" in result.stdout
+    assert "epoch 5/5" in result.stderr
+
+
+def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
+    folder, _ = trained
+    invoke("train", "--out", tmp_path / "again", "--epochs", 5, "--seed", 3)
+    again = store.load_run(tmp_path / "again").params
+    td.tree.map(np.testing.assert_array_equal, again, store.load_run(folder).params)
+    options = ["--hidden", "7", "--dtype", "float64", "--optimizer", "momentum", "--rate", 0.01]
+    invoke("train", "--out", tmp_path / "b", "--epochs", 1, "--batch-size", 50, *options)
+    params, config = store.load_run(tmp_path / "b")
+    assert params["w0"].shape == (64, 7)
+    assert params["w0"].dtype == np.float64
+    assert run.Config.of(config) == run.Config(
+        epochs=1, batch_size=50, rate=0.01, optimizer="momentum", hidden=(7,), dtype="float64"
+    )
+
+
+def test_runs_are_numbered_and_never_silently_overwritten(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        assert f"runs{os.sep}{number}" in invoke("train", "--epochs", 3).stdout
+    before = (tmp_path / "runs" / "1" / store.PARAMS).read_bytes()
+    refused = invoke("train", "--epochs", 0, "--out", "runs/1", code=1)
+    assert "--overwrite" in refused.stderr
+    assert (tmp_path / "runs" / "1" / store.PARAMS).read_bytes() == before
+    invoke("train", "--epochs", 2, "--out", "runs/1", "--overwrite", "--hidden", "none")
+    assert (tmp_path / "runs" / "1" / store.PARAMS).read_bytes() != before
+
+
+def test_evaluate_measures_the_same_test_set(trained):
+    folder, result = trained
+    accuracy = f"{read(folder, 'metrics.json')['test_accuracy']:.2%}"
+    assert f"test accuracy: {accuracy}" in invoke("evaluate", folder).stdout
+    assert accuracy in result.stdout
+
+
+def test_predict_on_every_kind_of_file(trained, tmp_path):
+    folder, _ = trained
+    digits = data.load_digits()
+    image = digits.images[0].reshape(8, 8)
+    grey = np.kron(np.round(image * 255).astype(np.uint8), np.ones((5, 5), np.uint8))
+    colour = np.stack([255 - grey, 255 - grey // 2, np.full_like(grey, 255)], axis=-1)
+    np.save(tmp_path / "a.npy", image * 16)
+    np.save(tmp_path / "b.npy", digits.images[:10])
+    Image.fromarray(grey).save(tmp_path / "c.png")
+    Image.fromarray(colour).save(tmp_path / "d.png")
+    os_name = [tmp_path / name for name in ("a.npy", "b.npy", "c.png", "d.png")]
+    lines = _rows(invoke("predict", folder, *os_name).stdout)
+    assert len(lines) == 13
+    assert [line[-2] for line in (lines[0], lines[-2], lines[-1])] == ["0"] * 3
+    assert all(line[-1].endswith("%") for line in lines)
+    assert sum(line[-2] == str(i) for i, line in enumerate(lines[1:11])) >= 8
+
+
+def _rows(table):
+    """The cells of the rows that end in a percentage."""
+    rows = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in table.splitlines()]
+    return [row for row in rows if row[-1].endswith("%")]
+
+
+def test_predict_names_the_files_that_it_cannot_read(trained, tmp_path):
+    folder, _ = trained
+    np.save(tmp_path / "good.npy", data.load_digits().images[0])
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    files = [tmp_path / name for name in ("bad.png", "gone.npy", "good.npy")]
+    result = invoke("predict", folder, *files, code=1)
+    assert len(_rows(result.stdout)) == 1
+    for name in ("bad.png", "gone.npy"):
+        assert name in result.stderr
+    assert "good.npy" not in result.stderr
+
+
+def test_gradcheck_shows_each_layer_in_both_dtypes(monkeypatch):
+    shown = invoke("gradcheck", "--hidden", "9,8", "--batch-size", 5).stdout
+    for dtype in ("float32", "float64"):
+        for name in ("w0", "b0", "w1", "b1", "w2", "b2"):
+            assert any(dtype in x and name in x and "agrees" in x for x in shown.splitlines())
+    right = manual.loss_and_grads
+
+    def bent(params, x, labels):
+        loss, grads = right(params, x, labels)
+        return loss, {**grads, "b1": grads["b1"] * grads["b1"].dtype.type(1.0005)}
+
+    monkeypatch.setattr(crosscheck.manual, "loss_and_grads", bent)
+    result = invoke("gradcheck", "--hidden", "9,8", "--batch-size", 5, code=1)
+    wrong = [line for line in result.stdout.splitlines() if "DIFFERS" in line]
+    assert len(wrong) == 2
+    assert all("b1" in line for line in wrong)
+    assert "differ" in result.stderr
+
+
+def test_tape_prints_the_program_of_a_step():
+    shown = invoke("tape", "--hidden", "7", "--batch-size", 3).stdout
+    for op in ("input", "matmul", "add", "relu", "(3, 7)", "(64, 7)", "float32", "%0 w0"):
+        assert op in shown
+    assert shown.count("matmul") == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command):
+    assert "Usage" in invoke(command, "--help").output
+    assert command in invoke("--help").output
+
+
+def test_version():
+    assert invoke("--version").stdout.strip() == td.__version__
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["no-such-command"],
+        ["train", "--no-such-option"],
+        ["train", "--epochs", "many"],
+        ["train", "--epochs", "-1"],
+        ["train", "--batch-size", "0"],
+        ["train", "--hidden", "64,x"],
+        ["train", "--hidden", "64,0"],
+        ["train", "--optimizer", "adamant"],
+        ["train", "--dtype", "int8"],
+        ["predict", "somewhere"],
+        ["evaluate"],
+    ],
+    ids=" ".join,
+)
+def test_misuse_exits_with_2(args, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    invoke(*args, code=2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "--rate", "-1"], "rate must be positive"),
+        (["train", "--rate", "nan"], "rate must be positive"),
+        (["train", "--out", "file"], "file"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["predict", "nowhere", "x.npy"], "nowhere"),
+        (["evaluate", "damaged"], "params.safetensors is damaged"),
+    ],
+)
+def test_failure_exits_with_1_and_one_line(args, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / store.PARAMS).write_bytes(b"x")
+    result = invoke(*args, code=1)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert names(tmp_path) == {"file", "damaged"}
+
+
+def test_a_loss_that_explodes_fails_and_says_so(tmp_path):
+    options = ["--rate", "1e38", "--optimizer", "momentum", "--out", tmp_path / "x"]
+    assert "lower the learning rate" in invoke("train", *options, code=1).stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child there")
+def test_ctrl_c_saves_what_was_trained_and_exits_with_130(tmp_path):
+    folder = tmp_path / "run"
+    command = [*PROGRAM, "train", "--out", folder, "--epochs", "1000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        for line in process.stderr:
+            if line.startswith(b"epoch 2/"):
+                process.send_signal(signal.SIGINT)
+                break
+        printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert b"interrupted after epoch" in errors
+    assert b"test accuracy" in printed
+    assert names(folder) == FILES
+    history, found = read(folder, "history.json"), read(folder, "metrics.json")
+    assert found["interrupted"] is True
+    assert found["epochs"] == history[-1]["epoch"] == len(history) - 1 >= 2
+    assert f"{found['test_accuracy']:.2%}" in invoke("evaluate", folder).stdout
+
+
+def test_a_full_disk_fails_and_leaves_the_older_run_whole(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    invoke("train", "--epochs", 1, "--out", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(_fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = invoke("train", "--epochs", 2, "--out", folder, "--overwrite", code=1)
+    assert "No space left on device" in result.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("module", ["typer", "rich", "sklearn", "matplotlib", "safetensors"])
+def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
+    code = f"import sys; sys.modules[{module!r}] = None\n"
+    code += "from tinygrad_digits.__main__ import main; main()"
+    arguments = ["train", "--epochs", "0"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert module in line
+    assert 'pip install "tinygrad-digits[digits]"' in line
+    assert not list(tmp_path.iterdir())

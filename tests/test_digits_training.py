@@ -1,0 +1,150 @@
+"""Model and training: shapes, descent, purity, what is refused; and the headline."""
+
+import numpy as np
+import pytest
+
+import tinygrad_digits as td
+from tinygrad_digits.digits import data, evaluation, model, run, training
+
+SMALL = data.Dataset(np.eye(64), np.arange(64) % 10)
+
+
+def start(epochs=3, optimizer=None, dataset=SMALL, **options):
+    params = options.pop("params", None) or model.init_params((64, 16, 10))
+    return training.train(
+        params,
+        optimizer or td.optim.gradient_descent(0.5),
+        dataset,
+        dataset,
+        **{"epochs": epochs, "batch_size": 10, "rng": np.random.default_rng(1), **options},
+    )
+
+
+@pytest.mark.parametrize("sizes", [(64, 10), (64, 7, 10), (5, 4, 3, 2, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_model_of_any_depth(sizes, dtype):
+    params = model.init_params(sizes, np.random.default_rng(0), dtype)
+    assert model.layer_sizes(params) == sizes
+    assert {array.dtype for array in params.values()} == {np.dtype(dtype)}
+    x = np.ones((3, sizes[0]), dtype)
+    probabilities = model.probabilities(params, x)
+    assert model.logits(params, x).shape == probabilities.shape == (3, sizes[-1])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(model.predict(params, x), probabilities.argmax(axis=1))
+    assert model.loss(params, x, np.zeros(3, int)).dtype == dtype
+
+
+def test_weights_have_hes_variance_and_come_from_the_generator():
+    params = model.init_params((400, 500), np.random.default_rng(0))
+    assert params["w0"].var() == pytest.approx(2 / 400, rel=0.02)
+    again = model.init_params((400, 500), np.random.default_rng(0))
+    td.tree.map(np.testing.assert_array_equal, params, again)
+    other = model.init_params((400, 500), np.random.default_rng(1))
+    assert not np.array_equal(params["w0"], other["w0"])
+
+
+@pytest.mark.parametrize("sizes", [(64,), (64, 0, 10), ()])
+def test_sizes_that_make_no_network_are_refused(sizes):
+    with pytest.raises(td.ShapeError, match="sizes"):
+        model.init_params(sizes)
+
+
+@pytest.mark.parametrize("make", [td.optim.gradient_descent, td.optim.momentum])
+def test_training_descends_and_yields_a_record_for_each_epoch(make):
+    records = list(start(20, make(1.0 if make is td.optim.gradient_descent else 0.1)))
+    assert [record.epoch for record in records] == list(range(21))
+    assert records[-1].train_loss < records[0].train_loss / 2
+    last = records[-1]
+    assert last.validation_loss == pytest.approx(float(model.loss(last.params, *SMALL)))
+    assert last.validation_accuracy == model.accuracy(last.params, *SMALL)
+    assert set(last.scores()) == set(training.Epoch._fields) - {"params"}
+
+
+def test_training_is_the_fold_of_its_step():
+    step = training.make_step(optimizer := td.optim.momentum(0.1))
+    params = model.init_params((64, 16, 10))
+    state, rng = optimizer.init(params), np.random.default_rng(1)
+    *_, last = start(2, optimizer, params=params)
+    for _ in range(2):
+        for batch in data.minibatches(SMALL, 10, rng):
+            params, state = step(params, state, *batch)
+    td.tree.map(np.testing.assert_array_equal, last.params, params)
+
+
+def test_nothing_is_changed_or_shared():
+    params = model.init_params((64, 16, 10))
+    before = td.tree.map(np.copy, (params, SMALL))
+    records = list(start(3, td.optim.momentum(0.5), params=params))
+    td.tree.map(np.testing.assert_array_equal, (params, SMALL), before)
+    kept = [params, *(record.params for record in records)]
+    for i, ours in enumerate(kept):
+        for theirs in kept[:i]:
+            assert not any(np.shares_memory(ours[name], theirs[name]) for name in ours)
+
+
+def test_writing_into_a_record_does_not_disturb_training():
+    expected = [record.train_loss for record in start()]
+    losses = []
+    for record in start():
+        losses.append(record.train_loss)
+        for array in record.params.values():
+            array[...] = np.nan
+    assert losses == expected
+
+
+@pytest.mark.parametrize("make", [td.optim.gradient_descent, td.optim.momentum])
+def test_training_keeps_the_parameters_dtype(make):
+    params = model.init_params((64, 16, 10), dtype=np.float32)
+    *_, last = start(1, make(0.1), params=params)
+    assert {array.dtype for array in last.params.values()} == {np.dtype(np.float32)}
+
+
+def test_training_prints_nothing(capfd):
+    list(start())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_same_seed_gives_the_same_parameters():
+    (*_, one), (*_, two) = start(), start()
+    td.tree.map(np.testing.assert_array_equal, one.params, two.params)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": -1}, "epochs"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"dataset": data.Dataset(SMALL.images * 16, SMALL.labels)}, "divide by 16"),
+        ({"dataset": data.Dataset(SMALL.images.reshape(-1, 8, 8), SMALL.labels)}, "reshape"),
+        ({"params": model.init_params((64, 4, 9))}, "0 to 8"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_first_epoch(options, message):
+    with pytest.raises(ValueError, match=message):
+        start(**options)
+
+
+def test_a_loss_that_explodes_says_so():
+    with pytest.raises(FloatingPointError, match=r"epoch \d+: lower the learning rate"):
+        list(start(50, td.optim.gradient_descent(1e200)))
+
+
+def test_evaluation_counts():
+    labels = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 8])  # no 9; the last 8 is taken for a 9
+    dataset = data.Dataset(np.eye(64)[:10], labels)
+    found = evaluation.evaluate({"w0": 9 * np.eye(64)[:, :10], "b0": np.zeros(10)}, dataset)
+    assert found.accuracy == pytest.approx(0.9)
+    expected = np.zeros((10, 10), int)
+    np.add.at(expected, (labels, np.arange(10)), 1)
+    np.testing.assert_array_equal(found.confusion, expected)
+    assert found.report["8"]["recall"] == 0.5
+    assert found.report["9"] == {"precision": 0, "recall": 0, "f1-score": 0, "support": 0}
+
+
+def test_the_headline_on_the_plain_split():
+    """Plain gradient descent, 64-64-32-10: at least 97 % of the 360 test digits."""
+    config = run.Config()
+    assert (config.optimizer, config.hidden) == ("gd", (64, 32))
+    dataset = run.load_split(config)
+    *_, last = run.start(config, dataset)
+    assert evaluation.evaluate(last.params, dataset.test).accuracy >= 0.97
