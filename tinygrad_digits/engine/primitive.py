@@ -22,7 +22,7 @@ from __future__ import annotations
 import enum
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -99,6 +99,13 @@ class Primitive:
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, Each) else len(rules)
         before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
+        for rule in self._rules():
+            places = [p for p in _parameters(rule) if p.kind is not p.KEYWORD_ONLY]
+            if len(places) < before:
+                raise TypeError(
+                    f"{name}: a derivative rule takes (g, y, *inputs), here {before} arguments; "
+                    f"this one takes ({', '.join(p.name for p in places)})"
+                )
         named = [p for rule in self._rules() for p in _parameters(rule)[before:]]
         self.options = frozenset(p.name.removeprefix("_") for p in named)
         by_position = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -138,7 +145,11 @@ def _read(parameter: inspect.Parameter) -> str | None:
 
 
 def define(
-    kernel: Op, *rules: Rule | Each | None, name: str | None = None, kind: Kind = Kind.OPAQUE
+    kernel: Op,
+    *rules: Rule | Each | None,
+    name: str | None = None,
+    kind: Kind = Kind.OPAQUE,
+    trusted: bool = False,
 ) -> Op:
     """An op with derivative rules of your own: a function of arrays and Tensors alike.
 
@@ -150,6 +161,7 @@ def define(
         name: what errors and printed tapes call it; the kernel's name by default.
         kind: what it is; only elementwise ops and products may leave the summing over broadcast
             axes to the engine.
+        trusted: whether to save the check that kernel and rules return arrays at all.
 
     Raises RuleError, when differentiated, where a rule returns another shape or dtype.
 
@@ -162,18 +174,19 @@ def define(
     each = [rule for rule in rules if isinstance(rule, Each)]
     one_by_one = tuple([rule for rule in rules if not isinstance(rule, Each)])
     row = Primitive(kernel, each[0] if each else one_by_one, label, kind)
-    if rules and kind is Kind.OPAQUE:  # nothing is known of these functions: watch what they return
-        row.kernel = _watched(row.kernel, f"{label}: the kernel")
+    inside = kernel  # what computes the value of a recorded op
+    if rules and not trusted:
+        inside = _watched(kernel, f"{label}: the kernel")
         if not isinstance(row.rules, Each):
             row.rules = tuple([r and _watched(r, f"{label}: a derivative rule") for r in row.rules])
     if not rules:
         op = _without_rules(row)
     elif row.arity == 1 and not row.options:
-        op = _one_array(row)
+        op = _one_array(row, inside)
     elif row.arity == 2 and not row.options:
-        op = _two_arrays(row)
+        op = _two_arrays(row, inside)
     else:
-        op = _any_arrays(row)
+        op = _any_arrays(row, inside)
     if inspect.isfunction(kernel):
         functools.update_wrapper(op, kernel)
     else:
@@ -184,7 +197,10 @@ def define(
 
 
 def primitive(
-    *rules: Rule | Each | None, name: str | None = None, kind: Kind = Kind.OPAQUE
+    *rules: Rule | Each | None,
+    name: str | None = None,
+    kind: Kind = Kind.OPAQUE,
+    trusted: bool = False,
 ) -> Callable[[Op], Op]:
     """`define` as a decorator of the kernel: the rules stand above it.
 
@@ -195,7 +211,7 @@ def primitive(
     >>> td.grad(cube)(2.0)
     np.float64(12.0)
     """
-    return lambda kernel: define(kernel, *rules, name=name, kind=kind)
+    return lambda kernel: define(kernel, *rules, name=name, kind=kind, trusted=trusted)
 
 
 def implement(
@@ -205,7 +221,7 @@ def implement(
 
     `kernel` is another way to compute the same, where NumPy's own spends more on its call.
     """
-    op = define(kernel or function, *rules, name=function.__name__, kind=kind)
+    op = define(kernel or function, *rules, name=function.__name__, kind=kind, trusted=True)
     NUMPY[function] = op
     return op
 
@@ -230,7 +246,7 @@ def handles(*functions: Any) -> Callable[[Op], Op]:
 _NUMBERS = frozenset({int, float})
 
 
-def _one_array(row: Primitive) -> Op:
+def _one_array(row: Primitive, inside: Op) -> Op:
     kernel = row.kernel
     reads_y, (reads_x,) = row.reads(True)
 
@@ -240,7 +256,7 @@ def _one_array(row: Primitive) -> Op:
         tape = x.tape
         inner = x.value
         try:
-            y = kernel(inner) if type(inner) is not Tensor else apply(inner)
+            y = inside(inner) if type(inner) is not Tensor else apply(inner)
         except Exception as error:
             _note(error, row, inner)
             raise
@@ -256,9 +272,9 @@ def _one_array(row: Primitive) -> Op:
     return apply
 
 
-def _two_arrays(row: Primitive) -> Op:
+def _two_arrays(row: Primitive, inside: Op) -> Op:
     kernel = row.kernel
-    general = _any_arrays(row)
+    general = _any_arrays(row, inside)
     both, only_a, only_b = (
         (reads_y, *reads_inputs)
         for reads_y, reads_inputs in map(row.reads, (True, True, False), (True, False, True))
@@ -283,7 +299,7 @@ def _two_arrays(row: Primitive) -> Op:
         else:
             return kernel(a, b)
         try:
-            y = inside(value_a, value_b)
+            y = compute(value_a, value_b)
         except Exception as error:
             _note(error, row, value_a, value_b)
             raise
@@ -298,18 +314,22 @@ def _two_arrays(row: Primitive) -> Op:
         tape.records[index] = row, parents, (kept_a, kept_b), value, NO_OPTIONS, y.shape, y.dtype
         return result
 
-    # NumPy brings its ufuncs back here when there are Tensors inside
-    inside = kernel if isinstance(kernel, np.ufunc) else apply
+    def nested(a: Array, b: Array) -> Array:
+        return apply(a, b) if type(a) is Tensor or type(b) is Tensor else inside(a, b)
+
+    # NumPy itself brings a ufunc back here when there are Tensors inside
+    compute = kernel if isinstance(kernel, np.ufunc) else nested
     return apply
 
 
-def _any_arrays(row: Primitive) -> Op:
+def _any_arrays(row: Primitive, inside: Op) -> Op:
     kernel, arity = row.kernel, row.arity
     reads = functools.cache(row.reads)
 
     def apply(*args: Any, **options: Any) -> Array:
         tape = _innermost(args)
         if tape is None:
+            _refuse_tensors(options, row)
             return kernel(*args, **options)
         if arity is not None:
             args, extra = args[:arity], args[arity:]
@@ -320,7 +340,8 @@ def _any_arrays(row: Primitive) -> Op:
             parents.append(x.index if on_tape else None)
             inputs.append(x.value if on_tape else _constant(x, row))
         try:
-            y = apply(*inputs, **options)
+            nested = _innermost(inputs) is not None
+            y = apply(*inputs, **options) if nested else inside(*inputs, **options)
         except Exception as error:
             _note(error, row, *inputs)
             raise
@@ -347,6 +368,7 @@ def _without_rules(row: Primitive) -> Op:
     def apply(*args: Any, **options: Any) -> Any:
         tape = _innermost(args)
         if tape is None:
+            _refuse_tensors(options, row)
             return kernel(*args, **options)
         if tape.closed:
             next(tape.indices)  # raises
@@ -356,7 +378,7 @@ def _without_rules(row: Primitive) -> Op:
     return apply
 
 
-def _innermost(args: tuple[Any, ...]) -> Tape | None:
+def _innermost(args: Iterable[Any]) -> Tape | None:
     tape = None
     for x in args:
         if type(x) is Tensor and (tape is None or x.tape.serial > tape.serial):
@@ -375,6 +397,7 @@ def _bound(
             + (f"{missing} are missing" if missing else f"{len(extra)} more were given")
         )
     options = {**dict(zip(row.positional, extra, strict=False)), **options}
+    _refuse_tensors(options, row)
     for name in options.keys() - row.options:
         if options[name] is not None:  # None is NumPy's default, said aloud
             raise NotDifferentiableError(
@@ -383,6 +406,16 @@ def _bound(
             )
         del options[name]
     return options
+
+
+def _refuse_tensors(options: dict[str, Any], row: Primitive) -> None:
+    """An option is not differentiated, so a Tensor there would lose its gradient unnoticed."""
+    for name, value in options.items():
+        if type(value) is Tensor:
+            raise NotDifferentiableError(
+                f"{row.name}: {name}= cannot be a Tensor; give arrays by position, and an option "
+                "as a plain number (tensor.item())"
+            )
 
 
 def _constant(x: Any, row: Primitive) -> Any:
@@ -404,15 +437,15 @@ def _constant(x: Any, row: Primitive) -> Any:
 
 
 def _watched(function: Op, who: str) -> Op:
-    """The function, held to returning an array."""
+    """The function, held to returning a real floating-point array, and one of its own."""
 
     @functools.wraps(function)
     def watched(*args: Any, **options: Any) -> Array:
         y = function(*args, **options)
-        if not (hasattr(y, "shape") and hasattr(y, "dtype")):
+        if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
             raise RuleError(
-                f"{who} returned {type(y).__name__}; it must return an array or a NumPy scalar, "
-                "as np.asarray(...) makes one"
+                f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "
+                "floating-point array or NumPy scalar, as np.asarray(..., float) makes one"
             )
         return y.copy() if any(y is x for x in args) else y
 

@@ -146,11 +146,10 @@ class Tape:
                 raise NotDifferentiableError(
                     f"{tensor!r} is not an input of this tape: start one there, Tensor(value, tape)"
                 )
-        seed = np.ones(y.shape, y.dtype) if g is None else g
-        if np.shape(seed) != y.shape:
-            raise ShapeError(f"g has shape {np.shape(seed)}, but y has {y.shape}")
+        seed = np.ones(y.shape, y.dtype) if g is None else as_cotangent(g, y)
         cotangents = self.sweep({y.index: seed}, free=False)
-        return tuple(cotangents.get(x.index, np.zeros(x.shape, x.dtype)) for x in inputs)
+        found = [cotangents.get(x.index, np.zeros(x.shape, x.dtype)) for x in inputs]
+        return tuple([ct.copy() if isinstance(ct, np.ndarray) else ct for ct in found])
 
     def __len__(self) -> int:
         return len(self.records)
@@ -171,6 +170,17 @@ class Tape:
         return "\n".join("  ".join(cells).rstrip() for cells in padded) or "an empty tape"
 
 
+def as_cotangent(g: Any, y: Array) -> Array:
+    """g as a cotangent of y: of its shape, in its dtype."""
+    g = g if hasattr(g, "dtype") else np.asarray(g)
+    shape, dtype = getattr(y, "shape", ()), getattr(y, "dtype", np.dtype(float))
+    if g.shape != shape:
+        raise ShapeError(f"the cotangent has shape {g.shape}, the output {shape}")
+    if g.dtype.kind not in "fiub":
+        raise NotDifferentiableError(f"a cotangent is an array of real numbers, not of {g.dtype}")
+    return g if g.dtype == dtype else g.astype(dtype)
+
+
 def conform(
     ct: Array, shape: tuple[int, ...], dtype: np.dtype[Any], op: Primitive, y_dtype: np.dtype[Any]
 ) -> Array:
@@ -180,7 +190,7 @@ def conform(
     op's output is cast to the input's: a float32 parameter that met float64 data has a float32
     gradient. Anything else is a mistake in the op's rule, and a RuleError.
     """
-    if op.broadcasts and ct.shape != shape:
+    if op.broadcasts and ct.shape != shape and ct.ndim >= len(shape):
         ct = unbroadcast(ct, shape)
         if ct.dtype is dtype:
             return ct

@@ -9,6 +9,8 @@ binds them, so that `a + b` is one Python call away from the op.
 
 from __future__ import annotations
 
+import inspect
+import numbers
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any
@@ -38,7 +40,7 @@ class Tensor:
 
     def __init__(self, value: Array, tape: Tape) -> None:
         value, dtype = _differentiable(value)
-        self.value = value
+        self.value = value.copy() if isinstance(value, np.ndarray) else value  # stays as it is now
         self.tape = tape
         self.index = index = next(tape.indices)
         tape.records[index] = (None, (), (), None, NO_OPTIONS, value.shape, dtype)
@@ -79,6 +81,12 @@ class Tensor:
 
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        return self
 
     def __contains__(self, item: Any) -> bool:
         return item in self.value
@@ -124,6 +132,8 @@ class Tensor:
         op = NUMPY.get(function)
         if op is None:
             raise no_rule(function.__name__)
+        if not args:  # np.sum(a=x)
+            args, options = _by_position(function, options)
         return op(*args, **options)
 
     def __array__(self, *args: Any, **options: Any) -> Any:
@@ -150,17 +160,27 @@ def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
             tensor.index = index = next(tape.indices)
             tape.records[index] = (None, (), (), None, NO_OPTIONS, leaf.shape, leaf.dtype)
             entered.append(tensor)
-        elif type(leaf) in (int, float, complex) or hasattr(leaf, "dtype"):
-            entered.append(Tensor(leaf, tape))
         else:
-            entered.append(leaf)
+            entered.append(Tensor(leaf, tape) if _is_numeric(leaf) else leaf)
+
+
+def _is_numeric(leaf: Any) -> bool:
+    """Whether a leaf is an array or a number, and not text, a flag, a type or what else there is."""
+    dtype = getattr(leaf, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind not in "SUVMm"
+    return isinstance(leaf, numbers.Number) and not isinstance(leaf, bool)
 
 
 def _differentiable(value: Any) -> tuple[Array, np.dtype[Any]]:
     """A value that can be differentiated, and its dtype; Python numbers become float64."""
-    if type(value) is float or type(value) is int:
+    if isinstance(value, numbers.Real) and not isinstance(value, np.generic | bool):
         value = np.float64(value)
-    dtype = np.dtype(getattr(value, "dtype", type(value)))
+    if isinstance(value, np.ma.MaskedArray):
+        raise NotDifferentiableError(
+            "cannot differentiate with respect to a masked array; fill it first, with .filled(0)"
+        )
+    dtype = getattr(value, "dtype", np.dtype(object))
     if dtype.kind != "f":
         raise NotDifferentiableError(
             f"cannot differentiate with respect to {dtype} values; "
@@ -171,6 +191,19 @@ def _differentiable(value: Any) -> tuple[Array, np.dtype[Any]]:
             )
         )
     return value, dtype
+
+
+def _by_position(
+    function: Callable[..., Any], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arrays that were given by NumPy's names for them, in their places."""
+    args: list[Any] = []
+    rest = dict(options)
+    for name in inspect.signature(function).parameters:
+        if name not in rest or (args and not hasattr(rest[name], "shape")):
+            break
+        args.append(rest.pop(name))
+    return tuple(args), rest
 
 
 def no_rule(name: str) -> NotDifferentiableError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -19,7 +20,7 @@ import numpy as np
 
 from . import tree
 from .errors import DisconnectedWarning, NotDifferentiableError, ShapeError
-from .tape import Array, Tape
+from .tape import Array, Tape, as_cotangent
 from .tensor import Tensor, enter
 from .tree import Tree
 
@@ -117,7 +118,7 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
 
     def pullback(g: Tree) -> Any:
         shaped = tree.unflatten(output_structure, outputs)
-        seeds = [seed for _, seed in tree.items(tree.map(_seed, shaped, g))]
+        seeds, _ = tree.flatten(tree.map(lambda leaf, ct: as_cotangent(ct, leaf), shaped, g))
         cotangents: dict[int, Array] = {}
         for leaf, seed in zip(outputs, seeds, strict=True):
             if type(leaf) is Tensor and leaf.tape is tape:
@@ -127,7 +128,7 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
         return tree.unflatten(structure, map(_copied, _collected(tensors, swept)))
 
     unboxed = functools.partial(_unboxed, tape=tape)
-    y = tree.map(unboxed, output)
+    y = tree.map(_copied, tree.map(unboxed, output))
     return (y, pullback, tree.map(unboxed, aux)) if has_aux else (y, pullback)
 
 
@@ -162,6 +163,8 @@ def _boxed(
 def _positions(argnums: tuple[int, ...], count: int, f: Any) -> tuple[int, ...]:
     """argnums, if f was called with such arguments."""
     for i in argnums:
+        if not isinstance(i, int):
+            raise TypeError(f"argnums must be an int or a tuple of ints, got {i!r}")
         if not -count <= i < count:
             raise TypeError(
                 f"argnums: {i}, but {_name(f)} was called with {count} positional arguments"
@@ -199,7 +202,7 @@ def _scalar(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array]]:
                 "reduce it with .mean() or .sum(), or use vjp with a cotangent of that shape"
             )
         one = value.dtype.type(1)
-        if type(value) is np.ndarray:
+        if isinstance(value, np.ndarray):
             return value.copy()[()], {output.index: np.full_like(value, one)}
         return value, {output.index: one}
     kind = getattr(getattr(output, "dtype", None), "kind", None)
@@ -213,9 +216,9 @@ def _scalar(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array]]:
     warnings.warn(
         f"the output of {_name(f)} depends on none of its inputs: the gradient is zero",
         DisconnectedWarning,
-        stacklevel=4,
+        stacklevel=_levels_to_caller(),
     )
-    return output, {}
+    return _copied(output), {}
 
 
 def _pair(output: Any, f: Any) -> tuple[Any, Any]:
@@ -244,33 +247,22 @@ def _owned(ct: Array | None, value: Array) -> Array:
     """A cotangent as an array of its own, or as a scalar if that is what the value is."""
     if type(ct) is Tensor:
         return ct
-    if ct is None:
-        ct = np.zeros_like(value)
-    if type(value) is np.ndarray:
-        return np.array(ct)
-    return ct[()] if type(ct) is np.ndarray else ct
+    ct = np.zeros_like(value) if ct is None else np.array(ct, subok=True)
+    return ct if isinstance(value, np.ndarray) else ct[()]
 
 
 def _unboxed(leaf: Any, tape: Tape) -> Any:
     """Tensor of this tape -> its value, as the caller's own; anything else as it is."""
     if type(leaf) is not Tensor or leaf.tape is not tape:
         return leaf
-    return leaf.value.copy()[()] if type(leaf.value) is np.ndarray else leaf.value
-
-
-def _seed(leaf: Any, ct: Any) -> Any:
-    """A cotangent for an output leaf: of its shape, in its dtype."""
-    shape = getattr(leaf, "shape", ())
-    if np.shape(ct) != shape:
-        raise ShapeError(f"pullback: the cotangent has shape {np.shape(ct)}, the output {shape}")
-    return ct if type(ct) is Tensor else np.asarray(ct, getattr(leaf, "dtype", None))
+    return leaf.value.copy()[()] if isinstance(leaf.value, np.ndarray) else leaf.value
 
 
 # --- in-place change between the forward pass and the pullback
 
 
 def _copied(leaf: Any) -> Any:
-    return leaf.copy() if type(leaf) is np.ndarray else leaf
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
 def _guard(tape: Tape) -> None:
@@ -278,7 +270,7 @@ def _guard(tape: Tape) -> None:
     copies: dict[int, Array] = {}
 
     def copied(x: Any, parent: int | None) -> Any:
-        if parent is not None or type(x) is not np.ndarray:
+        if parent is not None or not isinstance(x, np.ndarray):
             return x
         if id(x) not in copies:
             copies[id(x)] = x.copy()
@@ -290,7 +282,16 @@ def _guard(tape: Tape) -> None:
             tape.records[index] = record._replace(inputs=kept)
 
 
-# --- names, for the errors
+# --- names and places, for the errors
+
+
+def _levels_to_caller() -> int:
+    """How far up the stack, for a warning of the function that calls this, the user's code is."""
+    package = __name__.partition(".")[0]
+    level, frame = 0, sys._getframe(1)
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    return level + 1
 
 
 def _name(f: Any) -> str:

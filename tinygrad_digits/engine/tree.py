@@ -101,23 +101,23 @@ def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _flatten_as(structure: Structure, tree: Tree) -> list[Any]:
     """The leaves of a tree that must have this structure, in the structure's order."""
-    container = _CONTAINERS[type(tree)]
     if structure is None:
-        if container is not None:
+        if _CONTAINERS[type(tree)] is not None:
             raise ShapeError(f"trees differ: a leaf against {type(tree).__name__}")
         return [tree]
-    _, like, keys, nested = structure
-    children = container.open(tree) if container and type(tree) is type(like) else None
-    if children is None or len(children) != len(keys) or not all(key in children for key in keys):
-        raise ShapeError(
-            f"trees differ: {type(like).__name__} with {list(keys)} against "
-            f"{type(tree).__name__}{'' if children is None else f' with {list(children)}'}"
-        )
-    ordered = [children[key] for key in keys]
+    known, like, keys, nested = structure
+    if type(tree) is not type(like):
+        raise ShapeError(f"trees differ: {type(like).__name__} against {type(tree).__name__}")
+    children = known.open(tree)
+    if (*children,) == keys:
+        ordered = [*children.values()]
+    elif children.keys() == {*keys}:
+        ordered = [children[key] for key in keys]
+    else:
+        raise ShapeError(f"trees differ: {type(like).__name__} of {[*keys]} against {[*children]}")
     if nested is None and _LEAVES.issuperset(builtins.map(type, ordered)):
         return ordered
-    structures = nested or [None] * len(keys)
-    pairs = zip(structures, ordered, strict=True)
+    pairs = zip(nested or [None] * len(keys), ordered, strict=True)
     return [leaf for structure, child in pairs for leaf in _flatten_as(structure, child)]
 
 
@@ -153,7 +153,8 @@ def _container(kind: type) -> Container | None:
 
 def _close_dict(like: Tree, children: dict[Any, Any]) -> Tree:
     closed = copy.copy(like)  # keeps what a subclass carries, such as defaultdict's factory
-    closed.update(children)
+    for key, child in children.items():
+        closed[key] = child  # update would add up the counts of a Counter
     return closed
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.errors import NotDifferentiableError
 from ..engine.primitive import Kind, define, handles, implement
 from ..engine.tape import Array
 
@@ -70,7 +71,7 @@ def _power_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
     return g * (y * np.log(a + at_zero))
 
 
-_power = define(np.power, _power_base, _power_exponent, kind=Kind.ELEMENTWISE)
+_power = define(np.power, _power_base, _power_exponent, kind=Kind.ELEMENTWISE, trusted=True)
 
 
 @handles(np.power)
@@ -105,6 +106,7 @@ where = define(
     lambda g, _y, c, _a, _b: np.where(c, g, 0),
     lambda g, _y, c, _a, _b: np.where(c, 0, g),
     kind=Kind.ELEMENTWISE,
+    trusted=True,
 )
 _clip = define(
     np.clip,
@@ -142,13 +144,18 @@ def _astype(x: Array, dtype: Any) -> Array:
     return x.astype(dtype)
 
 
-_cast = define(_astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE)
+_cast = define(
+    _astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE, trusted=True
+)
 _leave = define(_astype, name="astype")
 
 
 def astype(x: Array, dtype: Any) -> Array:
     """x in another dtype. The gradient comes back in x's; integers and bools leave the tape."""
-    return _cast(x, dtype=dtype) if np.dtype(dtype).kind == "f" else _leave(x, dtype)
+    kind = np.dtype(dtype).kind
+    if kind not in "fiub":
+        raise NotDifferentiableError(f"astype: a Tensor is real, it cannot become {dtype}")
+    return _cast(x, dtype=dtype) if kind == "f" else _leave(x, dtype)
 
 
 if hasattr(np, "astype"):  # NumPy 2.1

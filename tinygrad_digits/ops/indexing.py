@@ -32,16 +32,25 @@ def _scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
 def _may_repeat(index: Any) -> bool:
     """Whether an index can name an element twice: only one with integer arrays can."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(
-        isinstance(part, list | np.ndarray) and np.asarray(part).dtype != bool for part in parts
-    )
+    return any(not _is_basic(part) and np.asarray(part).dtype != bool for part in parts)
 
 
 def _frozen(index: Any) -> Any:
-    """The index as it is now: lists and arrays are copied, for their owner may change them."""
+    """The index as it is now, sequences as arrays of their own: their owner may change them."""
     if isinstance(index, tuple):
-        return tuple(map(_frozen, index))
-    return np.array(index) if isinstance(index, list | np.ndarray) else index
+        return tuple([part if _is_basic(part) else _array(part) for part in index])
+    return index if _is_basic(index) else _array(index)
+
+
+def _is_basic(part: Any) -> bool:
+    """Whether a part of an index selects by itself: an int, a slice, None or an ellipsis."""
+    basic = part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
+    return basic and not isinstance(part, bool)
+
+
+def _array(part: Any) -> Array:
+    array = np.array(part)
+    return array if array.size or array.dtype == bool else array.astype(int)  # [] selects nothing
 
 
 _take = define(
@@ -49,12 +58,14 @@ _take = define(
     lambda g, _y, x_like, index: scatter(g, index=index, shape=x_like.shape),
     name="getitem",
     kind=Kind.GATHER,
+    trusted=True,
 )
 scatter: Op = define(
     _scatter,
     lambda g, _y, _x, index, shape: g[index],
     name="scatter",
     kind=Kind.GATHER,
+    trusted=True,
 )
 
 
@@ -82,7 +93,7 @@ def _piece(k: int, g: Array, _y: Array, *xs_like: Array, axis: int = 0) -> Array
     return g[(slice(None),) * axis + (slice(start, start + xs_like[k].shape[axis]),)]
 
 
-_join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER)
+_join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER, trusted=True)
 
 
 @handles(np.concatenate)

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from string import ascii_letters
+from math import prod
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
 
 from ..engine.primitive import Each, Kind, define, handles, implement
 from ..engine.tape import Array
+
+LETTERS = ascii_uppercase + ascii_lowercase  # sorted, as NumPy numbers the labels of einsum
+
 
 # --- matmul: (..., n, k) @ (..., k, m) -> (..., n, m), where a vector is a matrix of one row or
 # column that is dropped again. Batch axes that were broadcast are summed by the engine.
@@ -32,7 +36,8 @@ def _matmul_right(g: Array, _y: Array, a: Array, b_like: Array) -> Array:
     if b_like.ndim == 1:
         return (a.swapaxes(-1, -2) @ g[..., None])[..., 0]
     if b_like.ndim == 2:  # one product over all the batch's rows, rather than a sum of many
-        return a.reshape(-1, a.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+        rows = prod(a.shape[:-1])
+        return a.reshape(rows, a.shape[-1]).T @ g.reshape(rows, g.shape[-1])
     return a.swapaxes(-1, -2) @ g
 
 
@@ -46,7 +51,7 @@ def dot(a: Array, b: Array) -> Array:
         return np.multiply(a, b)
     if np.ndim(b) <= 2:
         return np.matmul(a, b)
-    left, right = ascii_letters[: np.ndim(a) - 1], ascii_letters[np.ndim(a) : 50][: np.ndim(b) - 1]
+    left, right = LETTERS[: np.ndim(a) - 1], LETTERS[np.ndim(a) : 50][: np.ndim(b) - 1]
     return np.einsum(f"{left}Z,{right[:-1]}Z{right[-1]}->{left}{right}", a, b)
 
 
@@ -76,7 +81,7 @@ def _einsum_rule(
     for term, x in others:
         for label, n in zip(term, x.shape, strict=True):
             length[label] = max(n, length.get(label, 0))
-    fresh = (letter for letter in ascii_letters if letter not in subscripts)
+    fresh = (letter for letter in LETTERS if letter not in subscripts)
     target = ""
     for label, n in zip(terms[k], xs[k].shape, strict=True):
         if label in target:
@@ -93,7 +98,7 @@ def _einsum_rule(
     )
 
 
-_einsum = define(_contract, Each(_einsum_rule), name="einsum", kind=Kind.PRODUCT)
+_einsum = define(_contract, Each(_einsum_rule), name="einsum", kind=Kind.PRODUCT, trusted=True)
 
 
 @handles(np.einsum)
@@ -106,16 +111,16 @@ def einsum(*operands: Any, optimize: Any = False) -> Array:
            [0., 1.]])
     """
     subscripts, *arrays = operands if isinstance(operands[0], str) else _from_lists(operands)
-    return _einsum(
-        *arrays, subscripts=_explicit(subscripts, [np.ndim(x) for x in arrays]), optimize=optimize
-    )
+    arrays = [x if hasattr(x, "shape") else np.asarray(x) for x in arrays]
+    explicit = _explicit(subscripts, [len(x.shape) for x in arrays])
+    return _einsum(*arrays, subscripts=explicit, optimize=optimize)
 
 
 def _from_lists(operands: Sequence[Any]) -> list[Any]:
     """(a, [0, 1], b, [1, 2], [0, 2]) as ["ab,bc->ac", a, b]."""
     arrays, labels = operands[0 : len(operands) // 2 * 2 : 2], list(operands[1::2])
     words = [
-        "".join("..." if label is Ellipsis else ascii_letters[label] for label in term)
+        "".join("..." if label is Ellipsis else LETTERS[label] for label in term)
         for term in (labels if len(operands) % 2 == 0 else [*labels, operands[-1]])
     ]
     output = [] if len(operands) % 2 == 0 else ["->" + words.pop()]
@@ -131,11 +136,13 @@ def _explicit(subscripts: str, ndims: Sequence[int]) -> str:
     hidden = [n - len(term.replace("...", "")) for term, n in zip(terms, ndims, strict=True)]
     if any(n < 0 or (n and "..." not in term) for n, term in zip(hidden, terms, strict=True)):
         raise ValueError(f"einsum: {subscripts!r} does not fit operands with {list(ndims)} axes")
-    fresh = [letter for letter in ascii_letters if letter not in subscripts]
+    fresh = [letter for letter in LETTERS if letter not in subscripts]
     batch = "".join(fresh[: max(hidden, default=0)])
     spelled = [
         term.replace("...", batch[len(batch) - n :]) for term, n in zip(terms, hidden, strict=True)
     ]
+    if arrow and batch and "..." not in output:
+        raise ValueError(f"einsum: {subscripts!r}: the output must have the '...' of the operands")
     if not arrow:
         once = sorted(c for c in set(chain(*terms)) - {"."} if inputs.count(c) == 1)
         output = "..." * bool(batch) + "".join(once)

@@ -16,7 +16,7 @@ CONSTANT = (
     *(np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round),
     *(np.argmax, np.argmin, np.argsort, np.searchsorted, np.nonzero, np.flatnonzero),
     *(np.count_nonzero, np.all, np.any),
-    *(np.zeros_like, np.ones_like, np.empty_like, np.full_like),
+    *(np.zeros_like, np.ones_like, np.empty_like),
     *(np.shape, np.ndim, np.size, np.result_type),
 )
 

@@ -53,6 +53,9 @@ BINARY = {
 METHODS: dict[str, Op | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
+    "__mod__": _named(np.mod),  # which have no rule, and say so
+    "__floordiv__": _named(np.floor_divide),
+    "__divmod__": _named(np.divmod),
     "__neg__": elementwise.negative,
     "__pos__": elementwise.positive,
     "__abs__": elementwise.absolute,

@@ -12,7 +12,7 @@ from .reductions import Axis, _restore
 # --- activations
 
 
-@primitive(lambda g, y, _x: g * y.astype(bool), kind=Kind.ELEMENTWISE)
+@primitive(lambda g, y, _x: g * y.astype(bool), kind=Kind.ELEMENTWISE, trusted=True)
 def relu(x: Array) -> Array:
     """max(x, 0). The derivative is 1 where that is not 0, and 0 elsewhere, so also at 0.
 
@@ -22,7 +22,7 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-@primitive(lambda g, y, _x: g * (y * (1 - y)), kind=Kind.ELEMENTWISE)
+@primitive(lambda g, y, _x: g * (y * (1 - y)), kind=Kind.ELEMENTWISE, trusted=True)
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), from exp(-|x|) so that it never overflows.
 
@@ -33,7 +33,7 @@ def sigmoid(x: Array) -> Array:
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
 
 
-@primitive(lambda g, _y, x: g * sigmoid(x), kind=Kind.ELEMENTWISE)
+@primitive(lambda g, _y, x: g * sigmoid(x), kind=Kind.ELEMENTWISE, trusted=True)
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)), the smooth relu.
 
@@ -52,7 +52,7 @@ def _logsumexp_rule(
     return _restore(g, x, axis, keepdims) * np.exp(x - _restore(y, x, axis, keepdims))
 
 
-@primitive(_logsumexp_rule, kind=Kind.REDUCTION)
+@primitive(_logsumexp_rule, kind=Kind.REDUCTION, trusted=True)
 def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) over `axis` (all by default).
 
@@ -84,8 +84,10 @@ def _log_softmax(x: Array) -> Array:
     return shifted - np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
 
 
-_softmax_last = define(_softmax, _softmax_rule, name="softmax", kind=Kind.REDUCTION)
-_log_softmax_last = define(_log_softmax, _log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION)
+_softmax_last = define(_softmax, _softmax_rule, name="softmax", kind=Kind.REDUCTION, trusted=True)
+_log_softmax_last = define(
+    _log_softmax, _log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION, trusted=True
+)
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
@@ -148,18 +150,17 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
 def _flat(labels: Array, classes: int) -> Array:
     """Where each row's label lies in the flattened (..., classes): (...) -> (n,)."""
     labels = labels.reshape(-1)
-    # bincount refuses what is negative or no integer, and counts up to the largest label
-    try:
-        wrong = labels.dtype == bool or len(np.bincount(labels)) > classes
-    except (TypeError, ValueError):
-        wrong = True
-    if wrong:
-        found = f"{labels.min()} ... {labels.max()} ({labels.dtype})"
+    if labels.dtype.kind not in "iu" and labels.size:
         raise ShapeError(
-            f"labels must be integers in 0 ... {classes - 1}, got {found}; "
+            f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
             "one-hot rows become such labels with .argmax(axis=-1)"
         )
-    return labels + np.arange(0, labels.size * classes, classes)
+    as_unsigned = labels.astype(np.uint64)  # in which what is negative is very large
+    if np.maximum.reduce(as_unsigned, initial=0) >= classes:
+        raise ShapeError(
+            f"labels must be in 0 ... {classes - 1}, got {labels.min()} ... {labels.max()}"
+        )
+    return labels.astype(np.intp) + np.arange(0, labels.size * classes, classes)
 
 
 def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
@@ -173,4 +174,4 @@ def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
     return g * chosen
 
 
-_nll = define(_nll_kernel, _nll_rule, None, name="nll", kind=Kind.GATHER)
+_nll = define(_nll_kernel, _nll_rule, None, name="nll", kind=Kind.GATHER, trusted=True)

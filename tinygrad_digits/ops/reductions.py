@@ -17,7 +17,7 @@ row = partial(implement, kind=Kind.REDUCTION)
 
 def _restore(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     """Put back, with length 1, the axes that a reduction of x took away."""
-    if axis is None or keepdims:
+    if axis is None or keepdims or not x.shape:
         return reduced  # a scalar broadcasts by itself
     axes = {i % x.ndim for i in (axis if isinstance(axis, tuple) else (axis,))}
     return reduced.reshape([1 if i in axes else n for i, n in enumerate(x.shape)])
@@ -25,7 +25,7 @@ def _restore(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
 
 def _count(x: Array, axis: Axis) -> int:
     """How many elements of x go into one of the result."""
-    if axis is None:
+    if axis is None or not x.shape:
         return prod(x.shape)
     return prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
@@ -57,7 +57,8 @@ def _sum_rule(
 def _mean_rule(
     g: Array, _y: Array, x_like: Array, axis: Axis = None, *, keepdims: bool = False
 ) -> Array:
-    return broadcast_to(_restore(g, x_like, axis, keepdims) / _count(x_like, axis), x_like.shape)
+    each = g.astype(np.float64) / _count(x_like, axis)  # a count may be too large for float16
+    return broadcast_to(_restore(each.astype(g.dtype), x_like, axis, keepdims), x_like.shape)
 
 
 sum = row(np.sum, _sum_rule, kernel=_sum)
@@ -67,20 +68,27 @@ mean = row(np.mean, _mean_rule, kernel=_mean)
 # --- spread around the mean
 
 
+def _per_degree(numerator: float, x: Array, axis: Axis, ddof: float) -> float:
+    """numerator / (n - ddof), and infinity where no degree of freedom is left, as in NumPy."""
+    freedom = _count(x, axis) - ddof
+    return numerator / freedom if freedom > 0 else np.inf
+
+
 def _var_rule(
     g: Array, _y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
 ) -> Array:
     deviation = x - np.mean(x, axis=axis, keepdims=True)
-    return _restore(g, x, axis, keepdims) * deviation * (2 / (_count(x, axis) - ddof))
+    return _restore(g, x, axis, keepdims) * deviation * _per_degree(2.0, x, axis, ddof)
 
 
 def _std_rule(
     g: Array, y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
 ) -> Array:
-    """(x - mean) / (n std), and 0 for constant data, whose deviations are all 0."""
+    """(x - mean) / (n std), and 0 for constant data, whose mean may have been rounded."""
+    varies = np.max(x, axis=axis, keepdims=True) != np.min(x, axis=axis, keepdims=True)
+    deviation = (x - np.mean(x, axis=axis, keepdims=True)) * varies
     nonzero = y + (y == 0)
-    deviation = x - np.mean(x, axis=axis, keepdims=True)
-    return _restore(g / nonzero, x, axis, keepdims) * deviation / (_count(x, axis) - ddof)
+    return _restore(g / nonzero, x, axis, keepdims) * deviation * _per_degree(1.0, x, axis, ddof)
 
 
 var = row(np.var, _var_rule)
@@ -94,9 +102,9 @@ def _extreme_rule(
     g: Array, y: Array, x: Array, axis: Axis = None, *, keepdims: bool = False
 ) -> Array:
     """Shared evenly among the elements that equal the extreme (or are NaN, as it is then)."""
-    chosen = ((x == _restore(y, x, axis, keepdims)) | (x != x)).astype(g.dtype)
-    share = chosen / np.sum(chosen, axis=axis, keepdims=True)
-    return _restore(g, x, axis, keepdims) * share
+    chosen = (x == _restore(y, x, axis, keepdims)) | (x != x)
+    share = chosen / np.sum(chosen, axis=axis, keepdims=True)  # float64: it may be one of many
+    return _restore(g, x, axis, keepdims) * share.astype(g.dtype)
 
 
 max = row(np.max, _extreme_rule)

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..engine.errors import NotDifferentiableError
 from ..engine.primitive import Kind, handles, implement
 from ..engine.tape import Array, unbroadcast
 
@@ -22,6 +23,8 @@ def _reshape(x: Array, shape: Shape, order: Any = "C") -> Array:
 def _broadcast_to(x: Array, shape: Shape) -> Array:
     if type(x) is not np.ndarray and not isinstance(x, np.generic):
         return np.broadcast_to(x, shape)
+    if x.ndim > np.size(shape):
+        return np.broadcast_to(x, shape)  # which refuses
     full = np.empty(shape, x.dtype)  # a third of what np.broadcast_to spends on making a view
     full[...] = x
     return full
@@ -48,6 +51,24 @@ squeeze = row(np.squeeze, lambda g, _y, x_like, axis=None: g.reshape(x_like.shap
 broadcast_to = row(
     np.broadcast_to, lambda g, _y, x_like, shape: unbroadcast(g, x_like.shape), kernel=_broadcast_to
 )
+
+
+@handles(np.full_like)
+def full_like(
+    a: Array, fill_value: Array, dtype: Any = None, *, shape: Shape | None = None
+) -> Array:
+    """numpy.full_like; what it is filled with may be a Tensor, and gets the sum of the gradient."""
+    shape = np.shape(a) if shape is None else shape
+    return np.broadcast_to(fill_value, shape).astype(np.result_type(a) if dtype is None else dtype)
+
+
+@handles(np.copyto)
+def copyto(*_args: Array, **_options: Any) -> None:
+    """Refused, in the name of np.full_like and others that fill an array that they have made."""
+    raise NotDifferentiableError(
+        "np.copyto (np.full_like, np.full): a Tensor cannot be written into an array; "
+        "np.broadcast_to(tensor, shape) is filled with it"
+    )
 
 
 @handles(np.ravel)

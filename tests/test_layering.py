@@ -1,0 +1,143 @@
+"""Imports run one way, and the engine needs NumPy alone."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import tinygrad_digits
+
+PACKAGE = pathlib.Path(tinygrad_digits.__file__).parent
+NAME = PACKAGE.name
+HEAVY = ("sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors", "numba")
+LAYERS = (
+    ("engine.errors",),
+    ("engine.tree",),
+    ("engine.tape",),
+    ("engine.tensor",),
+    ("engine.primitive",),
+    ("ops",),
+    ("engine.transforms",),
+    ("check", "draw", "jit", "optim"),
+    ("digits",),
+)
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def layer(module):
+    """The layer of a module, and which of that layer's members it belongs to."""
+    for rank, members in enumerate(LAYERS):
+        for member in members:
+            if module == member or module.startswith(member + "."):
+                return rank, member
+    return None
+
+
+def imports(path):
+    """The modules that a file imports at run time: ours without the package's name, and others."""
+    ours, others = set(), set()
+    parents = [NAME, *path.relative_to(PACKAGE).parts[:-1]]
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        child
+        for node in ast.walk(module)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    for node in ast.walk(module):
+        if node in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = parents[: len(parents) + 1 - node.level] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            found = [f"{stem}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in found:
+            root, _, rest = name.partition(".")
+            if root == NAME:
+                ours.add(rest)
+            else:
+                others.add(root)
+    return ours, others
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: dotted(p) or NAME)
+def test_imports_run_one_way(path):
+    here = layer(dotted(path))
+    if here is None:  # the package's own __init__ and __main__ stand above all
+        assert dotted(path) in ("", "__main__", "engine")
+        return
+    for name in imports(path)[0]:
+        there = layer(name)
+        if there is None:  # the public names, on which only the application stands
+            assert here[1] == "digits", f"{dotted(path)} imports {name} of the package itself"
+        else:
+            assert there[0] < here[0] or there == here, f"{dotted(path)} imports {name}"
+
+
+def test_the_layers_are_there():
+    found = {layer(dotted(path)) for path in MODULES}
+    assert {(0, "engine.errors"), (5, "ops"), (6, "engine.transforms"), (8, "digits")} <= found
+    assert "engine.errors.ShapeError" in imports(PACKAGE / "engine" / "tree.py")[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if not dotted(p).startswith(("digits", "jit", "__main__"))],
+    ids=dotted,
+)
+def test_the_engine_depends_on_numpy_alone(path):
+    assert imports(path)[1] - sys.stdlib_module_names <= {"numpy"}
+
+
+def test_the_manual_backprop_imports_numpy_and_nothing_of_ours():
+    ours, others = imports(PACKAGE / "digits" / "manual.py")
+    assert not ours
+    assert others - sys.stdlib_module_names == {"numpy"}
+
+
+def run(program):
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def test_importing_the_package_brings_in_nothing_heavy():
+    program = f"import sys, {NAME}; print(*sys.modules)"
+    modules = {name.partition(".")[0] for name in run(program).split()}
+    assert {NAME, "numpy"} <= modules
+    assert not modules & set(HEAVY)
+
+
+def test_the_package_works_without_its_extras():
+    program = f"""
+import sys
+for name in {HEAVY}:
+    sys.modules[name] = None  # its import fails
+import numpy as np, {NAME} as td
+print(td.grad(lambda x: np.sum(np.tanh(x)))(np.zeros(2)))
+"""
+    assert run(program) == "[1. 1.]\n"
+
+
+def test_what_is_public_is_there_and_spelled_out():
+    for name in tinygrad_digits.__all__:
+        assert getattr(tinygrad_digits, name) is not None
+    assert sorted(tinygrad_digits.__all__) == sorted(set(tinygrad_digits.__all__))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: dotted(p) or NAME)
+def test_nothing_imports_a_star(path):
+    names = [name.rpartition(".")[2] for name in imports(path)[0]]
+    assert "*" not in names

@@ -1,0 +1,444 @@
+"""What happens at the corners, a line each of the package's table of conventions."""
+
+import math
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import tinygrad_digits as td
+
+INF, NAN = np.inf, np.nan
+
+
+def slopes(f, x, *rest):
+    """The derivative of each element of f(x) with respect to the same element of x."""
+    with np.errstate(all="ignore"):
+        return td.grad(lambda x: np.sum(f(x, *rest)))(np.asarray(x, float))
+
+
+# --- kinks
+
+
+def test_relu_at_0_is_flat_as_the_manual_mask():
+    z = np.array([-1.0, -0.0, 0.0, 5e-324, 2.0])
+    assert_array_equal(slopes(td.relu, z), z > 0)
+    assert np.isnan(slopes(td.relu, NAN) * NAN)
+
+
+@pytest.mark.parametrize("choose", [np.maximum, np.minimum])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_tie_is_halved_in_the_inputs_dtype(choose, dtype):
+    x = np.array([1.0, -0.0, INF], dtype)
+    y = np.array([1.0, 0.0, INF], dtype)
+    for g in td.grad(lambda x, y: np.sum(choose(x, y)), (0, 1))(x, y):
+        assert_array_equal(g, [0.5, 0.5, 0.5])
+        assert g.dtype == dtype
+    assert_array_equal(slopes(choose, [2.0], 2), [0.5])
+
+
+@pytest.mark.parametrize("choose", [np.maximum, np.minimum])
+def test_a_nan_operand_gets_all(choose):
+    x, y = np.array([NAN, 1.0]), np.array([1.0, NAN])
+    gx, gy = td.grad(lambda x, y: np.sum(choose(x, y)), (0, 1))(x, y)
+    assert_array_equal(gx, [1, 0])
+    assert_array_equal(gy, [0, 1])
+
+
+def test_clip_is_1_on_the_closed_interval():
+    x = [-2.0, -1.0, 0.0, 1.0, 2.0]
+    assert_array_equal(slopes(lambda x: np.clip(x, -1, 1), x), [0, 1, 1, 1, 0])
+    assert_array_equal(slopes(lambda x: np.clip(x, None, 1), x), [1, 1, 1, 1, 0])
+    assert_array_equal(slopes(lambda x: np.clip(x, min=-1), x), [0, 1, 1, 1, 1])
+    assert_array_equal(slopes(lambda x: x.clip(-1.0, np.full(5, 1.0)), x), [0, 1, 1, 1, 0])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_extreme_of_ties_is_split_evenly(sign):
+    extreme = np.max if sign == 1 else np.min
+    x = sign * np.array([[1.0, 3.0, 3.0], [5.0, 5.0, 5.0], [0.0, 2.0, 1.0]])
+    thirds = [1 / 3] * 3
+    assert_allclose(slopes(lambda x: extreme(x, axis=1), x), [[0, 0.5, 0.5], thirds, [0, 1, 0]])
+    assert_allclose(slopes(extreme, x), [[0, 0, 0], thirds, [0, 0, 0]])
+    assert_array_equal(slopes(extreme, [1.0, NAN, 2.0]), [0, 1, 0])
+
+
+@pytest.mark.parametrize("extreme", [np.max, np.min])
+def test_the_extreme_of_nothing_raises_as_numpys(extreme):
+    with pytest.raises(ValueError, match="zero-size array"):
+        td.grad(extreme)(np.zeros(0))
+
+
+def test_abs_at_0_is_flat():
+    assert_array_equal(slopes(np.abs, [-2.0, -0.0, 0.0, 3.0]), [-1, 0, 0, 1])
+    assert_array_equal(slopes(abs, [0.0]), [0])
+
+
+def test_sqrt_at_0_is_infinite():
+    assert_array_equal(slopes(np.sqrt, [0.0, 4.0]), [INF, 0.25])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 1e300, -1 / 3])
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_std_of_a_constant_is_flat(value, n):
+    assert_array_equal(slopes(np.std, np.full(n, value)), np.zeros(n))
+    assert_array_equal(
+        slopes(lambda x: np.std(x, axis=1), np.full((2, n), value)), np.zeros((2, n))
+    )
+
+
+def test_std_of_a_tiny_spread_is_not_taken_for_a_constant():
+    x = 1 + np.array([-1.0, 0.0, 1.0]) * 1e-9
+    assert_allclose(slopes(np.std, x), (x - 1) / (3 * np.std(x)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("ddof", [2, 3])
+@pytest.mark.parametrize("spread", [np.var, np.std])
+@pytest.mark.filterwarnings("ignore:Degrees of freedom")
+def test_spread_without_degrees_of_freedom(spread, ddof):
+    """The value is inf or NaN there, so a finite gradient would be a lie."""
+    g = slopes(lambda x: spread(x, ddof=ddof), [1.0, 2.0])
+    assert not np.isfinite(g).any()
+
+
+# --- powers and products
+
+
+def test_power_corners():
+    assert_array_equal(slopes(lambda x: x**0, [0.0, 2.0]), [0, 0])
+    assert_array_equal(slopes(lambda x: x**0.0, [0.0, 2.0]), [0, 0])
+    assert_array_equal(slopes(lambda x: x**1, [0.0, -2.0]), [1, 1])
+    assert_array_equal(slopes(lambda x: x**1.0, [0.0, -2.0]), [1, 1])
+    assert_array_equal(slopes(lambda x: x**0.5, [0.0]), [INF])
+    assert_array_equal(slopes(lambda y: 0.0**y, [2.0, 0.0, -1.0]), [0, 0, -INF])
+    assert_array_equal(slopes(lambda y: np.zeros(3) ** y, [2.0, 0.0, -1.0]), [0, 0, -INF])
+
+
+@pytest.mark.parametrize("n", [2, 3, 2.0, 3.0, np.float64(3), np.array(2), np.int64(2)])
+@pytest.mark.parametrize("x", [0.0, -1.5, 2.0])
+def test_whole_powers_are_exact_at_every_order(n, x):
+    f, whole = (lambda x: x**n), int(n)
+    for order in range(1, whole + 1):
+        f = td.grad(f)
+        assert f(x) == math.perm(whole, order) * x ** (whole - order)
+
+
+def test_a_product_with_zeros():
+    def product(x):
+        return x[0] * x[1] * x[2]
+
+    assert_array_equal(td.grad(product)(np.array([0.0, 2.0, 3.0])), [6, 0, 0])
+    assert_array_equal(td.grad(product)(np.array([0.0, 0.0, 3.0])), [0, 0, 0])
+
+
+# --- softmax and its kin
+
+
+def test_log_softmax_of_minus_infinity():
+    x = np.array([0.0, -INF, 1.0])
+    y, pullback = td.vjp(td.log_softmax, x)
+    assert y[1] == -INF
+    assert_allclose(np.exp(y[[0, 2]]).sum(), 1)
+    g = pullback(np.array([1.0, 0.0, 0.0]))
+    assert g[1] == 0
+    assert_allclose(g[[0, 2]], [1 - np.exp(y[0]), -np.exp(y[2])])
+
+
+@pytest.mark.parametrize("x", [[0.0, INF], [0.0, NAN], [-INF, -INF]])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_log_softmax_of_what_has_none(x):
+    x = np.array(x)
+    for f in (td.log_softmax, td.softmax):
+        value, g = td.value_and_grad(lambda x: np.sum(f(x)[:1]))(x)  # noqa: B023
+        assert np.isnan(value) or x[1] == INF
+        assert np.isnan(g).all()
+    assert np.isnan(td.log_softmax(x)).any()
+
+
+def test_large_logits_are_exact_and_quiet():
+    x = np.array([1000.0, -1000.0, 0.0])
+    assert_array_equal(td.log_softmax(x), [0, -2000, -1000])
+    assert_array_equal(td.softmax(x), [1, 0, 0])
+    assert td.logsumexp(x) == 1000
+    assert_array_equal(td.sigmoid(x), [1, 0, 0.5])
+    assert_allclose(td.softplus(x), [1000, 0, np.log(2)])
+    for f in (td.log_softmax, td.softmax, td.logsumexp, td.sigmoid, td.softplus):
+        assert np.isfinite(td.grad(lambda x: np.sum(f(x) ** 2))(x)).all()  # noqa: B023
+
+
+def test_logsumexp_of_infinities():
+    assert td.logsumexp(np.array([-INF, -INF])) == -INF
+    assert td.logsumexp(np.array([-INF, 3.0])) == 3
+    assert td.logsumexp(np.array([INF, 3.0])) == INF
+    assert_array_equal(slopes(td.logsumexp, [-INF, 3.0]), [0, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_of_large_logits(dtype):
+    logits = np.array([[1000.0, 0.0], [0.0, -1000.0]], dtype)
+    value, g = td.value_and_grad(td.cross_entropy)(logits, np.array([1, 0]))
+    assert value == 500
+    assert (value.dtype, g.dtype) == (dtype, dtype)
+    assert_array_equal(g, [[0.5, -0.5], [0, 0]])
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.uint64])
+def test_labels_of_every_integer_dtype(dtype, rng):
+    logits, labels = rng.standard_normal((3, 4)), np.array([0, 3, 3], dtype)
+    expected = -np.log(td.softmax(logits))[range(3), [0, 3, 3]].mean()
+    assert_allclose(td.cross_entropy(logits, labels), expected)
+    assert_array_equal(td.one_hot(labels, 4), np.eye(4)[[0, 3, 3]])
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 4], [-1, 0], [0, 10**12], [0.0, 1.0], [True, False], ["a", "b"], [0, 2**63 - 1]]
+)
+def test_labels_that_are_none(labels, rng):
+    labels = np.array(labels)
+    with pytest.raises(td.ShapeError, match="labels must be integers"):
+        td.one_hot(labels, 4)
+    with pytest.raises(td.ShapeError, match="labels must be integers"):
+        td.cross_entropy(rng.standard_normal((2, 4)), labels)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 1), (2, 4), (), (0,)])
+def test_labels_of_another_shape(shape, rng):
+    with pytest.raises(td.ShapeError, match=r"logits \(2, 4\)"):
+        td.cross_entropy(rng.standard_normal((2, 4)), np.zeros(shape, int))
+
+
+# --- choosing, indexing, broadcasting
+
+
+def test_where_with_nan_in_the_branch_not_taken_is_nan():
+    g = slopes(lambda x: np.where(x > 0, np.sqrt(x), 0.0), [-1.0, 4.0])
+    assert np.isnan(g[0])
+    assert g[1] == 0.25
+
+
+def test_an_element_taken_twice_gets_the_sum():
+    g = td.grad(lambda x: np.sum(x[[0, 0, 1]] * np.array([1.0, 10.0, 100.0])))(np.zeros(3))
+    assert_array_equal(g, [11, 100, 0])
+
+
+def test_broadcasting_gives_each_its_own_shape():
+    a, b, c = np.ones((3, 1)), np.ones(4), np.array(2.0)
+    ga, gb, gc = td.grad(lambda a, b, c: np.sum(a * b * c), (0, 1, 2))(a, b, c)
+    assert_array_equal(ga, np.full((3, 1), 8.0))
+    assert_array_equal(gb, np.full(4, 6.0))
+    assert (gc.shape, type(gc), gc) == ((), np.ndarray, 12)
+
+
+# --- dtypes
+
+
+def test_integers_and_bools_have_no_gradient():
+    with pytest.raises(TypeError, match=r"params\['layers'\]\[0\].*\.astype\(float\)"):
+        td.grad(lambda params: 0.0)({"layers": [np.arange(3)]})
+    with pytest.raises(TypeError, match=r"mask: .*bool.*\.astype\(float\)"):
+        td.grad(lambda mask: 0.0)(np.array([True]))
+
+
+def test_python_numbers_are_floats_and_numpy_scalars_come_back():
+    for x in (3, 3.0):
+        g = td.grad(lambda x: x**2)(x)
+        assert (type(g), g) == (np.float64, 6)
+
+
+def test_a_float32_parameter_with_float64_data():
+    x, w = np.ones((2, 3)), np.ones((3, 2), np.float32)
+    value, g = td.value_and_grad(lambda w: np.sum(np.exp(x @ w)))(w)
+    assert (value.dtype, g.dtype) == (np.float64, np.float32)
+
+
+@pytest.mark.parametrize("reduce", [np.mean, np.max, np.min])
+def test_float16_counts_beyond_its_largest_number(reduce):
+    n = 70_000
+    g = td.grad(lambda x: reduce(x) * np.float16(1024))(np.ones(n, np.float16))
+    assert g.dtype == np.float16
+    assert_allclose(g, np.full(n, 1024 / n), rtol=2e-3)
+
+
+# --- outputs and parameters
+
+
+def test_an_output_that_is_no_scalar_names_the_ways_out():
+    with pytest.raises(TypeError, match=r"\(2, 2\).*\.mean\(\).*vjp"):
+        td.grad(lambda x: x)(np.ones((2, 2)))
+    assert td.grad(lambda x: x.reshape(1, 1))(2.0) == 1
+
+
+@pytest.mark.parametrize("output", [{}, None, "loss"])
+def test_an_output_that_is_no_array(output):
+    with pytest.raises(TypeError, match="real scalar"):
+        td.grad(lambda x: output)(1.0)
+
+
+def test_a_parameter_that_is_not_used_gets_zeros():
+    g = td.grad(lambda p: p["a"] ** 2)({"a": 3.0, "b": np.ones((2, 3), np.float32)})
+    assert g["a"] == 6
+    assert_array_equal(g["b"], np.zeros((2, 3)))
+    assert g["b"].dtype == np.float32
+
+
+def test_a_function_that_uses_nothing_warns():
+    with pytest.warns(td.DisconnectedWarning, match="none of its inputs"):
+        assert_array_equal(td.grad(lambda x: 1.0)(np.ones(2)), [0, 0])
+
+
+def test_other_leaves_are_carried_through():
+    params = {"w": 2.0, "activation": np.tanh, "name": "net", "bias": None}
+    g = td.grad(lambda p: p["activation"](p["w"]))(params)
+    assert_allclose(g.pop("w"), 1 - np.tanh(2) ** 2)
+    assert g == {"activation": np.tanh, "name": "net", "bias": None}
+
+
+# --- purity
+
+
+def test_a_pullback_called_twice_gives_the_same():
+    _, pullback = td.vjp(lambda x: x**2, np.array([1.0, 2.0]))
+    for _ in range(2):
+        assert_array_equal(pullback(np.ones(2)), [2, 4])
+
+
+def test_an_array_changed_between_forward_and_pullback():
+    x, c = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    y, pullback = td.vjp(lambda x: np.exp(x) * c, x)
+    expected = np.exp(x) * c
+    x[:] = c[:] = y[:] = 0
+    assert_allclose(pullback(np.ones(2)), expected)
+
+
+@pytest.mark.parametrize("transform", ["grad", "vjp"])
+def test_a_buffer_used_again_inside_the_function(transform):
+    """The right answer or an error, and never a silent wrong one."""
+
+    def f(x):
+        buffer = np.empty(2)
+        for k in (1.0, 2.0, 3.0):
+            buffer[:] = k
+            x = x * buffer
+        return np.sum(x)
+
+    x = np.ones(2)
+    try:
+        g = td.grad(f)(x) if transform == "grad" else td.vjp(f, x)[1](1.0)
+    except (td.AutodiffError, ValueError):  # NumPy's, of a read-only array
+        return
+    assert_array_equal(g, [6, 6])
+
+
+def test_an_exception_propagates_with_a_note_and_leaves_nothing():
+    def f(x):
+        return np.sum(x @ np.ones((3, 2)))
+
+    with pytest.raises(ValueError, match="matmul") as caught:
+        td.grad(lambda x: x[0] * td.grad(f)(x)[0])(np.ones(2))
+    assert any("matmul" in note and "(3, 2)" in note for note in caught.value.__notes__)
+    assert td.grad(lambda x: x * td.grad(lambda y: x * y)(x))(3.0) == 6
+
+
+def test_nested_gradients_in_interleaved_threads():
+    barrier, found = threading.Barrier(2, timeout=20), {}
+
+    def f(x):
+        barrier.wait()
+        return x * td.grad(lambda y: (barrier.wait(), x * y)[1])(x)
+
+    def task(x):
+        found[x] = td.grad(f)(x)
+
+    threads = [threading.Thread(target=task, args=(x,)) for x in (3.0, 4.0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {3.0: 6.0, 4.0: 8.0}
+
+
+def test_assignment_to_a_tensor_raises_with_the_functional_form():
+    def f(x):
+        x[0] = 1.0
+        return np.sum(x)
+
+    with pytest.raises(TypeError, match=r"np\.where|np\.concatenate"):
+        td.grad(f)(np.ones(2))
+
+
+def test_adding_a_tensor_to_an_array_in_place_raises_with_the_remedy():
+    def f(x):
+        h = np.zeros(2)
+        h += x
+        return np.sum(h)
+
+    with pytest.raises(TypeError, match=r"h = h \+ x"):
+        td.grad(f)(np.ones(2))
+
+
+def test_a_condition_on_a_tensor_follows_its_value():
+    def f(x):
+        return x**2 if x > 0 else -x
+
+    assert (td.grad(f)(3.0), td.grad(f)(-3.0)) == (6, -1)
+    with pytest.raises(ValueError, match="ambiguous"):
+        td.grad(lambda x: 1.0 if x > 0 else 2.0)(np.ones(2))
+
+
+def test_a_user_rule_of_the_wrong_shape_or_dtype():
+    short = td.define(np.sin, lambda g, y, x: g[:1], name="short")
+    with pytest.raises(td.RuleError, match=r"short.*\(1,\).*\(2,\)"):
+        td.grad(lambda x: np.sum(short(x)))(np.ones(2))
+    wide = td.define(np.sin, lambda g, y, x: g.astype(np.float64), name="wide")
+    with pytest.raises(td.RuleError, match=r"wide.*float64.*float32"):
+        td.grad(lambda x: np.sum(wide(x)))(np.ones(2, np.float32))
+
+
+# --- warnings
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "message"),
+    [
+        (np.log, 0.0, "divide by zero"),
+        (np.exp, 1000.0, "overflow"),
+        (np.sqrt, -1.0, "invalid value"),
+        (lambda x: 1 / x, 0.0, "divide by zero"),
+        (lambda x: x / x, 0.0, "invalid value"),
+    ],
+)
+def test_the_forward_pass_warns_as_numpy(f, x, message):
+    with pytest.warns(RuntimeWarning, match=message):
+        f(np.float64(x))
+    with pytest.warns(RuntimeWarning, match=message) as caught:
+        td.grad(f)(x)
+    assert len(caught) == 1
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        td.grad(f)(x)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (np.sqrt, 0.0),
+        (lambda x: x**0.5, 0.0),
+        (lambda x: (x * 1e200) ** 1.5, 1e-100),
+        (np.std, 0.0),
+    ],
+)
+def test_the_sweep_is_quiet(f, x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        td.grad(f)(x)
+        with np.errstate(all="raise"):
+            td.grad(f)(x)
+
+
+def test_the_sweep_leaves_the_callers_error_state_alone():
+    before = np.geterr()
+    with np.errstate(divide="raise"):
+        td.grad(np.sqrt)(0.0)
+        assert np.geterr()["divide"] == "raise"
+    assert np.geterr() == before
