@@ -32,8 +32,11 @@ def gradient_descent(rate: float) -> Optimizer:
     """
     _check_positive("rate", rate)
 
+    def step(p: Any, g: Any) -> Any:
+        return p - rate * g if type(p) is np.ndarray or _moves(p) else p
+
     def update(params: Tree, grads: Tree, state: None) -> tuple[Tree, None]:
-        return tree.map(lambda p, g: p - rate * g if _moves(p) else p, params, grads), state
+        return tree.map(step, params, grads), state
 
     return Optimizer(init=lambda params: None, update=update)
 
@@ -64,7 +67,7 @@ def momentum(rate: float, beta: float = 0.9) -> Optimizer:
 
 def _moves(leaf: Any) -> bool:
     """Whether a leaf is something that a gradient changes: an array or a number."""
-    return type(leaf) is np.ndarray or hasattr(leaf, "dtype") or type(leaf) in (int, float)
+    return hasattr(leaf, "dtype") or (isinstance(leaf, int | float) and type(leaf) is not bool)
 
 
 def _check_positive(name: str, value: float) -> None:

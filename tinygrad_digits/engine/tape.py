@@ -12,6 +12,7 @@ the list is exhausted is the gradient.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -209,16 +210,23 @@ def unbroadcast(ct: Array, shape: tuple[int, ...]) -> Array:
 
     The transpose of broadcasting: what was copied n times has the sum of n cotangents.
     """
-    add = np.add.reduce if type(ct) is np.ndarray else np.sum  # whose dispatch costs as much again
     added = ct.ndim - len(shape)
-    if added == 1:
-        ct = add(ct, 0)
+    if added == 1 and type(ct) is np.ndarray and ct.ndim == 2 and ct.dtype.char in "fd":
+        ct = ones(ct.shape[0], ct.dtype) @ ct
     elif added:
-        ct = add(ct, tuple(range(added)))
+        ct = np.sum(ct, tuple(range(added)))
     if ct.shape == shape:
         return ct
     stretched = tuple([i for i, n in enumerate(shape) if n == 1 and ct.shape[i] != 1])
-    return add(ct, stretched).reshape(shape) if stretched else ct
+    return np.sum(ct, stretched).reshape(shape) if stretched else ct
+
+
+@functools.lru_cache(maxsize=16)
+def ones(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A vector to sum with: `ones @ x` is a BLAS call, up to six times as fast as np.sum(x, 0)."""
+    full = np.ones(shape, dtype)
+    full.flags.writeable = False  # it is shared
+    return full
 
 
 def _operands(record: Record) -> str:

@@ -165,7 +165,7 @@ def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
 
 
 def _is_numeric(leaf: Any) -> bool:
-    """Whether a leaf is an array or a number, and not text, a flag, a type or what else there is."""
+    """Whether a leaf is an array or a number, and not text, a flag, a type or something else."""
     dtype = getattr(leaf, "dtype", None)
     if isinstance(dtype, np.dtype):
         return dtype.kind not in "SUVMm"
@@ -180,7 +180,7 @@ def _differentiable(value: Any) -> tuple[Array, np.dtype[Any]]:
         raise NotDifferentiableError(
             "cannot differentiate with respect to a masked array; fill it first, with .filled(0)"
         )
-    dtype = getattr(value, "dtype", np.dtype(object))
+    dtype = getattr(value, "dtype", np.dtype(complex if isinstance(value, complex) else object))
     if dtype.kind != "f":
         raise NotDifferentiableError(
             f"cannot differentiate with respect to {dtype} values; "

