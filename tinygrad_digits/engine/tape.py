@@ -129,6 +129,8 @@ class Tape:
                     error.add_note(f"in the derivative of {op.name} -> {y_dtype}{y_shape}")
                     raise
                 _, _, _, _, _, shape, dtype = records[parent]
+                if ct.shape != shape and op.broadcasts:
+                    ct = unbroadcast(ct, shape)
                 if ct.dtype is not dtype or ct.shape != shape:
                     ct = conform(ct, shape, dtype, op, y_dtype)
                 cotangents[parent] = cotangents[parent] + ct if parent in cotangents else ct
@@ -185,16 +187,11 @@ def as_cotangent(g: Any, y: Array) -> Array:
 def conform(
     ct: Array, shape: tuple[int, ...], dtype: np.dtype[Any], op: Primitive, y_dtype: np.dtype[Any]
 ) -> Array:
-    """The one place where a cotangent is given the shape and dtype of its primal.
+    """A cotangent in the dtype of its primal.
 
-    An op that broadcast its inputs sums over what was broadcast. A cotangent in the dtype of the
-    op's output is cast to the input's: a float32 parameter that met float64 data has a float32
-    gradient. Anything else is a mistake in the op's rule, and a RuleError.
+    One in the dtype of the op's output is cast: a float32 parameter that met float64 data has a
+    float32 gradient. Anything else is a mistake in the op's rule, and a RuleError.
     """
-    if op.broadcasts and ct.shape != shape and ct.ndim >= len(shape):
-        ct = unbroadcast(ct, shape)
-        if ct.dtype is dtype:
-            return ct
     if ct.dtype != dtype and ct.dtype == y_dtype:
         ct = ct.astype(dtype)
     if ct.shape != shape or ct.dtype != dtype:
@@ -211,6 +208,8 @@ def unbroadcast(ct: Array, shape: tuple[int, ...]) -> Array:
     The transpose of broadcasting: what was copied n times has the sum of n cotangents.
     """
     added = ct.ndim - len(shape)
+    if added < 0:
+        return ct  # nothing was broadcast: the rule is wrong, as `conform` will say
     if added == 1 and type(ct) is np.ndarray and ct.ndim == 2 and ct.dtype.char in "fd":
         ct = ones(ct.shape[0], ct.dtype) @ ct
     elif added:

@@ -139,10 +139,10 @@ def _boxed(
     args: tuple[Any, ...], argnums: ArgNums, tape: Tape, f: Any
 ) -> tuple[list[Any], list[Any], tree.Structure | None]:
     """The arguments with the chosen ones' arrays and numbers on the tape; those, and their tree."""
-    if isinstance(argnums, tuple):
-        chosen: Tree = tuple([args[i] for i in _positions(argnums, len(args), f)])
-    else:
-        chosen = args[_positions((argnums,), len(args), f)[0]]
+    several = type(argnums) is tuple
+    if several or type(argnums) is not int or not -len(args) <= argnums < len(args):
+        _check_argnums(argnums, len(args), f)
+    chosen = tuple([args[i] for i in argnums]) if several else args[argnums]
     leaves, structure = tree.flatten(chosen)
     tensors: list[Any] = []
     try:
@@ -152,7 +152,7 @@ def _boxed(
         raise NotDifferentiableError(f"{path}: {error}") from None
     boxed = tree.unflatten(structure, tensors)
     replaced = list(args)
-    if isinstance(argnums, tuple):
+    if several:
         for i, argument in zip(argnums, boxed, strict=True):
             replaced[i] = argument
     else:
@@ -160,18 +160,18 @@ def _boxed(
     return replaced, tensors, structure
 
 
-def _positions(argnums: tuple[int, ...], count: int, f: Any) -> tuple[int, ...]:
-    """argnums, if f was called with such arguments."""
-    for i in argnums:
+def _check_argnums(argnums: Any, count: int, f: Any) -> None:
+    """Raise TypeError unless argnums names arguments that f was called with, each once."""
+    asked = argnums if isinstance(argnums, tuple) else (argnums,)
+    for i in asked:
         if not isinstance(i, int):
             raise TypeError(f"argnums must be an int or a tuple of ints, got {i!r}")
         if not -count <= i < count:
             raise TypeError(
                 f"argnums: {i}, but {_name(f)} was called with {count} positional arguments"
             )
-    if len({i % count for i in argnums}) < len(argnums):
+    if len({i % count for i in asked}) < len(asked):
         raise TypeError(f"argnums={argnums} names an argument of {_name(f)} twice")
-    return argnums
 
 
 def _paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:

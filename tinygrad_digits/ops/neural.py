@@ -156,24 +156,25 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     >>> cross_entropy(np.array([[1000.0, 0.0], [0.0, 0.0]]), np.array([0, 1])) == np.log(2) / 2
     np.True_
     """
+    shape = logits.shape
     labels = np.asarray(labels)
-    if labels.shape != logits.shape[:-1] or not labels.size:
+    if labels.shape != shape[:-1] or not labels.size:
         raise ShapeError(
             f"cross_entropy: logits (..., k) need a label for each of one or more rows, "
-            f"got logits {logits.shape} and labels {labels.shape}"
+            f"got logits {shape} and labels {labels.shape}"
         )
-    return _nll(_log_softmax_last(logits), _flat(labels, logits.shape[-1]))
+    return _nll(_log_softmax_last(logits), _flat(labels, shape[-1]))
 
 
 def _flat(labels: Array, classes: int) -> Array:
     """Where each row's label lies in the flattened (..., classes): (...) -> (n,)."""
-    labels = labels.reshape(-1)
     if labels.dtype.kind not in "iu" and labels.size:
         raise ShapeError(
             f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
             "one-hot rows become such labels with .argmax(axis=-1)"
         )
-    labels = labels.astype(np.intp, copy=False)
+    if labels.ndim != 1 or labels.dtype != np.intp:
+        labels = labels.reshape(-1).astype(np.intp)
     try:  # bincount refuses negative numbers, and counts as far as the largest (if that fits)
         counted = len(np.bincount(labels))
     except (ValueError, MemoryError):
