@@ -139,10 +139,11 @@ def _boxed(
     args: tuple[Any, ...], argnums: ArgNums, tape: Tape, f: Any
 ) -> tuple[list[Any], list[Any], tree.Structure | None]:
     """The arguments with the chosen ones' arrays and numbers on the tape; those, and their tree."""
-    several = type(argnums) is tuple
-    if several or type(argnums) is not int or not -len(args) <= argnums < len(args):
+    if type(argnums) is not int or not -len(args) <= argnums < len(args):
         _check_argnums(argnums, len(args), f)
-    chosen = tuple([args[i] for i in argnums]) if several else args[argnums]
+    chosen: Tree = (
+        tuple([args[i] for i in argnums]) if isinstance(argnums, tuple) else args[argnums]
+    )
     leaves, structure = tree.flatten(chosen)
     tensors: list[Any] = []
     try:
@@ -152,7 +153,7 @@ def _boxed(
         raise NotDifferentiableError(f"{path}: {error}") from None
     boxed = tree.unflatten(structure, tensors)
     replaced = list(args)
-    if several:
+    if isinstance(argnums, tuple):
         for i, argument in zip(argnums, boxed, strict=True):
             replaced[i] = argument
     else:
