@@ -202,10 +202,9 @@ def _scalar(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array]]:
                 f"{_name(f)} returned an array of shape {value.shape}; a gradient needs a scalar: "
                 "reduce it with .mean() or .sum(), or use vjp with a cotangent of that shape"
             )
-        one = value.dtype.type(1)
-        if isinstance(value, np.ndarray):
-            return value.copy()[()], {output.index: np.full_like(value, one)}
-        return value, {output.index: one}
+        if isinstance(value, np.generic):
+            return value, {output.index: value.dtype.type(1)}
+        return _unboxed(output, tape), {output.index: np.ones_like(value)}
     kind = getattr(getattr(output, "dtype", None), "kind", None)
     number = type(output) in (int, float) or (kind is not None and kind in "fiu")
     if not number or np.size(output) != 1:
@@ -246,10 +245,11 @@ def _collected(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
 
 def _owned(ct: Array | None, value: Array) -> Array:
     """A cotangent as an array of its own, or as a scalar if that is what the value is."""
-    if type(ct) is Tensor:
-        return ct
-    ct = np.zeros_like(value) if ct is None else np.array(ct, subok=True)
-    return ct if isinstance(value, np.ndarray) else ct[()]
+    if ct is None:
+        ct = np.zeros_like(value)
+    elif isinstance(ct, np.ndarray | np.generic):
+        ct = np.array(ct, subok=True)
+    return ct if isinstance(value, np.ndarray) or not isinstance(ct, np.ndarray) else ct[()]
 
 
 def _unboxed(leaf: Any, tape: Tape) -> Any:
