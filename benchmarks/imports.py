@@ -1,5 +1,6 @@
 """How long a fresh interpreter takes to import the package, and to import NumPy alone."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,9 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def _import_seconds(module: str) -> float:
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    cached = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+        [sys.executable, "-c", code],
+        cwd=ROOT, env=cached, check=True, capture_output=True, text=True,
+    )  # fmt: skip
     return float(done.stdout)

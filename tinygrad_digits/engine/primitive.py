@@ -87,7 +87,10 @@ class Primitive:
     those of them that may be given by position.
     """
 
-    __slots__ = ("arity", "broadcasts", "kernel", "kind", "name", "options", "positional", "rules")
+    __slots__ = (
+        *("arity", "broadcasts", "kernel", "kind", "name", "options", "positional", "rules"),
+        "_reads",
+    )
 
     def __init__(
         self, kernel: Op, rules: tuple[Rule | None, ...] | Each, name: str, kind: Kind
@@ -99,32 +102,30 @@ class Primitive:
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, Each) else len(rules)
         before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
-        for rule in self._rules():
-            places = [p for p in _parameters(rule) if p.kind is not p.KEYWORD_ONLY]
-            if len(places) < before:
+        options: dict[str, bool] = {}  # whether by position
+        self._reads: list[list[str | None]] = []  # for each rule, of y and of the inputs
+        for rule in [rules.rule] if isinstance(rules, Each) else rules:
+            parameters = [] if rule is None else [*inspect.signature(rule).parameters.values()]
+            places = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+            if rule is not None and len(places) < before:
                 raise TypeError(
                     f"{name}: a derivative rule takes (g, y, *inputs), here {before} arguments; "
-                    f"this one takes ({', '.join(p.name for p in places)})"
+                    f"this one takes ({', '.join(places)})"
                 )
-        named = [p for rule in self._rules() for p in _parameters(rule)[before:]]
-        self.options = frozenset(p.name.removeprefix("_") for p in named)
-        by_position = [p.name for p in named if p.kind is p.POSITIONAL_OR_KEYWORD]
-        self.positional = tuple(dict.fromkeys(by_position))
+            self._reads.append([_read(p.name) for p in parameters[:before]][-before + 1 :])
+            options.update((p.name, p.name in places) for p in parameters[before:])
+        self.options = frozenset(options)
+        self.positional = tuple([option for option in options if options[option]])
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
-    def _rules(self) -> list[Rule]:
-        rules = [self.rules.rule] if isinstance(self.rules, Each) else self.rules
-        return [rule for rule in rules if rule is not None]
-
     def reads(self, *tracked: bool) -> tuple[bool, tuple[str | None, ...]]:
         """What the rules of the tracked arguments read: whether y, and how much of each input."""
-        if isinstance(self.rules, Each):
-            _, _, y, xs = _parameters(self.rules.rule)[:4]
-            return _read(y) is VALUE, (_read(xs),) * len(tracked)
-        rules = [rule for rule, on in zip(self.rules, tracked, strict=True) if on and rule]
-        rows = [list(map(_read, _parameters(rule)[1 : 2 + len(tracked)])) for rule in rules]
+        if self.arity is None:
+            ((_, y, xs),) = self._reads
+            return y is VALUE, (xs,) * len(tracked)
+        rows = [row for row, on in zip(self._reads, tracked, strict=True) if on and row]
         most = [
             VALUE if VALUE in column else LIKE if LIKE in column else NOTHING
             for column in (zip(*rows, strict=True) if rows else [()] * (1 + len(tracked)))
@@ -132,12 +133,8 @@ class Primitive:
         return most[0] is VALUE, tuple(most[1:])
 
 
-def _parameters(rule: Rule) -> list[inspect.Parameter]:
-    return list(inspect.signature(rule).parameters.values())
-
-
-def _read(parameter: inspect.Parameter) -> str | None:
-    name = parameter.name
+def _read(name: str) -> str | None:
+    """How much of an argument a rule reads, by the name of its parameter."""
     return NOTHING if name.startswith("_") else LIKE if name.endswith("_like") else VALUE
 
 
