@@ -29,7 +29,7 @@ import numpy as np
 
 from .errors import NotDifferentiableError, RuleError
 from .tape import NO_OPTIONS, Array, Tape
-from .tensor import NUMPY, Tensor, new
+from .tensor import NUMPY, Tensor, recorded
 
 Rule: TypeAlias = Callable[..., Array]
 Op: TypeAlias = Callable[..., Any]
@@ -258,13 +258,7 @@ def _one_array(row: Primitive, inside: Op) -> Op:
             _note(error, row, inner)
             raise
         kept = inner if reads_x is VALUE else None if reads_x is NOTHING else Like(inner)
-        result = new(Tensor)
-        result.value = y
-        result.tape = tape
-        result.index = index = next(tape.indices)
-        value = y if reads_y else None
-        tape.records[index] = row, (x.index,), (kept,), value, NO_OPTIONS, y.shape, y.dtype
-        return result
+        return recorded(tape, y, row, (x.index,), (kept,), y if reads_y else None, NO_OPTIONS)
 
     return apply
 
@@ -304,12 +298,7 @@ def _two_arrays(row: Primitive, inside: Op) -> Op:
         kept_a = value_a if reads_a is VALUE else None if reads_a is NOTHING else Like(value_a)
         kept_b = value_b if reads_b is VALUE else None if reads_b is NOTHING else Like(value_b)
         value = y if reads_y else None
-        result = new(Tensor)
-        result.value = y
-        result.tape = tape
-        result.index = index = next(tape.indices)
-        tape.records[index] = row, parents, (kept_a, kept_b), value, NO_OPTIONS, y.shape, y.dtype
-        return result
+        return recorded(tape, y, row, parents, (kept_a, kept_b), value, NO_OPTIONS)
 
     def nested(a: Array, b: Array) -> Array:
         return apply(a, b) if type(a) is Tensor or type(b) is Tensor else inside(a, b)
@@ -347,13 +336,8 @@ def _any_arrays(row: Primitive, inside: Op) -> Op:
             x if read is VALUE else None if read is NOTHING else Like(x)
             for x, read in zip(inputs, reads_inputs, strict=True)
         ]
-        result = new(Tensor)
-        result.value = y
-        result.tape = tape
-        result.index = index = next(tape.indices)
-        value, shape = y if reads_y else None, y.shape
-        tape.records[index] = row, tuple(parents), tuple(kept), value, options, shape, y.dtype
-        return result
+        value = y if reads_y else None
+        return recorded(tape, y, row, tuple(parents), tuple(kept), value, options)
 
     return apply
 

@@ -13,19 +13,18 @@ import inspect
 import numbers
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import NotDifferentiableError
 from .tape import NO_OPTIONS, Array, Tape
 
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """What stands in for each NumPy function (or `(ufunc, method)`) when an argument is a Tensor."""
-
-
-new = object.__new__
-"""`new(Tensor)` and setting its three slots takes half the time of `Tensor(...)`."""
 
 
 class Tensor:
@@ -36,14 +35,16 @@ class Tensor:
     """
 
     __slots__ = ("index", "tape", "value")
+    index: int
+    tape: Tape
+    value: Array
     __hash__ = None  # type: ignore[assignment]  # == is elementwise, as for ndarrays
 
     def __init__(self, value: Array, tape: Tape) -> None:
-        value, dtype = _differentiable(value)
+        value = _differentiable(value)
         self.value = value.copy() if isinstance(value, np.ndarray) else value  # stays as it is now
         self.tape = tape
-        self.index = index = next(tape.indices)
-        tape.records[index] = (None, (), (), None, NO_OPTIONS, value.shape, dtype)
+        self.index = recorded(tape, self.value).index
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -150,16 +151,32 @@ class Tensor:
         )
 
 
+_new = object.__new__  # and setting three slots take half the time of calling the class
+
+
+def recorded(
+    tape: Tape,
+    y: Array,
+    op: Primitive | None = None,
+    parents: tuple[int | None, ...] = (),
+    inputs: tuple[Any, ...] = (),
+    value: Array = None,
+    options: dict[str, Any] = NO_OPTIONS,
+) -> Tensor:
+    """Write a Record and return the Tensor of its output y; without an op, of an input."""
+    tensor = _new(Tensor)
+    tensor.value = y
+    tensor.tape = tape
+    tensor.index = index = next(tape.indices)
+    tape.records[index] = (op, parents, inputs, value, options, y.shape, y.dtype)
+    return tensor
+
+
 def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
     """Append the leaves as inputs of a tape; those that are neither arrays nor numbers as are."""
     for leaf in leaves:
-        if type(leaf) is np.ndarray and leaf.dtype.kind == "f":  # as Tensor(leaf, tape), in line
-            tensor = new(Tensor)
-            tensor.value = leaf
-            tensor.tape = tape
-            tensor.index = index = next(tape.indices)
-            tape.records[index] = (None, (), (), None, NO_OPTIONS, leaf.shape, leaf.dtype)
-            entered.append(tensor)
+        if type(leaf) is np.ndarray and leaf.dtype.kind == "f":
+            entered.append(recorded(tape, leaf))
         else:
             entered.append(Tensor(leaf, tape) if _is_numeric(leaf) else leaf)
 
@@ -172,8 +189,8 @@ def _is_numeric(leaf: Any) -> bool:
     return isinstance(leaf, numbers.Number) and not isinstance(leaf, bool)
 
 
-def _differentiable(value: Any) -> tuple[Array, np.dtype[Any]]:
-    """A value that can be differentiated, and its dtype; Python numbers become float64."""
+def _differentiable(value: Any) -> Array:
+    """A value that can be differentiated; Python numbers become float64."""
     if isinstance(value, numbers.Real) and not isinstance(value, np.generic | bool):
         value = np.float64(value)
     if isinstance(value, np.ma.MaskedArray):
@@ -190,7 +207,7 @@ def _differentiable(value: Any) -> tuple[Array, np.dtype[Any]]:
                 else "make them real floating point first, with .astype(float)"
             )
         )
-    return value, dtype
+    return value
 
 
 def _by_position(
