@@ -263,3 +263,21 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
     assert module in line
     assert 'pip install "tinygrad-digits[digits]"' in line
     assert not list(tmp_path.iterdir())
+
+
+def test_momentum_has_a_rate_of_its_own(tmp_path):
+    invoke("train", "--optimizer", "momentum", "--out", tmp_path / "run")
+    accuracy = json.loads((tmp_path / "run" / "metrics.json").read_text())["test_accuracy"]
+    assert accuracy >= 0.95
+
+
+def test_a_run_that_diverges_leaves_no_folder(tmp_path):
+    done = invoke("train", "--rate", "1e9", "--epochs", "3", "--out", tmp_path / "run", code=1)
+    assert "learning rate" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_where_the_run_should_go_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = invoke("train", "--epochs", "0", "--out", tmp_path / "file", code=1)
+    assert "is a file" in done.stderr

@@ -4,6 +4,7 @@ import collections
 import copy
 import dataclasses
 import math
+import types
 import warnings
 from collections import OrderedDict, defaultdict, namedtuple
 from typing import Any
@@ -888,3 +889,71 @@ def test_a_tensor_shows_value_and_op():
     assert repr(x) == "Tensor(array([1., 4.]), op=input)"
     assert repr(np.sqrt(x)) == "Tensor(array([1., 2.]), op=sqrt)"
     assert "Tensor(Tensor(" in repr(td.Tensor(x, td.Tape()))
+
+
+@pytest.mark.parametrize(
+    "wrap", [types.MappingProxyType, collections.UserDict, lambda d: types.SimpleNamespace(**d)]
+)
+def test_other_containers_are_no_leaves(wrap):
+    def loss(p):
+        inner = p["m"].w if hasattr(p["m"], "w") else p["m"]["w"]
+        return p["s"] * np.sum(inner)
+
+    grads = td.grad(loss)({"s": 2.0, "m": wrap({"w": np.full(2, 5.0)})})
+    inner = grads["m"].w if hasattr(grads["m"], "w") else grads["m"]["w"]
+    assert_array_equal(inner, [2, 2])
+    assert_array_equal(td.grad(lambda d: np.sum(d[0] * d[1]))(collections.deque([X, X]))[0], X)
+
+
+def test_a_pullback_after_an_array_option_changed():
+    scaled = td.define(lambda x, *, w: x * w, lambda g, y, x, *, w: g * w, name="scaled")
+    w = np.array([2.0, 3.0])
+    _, pullback = td.vjp(lambda x: scaled(x, w=w), np.ones(2))
+    w[:] = 0
+    assert_array_equal(pullback(np.ones(2)), [2, 3])
+
+
+def test_rules_that_disagree_on_options_are_refused_at_once():
+    with pytest.raises(TypeError, match=r"two: .*needs the options.*n.*lacks n"):
+        td.define(
+            lambda a, b, *, n: a * b * n,
+            lambda g, y, a, b, *, n: g * b * n,
+            lambda g, y, a, b: g * a,
+            name="two",
+        )
+    with pytest.raises(ValueError, match="elementwsie"):
+        td.define(np.sin, lambda g, y, x: g * np.cos(x), kind="elementwsie")
+
+
+def test_a_missing_rule_is_named_by_its_module():
+    with pytest.raises(TypeError, match=r"np\.linalg\.norm has no derivative rule"):
+        td.grad(np.linalg.norm)(X)
+    for unruled in (lambda t: 2 % t, lambda t: 2 // t, lambda t: t % 2):
+        with pytest.raises(TypeError, match="no derivative rule"):
+            unruled(on_tape(X))
+    with pytest.raises(TypeError, match="concatenate: no derivative rule with dtype="):
+        td.grad(lambda x: np.sum(np.concatenate([x, x], dtype=float)))(X)
+    with pytest.raises(TypeError, match="twice"):
+        td.grad(lambda x: np.sum(np.clip(x, 0, min=1)))(X)
+
+
+@pytest.mark.parametrize("x", [np.array([1e12]), np.array([1e6], np.float32), np.array([1.0])])
+def test_check_grads_sees_a_wrong_rule_at_any_size_of_x(x):
+    bent = td.define(np.sin, lambda g, y, x: 2 * g * np.cos(x), name="bent")
+    scaled = td.define(lambda x: x * x / 2, lambda g, y, x: 2 * g * x, name="scaled")
+    with pytest.raises(td.GradientMismatchError):
+        td.check_grads(bent if x[0] == 1 else scaled, x, order=1)
+
+
+def test_check_grads_says_where_it_cannot_look():
+    with pytest.raises(td.GradientMismatchError, match="not finite"), np.errstate(all="ignore"):
+        td.check_grads(np.log, np.array([1e-8]))
+
+
+@pytest.mark.parametrize("make", [td.optim.gradient_descent, td.optim.momentum])
+def test_a_numpy_rate_leaves_float32_alone(make):
+    optimizer = make(np.float64(0.1))
+    params = {"w": np.ones(2, np.float32), "names": np.array(["a", "b"])}
+    updated, _ = optimizer.update(params, params, optimizer.init(params))
+    assert updated["w"].dtype == np.float32
+    assert updated["names"] is params["names"]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .engine import tree
+from .engine.tensor import is_numeric
 from .engine.tree import Tree
 
 
@@ -30,10 +31,11 @@ def gradient_descent(rate: float) -> Optimizer:
     >>> optimizer.update(params, {"x": np.array([10.0, 0.0])}, optimizer.init(params))
     ({'x': array([0., 2.])}, None)
     """
-    _check_positive("rate", rate)
+    rate = _positive("rate", rate)
 
     def step(p: Any, g: Any) -> Any:
-        return p - rate * g if type(p) is np.ndarray or _moves(p) else p
+        moves = (type(p) is np.ndarray and p.dtype.kind == "f") or is_numeric(p)
+        return p - rate * g if moves else p
 
     def update(params: Tree, grads: Tree, state: None) -> tuple[Tree, None]:
         return tree.map(step, params, grads), state
@@ -51,25 +53,24 @@ def momentum(rate: float, beta: float = 0.9) -> Optimizer:
     >>> params, velocity
     (np.float64(0.75), np.float64(-0.15000000000000002))
     """
-    _check_positive("rate", rate)
+    rate, beta = _positive("rate", rate), float(beta)
     if not 0 <= beta < 1:
         raise ValueError(f"beta must be in [0, 1), got {beta}")
 
     def init(params: Tree) -> Tree:
-        return tree.map(lambda p: np.zeros_like(p) if _moves(p) else p, params)
+        return tree.map(lambda p: np.zeros_like(p) if is_numeric(p) else p, params)
 
     def update(params: Tree, grads: Tree, velocity: Tree) -> tuple[Tree, Tree]:
-        velocity = tree.map(lambda v, g: beta * v - rate * g if _moves(v) else v, velocity, grads)
-        return tree.map(lambda p, v: p + v if _moves(p) else p, params, velocity), velocity
+        velocity = tree.map(
+            lambda v, g: beta * v - rate * g if is_numeric(v) else v, velocity, grads
+        )
+        return tree.map(lambda p, v: p + v if is_numeric(p) else p, params, velocity), velocity
 
     return Optimizer(init, update)
 
 
-def _moves(leaf: Any) -> bool:
-    """Whether a leaf is something that a gradient changes: an array or a number."""
-    return hasattr(leaf, "dtype") or (isinstance(leaf, int | float) and type(leaf) is not bool)
-
-
-def _check_positive(name: str, value: float) -> None:
+def _positive(name: str, value: float) -> float:
+    """A Python number, which unlike NumPy's leaves float32 parameters float32."""
     if not value > 0:
         raise ValueError(f"{name} must be positive, got {value}")
+    return float(value)

@@ -114,7 +114,12 @@ def train(
     seed: Seed = DEFAULT.seed,
     epochs: Annotated[int, typer.Option(min=0, help="Passes over the data.")] = DEFAULT.epochs,
     batch_size: Batch = DEFAULT.batch_size,
-    rate: Annotated[float, typer.Option(help="Learning rate.")] = DEFAULT.rate,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Learning rate. [default: {', '.join(f'{k} {v}' for k, v in run.RATES.items())}]"
+        ),
+    ] = None,
     optimizer: Annotated[
         OptimizerName, typer.Option(help="Plain gradient descent, or heavy ball.")
     ] = OptimizerName.gd,
@@ -130,6 +135,7 @@ def train(
     Ctrl-C saves what has been trained and exits with 130. A fifth of the digits is the test set,
     by default that of train_test_split(images, labels, test_size=0.2, random_state=SEED).
     """
+    rate = run.RATES[optimizer.value] if rate is None else rate
     config = run.Config(
         seed, epochs, batch_size, rate, optimizer.value, _widths(hidden), dtype.value, stratify
     )
@@ -138,7 +144,7 @@ def train(
     records = run.start(config, data)  # refuses what makes no sense, before there is a folder
     folder = _folder(out_folder, overwrite=overwrite)
     _say(f"run folder: {folder}")
-    with display.progress(err, epochs) as watch:
+    with store.dropped_if_empty(folder), display.progress(err, epochs) as watch:
         trained = run.follow(records, watch)
     with run.holding_interrupts():
         found = run.save(folder, config, trained, data.test)

@@ -80,17 +80,24 @@ def example(
 def central_slope(
     params: Params, name: str, x: Array, labels: Array, rng: np.random.Generator
 ) -> tuple[Array, float]:
-    """A direction in one parameter, drawn by `rng`, and the loss's slope along it, in float64."""
+    """A direction in one parameter, drawn by `rng`, and the loss's slope along it, in float64.
+
+    The more relus there are, the shorter the step between two of their kinks: it shrinks until
+    none switches. Raises ValueError where even a hundredth of the step is too long.
+    """
     params = {key: array.astype(float) for key, array in params.items()}
     x = x.astype(float)
-    for _ in range(100):
+    for step in STEP * 0.75 ** np.arange(17):
         direction = rng.standard_normal(params[name].shape)
-        ahead = {**params, name: params[name] + STEP * direction}
-        behind = {**params, name: params[name] - STEP * direction}
+        ahead = {**params, name: params[name] + step * direction}
+        behind = {**params, name: params[name] - step * direction}
         if np.array_equal(_active(ahead, x), _active(behind, x)):  # no kink in between
-            break
-    difference = model.loss(ahead, x, labels) - model.loss(behind, x, labels)
-    return direction, float(difference / (2 * STEP))
+            difference = model.loss(ahead, x, labels) - model.loss(behind, x, labels)
+            return direction, float(difference / (2 * step))
+    raise ValueError(
+        f"central differences in {name}: every step crosses a kink of one of the relus; "
+        "take a smaller batch or narrower layers"
+    )
 
 
 def _active(params: Params, x: Array) -> Array:

@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,8 +140,22 @@ def claim_folder(folder: Path, *, overwrite: bool) -> Path:
     """Make a folder for a run, unless it holds one already; then RunError, or `overwrite`."""
     if not overwrite and ((folder / CONFIG).exists() or (folder / PARAMS).exists()):
         raise RunError(f"{folder} holds a run already: choose another --out, or --overwrite")
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file, but a run needs a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    with tempfile.TemporaryFile(dir=folder):  # a folder that cannot be written to: say so now
+        return folder
+
+
+@contextlib.contextmanager
+def dropped_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a new run's folder when what was to fill it fails before it has written anything."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is not empty: an older run's
+            folder.rmdir()
+        raise
 
 
 def _umask() -> int:

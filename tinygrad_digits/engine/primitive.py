@@ -36,7 +36,7 @@ Op: TypeAlias = Callable[..., Any]
 
 
 class Kind(enum.StrEnum):
-    """What an op is; broadcasting, tests and backends derive the rest from it."""
+    """What an op is, from which follows whether it broadcasts and how it is tested."""
 
     ELEMENTWISE = "elementwise"  # an output element depends on the inputs' at the same place
     REDUCTION = "reduction"  # over the option `axis`
@@ -103,6 +103,7 @@ class Primitive:
         self.arity = None if isinstance(rules, Each) else len(rules)
         before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
         options: dict[str, bool] = {}  # whether by position
+        told: dict[Rule, set[str]] = {}  # the options that each rule names
         self._reads: list[list[str | None]] = []  # for each rule, of y and of the inputs
         for rule in [rules.rule] if isinstance(rules, Each) else rules:
             parameters = [] if rule is None else [*inspect.signature(rule).parameters.values()]
@@ -113,8 +114,18 @@ class Primitive:
                     f"this one takes ({', '.join(places)})"
                 )
             self._reads.append([_read(p.name) for p in parameters[:before]][-before + 1 :])
-            options.update((p.name, p.name in places) for p in parameters[before:])
+            named = [p for p in parameters[before:] if p.kind is not p.VAR_KEYWORD]
+            if rule is not None and len(named) == len(parameters[before:]):
+                told[rule] = {p.name for p in named}
+            options.update((p.name, p.name in places) for p in named)
         self.options = frozenset(options)
+        for known in told.values():
+            if known != self.options:
+                raise TypeError(
+                    f"{name}: every derivative rule needs the options of the op, "
+                    f"{', '.join(sorted(self.options))}; one lacks "
+                    f"{', '.join(sorted(self.options - known))}"
+                )
         self.positional = tuple([option for option in options if options[option]])
 
     def __repr__(self) -> str:
@@ -167,15 +178,18 @@ def define(
     >>> td.grad(cube)(2.0)
     np.float64(12.0)
     """
-    label = name or kernel.__name__
+    label, kind = name or kernel.__name__, Kind(kind)
     each = [rule for rule in rules if isinstance(rule, Each)]
     one_by_one = tuple([rule for rule in rules if not isinstance(rule, Each)])
     row = Primitive(kernel, each[0] if each else one_by_one, label, kind)
     inside = kernel  # what computes the value of a recorded op
     if rules and not trusted:
         inside = _watched(kernel, f"{label}: the kernel")
-        if not isinstance(row.rules, Each):
-            row.rules = tuple([r and _watched(r, f"{label}: a derivative rule") for r in row.rules])
+        who = f"{label}: a derivative rule"
+        if isinstance(row.rules, Each):
+            row.rules = Each(_watched(row.rules.rule, who))
+        else:
+            row.rules = tuple([rule and _watched(rule, who) for rule in row.rules])
     if not rules:
         op = _without_rules(row)
     elif row.arity == 1 and not row.options:
@@ -381,12 +395,16 @@ def _bound(
     _refuse_tensors(options, row)
     for name in options.keys() - row.options:
         if options[name] is not None:  # None is NumPy's default, said aloud
-            raise NotDifferentiableError(
-                f"{row.name}: no derivative rule with {name}=; "
-                f"it takes {', '.join(sorted(row.options)) or 'no options'}"
-            )
+            raise no_rule_with(row.name, name, row.options)
         del options[name]
     return options
+
+
+def no_rule_with(op: str, option: str, known: Iterable[str]) -> NotDifferentiableError:
+    return NotDifferentiableError(
+        f"{op}: no derivative rule with {option}=; "
+        f"it takes {', '.join(sorted(known)) or 'no options'}"
+    )
 
 
 def _refuse_tensors(options: dict[str, Any], row: Primitive) -> None:

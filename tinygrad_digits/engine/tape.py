@@ -79,7 +79,8 @@ NO_OPTIONS: dict[str, Any] = {}
 class Tape:
     """A program under way: what has been recorded, in the order in which it ran.
 
-    Transforms such as `grad` make one for each call. By hand:
+    Transforms such as `grad` make one for each call. By hand (leave the arrays that the program
+    uses as they are until you have swept: only inputs are copied):
 
     >>> import numpy as np, tinygrad_digits as td
     >>> tape = td.Tape()
@@ -143,11 +144,14 @@ class Tape:
         """
         for tensor in (y, *inputs):
             if tensor.tape is not self:
-                raise NotDifferentiableError(f"{tensor!r} is on another tape")
+                raise NotDifferentiableError(
+                    f"a Tensor {tensor.dtype}{tensor.shape} is on another tape"
+                )
         for tensor in inputs:
             if self[tensor.index].op is not None:
                 raise NotDifferentiableError(
-                    f"{tensor!r} is not an input of this tape: start one there, Tensor(value, tape)"
+                    f"%{tensor.index} ({self[tensor.index].name}) is not an input of this tape: "
+                    "start one there, Tensor(value, tape)"
                 )
         seed = np.ones(y.shape, y.dtype) if g is None else as_cotangent(g, y)
         cotangents = self.sweep({y.index: seed}, free=False)

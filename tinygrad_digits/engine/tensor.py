@@ -75,6 +75,7 @@ class Tensor:
         return bool(self.value)
 
     def __float__(self) -> float:
+        # NumPy too asks for this alone in `array[i] = t`, where the gradient ends
         return float(self.value)
 
     def __int__(self) -> int:
@@ -115,8 +116,7 @@ class Tensor:
             )
         op = NUMPY.get(ufunc if method == "__call__" else (ufunc, method))
         if op is None:
-            name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-            raise no_rule(name)
+            raise no_rule(ufunc, method)
         if options and method == "__call__":
             raise NotDifferentiableError(
                 f"{ufunc.__name__}: no derivative rule with {', '.join(options)}=; leave it out"
@@ -132,7 +132,7 @@ class Tensor:
     ) -> Any:
         op = NUMPY.get(function)
         if op is None:
-            raise no_rule(function.__name__)
+            raise no_rule(function)
         if not args:  # np.sum(a=x)
             args, options = _by_position(function, options)
         return op(*args, **options)
@@ -178,10 +178,10 @@ def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
         if type(leaf) is np.ndarray and leaf.dtype.kind == "f":
             entered.append(recorded(tape, leaf))
         else:
-            entered.append(Tensor(leaf, tape) if _is_numeric(leaf) else leaf)
+            entered.append(Tensor(leaf, tape) if is_numeric(leaf) else leaf)
 
 
-def _is_numeric(leaf: Any) -> bool:
+def is_numeric(leaf: Any) -> bool:
     """Whether a leaf is an array or a number, and not text, a flag, a type or something else."""
     dtype = getattr(leaf, "dtype", None)
     if isinstance(dtype, np.dtype):
@@ -223,8 +223,14 @@ def _by_position(
     return tuple(args), rest
 
 
-def no_rule(name: str) -> NotDifferentiableError:
+def no_rule(function: Any, method: str = "__call__") -> NotDifferentiableError:
+    name = function.__name__
+    if isinstance(function, np.ufunc):
+        module = "np." if getattr(np, name, None) is function else ""
+    else:
+        module = f"{function.__module__}.".replace("numpy.", "np.", 1)
+    method = "" if method == "__call__" else f".{method}"
     return NotDifferentiableError(
-        f"np.{name} has no derivative rule. Write it with functions that have one, or give it "
-        f"a rule: {name.replace('.', '_')} = td.define(np.{name}, lambda g, y, x: ...)"
+        f"{module}{name}{method} has no derivative rule. Write it with functions that have one, or "
+        f"give it a rule: {name} = td.define({module}{name}{method}, lambda g, y, x: ...)"
     )

@@ -278,9 +278,10 @@ def _guard(tape: Tape) -> None:
         return copies[id(x)]
 
     for index, record in zip(tape.records, tape, strict=True):
-        if None in record.parents:
+        if None in record.parents or record.options:
             kept = tuple(map(copied, record.inputs, record.parents))
-            tape.records[index] = record._replace(inputs=kept)
+            options = {name: copied(option, None) for name, option in record.options.items()}
+            tape.records[index] = record._replace(inputs=kept, options=options)
 
 
 # --- names and places, for the errors

@@ -1,5 +1,7 @@
 """Trees ("pytrees"): nested dicts, lists, tuples, namedtuples and dataclasses of arrays.
 
+Other mappings, deques and namespaces are containers too.
+
 Anything else is a leaf: arrays, numbers, and also strings, None and functions, which the
 transforms carry through untouched.
 
@@ -14,7 +16,9 @@ from __future__ import annotations
 import builtins
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections import UserDict, UserList, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
 from .errors import ShapeError
@@ -144,7 +148,11 @@ def _container(kind: type) -> Container | None:
         return Container(lambda tree: tree, _close_dict)
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return Container(lambda t: t._asdict(), lambda _, children: kind(**children), dotted=True)
-    if issubclass(kind, list | tuple):
+    if issubclass(kind, Mapping | UserDict):
+        return Container(dict, lambda _, children: kind(children))  # type: ignore[call-arg]
+    if kind is SimpleNamespace:
+        return Container(vars, lambda _, children: kind(**children), dotted=True)
+    if issubclass(kind, list | tuple | deque | UserList):
         return Container(lambda t: dict(enumerate(t)), lambda _, children: kind(children.values()))
     if dataclasses.is_dataclass(kind):
         return Container(_open_dataclass, _close_dataclass, dotted=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.errors import NotDifferentiableError
-from ..engine.primitive import Kind, define, handles, implement
+from ..engine.primitive import Kind, define, handles, implement, no_rule_with
 from ..engine.tape import Array
 
 row = partial(implement, kind=Kind.ELEMENTWISE)
@@ -131,9 +131,12 @@ def clip(x: Array, a_min: Array = None, a_max: Array = None, **limits: Array) ->
     >>> td.grad(lambda x: np.clip(x, 0, 1).sum())(np.array([-1.0, 0.0, 0.5, 2.0]))
     array([0., 1., 1., 0.])
     """
-    low, high = limits.pop("min", a_min), limits.pop("max", a_max)
-    if limits:
-        raise TypeError(f"clip: no derivative rule with {', '.join(limits)}=; it takes min and max")
+    low, high = limits.pop("min", None), limits.pop("max", None)
+    for option in limits:
+        raise no_rule_with("clip", option, ["max", "min"])
+    if (low is not None and a_min is not None) or (high is not None and a_max is not None):
+        raise TypeError("clip: a limit was given twice, as min or max and as a_min or a_max")
+    low, high = a_min if low is None else low, a_max if high is None else high
     return _clip(x, -np.inf if low is None else low, np.inf if high is None else high)
 
 

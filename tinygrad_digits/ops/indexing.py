@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Each, Kind, Op, define, handles
+from ..engine.primitive import Each, Kind, Op, define, handles, no_rule_with
 from ..engine.tape import Array
 
 # --- x[index]
@@ -97,14 +97,18 @@ _join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER,
 
 
 @handles(np.concatenate)
-def concatenate(arrays: Sequence[Array], axis: int | None = 0) -> Array:
+def concatenate(arrays: Sequence[Array], axis: int | None = 0, **others: Any) -> Array:
     """numpy.concatenate: arrays that agree but for the length along `axis`, end to end."""
+    for option in others:
+        raise no_rule_with("concatenate", option, ["axis"])
     if axis is None:
         return _join(*[np.reshape(x, -1) for x in arrays])
     return _join(*arrays, axis=axis)
 
 
 @handles(np.stack)
-def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
+def stack(arrays: Sequence[Array], axis: int = 0, **others: Any) -> Array:
     """numpy.stack: n arrays of one shape -> the same with a new axis of length n."""
+    for option in others:
+        raise no_rule_with("stack", option, ["axis"])
     return _join(*[np.expand_dims(x, axis) for x in arrays], axis=axis)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Each, Kind, define, handles, implement
+from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_with
 from ..engine.tape import Array
 
 LETTERS = ascii_uppercase + ascii_lowercase  # sorted, as NumPy numbers the labels of einsum
@@ -102,7 +102,7 @@ _einsum = define(_contract, Each(_einsum_rule), name="einsum", kind=Kind.PRODUCT
 
 
 @handles(np.einsum)
-def einsum(*operands: Any, optimize: Any = False) -> Array:
+def einsum(*operands: Any, optimize: Any = False, **others: Any) -> Array:
     """numpy.einsum, in both of its forms: ("ij,jk->ik", a, b) and (a, [0, 1], b, [1, 2], [0, 2]).
 
     >>> import tinygrad_digits as td
@@ -110,6 +110,8 @@ def einsum(*operands: Any, optimize: Any = False) -> Array:
     array([[1., 0.],
            [0., 1.]])
     """
+    for option in others:
+        raise no_rule_with("einsum", option, ["optimize"])
     subscripts, *arrays = operands if isinstance(operands[0], str) else _from_lists(operands)
     arrays = [x if hasattr(x, "shape") else np.asarray(x) for x in arrays]
     explicit = _explicit(subscripts, [len(x.shape) for x in arrays])

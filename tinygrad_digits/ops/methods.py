@@ -56,6 +56,9 @@ METHODS: dict[str, Op | property] = {
     "__mod__": _named(np.mod),  # which have no rule, and say so
     "__floordiv__": _named(np.floor_divide),
     "__divmod__": _named(np.divmod),
+    "__rmod__": _swapped(np.mod),
+    "__rfloordiv__": _swapped(np.floor_divide),
+    "__rdivmod__": _swapped(np.divmod),
     "__neg__": elementwise.negative,
     "__pos__": elementwise.positive,
     "__abs__": elementwise.absolute,
@@ -79,6 +82,7 @@ METHODS: dict[str, Op | property] = {
     "swapaxes": shaping.swapaxes,
     "squeeze": shaping.squeeze,
     "clip": elementwise.clip,
+    "copy": elementwise.positive,
     "astype": elementwise.astype,
     "dot": linalg.dot,
     "T": property(shaping.transpose),

@@ -132,6 +132,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 
 def _along(op: Op, x: Array, axis: int) -> Array:
     """Apply along another axis an op that works along the last."""
+    x = x if hasattr(x, "dtype") else np.asarray(x, float)
     return op(x) if axis == -1 else np.swapaxes(op(np.swapaxes(x, axis, -1)), axis, -1)
 
 
@@ -146,6 +147,8 @@ def one_hot(labels: Array, classes: int = 10, dtype: Any = np.float64) -> Array:
     >>> one_hot(np.array([1]), classes=3)
     array([[0., 1., 0.]])
     """
+    if classes < 1:
+        raise ShapeError(f"one_hot: needs at least one class, got {classes}")
     labels = np.asarray(labels)
     rows = np.zeros((*labels.shape, classes), dtype)
     rows.reshape(-1)[_flat(labels, classes)] = 1
@@ -160,6 +163,7 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     >>> cross_entropy(np.array([[1000.0, 0.0], [0.0, 0.0]]), np.array([0, 1])) == np.log(2) / 2
     np.True_
     """
+    logits = logits if hasattr(logits, "dtype") else np.asarray(logits, float)
     shape = logits.shape
     labels = np.asarray(labels)
     if labels.shape != shape[:-1] or not labels.size:
@@ -177,6 +181,7 @@ def _flat(labels: Array, classes: int) -> Array:
             f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
             "one-hot rows become such labels with .argmax(axis=-1)"
         )
+    given = labels
     if labels.ndim != 1 or labels.dtype != np.intp:
         labels = labels.reshape(-1).astype(np.intp)
     try:  # bincount refuses negative numbers, and counts as far as the largest (if that fits)
@@ -185,7 +190,7 @@ def _flat(labels: Array, classes: int) -> Array:
         counted = classes + 1
     if counted > classes or (labels.size and not counted):
         raise ShapeError(
-            f"labels must be integers in 0 ... {classes - 1}, got {labels.min()} ... {labels.max()}"
+            f"labels must be integers in 0 ... {classes - 1}, got {given.min()} ... {given.max()}"
         )
     return labels + np.arange(0, labels.size * classes, classes)
 

@@ -57,7 +57,8 @@ def _sum_rule(
 def _mean_rule(
     g: Array, _y: Array, x_like: Array, axis: Axis = None, *, keepdims: bool = False
 ) -> Array:
-    each = g.astype(np.float64) / _count(x_like, axis)  # a count may be too large for float16
+    wide = np.result_type(g.dtype, np.float64)  # a count may be too large for float16
+    each = g.astype(wide) / _count(x_like, axis)
     return broadcast_to(_restore(each.astype(g.dtype), x_like, axis, keepdims), x_like.shape)
 
 
