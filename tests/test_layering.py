@@ -11,7 +11,7 @@ import tinygrad_digits
 
 PACKAGE = pathlib.Path(tinygrad_digits.__file__).parent
 NAME = PACKAGE.name
-HEAVY = ("sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors", "numba")
+HEAVY = ("sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors")
 LAYERS = (
     ("engine.errors",),
     ("engine.tree",),
@@ -20,7 +20,7 @@ LAYERS = (
     ("engine.primitive",),
     ("ops",),
     ("engine.transforms",),
-    ("check", "draw", "jit", "optim"),
+    ("check", "optim"),
     ("digits",),
 )
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -94,7 +94,7 @@ def test_the_layers_are_there():
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in MODULES if not dotted(p).startswith(("digits", "jit", "__main__"))],
+    [p for p in MODULES if not dotted(p).startswith(("digits", "__main__"))],
     ids=dotted,
 )
 def test_the_engine_depends_on_numpy_alone(path):

@@ -18,7 +18,7 @@ from .engine.errors import (
     RuleError,
     ShapeError,
 )
-from .engine.primitive import define, primitive
+from .engine.primitive import Each, Kind, define, primitive
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp
@@ -38,8 +38,10 @@ __version__ = "0.1.0"
 __all__ = [
     "AutodiffError",
     "DisconnectedWarning",
+    "Each",
     "EscapedTensorError",
     "GradientMismatchError",
+    "Kind",
     "MissingExtraError",
     "NotDifferentiableError",
     "Record",

@@ -167,8 +167,8 @@ def define(
             in its shape, and in the dtype of the argument or of y; None for an argument that is
             never differentiated. Without any rules the op is not recorded at all.
         name: what errors and printed tapes call it; the kernel's name by default.
-        kind: what it is; only elementwise ops and products may leave the summing over broadcast
-            axes to the engine.
+        kind: what it is; only Kind.ELEMENTWISE and Kind.PRODUCT may leave the summing over
+            broadcast axes to the engine.
         trusted: whether to save the check that kernel and rules return arrays at all.
 
     Raises RuleError, when differentiated, where a rule returns another shape or dtype.
