@@ -177,3 +177,9 @@ def test_new_folders_are_numbered_and_a_run_is_not_overwritten_unasked(tmp_path)
         store.claim_folder(first, overwrite=False)
     assert store.claim_folder(first, overwrite=True) == first
     assert store.claim_folder(second, overwrite=False) == second
+
+
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    _fill_the_disk(monkeypatch)
+    with pytest.raises(OSError, match=r"No space left.*history\.json"):
+        store.write_json(tmp_path / "history.json", [1])
