@@ -261,8 +261,8 @@ DOMAINS = {
     "var": reduction(
         normal, normal((3, 4), ddof=1, axis=0), normal((2, 5), ddof=1), axes=AXES[:-1]
     ),
-    "std": [
-        *(positive((2, 3, 4), **options) for options in AXES[:-1]),
+    "std": [  # of three or more: of two it is half their distance, which has no curvature
+        *(positive((3, 4, 5), **options) for options in AXES[:-1]),
         normal((3, 4), ddof=1, axis=0, keepdims=True),
         normal((5,), ddof=1),
     ],

@@ -130,7 +130,7 @@ def _check_one(
     ]
     rtol, atol = tolerances
     allowed = (50 * eps**0.5 if rtol is None else rtol) * size
-    allowed += 500 * eps * float(sum(sizes)) if atol is None else atol
+    allowed += 50 * eps * float(sum(sizes)) if atol is None else atol
     if not abs(got - expected) <= allowed < np.inf:  # `not <=` also catches NaN
         scale = float(np.linalg.norm(direction)) or 1.0
         raise GradientMismatchError(
