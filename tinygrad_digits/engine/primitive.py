@@ -36,13 +36,14 @@ Op: TypeAlias = Callable[..., Any]
 
 
 class Kind(enum.StrEnum):
-    """What an op is, from which follows whether it broadcasts and how it is tested."""
+    """What an op is: whether it broadcasts, how it is tested, and how a program can run it."""
 
     ELEMENTWISE = "elementwise"  # an output element depends on the inputs' at the same place
     REDUCTION = "reduction"  # over the option `axis`
     VIEW = "view"  # the same elements in another shape or order
     GATHER = "gather"  # some of the elements, or several arrays in one
     PRODUCT = "product"  # sums of products: matmul, einsum
+    STATIC = "static"  # known from shapes and dtypes alone
     OPAQUE = "opaque"  # nothing is known
 
 
@@ -84,21 +85,30 @@ class Primitive:
 
     `rules` has a rule, or None for what is never differentiated, for each array argument; or it is
     an `Each`, and then `arity` is None. `options` are the names of the options, and `positional`
-    those of them that may be given by position.
+    those of them that may be given by position. `composed` says that the kernel is written in
+    other ops, `reduces` which ufunc a reduction repeats.
     """
 
     __slots__ = (
-        *("arity", "broadcasts", "kernel", "kind", "name", "options", "positional", "rules"),
-        "_reads",
+        *("arity", "broadcasts", "composed", "kernel", "kind", "name", "options", "positional"),
+        *("reduces", "rules", "_reads"),
     )
 
     def __init__(
-        self, kernel: Op, rules: tuple[Rule | None, ...] | Each, name: str, kind: Kind
+        self,
+        kernel: Op,
+        rules: tuple[Rule | None, ...] | Each,
+        name: str,
+        kind: Kind,
+        composed: bool = False,
+        reduces: np.ufunc | None = None,
     ) -> None:
         self.name = name
         self.kernel = kernel
         self.rules = rules
         self.kind = kind
+        self.composed = composed
+        self.reduces = reduces
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, Each) else len(rules)
         before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
@@ -158,6 +168,8 @@ def define(
     name: str | None = None,
     kind: Kind = Kind.OPAQUE,
     trusted: bool = False,
+    composed: bool = False,
+    reduces: np.ufunc | None = None,
 ) -> Op:
     """An op with derivative rules of your own: a function of arrays and Tensors alike.
 
@@ -170,6 +182,9 @@ def define(
         kind: what it is; only Kind.ELEMENTWISE and Kind.PRODUCT may leave the summing over
             broadcast axes to the engine.
         trusted: whether to save the check that kernel and rules return arrays at all.
+        composed: whether the kernel is written in functions that accept Tensors, so that `jit` can
+            look into it.
+        reduces: the ufunc that a Kind.REDUCTION repeats along `axis`, as np.add for a sum.
 
     Raises RuleError, when differentiated, where a rule returns another shape or dtype.
 
@@ -181,7 +196,7 @@ def define(
     label, kind = name or kernel.__name__, Kind(kind)
     each = [rule for rule in rules if isinstance(rule, Each)]
     one_by_one = tuple([rule for rule in rules if not isinstance(rule, Each)])
-    row = Primitive(kernel, each[0] if each else one_by_one, label, kind)
+    row = Primitive(kernel, each[0] if each else one_by_one, label, kind, composed, reduces)
     inside = kernel  # what computes the value of a recorded op
     if rules and not trusted:
         inside = _watched(kernel, f"{label}: the kernel")
@@ -212,6 +227,7 @@ def primitive(
     name: str | None = None,
     kind: Kind = Kind.OPAQUE,
     trusted: bool = False,
+    composed: bool = False,
 ) -> Callable[[Op], Op]:
     """`define` as a decorator of the kernel: the rules stand above it.
 
@@ -222,17 +238,33 @@ def primitive(
     >>> td.grad(cube)(2.0)
     np.float64(12.0)
     """
-    return lambda kernel: define(kernel, *rules, name=name, kind=kind, trusted=trusted)
+    return lambda kernel: define(
+        kernel, *rules, name=name, kind=kind, trusted=trusted, composed=composed
+    )
 
 
 def implement(
-    function: Any, *rules: Rule | Each | None, kind: Kind, kernel: Op | None = None
+    function: Any,
+    *rules: Rule | Each | None,
+    kind: Kind,
+    kernel: Op | None = None,
+    composed: bool = False,
+    reduces: np.ufunc | None = None,
 ) -> Op:
     """`define` the op that stands in for a NumPy function when an argument is a Tensor.
 
     `kernel` is another way to compute the same, where NumPy's own spends more on its call.
     """
-    op = define(kernel or function, *rules, name=function.__name__, kind=kind, trusted=True)
+    name = function.__name__
+    op = define(
+        kernel or function,
+        *rules,
+        name=name,
+        kind=kind,
+        trusted=True,
+        composed=composed,
+        reduces=reduces,
+    )
     NUMPY[function] = op
     return op
 
@@ -259,15 +291,16 @@ _NUMBERS = frozenset({int, float})
 
 def _one_array(row: Primitive, inside: Op) -> Op:
     kernel = row.kernel
+    general = _any_arrays(row, inside)
     reads_y, (reads_x,) = row.reads(True)
 
     def apply(x: Array, /) -> Array:
         if type(x) is not Tensor:
-            return kernel(x)
+            return general(x) if isinstance(x, Tensor) else kernel(x)
         tape = x.tape
         inner = x.value
         try:
-            y = inside(inner) if type(inner) is not Tensor else apply(inner)
+            y = apply(inner) if isinstance(inner, Tensor) else inside(inner)
         except Exception as error:
             _note(error, row, inner)
             raise
@@ -301,6 +334,8 @@ def _two_arrays(row: Primitive, inside: Op) -> Op:
                 value_a, parents, reads = a, (None, b.index), only_b
             else:
                 return general(a, b)
+        elif isinstance(a, Tensor) or isinstance(b, Tensor):
+            return general(a, b)
         else:
             return kernel(a, b)
         try:
@@ -315,7 +350,7 @@ def _two_arrays(row: Primitive, inside: Op) -> Op:
         return recorded(tape, y, row, parents, (kept_a, kept_b), value, NO_OPTIONS)
 
     def nested(a: Array, b: Array) -> Array:
-        return apply(a, b) if type(a) is Tensor or type(b) is Tensor else inside(a, b)
+        return apply(a, b) if isinstance(a, Tensor) or isinstance(b, Tensor) else inside(a, b)
 
     # NumPy itself brings a ufunc back here when there are Tensors inside
     compute = kernel if isinstance(kernel, np.ufunc) else nested
@@ -327,20 +362,22 @@ def _any_arrays(row: Primitive, inside: Op) -> Op:
     reads = functools.cache(row.reads)
 
     def apply(*args: Any, **options: Any) -> Array:
-        tape = _innermost(args)
+        tape = innermost(args, options)
         if tape is None:
-            _refuse_tensors(options, row)
             return kernel(*args, **options)
         if arity is not None:
             args, extra = args[:arity], args[arity:]
             options = _bound(row, extra, options, missing=arity - len(args))
+        _refuse_tensors(options, row)
+        if type(tape) is not Tape:
+            return tape.applied(row, inside, args, options)
         parents, inputs = [], []
         for x in args:
             on_tape = type(x) is Tensor and x.tape is tape
             parents.append(x.index if on_tape else None)
             inputs.append(x.value if on_tape else _constant(x, row))
         try:
-            nested = _innermost(inputs) is not None
+            nested = innermost(inputs, options) is not None
             y = apply(*inputs, **options) if nested else inside(*inputs, **options)
         except Exception as error:
             _note(error, row, *inputs)
@@ -361,23 +398,30 @@ def _without_rules(row: Primitive) -> Op:
     kernel = row.kernel
 
     def apply(*args: Any, **options: Any) -> Any:
-        tape = _innermost(args)
+        tape = innermost(args, options)
         if tape is None:
-            _refuse_tensors(options, row)
             return kernel(*args, **options)
         if tape.closed:
             next(tape.indices)  # raises
+        _refuse_tensors(options, row)
+        if type(tape) is not Tape:
+            return tape.applied(row, kernel, args, options)
         inside = [x.value if type(x) is Tensor and x.tape is tape else x for x in args]
         return apply(*inside, **options)
 
     return apply
 
 
-def _innermost(args: Iterable[Any]) -> Tape | None:
-    tape = None
+def innermost(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Tape | None:
+    """The newest tape that an argument is on, or a part of an option."""
+    tape: Tape | None = None
     for x in args:
-        if type(x) is Tensor and (tape is None or x.tape.serial > tape.serial):
+        if isinstance(x, Tensor) and (tape is None or x.tape.serial > tape.serial):
             tape = x.tape
+    for option in options.values():
+        for x in option if type(option) is tuple else (option,):
+            if isinstance(x, Tensor) and (tape is None or x.tape.serial > tape.serial):
+                tape = x.tape
     return tape
 
 
@@ -392,7 +436,6 @@ def _bound(
             + (f"{missing} are missing" if missing else f"{len(extra)} more were given")
         )
     options = {**dict(zip(row.positional, extra, strict=False)), **options}
-    _refuse_tensors(options, row)
     for name in options.keys() - row.options:
         if options[name] is not None:  # None is NumPy's default, said aloud
             raise no_rule_with(row.name, name, row.options)

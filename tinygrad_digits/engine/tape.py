@@ -102,6 +102,12 @@ class Tape:
         self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share a tape
         self.records: dict[int, tuple[Any, ...]] = {}
 
+    def applied(
+        self, op: Primitive, kernel: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """What an op does on a tape of another kind (a subclass), instead of recording here."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Record no more: from now on an op on one of this tape's Tensors raises."""
         self.indices = _NONE_LEFT

@@ -193,6 +193,8 @@ def _differentiable(value: Any) -> Array:
     """A value that can be differentiated; Python numbers become float64."""
     if isinstance(value, numbers.Real) and not isinstance(value, np.generic | bool):
         value = np.float64(value)
+    if hasattr(value, "strong"):  # a Python number under a trace
+        value = value.strong()
     if isinstance(value, np.ma.MaskedArray):
         raise NotDifferentiableError(
             "cannot differentiate with respect to a masked array; fill it first, with .filled(0)"

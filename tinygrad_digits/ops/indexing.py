@@ -7,6 +7,7 @@ import numpy as np
 
 from ..engine.primitive import Each, Kind, Op, define, handles, no_rule_with
 from ..engine.tape import Array
+from ..engine.tensor import Tensor
 
 # --- x[index]
 
@@ -49,6 +50,8 @@ def _is_basic(part: Any) -> bool:
 
 
 def _array(part: Any) -> Array:
+    if isinstance(part, Tensor) and type(part) is not Tensor:
+        return part  # of a trace, which cannot change
     array = np.array(part)
     return array if array.size or array.dtype == bool else array.astype(int)  # [] selects nothing
 

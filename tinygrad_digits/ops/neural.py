@@ -1,5 +1,6 @@
 """What networks add to NumPy: activations, their numerically stable kin, and the loss."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from .reductions import Axis, _restore
 # --- activations
 
 
-@primitive(lambda g, y, _x: g * (y > 0).astype(g.dtype), kind=Kind.ELEMENTWISE, trusted=True)
+row = partial(primitive, trusted=True, composed=True)
+
+
+@row(lambda g, y, _x: g * (y > 0).astype(g.dtype), kind=Kind.ELEMENTWISE)
 def relu(x: Array) -> Array:
     """max(x, 0). The derivative is 1 where that is not 0, and 0 elsewhere, so also at 0.
 
@@ -22,7 +26,7 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-@primitive(lambda g, y, _x: g * (y * (1 - y)), kind=Kind.ELEMENTWISE, trusted=True)
+@row(lambda g, y, _x: g * (y * (1 - y)), kind=Kind.ELEMENTWISE)
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), from exp(-|x|) so that it never overflows.
 
@@ -33,7 +37,7 @@ def sigmoid(x: Array) -> Array:
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
 
 
-@primitive(lambda g, _y, x: g * sigmoid(x), kind=Kind.ELEMENTWISE, trusted=True)
+@row(lambda g, _y, x: g * sigmoid(x), kind=Kind.ELEMENTWISE)
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)), the smooth relu.
 
@@ -52,7 +56,7 @@ def _logsumexp_rule(
     return _restore(g, x, axis, keepdims) * np.exp(x - _restore(y, x, axis, keepdims))
 
 
-@primitive(_logsumexp_rule, kind=Kind.REDUCTION, trusted=True)
+@row(_logsumexp_rule, kind=Kind.REDUCTION)
 def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) over `axis` (all by default).
 
@@ -106,10 +110,8 @@ def _max_last(x: Array) -> Array:
     return np.maximum.reduce(columns, axis=0).reshape(*x.shape[:-1], 1)
 
 
-_softmax_last = define(_softmax, _softmax_rule, name="softmax", kind=Kind.REDUCTION, trusted=True)
-_log_softmax_last = define(
-    _log_softmax, _log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION, trusted=True
-)
+_softmax_last = row(_softmax_rule, name="softmax", kind=Kind.REDUCTION)(_softmax)
+_log_softmax_last = row(_log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION)(_log_softmax)
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
@@ -149,10 +151,9 @@ def one_hot(labels: Array, classes: int = 10, dtype: Any = np.float64) -> Array:
     """
     if classes < 1:
         raise ShapeError(f"one_hot: needs at least one class, got {classes}")
-    labels = np.asarray(labels)
-    rows = np.zeros((*labels.shape, classes), dtype)
-    rows.reshape(-1)[_flat(labels, classes)] = 1
-    return rows
+    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
+    at = _at(labels, classes=classes)
+    return _hits(at, 1, shape=(*labels.shape, classes), dtype=np.dtype(dtype))
 
 
 def cross_entropy(logits: Array, labels: Array) -> Array:
@@ -165,13 +166,13 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     """
     logits = logits if hasattr(logits, "dtype") else np.asarray(logits, float)
     shape = logits.shape
-    labels = np.asarray(labels)
+    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if labels.shape != shape[:-1] or not labels.size:
         raise ShapeError(
             f"cross_entropy: logits (..., k) need a label for each of one or more rows, "
             f"got logits {shape} and labels {labels.shape}"
         )
-    return _nll(_log_softmax_last(logits), _flat(labels, shape[-1]))
+    return _nll(_log_softmax_last(logits), _at(labels, classes=shape[-1]))
 
 
 def _flat(labels: Array, classes: int) -> Array:
@@ -195,15 +196,24 @@ def _flat(labels: Array, classes: int) -> Array:
     return labels + np.arange(0, labels.size * classes, classes)
 
 
+def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros but for `value` at the flat indices `at`, none of which occurs twice."""
+    rows = np.zeros(shape, dtype)
+    rows.reshape(-1)[at] = value
+    return rows
+
+
+_at = define(_flat, name="flat_index", kind=Kind.GATHER)
+_hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
+
+
 def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
     return log_probabilities.reshape(-1)[at].sum() / -at.size
 
 
 def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
     """-1/n at each label, 0 elsewhere."""
-    chosen = np.zeros(x_like.shape, x_like.dtype)
-    chosen.reshape(-1)[at] = -1 / at.size
-    return g * chosen
+    return g * _hits(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
 
 
-_nll = define(_nll_kernel, _nll_rule, None, name="nll", kind=Kind.GATHER, trusted=True)
+_nll = row(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)

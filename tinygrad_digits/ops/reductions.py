@@ -8,6 +8,7 @@ import numpy as np
 
 from ..engine.primitive import Kind, Op, handles, implement
 from ..engine.tape import Array
+from ..engine.tensor import Tensor
 from .shaping import broadcast_to
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -45,7 +46,11 @@ def _sum(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
 def _mean(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     if type(x) is np.ndarray and x.size and x.dtype != np.float16:
         return _add_up(x, axis=axis, keepdims=keepdims) / _count(x, axis)
-    return np.mean(x, axis=axis, keepdims=keepdims)  # float16 accumulates in float32 there
+    if not isinstance(x, Tensor):
+        return np.mean(x, axis=axis, keepdims=keepdims)
+    exact = {"e": np.float32}.get(x.dtype.char, x.dtype if x.dtype.kind == "f" else np.float64)
+    total = sum(x.astype(exact), axis, keepdims=keepdims)  # in what np.mean accumulates
+    return (total / _count(x, axis)).astype(np.float16 if x.dtype.char == "e" else exact)
 
 
 def _sum_rule(
@@ -62,8 +67,8 @@ def _mean_rule(
     return broadcast_to(_restore(each.astype(g.dtype), x_like, axis, keepdims), x_like.shape)
 
 
-sum = row(np.sum, _sum_rule, kernel=_sum)
-mean = row(np.mean, _mean_rule, kernel=_mean)
+sum = row(np.sum, _sum_rule, kernel=_sum, reduces=np.add)
+mean = row(np.mean, _mean_rule, kernel=_mean, composed=True)
 
 
 # --- spread around the mean
@@ -108,8 +113,8 @@ def _extreme_rule(
     return _restore(g, x, axis, keepdims) * share.astype(g.dtype)
 
 
-max = row(np.max, _extreme_rule)
-min = row(np.min, _extreme_rule)
+max = row(np.max, _extreme_rule, reduces=np.maximum)
+min = row(np.min, _extreme_rule, reduces=np.minimum)
 
 
 # --- the same, asked for as methods of ufuncs, whose default axis is the first
