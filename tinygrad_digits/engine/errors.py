@@ -29,5 +29,13 @@ class MissingExtraError(AutodiffError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
+class TracedValueError(AutodiffError, TypeError):
+    """Python asked for the value of an array that `jit` only knows the shape and dtype of."""
+
+
 class DisconnectedWarning(UserWarning):
     """The output of a differentiated function depends on none of its inputs."""
+
+
+class RetraceWarning(UserWarning):
+    """A jitted function is traced again and again because of one of its arguments."""

@@ -220,7 +220,8 @@ def unbroadcast(ct: Array, shape: tuple[int, ...]) -> Array:
     added = ct.ndim - len(shape)
     if added < 0:
         return ct  # nothing was broadcast: the rule is wrong, as `conform` will say
-    if added == 1 and type(ct) is np.ndarray and ct.ndim == 2 and ct.dtype.char in "fd":
+    plain = type(ct) is np.ndarray or hasattr(ct, "tape")
+    if added == 1 and plain and ct.ndim == 2 and ct.dtype.char in "fd":
         ct = ones(ct.shape[0], ct.dtype) @ ct
     elif added:
         ct = np.sum(ct, tuple(range(added)))

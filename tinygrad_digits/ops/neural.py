@@ -8,6 +8,7 @@ import numpy as np
 from ..engine.errors import ShapeError
 from ..engine.primitive import Kind, Op, define, primitive
 from ..engine.tape import Array, ones
+from ..engine.tensor import Tensor
 from .reductions import Axis, _restore
 
 # --- activations
@@ -93,16 +94,16 @@ _LARGE = 4096  # elements, from where the quick ways below save more than it cos
 
 def _sum_last(x: Array) -> Array:
     """The sum along the last axis, kept; for many short rows BLAS is five times as fast."""
-    if type(x) is not np.ndarray or x.dtype.char not in "fd":
+    if not isinstance(x, np.ndarray | Tensor):
         return x.sum(axis=-1, keepdims=True)
-    if x.size < _LARGE:
+    if x.size < _LARGE or x.dtype.char not in "fd":
         return np.add.reduce(x, axis=-1, keepdims=True)
     return x @ ones((x.shape[-1], 1), x.dtype)
 
 
 def _max_last(x: Array) -> Array:
     """The maximum along the last axis, kept; many short rows go six times as fast as columns."""
-    if type(x) is not np.ndarray:
+    if not isinstance(x, np.ndarray | Tensor):
         return x.max(axis=-1, keepdims=True)
     if x.size < _LARGE or x.shape[-1] > 64:
         return np.maximum.reduce(x, axis=-1, keepdims=True)
@@ -152,7 +153,7 @@ def one_hot(labels: Array, classes: int = 10, dtype: Any = np.float64) -> Array:
     if classes < 1:
         raise ShapeError(f"one_hot: needs at least one class, got {classes}")
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
-    at = _at(labels, classes=classes)
+    at = _flat(labels, classes)
     return _hits(at, 1, shape=(*labels.shape, classes), dtype=np.dtype(dtype))
 
 
@@ -172,7 +173,7 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
             f"cross_entropy: logits (..., k) need a label for each of one or more rows, "
             f"got logits {shape} and labels {labels.shape}"
         )
-    return _nll(_log_softmax_last(logits), _at(labels, classes=shape[-1]))
+    return _nll(_log_softmax_last(logits), _flat(labels, shape[-1]))
 
 
 def _flat(labels: Array, classes: int) -> Array:
@@ -182,18 +183,24 @@ def _flat(labels: Array, classes: int) -> Array:
             f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
             "one-hot rows become such labels with .argmax(axis=-1)"
         )
-    given = labels
+    check = _checked if type(labels) is np.ndarray else _check_labels
+    check(labels, classes=classes)
     if labels.ndim != 1 or labels.dtype != np.intp:
         labels = labels.reshape(-1).astype(np.intp)
-    try:  # bincount refuses negative numbers, and counts as far as the largest (if that fits)
-        counted = len(np.bincount(labels))
-    except (ValueError, MemoryError):
-        counted = classes + 1
-    if counted > classes or (labels.size and not counted):
-        raise ShapeError(
-            f"labels must be integers in 0 ... {classes - 1}, got {given.min()} ... {given.max()}"
-        )
     return labels + np.arange(0, labels.size * classes, classes)
+
+
+def _checked(labels: Array, classes: int) -> int:
+    """The number of labels, if all are in 0 ... classes - 1."""
+    try:  # bincount refuses negative numbers, and counts as far as the largest (if that fits)
+        flat = labels if labels.ndim == 1 else labels.reshape(-1)
+        fits = not labels.size or 0 < len(np.bincount(flat)) <= classes  # 0: it overflowed
+    except (ValueError, MemoryError, TypeError):  # TypeError: unsigned, and too large for intp
+        fits = labels.min() >= 0 and labels.max() < classes
+    if not fits:
+        low, high = labels.min(), labels.max()
+        raise ShapeError(f"labels must be integers in 0 ... {classes - 1}, got {low} ... {high}")
+    return labels.size
 
 
 def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -203,7 +210,7 @@ def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) ->
     return rows
 
 
-_at = define(_flat, name="flat_index", kind=Kind.GATHER)
+_check_labels = define(_checked, name="check_labels")
 _hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
 
 
@@ -213,7 +220,8 @@ def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
 
 def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
     """-1/n at each label, 0 elsewhere."""
-    return g * _hits(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
+    hits = _hits_kernel if type(at) is np.ndarray else _hits
+    return g * hits(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
 
 
 _nll = row(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)

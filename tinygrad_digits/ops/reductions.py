@@ -9,6 +9,7 @@ import numpy as np
 from ..engine.primitive import Kind, Op, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from .elementwise import astype
 from .shaping import broadcast_to
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -49,8 +50,8 @@ def _mean(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     if not isinstance(x, Tensor):
         return np.mean(x, axis=axis, keepdims=keepdims)
     exact = {"e": np.float32}.get(x.dtype.char, x.dtype if x.dtype.kind == "f" else np.float64)
-    total = sum(x.astype(exact), axis, keepdims=keepdims)  # in what np.mean accumulates
-    return (total / _count(x, axis)).astype(np.float16 if x.dtype.char == "e" else exact)
+    total = sum(astype(x, exact), axis, keepdims=keepdims)  # in what np.mean accumulates
+    return astype(total / _count(x, axis), np.float16 if x.dtype.char == "e" else exact)
 
 
 def _sum_rule(

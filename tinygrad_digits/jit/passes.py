@@ -1,0 +1,243 @@
+"""The passes that make a traced program shorter. Each keeps the values, to the last bit.
+
+    drop_dead : lines whose value nobody reads
+    share     : lines that compute what another line has computed
+    simplify  : ops that do nothing, or that a cheaper one can do
+    fold      : lines that depend on constants alone are computed now
+
+PASSES has them in the order in which they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from math import frexp
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..engine.primitive import Kind
+from .program import END, Line, Operand, Program, Value, Var, found, mapped, substituted
+
+Pass: TypeAlias = Callable[[Program], Program]
+
+
+def drop_dead(program: Program) -> Program:
+    """Keep what the outputs need, and what has an effect."""
+    needed = set(found(program.outputs))
+    lines = {}
+    for index, line in reversed(program.lines.items()):
+        if index in needed or line.effect:
+            needed.update(line.vars)
+            lines[index] = line
+    constants = {i: constant for i, constant in program.constants.items() if i in needed}
+    return replace(program, lines=dict(reversed(lines.items())), constants=constants)
+
+
+def share(program: Program) -> Program:
+    """Compute the same only once (common subexpressions, equal small constants)."""
+    renamed: dict[int, Operand] = {}
+    seen: dict[Hashable, int] = {}
+    for i, x in program.constants.items():
+        if x.nbytes <= 64:
+            first = seen.setdefault((x.shape, x.dtype, x.tobytes()), i)
+            if first != i:
+                renamed[i] = Var(first)
+    lines: dict[int, Line] = {}
+    for index, line in program.lines.items():
+        args, options = substituted(line.args, renamed), substituted(line.options, renamed)
+        lines[index] = replace(line, args=args, options=options)
+        if line.effect:
+            continue
+        op = line.op.kernel if line.op.name != "item" else "item"
+        first = seen.setdefault((op, _key(args), _key(options), line.value), index)
+        if first != index:
+            renamed[index] = Var(first)
+            del lines[index]
+    return program.with_lines(lines, renamed)
+
+
+def _key(operand: Operand) -> Hashable:
+    """An operand as something that can be compared and hashed; 1, 1.0 and True differ."""
+    if isinstance(operand, dict):
+        return tuple((name, _key(x)) for name, x in sorted(operand.items()))
+    if isinstance(operand, tuple | list):
+        return type(operand), tuple(map(_key, operand))
+    if isinstance(operand, slice):
+        return slice, _key((operand.start, operand.stop, operand.step))
+    if isinstance(operand, float):
+        return float, operand.hex()  # tells -0.0 from 0.0
+    return type(operand), operand if isinstance(operand, Hashable) else id(operand)
+
+
+def simplify(program: Program) -> Program:
+    """Leave out what does nothing; divide by multiplying where that is exact."""
+    renamed: dict[int, Operand] = {}
+    lines: dict[int, Line] = {}
+    current = replace(program, lines=lines)  # what is settled so far
+    users = program.uses()
+    for index, line in program.lines.items():
+        line = replace(
+            line,
+            args=substituted(line.args, renamed),
+            options=substituted(line.options, renamed),
+        )
+        rule = RULES.get(line.op.name)
+        result = rule(line, current) if rule and not line.effect else None
+        if result is None and line.op.name == "broadcast_to":
+            result = _needless_broadcast(index, line, program, users)
+        if isinstance(result, Var):
+            renamed[index] = result
+        else:
+            lines[index] = result or line
+    return program.with_lines(lines, renamed)
+
+
+def fold(program: Program) -> Program:
+    """Compute now what depends on constants alone (if it is small, or no larger than they are)."""
+    constants = dict(program.constants)
+    lines = {}
+    for index, line in program.lines.items():
+        parts = line.vars
+        small = line.value.nbytes <= max([4096, *(constants[i].nbytes for i in parts if i in constants)])
+        if line.effect or line.value.form not in ("array", "scalar") or not small:
+            lines[index] = line
+        elif all(i in constants for i in parts) and line.op.kind is not Kind.OPAQUE:
+            args, options = mapped(
+                lambda x: constants[x.index] if isinstance(x, Var) else x, (line.args, line.options)
+            )
+            with np.errstate(all="ignore"):
+                constants[index] = line.op.kernel(*args, **options)
+        else:
+            lines[index] = line
+    return replace(program, lines=lines, constants=constants)
+
+
+# --- the rules of simplify: (line, program) -> the Var of the same value, another line, or None
+
+Rule: TypeAlias = Callable[[Line, Program], Var | Line | None]
+
+
+def _same(line: Line, x: Operand, program: Program) -> Var | None:
+    """x, if its value is known to be like the line's."""
+    return x if isinstance(x, Var) and program.value(x.index) == line.value else None
+
+
+def _literal(x: Operand, program: Program) -> float | None:
+    """The number that an operand is known to be."""
+    if isinstance(x, Var) and x.index in program.constants:
+        x = program.constants[x.index]
+        return float(x) if x.shape == () else None
+    return x if type(x) in (int, float) else None
+
+
+def _times_one(line: Line, program: Program) -> Var | None:
+    for x, other in (line.args, line.args[::-1]):
+        if _literal(other, program) == 1 and (same := _same(line, x, program)):
+            return same
+    return None
+
+
+def _exact_division(line: Line, program: Program) -> Var | Line | None:
+    """x / 2^k is x * 2^-k."""
+    from ..ops.elementwise import multiply
+
+    x, other = line.args
+    divisor = _literal(other, program)
+    if divisor == 1:
+        return _same(line, x, program)
+    if not divisor or abs(frexp(divisor)[0]) != 0.5 or not 1e-4 < abs(divisor) < 1e4:
+        return None
+    if line.value.form == "number" or line.value.dtype.kind != "f":
+        return None
+    if not isinstance(x, Var) or program.value(x.index).dtype != line.value.dtype:
+        return None
+    factor = 1 / divisor if not isinstance(other, Var) else line.value.dtype.type(1 / divisor)
+    if isinstance(other, Var):
+        return None
+    return replace(line, op=multiply.primitive, args=(x, factor))
+
+
+def _twice(line: Line, program: Program) -> Var | None:
+    """negative(negative(x)) is x."""
+    inner = _maker(line.args[0], program)
+    return inner.args[0] if inner is not None and inner.op.name == "negative" else None
+
+
+def _no_op(line: Line, program: Program) -> Var | None:
+    """A cast to the dtype that it has, a reshape to the shape that it has."""
+    return _same(line, line.args[0], program)
+
+
+def _reshape(line: Line, program: Program) -> Var | Line | None:
+    """Of two reshapes in a row only the second counts."""
+    if line.options.get("order", "C") != "C":
+        return None
+    if same := _same(line, line.args[0], program):
+        return same
+    inner = _maker(line.args[0], program)
+    if inner is not None and inner.op.name == "reshape" and inner.options.get("order", "C") == "C":
+        shorter = replace(line, args=(inner.args[0], *line.args[1:]))
+        return _same(shorter, inner.args[0], program) or shorter
+    return None
+
+
+def _transpose(line: Line, program: Program) -> Var | None:
+    """Two transposes in a row that undo each other."""
+    inner = _maker(line.args[0], program)
+    if inner is None or inner.op.name != "transpose":
+        return None
+    if line.options.get("axes") is None and inner.options.get("axes") is None:
+        return _same(line, inner.args[0], program)
+    return None
+
+
+def _everything(line: Line, program: Program) -> Var | None:
+    """x[()] of an array is the array."""
+    whole = line.options.get("index") == () and line.value.shape
+    return _same(line, line.args[0], program) if whole else None
+
+
+def _maker(x: Operand, program: Program) -> Line | None:
+    """The line that computes an operand."""
+    return program.lines.get(x.index) if isinstance(x, Var) else None
+
+
+def _needless_broadcast(
+    index: int, line: Line, program: Program, users: dict[int, list[int]]
+) -> Var | None:
+    """Elementwise ops broadcast by themselves, where another operand has the full shape."""
+    x = line.args[0]
+    if not isinstance(x, Var) or program.value(x.index).form == "number":
+        return None
+
+    def broadcasts(user: int) -> bool:
+        if user == END or program.lines[user].op.kind is not Kind.ELEMENTWISE:
+            return False
+        others = [i for i in program.lines[user].vars if i != index]
+        return any(program.value(i).shape == line.value.shape for i in others)
+
+    return x if all(map(broadcasts, users.get(index, []))) else None
+
+
+RULES: dict[str, Rule] = {
+    "multiply": _times_one,
+    "divide": _exact_division,
+    "negative": _twice,
+    "positive": _no_op,
+    "astype": _no_op,
+    "reshape": _reshape,
+    "squeeze": _no_op,
+    "expand_dims": _no_op,
+    "broadcast_to": _no_op,
+    "transpose": _transpose,
+    "getitem": _everything,
+}
+
+PASSES: tuple[Pass, ...] = (drop_dead, share, simplify, fold, share, drop_dead)
+
+
+def scalar(value: Value) -> bool:
+    """Whether a value is a single number of any form."""
+    return value.shape == () and value.form != "tuple"
