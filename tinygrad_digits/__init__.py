@@ -15,13 +15,16 @@ from .engine.errors import (
     GradientMismatchError,
     MissingExtraError,
     NotDifferentiableError,
+    RetraceWarning,
     RuleError,
     ShapeError,
+    TracedValueError,
 )
 from .engine.primitive import Each, Kind, define, primitive
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp
+from .jit.api import jit
 from .ops.neural import (
     cross_entropy,
     log_softmax,
@@ -45,14 +48,17 @@ __all__ = [
     "MissingExtraError",
     "NotDifferentiableError",
     "Record",
+    "RetraceWarning",
     "RuleError",
     "ShapeError",
     "Tape",
     "Tensor",
+    "TracedValueError",
     "check_grads",
     "cross_entropy",
     "define",
     "grad",
+    "jit",
     "log_softmax",
     "logsumexp",
     "one_hot",

@@ -17,7 +17,7 @@ import builtins
 import copy
 import dataclasses
 from collections import UserDict, UserList, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -69,6 +69,18 @@ def unflatten(structure: Structure, leaves: Iterable[Any]) -> Tree:
     # zip asks for a key first, so the leaves that remain are left for other containers
     children = dict(zip(keys, leaf if nested is None else _unflatten_all(nested, leaf)))  # noqa: B905
     return children if container is _DICT else container.close(like, children)
+
+
+def outline(structure: Structure) -> Hashable:
+    """What two trees have in common that differ in their leaves only: types and keys.
+
+    >>> outline(flatten({"w": 3.0})[1]) == outline(flatten({"w": 4.0})[1])
+    True
+    """
+    if structure is None:
+        return None
+    _, like, keys, nested = structure
+    return type(like), keys, nested and tuple(builtins.map(outline, nested))
 
 
 def _unflatten_all(structures: list[Structure], leaf: Iterator[Any]) -> Iterator[Tree]:

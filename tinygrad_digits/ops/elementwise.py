@@ -147,7 +147,7 @@ def _astype(x: Array, dtype: Any) -> Array:
     return x.astype(dtype)
 
 
-_cast = define(
+cast = define(
     _astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE, trusted=True
 )
 _leave = define(_astype, name="astype")
@@ -158,7 +158,7 @@ def astype(x: Array, dtype: Any) -> Array:
     kind = np.dtype(dtype).kind
     if kind not in "fiub":
         raise NotDifferentiableError(f"astype: a Tensor is real, it cannot become {dtype}")
-    return _cast(x, dtype=dtype) if kind == "f" else _leave(x, dtype)
+    return cast(x, dtype=dtype) if kind == "f" else _leave(x, dtype)
 
 
 if hasattr(np, "astype"):  # NumPy 2.1

@@ -56,7 +56,7 @@ def _array(part: Any) -> Array:
     return array if array.size or array.dtype == bool else array.astype(int)  # [] selects nothing
 
 
-_take = define(
+take = define(
     _getitem,
     lambda g, _y, x_like, index: scatter(g, index=index, shape=x_like.shape),
     name="getitem",
@@ -79,7 +79,7 @@ def getitem(x: Array, index: Any) -> Array:
     >>> td.grad(lambda x: x[[0, 0, 1]].sum())(np.zeros(3))
     array([2., 1., 0.])
     """
-    return _take(x, index=_frozen(index))
+    return take(x, index=_frozen(index))
 
 
 # --- several arrays in one

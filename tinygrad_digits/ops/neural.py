@@ -154,7 +154,7 @@ def one_hot(labels: Array, classes: int = 10, dtype: Any = np.float64) -> Array:
         raise ShapeError(f"one_hot: needs at least one class, got {classes}")
     labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     at = _flat(labels, classes)
-    return _hits(at, 1, shape=(*labels.shape, classes), dtype=np.dtype(dtype))
+    return hits(at, 1, shape=(*labels.shape, classes), dtype=np.dtype(dtype))
 
 
 def cross_entropy(logits: Array, labels: Array) -> Array:
@@ -211,7 +211,7 @@ def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) ->
 
 
 _check_labels = define(_checked, name="check_labels")
-_hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
+hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
 
 
 def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
@@ -220,8 +220,8 @@ def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
 
 def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
     """-1/n at each label, 0 elsewhere."""
-    hits = _hits_kernel if type(at) is np.ndarray else _hits
-    return g * hits(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
+    make = _hits_kernel if type(at) is np.ndarray else hits
+    return g * make(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
 
 
 _nll = row(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)

@@ -1,0 +1,433 @@
+"""jit : (f, how) -> f, traced once for each signature and run as a program from then on.
+
+A call is sorted by its signature: the shapes and dtypes of the arrays, and the values of
+everything that is static (ints, bools, strings, functions). A signature that is new is traced,
+lowered and compiled; one that is known runs its program.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import threading
+import time
+import warnings
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine import tree
+from ..engine.errors import NotDifferentiableError, RetraceWarning
+from ..engine.tensor import Tensor
+from .lower import Lowered, lowered
+from .program import Program
+from .trace import Captured, Trace
+
+BACKENDS = ("numpy", "numba")
+RETRACES = 8
+"""Traces after which a function is told that its signature keeps changing."""
+
+
+class Static(NamedTuple):
+    """An argument that is part of the signature, whatever it is."""
+
+    value: Hashable
+
+
+class CacheInfo(NamedTuple):
+    """What a jitted function remembers."""
+
+    traces: int
+    programs: int
+    maxsize: int
+
+
+def jit(
+    f: Callable[..., Any] | None = None,
+    *,
+    backend: str = "numpy",
+    static_argnames: str | tuple[str, ...] = (),
+    donate: str | tuple[str, ...] = (),
+    cache_size: int = 64,
+) -> Any:
+    """f, traced once for each signature and run as a straight-line program from then on.
+
+    Args:
+        backend: "numpy", or "numba" (extra `jit`) for native loops.
+        static_argnames: arguments that are part of the signature although they are arrays or
+            floats, or that hold settings; hashable. Ints, bools, strings and functions always are.
+        donate: arguments whose arrays results may be written into; after the call they hold
+            those results, or anything.
+        cache_size: programs kept; beyond it the one that was least recently used is dropped.
+
+    Arrays, NumPy scalars, floats and random generators are what may change between calls; any
+    tree of them, and any tree as a result. Raises TracedValueError where f needs the value of an
+    array to go on, as `if x > 0` does. `f.program(*args)` shows what runs.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> @td.jit
+    ... def step(w, x):
+    ...     return w - 0.5 * td.grad(lambda w: np.sum((x @ w) ** 2))(w)
+    >>> step(np.array([1.0, 2.0]), np.eye(2))
+    array([0., 0.])
+    """
+    if f is None:
+        return functools.partial(
+            jit,
+            backend=backend,
+            static_argnames=static_argnames,
+            donate=donate,
+            cache_size=cache_size,
+        )
+    return Jitted(f, backend, _names(static_argnames), _names(donate), cache_size)
+
+
+def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+class Jitted:
+    """A function and the programs that have been made of it."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        backend: str,
+        static_argnames: tuple[str, ...],
+        donate: tuple[str, ...],
+        cache_size: int,
+    ) -> None:
+        if not callable(f):
+            raise TypeError(f"jit takes a function, got {type(f).__name__}")
+        if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
+            raise TypeError(
+                f"{_name(f)} is a generator or a coroutine: it stops and goes on, and a program "
+                "runs straight through. Return the values as a list, or jit what it does in a step"
+            )
+        if backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        functools.update_wrapper(self, f)
+        self.f = f
+        self.backend = backend
+        self.parameters = _parameters(f)
+        for name in (*static_argnames, *donate):
+            if name not in self.parameters and None not in self.parameters:
+                raise TypeError(
+                    f"{_name(f)} has no argument {name!r}; it takes {', '.join(map(str, self.parameters))}"
+                )
+        self.static = frozenset(static_argnames)
+        self.donate = frozenset(donate)
+        self.cache_size = cache_size
+        self.traces = 0
+        self._programs: dict[Hashable, Lowered] = {}
+        self._specs: list[dict[str, str]] = []  # what each trace was for, by path
+        self._uses = itertools.count()
+        self._lock = threading.RLock()
+        self._tracing: set[int] = set()  # threads
+        self._watched: list[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        program, leaves = self._looked_up(args, kwargs)
+        if program is None:
+            return self.f(*args, **kwargs)
+        return program(leaves)
+
+    def program(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The program that runs for these arguments; print it to see how it was made."""
+        program, _ = self._looked_up(args, kwargs)
+        if program is None:
+            raise TypeError(f"{_name(self.f)} is not compiled for these arguments, but run as it is")
+        return program
+
+    def cache_info(self) -> CacheInfo:
+        """How often f was traced, and how many programs are kept of how many at most."""
+        return CacheInfo(self.traces, len(self._programs), self.cache_size)
+
+    @property
+    def programs(self) -> list[Lowered]:
+        """The programs that are kept."""
+        return [*self._programs.values()]
+
+    def cache_clear(self) -> None:
+        """Forget all programs."""
+        with self._lock:
+            self._programs.clear()
+            self._specs.clear()
+
+    # --- from a call to its program
+
+    def _looked_up(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Lowered | None, list[Any]]:
+        """The program for a call and its inputs; None where f has to be run as it is."""
+        if self.static:
+            args, kwargs = self._with_static(args, kwargs)
+        leaves, structure = tree.flatten((args, kwargs))
+        if self._captures_a_tensor():
+            return None, leaves
+        key: list[Hashable] = [tree.outline(structure)]
+        inputs = []
+        for leaf in leaves:
+            kind = type(leaf)
+            if kind is np.ndarray:
+                key.append((leaf.shape, leaf.dtype))
+                inputs.append(leaf)
+            elif kind is float or kind is np.random.Generator:
+                key.append(kind)
+                inputs.append(leaf)
+            elif isinstance(leaf, np.number | np.bool_):
+                key.append((kind, "scalar"))
+                inputs.append(leaf)
+            elif isinstance(leaf, Tensor) or _is_foreign(leaf):
+                return None, leaves
+            else:
+                key.append((kind, leaf))
+        signature = tuple(key)
+        try:
+            program = self._programs.get(signature)
+        except TypeError:
+            self._refuse_unhashable(args, kwargs)
+            raise
+        if program is None:
+            program = self._traced(signature, args, kwargs)
+        if program is not None:
+            program.used = next(self._uses)
+        return program, inputs
+
+    def _traced(
+        self, signature: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Lowered | None:
+        if threading.get_ident() in self._tracing:
+            raise RecursionError(
+                f"{_name(self.f)} calls itself while jit traces it: a program has no calls. Write "
+                "the recursion as a loop, or jit a function that calls a plain recursive one"
+            )
+        with self._lock:
+            if (known := self._programs.get(signature)) is not None:
+                return known  # another thread was quicker
+            self._tracing.add(threading.get_ident())
+            try:
+                start = time.perf_counter()
+                trace = _run(self.f, args, kwargs, self.parameters)
+                program, structure = trace
+                made = lowered(
+                    program,
+                    structure,
+                    name=_name(self.f),
+                    backend=self.backend,
+                    donate=self.donate,
+                    seconds=time.perf_counter() - start,
+                )
+            except Captured:
+                return None
+            finally:
+                self._tracing.discard(threading.get_ident())
+            self.traces += 1
+            self._remember(args, kwargs)
+            if len(self._programs) >= self.cache_size:
+                oldest = min(self._programs, key=lambda key: self._programs[key].used)
+                del self._programs[oldest]
+            self._programs[signature] = made
+            return made
+
+    def _with_static(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        names = [*self.parameters, *[None] * len(args)]
+        args = tuple(
+            _Sealed(x) if name in self.static else x
+            for name, x in zip(names, args, strict=False)
+        )
+        return args, {k: _Sealed(x) if k in self.static else x for k, x in kwargs.items()}
+
+    def _refuse_unhashable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for path, leaf in _items(args, kwargs, self.parameters):
+            try:
+                hash(leaf) if not isinstance(leaf, np.ndarray) else None
+            except TypeError:
+                raise TypeError(
+                    f"{path}: a {type(leaf).__name__} is neither an array nor something that can be "
+                    "compared and hashed, so jit cannot tell when to trace again"
+                ) from None
+
+    # --- what changes from trace to trace
+
+    def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note what this trace is for; say so when there are many."""
+        spec = {path: _described(leaf) for path, leaf in _items(args, kwargs, self.parameters)}
+        self._specs.append(spec)
+        count = len(self._specs)
+        if count < RETRACES or count & (count - 1):
+            return
+        changing = []
+        for path in spec:
+            seen = list(dict.fromkeys(s[path] for s in self._specs if path in s))
+            if len(seen) > 1:
+                changing.append(f"{path} ({', '.join(seen[-3:])})")
+        warnings.warn(
+            f"{_name(self.f)} has been traced {count} times, because of "
+            f"{' and '.join(changing) or 'the structure of its arguments'}. An int is part of the "
+            "signature: pass what changes as a float or an array; pad arrays to a common shape",
+            RetraceWarning,
+            stacklevel=_levels_to_caller(),
+        )
+
+    # --- Tensors that f uses without being given them
+
+    def _captures_a_tensor(self) -> bool:
+        """Whether f, or a function that it calls, closes over a Tensor of another transform."""
+        return any(_holds_a_tensor(cell) for cell in _cells(self.f))
+
+
+class _Sealed:
+    """An argument that is one leaf, compared as a whole."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Sealed) and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+
+def _run(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    parameters: list[str | None],
+) -> tuple[Program, tree.Structure]:
+    """Trace f once."""
+    trace = Trace()
+    leaves, structure = tree.flatten((args, kwargs))
+    paths = [path for path, _ in _items(args, kwargs, parameters)]
+    inside = [
+        trace.enter(leaf, path) if _is_input(leaf) else getattr(leaf, "value", leaf)
+        if isinstance(leaf, _Sealed)
+        else leaf
+        for leaf, path in zip(leaves, paths, strict=True)
+    ]
+    traced_args, traced_kwargs = tree.unflatten(structure, inside)
+    try:
+        output = f(*traced_args, **traced_kwargs)
+        outputs, output_structure = tree.flatten(output)
+        trace.program.outputs = [_output(leaf, trace, f) for leaf in outputs]
+    finally:
+        trace.close()
+    return trace.program, output_structure
+
+
+def _is_input(leaf: Any) -> bool:
+    if isinstance(leaf, np.ndarray):
+        if type(leaf) is not np.ndarray or leaf.dtype.kind not in "fiubc":
+            raise NotDifferentiableError(
+                f"jit: an argument is a {type(leaf).__name__} of {leaf.dtype}; programs work on "
+                "plain arrays of numbers"
+            )
+        return True
+    return type(leaf) is float or isinstance(leaf, np.number | np.bool_ | np.random.Generator)
+
+
+def _output(leaf: Any, trace: Trace, f: Any) -> Any:
+    if isinstance(leaf, Tensor | np.ndarray | np.generic):
+        return trace.operand(leaf)
+    if callable(leaf) or inspect.isgenerator(leaf) or inspect.iscoroutine(leaf):
+        raise TypeError(
+            f"{_name(f)} returned a {type(leaf).__name__}: a jitted function returns arrays, "
+            "numbers and trees of them, since what it returned would run after the program"
+        )
+    return leaf
+
+
+def _is_foreign(leaf: Any) -> bool:
+    """An array of another library: its own functions know better what to do with it."""
+    return hasattr(leaf, "__array_function__") and not isinstance(leaf, np.ndarray | np.generic)
+
+
+# --- closures
+
+
+def _cells(f: Any) -> Iterator[Any]:
+    """What f closes over, and what the functions in there do."""
+    todo, seen = [f], set()
+    while todo:
+        f = todo.pop()
+        if id(f) in seen:
+            continue
+        seen.add(id(f))
+        if isinstance(f, functools.partial):
+            yield from (f.args, f.keywords)
+            todo.append(f.func)
+        if inspect.ismethod(f):
+            yield f.__self__
+            todo.append(f.__func__)
+        for cell in getattr(f, "__closure__", None) or ():
+            try:
+                content = cell.cell_contents
+            except ValueError:  # not bound yet
+                continue
+            if inspect.isfunction(content) or isinstance(content, functools.partial | Jitted):
+                todo.append(content)
+            else:
+                yield content
+        if isinstance(f, Jitted):
+            todo.append(f.f)
+
+
+def _holds_a_tensor(content: Any) -> bool:
+    return isinstance(content, Tensor) or (
+        isinstance(content, dict | list | tuple)
+        and any(isinstance(leaf, Tensor) for leaf in tree.flatten(content)[0])
+    )
+
+
+# --- names
+
+
+def _parameters(f: Any) -> list[str | None]:
+    """The names of f's positional arguments; None where they are not known."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return [None]
+    return [p.name if p.kind is not p.VAR_POSITIONAL else None for p in parameters]
+
+
+def _items(
+    args: tuple[Any, ...], kwargs: dict[str, Any], parameters: list[str | None]
+) -> Iterator[tuple[str, Any]]:
+    """Each leaf of a call with its path, as in params['w0']."""
+    for k, argument in enumerate(args):
+        name = parameters[k] if k < len(parameters) else None
+        yield from tree.items(argument, name or f"argument {k}")
+    for name, argument in kwargs.items():
+        yield from tree.items(argument, name)
+
+
+def _described(leaf: Any) -> str:
+    if isinstance(leaf, np.ndarray):
+        return f"{leaf.dtype}{leaf.shape}"
+    if isinstance(leaf, float | np.generic | np.random.Generator):
+        return type(leaf).__name__
+    return repr(leaf.value if isinstance(leaf, _Sealed) else leaf)[:40]
+
+
+def _name(f: Any) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _levels_to_caller() -> int:
+    from ..engine.transforms import _levels_to_caller as levels
+
+    return levels() + 1

@@ -1,0 +1,293 @@
+"""The NumPy backend: a program as straight-line Python over memory that is there already.
+
+    matmul(a6, a0, v8)                  into its place in the arena
+    add(v8, a1, v8)                     over an operand
+    v31 = subtract(a0, v30)             an output: memory of its own
+    v12 = kernel(v11, index=...)        what has no form with `out`
+
+Each line calls what eager NumPy calls, so that results are equal to the last bit. How it is
+written follows from the row of its op: a ufunc and a reduction by a ufunc take `out`; a view of
+what stays in place is made only once; anything else is a call of the row's kernel.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..engine.primitive import Kind
+from ..ops import elementwise, indexing, neural, shaping
+from .plan import ALIGNMENT, Plan, check, plan
+from .program import Line, Operand, Program, Value, Var, found, mapped
+
+Workspace: TypeAlias = tuple[Any, ...]
+"""The arrays in the arena and the views of them: what one call of a program works on."""
+
+
+class Code(NamedTuple):
+    """A program that runs: run(inputs, workspace) -> the leaves of the output."""
+
+    run: Callable[[Any, Workspace], list[Any]]
+    workspace: Callable[[], Workspace]
+    source: str
+    plan: Plan
+
+
+STATEMENTS: dict[Any, str] = {
+    np.where: "copyto({out}, {2}); copyto({out}, {1}, 'same_kind', {0})",
+    np.ascontiguousarray: "copyto({out}, {0})",
+    elementwise.cast.primitive.kernel: "copyto({out}, {0}, 'unsafe')",
+    neural.hits.primitive.kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
+}
+"""How to write into `out` what a kernel that is not a ufunc computes, where that is worth it."""
+
+VIEWS: dict[Any, Callable[[Line], str]] = {
+    shaping.reshape.primitive.kernel: lambda line: f"{{0}}.reshape({line.value.shape})",
+    np.expand_dims: lambda line: f"{{0}}.reshape({line.value.shape})",
+    np.squeeze: lambda line: f"{{0}}.reshape({line.value.shape})",
+    np.transpose: lambda line: f"{{0}}.transpose({line.options.get('axes')})",
+    np.swapaxes: lambda line: "{0}.swapaxes({axis1}, {axis2})".format("{0}", **line.options),
+    shaping.broadcast_to.primitive.kernel: lambda line: f"broadcast_to({{0}}, {line.value.shape})",
+}
+"""The same as methods of arrays, which cost a third of NumPy's functions."""
+
+
+def compiled(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
+    """Emit and compile a program; outputs may be written over the `donated` inputs."""
+    emitter = _Emitter(program, donated)
+    source = emitter.source(name)
+    filename = f"<jit {name} {next(_serials)}>"
+    exec(compile(source, filename, "exec"), emitter.namespace)
+    run = emitter.namespace["run"]
+    lines = source.splitlines(keepends=True)
+    linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
+    weakref.finalize(run, linecache.cache.pop, filename, None)
+    return Code(run, emitter.workspace, source, emitter.plan)
+
+
+_serials = itertools.count(1)
+
+
+def writer(line: Line) -> str | None:
+    """The statement that computes a line into `out`, with {0}, {1} ... for its operands."""
+    kernel = line.op.kernel
+    if isinstance(kernel, np.ufunc) and kernel.nout == 1 and not line.options:
+        operands = "".join(f"{{{k}}}, " for k in range(len(line.args)))
+        return f"{{f}}({operands}{{out}})"
+    if line.op.reduces is not None and set(line.options) <= {"axis", "keepdims"}:
+        axis, keepdims = line.options.get("axis"), bool(line.options.get("keepdims"))
+        return f"{{f}}({{0}}, {axis}, None, {{out}}, {keepdims})"
+    return STATEMENTS.get(kernel)
+
+
+def is_view(line: Line) -> bool:
+    """Whether a line gives its operand's elements another shape or order, fixed beforehand."""
+    if line.op.kernel is indexing.take.primitive.kernel:
+        return not any(found(line.options))
+    return line.op.kind is Kind.VIEW
+
+
+def may_alias(line: Line) -> bool:
+    """Whether the value of a line may share memory with its operands."""
+    return is_view(line) or (line.op.kind is Kind.OPAQUE and writer(line) is None)
+
+
+class _Emitter:
+    """Writes the source of one program, and makes the workspaces that it runs on."""
+
+    def __init__(self, program: Program, donated: frozenset[int]) -> None:
+        self.program = program
+        self.namespace: dict[str, Any] = {
+            "copyto": np.copyto,
+            "broadcast_to": np.broadcast_to,
+            "errstate": np.errstate,
+            "asarray": np.asarray,
+        }
+        self.names = {i: f"a{i}" for i in program.inputs}
+        self.names |= {i: f"v{i}" for i in program.lines}
+        for i, constant in program.constants.items():
+            self.names[i] = self._bound(f"c{i}", constant)
+        self.outputs = set(found(program.outputs))
+        self.writers = {i: w for i, line in program.lines.items() if (w := writer(line))}
+        self.plan = plan(
+            program,
+            {i for i in self.writers if i not in self.outputs and self._is_array(i)},
+            aliases={i: line.vars for i, line in program.lines.items() if may_alias(line)},
+            pointwise={i for i in self.writers if self._is_pointwise(program.lines[i])},
+            donated=donated,
+        )
+        check(program, self.plan)
+        for i, over in self.plan.in_place.items():
+            if over in program.inputs:
+                self.names[i] = self.names[over]
+        self.standing = self._standing_views()
+        """The views that a workspace holds ready."""
+
+    def _is_array(self, i: int) -> bool:
+        value = self.program.value(i)
+        return value.form in ("array", "scalar") and not value.dtype.hasobject
+
+    @staticmethod
+    def _is_pointwise(line: Line) -> bool:
+        return line.op.kind is Kind.ELEMENTWISE and isinstance(line.op.kernel, np.ufunc)
+
+    # --- memory
+
+    def _standing_views(self) -> list[int]:
+        """The view lines that are views indeed (not copies), of what stays where it is."""
+        arrays = dict(self.program.constants) | self._arena()
+        standing = []
+        for i, line in self.program.lines.items():
+            if is_view(line) and all(var in arrays for var in line.vars):
+                view = self._viewed(line, arrays)
+                if np.may_share_memory(view, arrays[line.vars[0]]) or not view.size:
+                    arrays[i] = view
+                    standing.append(i)
+        return standing
+
+    def _arena(self) -> dict[int, Any]:
+        memory = np.empty(self.plan.size + ALIGNMENT, np.uint8)
+        skip = -memory.ctypes.data % ALIGNMENT
+        return {
+            i: memory[skip + start : skip + stop]
+            .view(self.program.value(i).dtype)
+            .reshape(self.program.value(i).shape)
+            for i, (start, stop) in self.plan.places.items()
+        }
+
+    @staticmethod
+    def _viewed(line: Line, arrays: dict[int, Any]) -> Any:
+        x = arrays[line.vars[0]]
+        if line.op.kernel is shaping.broadcast_to.primitive.kernel:
+            return np.broadcast_to(x, line.value.shape)  # whose kernel makes a copy
+        args = mapped(lambda leaf: arrays[leaf.index] if isinstance(leaf, Var) else leaf, line.args)
+        return line.op.kernel(*args, **line.options)
+
+    def workspace(self) -> Workspace:
+        """A new arena: what one call of the program works on."""
+        arrays = dict(self.program.constants) | self._arena()
+        for i in self.standing:
+            arrays[i] = self._viewed(self.program.lines[i], arrays)
+        return tuple([arrays[i] for i in (*self.plan.places, *self.standing)])
+
+    # --- source
+
+    def source(self, name: str) -> str:
+        """The function `run`, one line of the program after the other."""
+        body: list[str] = []
+        errors: dict[str, Any] | None = None
+        for i, line in self.program.lines.items():
+            if i in self.standing:
+                continue
+            if line.errors != errors and line.errors is not None:
+                state = self._bound(f"errors{i}", line.errors)
+                body.append(f"    with errstate(**{state}):")
+            errors = line.errors
+            indent = "    " if errors is None else "        "
+            body += [indent + statement for statement in self._statements(i, line)]
+        held = [*self.plan.places, *self.standing]
+        unpacked = [
+            f"    {self._listed(self.names[i] for i in indices)}= {source}"
+            for indices, source in ((self.program.inputs, "inputs"), (held, "workspace"))
+            if indices
+        ]
+        head = f"def run(inputs, workspace):  # {name}"
+        return "\n".join([head, *unpacked, *body, f"    return {self._returned()}"]) + "\n"
+
+    @staticmethod
+    def _listed(names: Any) -> str:
+        return "".join(f"{name}, " for name in names)
+
+    def _statements(self, i: int, line: Line) -> list[str]:
+        name = self.names[i]
+        arguments = [self._argument(line, x) for x in line.args]
+        if i in self.plan.places or i in self.plan.in_place:
+            template = self.writers[i]
+            words = {"out": name, "f": self._function(line)}
+            return [t.format(*arguments, **words) for t in template.split("; ")]
+        return [f"{name} = {self._expression(i, line, arguments)}"]
+
+    def _expression(self, i: int, line: Line, arguments: list[str]) -> str:
+        kernel = line.op.kernel
+        if i in self.writers and kernel not in STATEMENTS:
+            return self.writers[i].replace(", {out})", ")").replace("{out}", "None").format(
+                *arguments, f=self._function(line)
+            )
+        if kernel is indexing.take.primitive.kernel:
+            index = line.options["index"]
+            parts = index if isinstance(index, tuple) else (index,)
+            return f"{arguments[0]}[{', '.join(map(self._text, parts)) or '()'}]"
+        if kernel in VIEWS and line.options.get("order", "C") == "C":
+            return VIEWS[kernel](line).format(*arguments)
+        if line.op.name == "item":
+            return f"{arguments[0]}[{arguments[1]}]"
+        options = [f"{name}={self._text(x)}" for name, x in line.options.items()]
+        return f"{self._function(line)}({', '.join([*arguments, *options])})"
+
+    def _function(self, line: Line) -> str:
+        kernel = line.op.kernel
+        if line.op.reduces is not None and self._is_reduction(line):
+            return self._bound(f"{line.op.reduces.__name__}_reduce", line.op.reduces.reduce)
+        name = line.op.name.replace(".", "_")
+        return self._bound(name if name.isidentifier() else "kernel", kernel)
+
+    @staticmethod
+    def _is_reduction(line: Line) -> bool:
+        return set(line.options) <= {"axis", "keepdims"}
+
+    def _argument(self, line: Line, x: Operand) -> str:
+        """An operand; for a ufunc a number is an array of the right dtype, made once."""
+        if type(x) in (int, float) and isinstance(line.op.kernel, np.ufunc):
+            dtypes = {self.program.value(i).dtype for i in line.vars}
+            plain = all(self._is_array(i) for i in line.vars)
+            if plain and len(dtypes) == 1 and (dtype := dtypes.pop()).kind == "f":
+                with np.errstate(over="ignore"):
+                    return self._bound(f"k{len(self.namespace)}", np.asarray(x, dtype))
+        return self._text(x)
+
+    def _text(self, x: Operand) -> str:
+        if isinstance(x, Var):
+            return self.names[x.index]
+        if isinstance(x, tuple):
+            return f"({self._listed(map(self._text, x))})"
+        if isinstance(x, list):
+            return f"[{self._listed(map(self._text, x))}]"
+        if isinstance(x, slice):
+            return f"slice({self._text(x.start)}, {self._text(x.stop)}, {self._text(x.step)})"
+        if x is None or x is Ellipsis or isinstance(x, bool | int | str):
+            return repr(x)
+        if isinstance(x, float) and np.isfinite(x):
+            return repr(x)
+        return self._bound(f"k{len(self.namespace)}", x)
+
+    def _bound(self, name: str, thing: Any) -> str:
+        """A name under which the source can use something."""
+        while self.namespace.setdefault(name, thing) is not thing:
+            name += "_"
+        return name
+
+    def _returned(self) -> str:
+        leaves, given = [], set()
+        for leaf in self.program.outputs:
+            text = self._text(leaf)
+            if isinstance(leaf, Var):
+                text = self._owned(leaf.index, text, leaf.index in given)
+                given.add(leaf.index)
+            leaves.append(text)
+        return f"[{', '.join(leaves)}]"
+
+    def _owned(self, i: int, name: str, given: bool) -> str:
+        """A value as the caller's own: nobody else's memory."""
+        value: Value = self.program.value(i)
+        if value.form == "number":
+            return name
+        if value.form == "scalar":
+            return f"{name}[()]"
+        line = self.program.lines.get(i)
+        fresh = line is not None and not may_alias(line) and not given
+        return (f"asarray({name})" if value.shape == () else name) if fresh else f"{name}.copy()"

@@ -1,0 +1,216 @@
+"""Where values live: one block of memory (the arena), shared by values that do not live at once.
+
+A value lives from the line that computes it to the last line that reads it or a view of it. An
+elementwise op may write over an operand that nobody reads any more. What is left is laid out
+largest first, each at the lowest place that is free while it lives. An output may be written over
+an input that the caller has donated.
+
+`check` looks at a finished plan with other eyes: it replays the program and sees who writes where.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from ..engine.errors import AutodiffError
+from ..engine.primitive import Kind
+from .program import END, Program
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and as wide as the widest vector registers."""
+
+Owners: TypeAlias = "dict[int, tuple[int, ...]]"
+"""For each value those whose memory it may share: itself, or what it is a view of."""
+
+
+class Place(NamedTuple):
+    """Bytes of the arena."""
+
+    start: int
+    stop: int
+
+    def overlaps(self, other: Place) -> bool:
+        return self.start < other.stop and other.start < self.stop
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The place of each planned value, and who writes over whom."""
+
+    places: dict[int, Place]
+    in_place: dict[int, int]
+    """Value -> the operand, or the donated input, that it is written over."""
+    owners: Owners
+
+    @property
+    def size(self) -> int:
+        return max((place.stop for place in self.places.values()), default=0)
+
+    def __str__(self) -> str:
+        separate = sum(stop - start for start, stop in self.places.values())
+        return (
+            f"{len(self.places)} values of {separate:,} bytes share {self.size:,}; "
+            f"{len(self.in_place)} are written in place"
+        )
+
+
+class PlanError(AutodiffError, AssertionError):
+    """A plan would overwrite a value that is still needed."""
+
+
+def plan(
+    program: Program,
+    planned: set[int],
+    *,
+    aliases: dict[int, list[int]],
+    pointwise: set[int],
+    donated: frozenset[int] = frozenset(),
+) -> Plan:
+    """Find a place for each of the planned values.
+
+    Args:
+        planned: the values that are to live in the arena.
+        aliases: for a view, what it may be a view of.
+        pointwise: the lines that read an element of each operand before they write that element.
+        donated: inputs that outputs like them may overwrite.
+    """
+    owners = _owners(program, planned | donated, aliases)
+    births = {index: at for at, index in enumerate(program.lines)}
+    deaths = _deaths(program, owners, births)
+    in_place = _donations(program, donated, pointwise, owners, births, deaths)
+    first: dict[int, int] = {}  # value -> the first of the chain that shares its place
+    for index in births:
+        if index in planned:
+            over = None
+            if index in pointwise:
+                over = _dying_operand(program, index, planned, owners, births, deaths)
+            if over is not None:
+                in_place[index] = over
+            first[index] = index if over is None else first[over]
+    spans = {start: [births[start], 0] for start in first.values()}
+    for index, start in first.items():
+        spans[start][1] = max(spans[start][1], deaths[index])
+    offsets = _packed({start: program.value(start).nbytes for start in spans}, spans)
+    places = {
+        index: Place(offsets[start], offsets[start] + program.value(index).nbytes)
+        for index, start in first.items()
+    }
+    return Plan(places, in_place, owners)
+
+
+def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) -> Owners:
+    owners: Owners = {index: (index,) for index in roots}
+    for index in program.lines:
+        if index not in roots:
+            seen = [owner for i in aliases.get(index, ()) for owner in owners.get(i, ())]
+            owners[index] = tuple(dict.fromkeys(seen))
+    return owners
+
+
+def _deaths(program: Program, owners: Owners, births: dict[int, int]) -> dict[int, int]:
+    """When each owner is read for the last time, itself or through a view."""
+    deaths = {index: births.get(index, -1) for index in owners}
+    for index, last in program.last_uses().items():
+        at = len(births) if last == END else births[last]
+        for owner in owners.get(index, ()):
+            deaths[owner] = max(deaths[owner], at)
+    return deaths
+
+
+def _may_overwrite(program: Program, index: int, over: int, owners: Owners) -> bool:
+    """Whether a pointwise line could write over this operand: it is alike, and met as it is."""
+    ours, theirs = program.value(index), program.value(over)
+    views = any(over in owners.get(i, ()) for i in program.lines[index].vars if i != over)
+    return ours.shape == theirs.shape and ours.dtype == theirs.dtype and not views
+
+
+def _dying_operand(
+    program: Program,
+    index: int,
+    planned: set[int],
+    owners: Owners,
+    births: dict[int, int],
+    deaths: dict[int, int],
+) -> int | None:
+    """A planned operand that is read here for the last time, and that this line may write over."""
+    for over in program.lines[index].vars:
+        dies = over in planned and deaths[over] == births[index]
+        if dies and _may_overwrite(program, index, over, owners):
+            return over
+    return None
+
+
+def _donations(
+    program: Program,
+    donated: frozenset[int],
+    pointwise: set[int],
+    owners: Owners,
+    births: dict[int, int],
+    deaths: dict[int, int],
+) -> dict[int, int]:
+    """Output -> the donated input that it is written over: the one that it is computed from."""
+    homes: dict[int, int] = {}
+    uses = program.uses()
+    for index in births:
+        if index not in pointwise or END not in uses.get(index, ()):
+            continue
+        for over in program.lines[index].vars:
+            free = over in donated and over not in homes.values() and deaths[over] <= births[index]
+            if free and _may_overwrite(program, index, over, owners):
+                homes[index] = over
+                break
+    return homes
+
+
+def _packed(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, int]:
+    """Offsets at which nothing that lives at the same time overlaps; the largest first."""
+    offsets: dict[int, int] = {}
+    for index in sorted(sizes, key=lambda i: (-sizes[i], i)):
+        birth, death = spans[index]
+        taken = sorted(
+            (offsets[i], offsets[i] + sizes[i])
+            for i in offsets
+            if spans[i][0] <= death and birth <= spans[i][1]
+        )
+        offset = 0
+        for start, stop in taken:
+            if offset + sizes[index] <= start:
+                break
+            offset = max(offset, -(-stop // ALIGNMENT) * ALIGNMENT)
+        offsets[index] = offset
+    return offsets
+
+
+def check(program: Program, plan: Plan) -> None:
+    """Raise PlanError where running the lines in order would read what has been overwritten."""
+    intact: dict[int, Place | None] = {i: None for i in plan.owners if i in program.inputs}
+
+    def read(var: int, reader: str) -> None:
+        for owner in plan.owners.get(var, ()):
+            if owner not in intact:
+                raise PlanError(f"{reader} reads %{var}, whose memory has been overwritten")
+
+    for index, line in program.lines.items():
+        for var in line.vars:
+            read(var, f"%{index} {line.op.name}")
+        over = plan.in_place.get(index)
+        place = plan.places.get(index)
+        lost = {over} if over is not None else set()
+        if over is not None and line.op.kind is not Kind.ELEMENTWISE:
+            raise PlanError(f"%{index} {line.op.name} cannot be computed in place")
+        if place is not None:
+            if place.stop - place.start < line.value.nbytes or place.start % ALIGNMENT:
+                raise PlanError(f"%{index} {line.op.name} does not fit into {place}")
+            if over is not None and plan.places.get(over) != place:
+                raise PlanError(f"%{index} {line.op.name} is not where its operand %{over} is")
+            lost |= {i for i, other in intact.items() if other and other.overlaps(place)}
+        if any(owner in lost - {over} for i in line.vars for owner in plan.owners.get(i, ())):
+            raise PlanError(f"%{index} {line.op.name} overwrites what it is reading")
+        for i in lost:
+            intact.pop(i, None)
+        if place is not None:
+            intact[index] = place
+    for var, last in program.last_uses().items():
+        if last == END:
+            read(var, "the caller")
