@@ -27,6 +27,7 @@ from .engine.transforms import grad, value_and_grad, vjp
 from .jit.api import jit
 from .ops.neural import (
     cross_entropy,
+    dropout,
     log_softmax,
     logsumexp,
     one_hot,
@@ -57,6 +58,7 @@ __all__ = [
     "check_grads",
     "cross_entropy",
     "define",
+    "dropout",
     "grad",
     "jit",
     "log_softmax",

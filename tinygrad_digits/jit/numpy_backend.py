@@ -40,7 +40,7 @@ class Code(NamedTuple):
 
 STATEMENTS: dict[Any, str] = {
     np.where: "copyto({out}, {2}); copyto({out}, {1}, 'same_kind', {0})",
-    np.ascontiguousarray: "copyto({out}, {0})",
+    np.copy: "copyto({out}, {0})",
     elementwise.cast.primitive.kernel: "copyto({out}, {0}, 'unsafe')",
     neural.hits.primitive.kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
 }

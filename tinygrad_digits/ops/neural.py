@@ -48,6 +48,32 @@ def softplus(x: Array) -> Array:
     return np.logaddexp(x, 0)
 
 
+# --- noise
+
+
+def _draw(x: Array, rng: np.random.Generator) -> Array:
+    """Uniform in [0, 1), one for each element of x, in x's dtype where generators have it."""
+    return rng.random(np.shape(x), np.float32 if x.dtype == np.float32 else np.float64)
+
+
+draw = define(_draw, name="draw")
+
+
+def dropout(x: Array, rate: float, rng: np.random.Generator) -> Array:
+    """x with a share `rate` of its elements, drawn from rng, set to 0 and the others scaled up.
+
+    Dividing by 1 - rate keeps the expectation (Srivastava et al., Dropout, 2014). For training;
+    leave it out, or give rate 0, to predict. Raises ValueError where rate is not in [0, 1).
+
+    >>> dropout(np.ones(6), 0.5, np.random.default_rng(0))
+    array([2., 0., 0., 0., 2., 2.])
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: rate must be in [0, 1), got {rate}")
+    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    return x * (draw(x, rng=rng) >= rate) / (1 - rate) if rate else x
+
+
 # --- softmax and its kin: over `axis`, shifted by the maximum so that exp stays below 1
 
 
@@ -107,7 +133,7 @@ def _max_last(x: Array) -> Array:
         return x.max(axis=-1, keepdims=True)
     if x.size < _LARGE or x.shape[-1] > 64:
         return np.maximum.reduce(x, axis=-1, keepdims=True)
-    columns = np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T)
+    columns = np.copy(x.reshape(-1, x.shape[-1]).T, order="C")
     return np.maximum.reduce(columns, axis=0).reshape(*x.shape[:-1], 1)
 
 
