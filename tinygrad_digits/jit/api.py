@@ -67,7 +67,7 @@ def jit(
     array to go on, as `if x > 0` does. `f.program(*args)` shows what runs.
 
     >>> import numpy as np, tinygrad_digits as td
-    >>> @td.jit
+    >>> @jit
     ... def step(w, x):
     ...     return w - 0.5 * td.grad(lambda w: np.sum((x @ w) ** 2))(w)
     >>> step(np.array([1.0, 2.0]), np.eye(2))

@@ -218,11 +218,9 @@ def _flat(labels: Array, classes: int) -> Array:
 
 def _checked(labels: Array, classes: int) -> int:
     """The number of labels, if all are in 0 ... classes - 1."""
-    try:  # bincount refuses negative numbers, and counts as far as the largest (if that fits)
-        flat = labels if labels.ndim == 1 else labels.reshape(-1)
-        fits = not labels.size or 0 < len(np.bincount(flat)) <= classes  # 0: it overflowed
-    except (ValueError, MemoryError, TypeError):  # TypeError: unsigned, and too large for intp
-        fits = labels.min() >= 0 and labels.max() < classes
+    indices = labels if labels.dtype == np.intp else labels.astype(np.intp)
+    # as unsigned numbers negative ones are large, so that one look at the largest is enough
+    fits = not labels.size or np.maximum.reduce(indices.view(np.uintp), axis=None) < classes
     if not fits:
         low, high = labels.min(), labels.max()
         raise ShapeError(f"labels must be integers in 0 ... {classes - 1}, got {low} ... {high}")
