@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator
+from types import CellType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy as np
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning
 from ..engine.tensor import Tensor
+from .entry import MISS, Enter, is_input
 from .lower import Lowered, lowered
 from .program import Program
 from .trace import Captured, Trace
@@ -126,7 +128,7 @@ class Jitted:
         self._uses = itertools.count()
         self._lock = threading.RLock()
         self._tracing: set[int] = set()  # threads
-        self._watched: list[Any] | None = None
+        self._latest: Enter | None = None  # the short way into the program that ran last
 
     def __repr__(self) -> str:
         return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
@@ -135,9 +137,14 @@ class Jitted:
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._latest is not None:
+            result = self._latest(args, kwargs)
+            if result is not MISS:
+                return result
         program, leaves = self._looked_up(args, kwargs)
         if program is None:
             return self.f(*args, **kwargs)
+        self._latest = program.enter
         return program(leaves)
 
     def program(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -159,6 +166,7 @@ class Jitted:
     def cache_clear(self) -> None:
         """Forget all programs."""
         with self._lock:
+            self._latest = None
             self._programs.clear()
             self._specs.clear()
 
@@ -216,8 +224,7 @@ class Jitted:
             self._tracing.add(threading.get_ident())
             try:
                 start = time.perf_counter()
-                trace = _run(self.f, args, kwargs, self.parameters)
-                program, structure = trace
+                program, structure = _run(self.f, args, kwargs, self.parameters)
                 made = lowered(
                     program,
                     structure,
@@ -226,6 +233,7 @@ class Jitted:
                     donate=self.donate,
                     seconds=time.perf_counter() - start,
                 )
+                made.open_to(args, kwargs, _cells(self.f))
             except Captured:
                 return None
             finally:
@@ -284,7 +292,7 @@ class Jitted:
 
     def _captures_a_tensor(self) -> bool:
         """Whether f, or a function that it calls, closes over a Tensor of another transform."""
-        return any(_holds_a_tensor(cell) for cell in _cells(self.f))
+        return any(_holds_a_tensor(content) for content in _contents(self.f))
 
 
 class _Sealed:
@@ -313,7 +321,7 @@ def _run(
     leaves, structure = tree.flatten((args, kwargs))
     paths = [path for path, _ in _items(args, kwargs, parameters)]
     inside = [
-        trace.enter(leaf, path) if _is_input(leaf) else getattr(leaf, "value", leaf)
+        trace.enter(leaf, path) if _checked_input(leaf) else getattr(leaf, "value", leaf)
         if isinstance(leaf, _Sealed)
         else leaf
         for leaf, path in zip(leaves, paths, strict=True)
@@ -328,15 +336,14 @@ def _run(
     return trace.program, output_structure
 
 
-def _is_input(leaf: Any) -> bool:
+def _checked_input(leaf: Any) -> bool:
     if isinstance(leaf, np.ndarray):
         if type(leaf) is not np.ndarray or leaf.dtype.kind not in "fiubc":
             raise NotDifferentiableError(
                 f"jit: an argument is a {type(leaf).__name__} of {leaf.dtype}; programs work on "
                 "plain arrays of numbers"
             )
-        return True
-    return type(leaf) is float or isinstance(leaf, np.number | np.bool_ | np.random.Generator)
+    return is_input(leaf)
 
 
 def _output(leaf: Any, trace: Trace, f: Any) -> Any:
@@ -358,31 +365,58 @@ def _is_foreign(leaf: Any) -> bool:
 # --- closures
 
 
-def _cells(f: Any) -> Iterator[Any]:
-    """What f closes over, and what the functions in there do."""
+def _functions(f: Any) -> Iterator[Any]:
+    """f, what it wraps, and the functions that these close over."""
     todo, seen = [f], set()
     while todo:
         f = todo.pop()
         if id(f) in seen:
             continue
         seen.add(id(f))
+        yield f
         if isinstance(f, functools.partial):
-            yield from (f.args, f.keywords)
             todo.append(f.func)
-        if inspect.ismethod(f):
-            yield f.__self__
+        elif inspect.ismethod(f):
             todo.append(f.__func__)
-        for cell in getattr(f, "__closure__", None) or ():
-            try:
-                content = cell.cell_contents
-            except ValueError:  # not bound yet
-                continue
-            if inspect.isfunction(content) or isinstance(content, functools.partial | Jitted):
-                todo.append(content)
-            else:
-                yield content
-        if isinstance(f, Jitted):
+        elif isinstance(f, Jitted):
             todo.append(f.f)
+        for cell in getattr(f, "__closure__", None) or ():
+            content = _content(cell)
+            if inspect.isroutine(content) or isinstance(content, functools.partial | Jitted):
+                todo.append(content)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return None
+
+
+def _contents(f: Any) -> Iterator[Any]:
+    """What f and the functions in it close over, or hold in other ways."""
+    for function in _functions(f):
+        yield from map(_content, getattr(function, "__closure__", None) or ())
+        if isinstance(function, functools.partial):
+            yield from (function.args, function.keywords)
+        elif inspect.ismethod(function):
+            yield function.__self__
+        elif inspect.isfunction(function):
+            yield from (function.__defaults__, function.__kwdefaults__)
+            names = function.__code__.co_names
+            yield from (function.__globals__.get(name) for name in names)
+
+
+def _cells(f: Any) -> list[CellType]:
+    """The variables of f's surroundings that hold what may be a Tensor the next time."""
+    package = __name__.partition(".")[0]
+    return [
+        cell
+        for function in _functions(f)
+        if not getattr(function, "__module__", "").startswith(f"{package}.engine")
+        for cell in getattr(function, "__closure__", None) or ()
+        if not callable(_content(cell))
+    ]
 
 
 def _holds_a_tensor(content: Any) -> bool:

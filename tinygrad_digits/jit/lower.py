@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from types import CellType
 from typing import Any, NamedTuple
 
 from ..engine import tree
 from . import numpy_backend
+from .entry import Enter, entry
 from .passes import PASSES
 from .program import Program, aligned
 
@@ -34,6 +36,7 @@ class Lowered:
         self.name = name
         self.seconds = seconds
         self.used = 0
+        self.enter: Enter | None = None
         self._structure = structure
         self._idle: list[numpy_backend.Workspace] = []  # pop and append are atomic
 
@@ -48,6 +51,15 @@ class Lowered:
         finally:
             self._idle.append(workspace)
         return tree.unflatten(self._structure, outputs)
+
+    def open_to(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], cells: list[CellType]
+    ) -> None:
+        """Make a short way in for calls like this one."""
+        code = self.code
+        self.enter = entry(
+            args, kwargs, self._structure, code.run, self._idle, code.workspace, cells
+        )
 
     @property
     def final(self) -> Program:

@@ -16,6 +16,7 @@ import itertools
 import linecache
 import weakref
 from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -50,7 +51,9 @@ VIEWS: dict[Any, Callable[[Line], str]] = {
     shaping.reshape.primitive.kernel: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.expand_dims: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.squeeze: lambda line: f"{{0}}.reshape({line.value.shape})",
-    np.transpose: lambda line: f"{{0}}.transpose({line.options.get('axes')})",
+    np.transpose: lambda line: (
+        f"{{0}}.transpose({axes})" if (axes := line.options.get("axes")) else "{0}.T"
+    ),
     np.swapaxes: lambda line: "{0}.swapaxes({axis1}, {axis2})".format("{0}", **line.options),
     shaping.broadcast_to.primitive.kernel: lambda line: f"broadcast_to({{0}}, {line.value.shape})",
 }
@@ -71,6 +74,7 @@ def compiled(program: Program, name: str, donated: frozenset[int] = frozenset())
 
 
 _serials = itertools.count(1)
+_MANY = 1 << 18  # elements of a constant that is repeated for speed
 
 
 def writer(line: Line) -> str | None:
@@ -78,7 +82,7 @@ def writer(line: Line) -> str | None:
     kernel = line.op.kernel
     if isinstance(kernel, np.ufunc) and kernel.nout == 1 and not line.options:
         operands = "".join(f"{{{k}}}, " for k in range(len(line.args)))
-        return f"{{f}}({operands}{{out}})"
+        return f"{{f}}({operands}out={{out}})"
     if line.op.reduces is not None and set(line.options) <= {"axis", "keepdims"}:
         axis, keepdims = line.options.get("axis"), bool(line.options.get("keepdims"))
         return f"{{f}}({{0}}, {axis}, None, {{out}}, {keepdims})"
@@ -112,6 +116,7 @@ class _Emitter:
         self.names |= {i: f"v{i}" for i in program.lines}
         for i, constant in program.constants.items():
             self.names[i] = self._bound(f"c{i}", constant)
+        self.numbers: dict[Any, Any] = {}
         self.outputs = set(found(program.outputs))
         self.writers = {i: w for i, line in program.lines.items() if (w := writer(line))}
         self.plan = plan(
@@ -215,9 +220,8 @@ class _Emitter:
     def _expression(self, i: int, line: Line, arguments: list[str]) -> str:
         kernel = line.op.kernel
         if i in self.writers and kernel not in STATEMENTS:
-            return self.writers[i].replace(", {out})", ")").replace("{out}", "None").format(
-                *arguments, f=self._function(line)
-            )
+            alone = self.writers[i].replace(", out={out})", ")").replace("{out}", "None")
+            return alone.format(*arguments, f=self._function(line))
         if kernel is indexing.take.primitive.kernel:
             index = line.options["index"]
             parts = index if isinstance(index, tuple) else (index,)
@@ -246,9 +250,19 @@ class _Emitter:
             dtypes = {self.program.value(i).dtype for i in line.vars}
             plain = all(self._is_array(i) for i in line.vars)
             if plain and len(dtypes) == 1 and (dtype := dtypes.pop()).kind == "f":
-                with np.errstate(over="ignore"):
-                    return self._bound(f"k{len(self.namespace)}", np.asarray(x, dtype))
+                many = line.op.kernel in (np.maximum, np.minimum)
+                return self._number(x, dtype, line.value.shape if many else ())
         return self._text(x)
+
+    def _number(self, x: float, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+        """A number as an array: of one element, or (maximum goes four times as fast) of many."""
+        key, size = (float(x).hex(), dtype), prod(shape)
+        if key not in self.numbers or self.numbers[key].size < size <= _MANY:
+            with np.errstate(over="ignore"):
+                self.numbers[key] = np.full(size, x, dtype)
+        known = self.numbers[key]
+        array = known[:size].reshape(shape) if size <= known.size else known[:1].reshape(())
+        return self._bound(f"k{len(self.namespace)}", array)
 
     def _text(self, x: Operand) -> str:
         if isinstance(x, Var):

@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind
+from ..engine.primitive import Kind, Primitive
+from ..ops import elementwise, neural
 from .program import END, Line, Operand, Program, Value, Var, found, mapped, substituted
 
 Pass: TypeAlias = Callable[[Program], Program]
@@ -141,8 +142,6 @@ def _times_one(line: Line, program: Program) -> Var | None:
 
 def _exact_division(line: Line, program: Program) -> Var | Line | None:
     """x / 2^k is x * 2^-k."""
-    from ..ops.elementwise import multiply
-
     x, other = line.args
     divisor = _literal(other, program)
     if divisor == 1:
@@ -156,7 +155,7 @@ def _exact_division(line: Line, program: Program) -> Var | Line | None:
     factor = 1 / divisor if not isinstance(other, Var) else line.value.dtype.type(1 / divisor)
     if isinstance(other, Var):
         return None
-    return replace(line, op=multiply.primitive, args=(x, factor))
+    return replace(line, op=elementwise.multiply.primitive, args=(x, factor))
 
 
 def _twice(line: Line, program: Program) -> Var | None:
@@ -221,6 +220,19 @@ def _needless_broadcast(
     return x if all(map(broadcasts, users.get(index, []))) else None
 
 
+def _sum_of_hits(line: Line, program: Program) -> Line | None:
+    """Each row of `hits` has one element that is not 0: that is its sum."""
+    hits = _maker(line.args[0], program)
+    if hits is None or hits.op is not neural.hits.primitive:
+        return None
+    if line.options.get("axis") not in (-1, (-1,)) or line.value.dtype != hits.value.dtype:
+        return None
+    return Line(_FULL, (line.value.shape, hits.args[1], line.value.dtype), {}, line.value)
+
+
+_FULL = Primitive(np.full, (), "full", Kind.GATHER)
+
+
 RULES: dict[str, Rule] = {
     "multiply": _times_one,
     "divide": _exact_division,
@@ -233,6 +245,7 @@ RULES: dict[str, Rule] = {
     "broadcast_to": _no_op,
     "transpose": _transpose,
     "getitem": _everything,
+    "sum": _sum_of_hits,
 }
 
 PASSES: tuple[Pass, ...] = (drop_dead, share, simplify, fold, share, drop_dead)

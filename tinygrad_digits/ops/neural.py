@@ -228,7 +228,7 @@ def _checked(labels: Array, classes: int) -> int:
 
 
 def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros but for `value` at the flat indices `at`, none of which occurs twice."""
+    """Zeros but for `value` at the flat indices `at`, of which each row has one."""
     rows = np.zeros(shape, dtype)
     rows.reshape(-1)[at] = value
     return rows
