@@ -8,6 +8,7 @@ import numpy as np
 
 import tinygrad_digits as td
 
+from .contenders import TAPE
 from .peers import Chain, Peer
 from .timing import Timing, orders, ratio, seconds
 
@@ -15,7 +16,6 @@ LENGTHS = {1_000: 15, 10_000: 7, 100_000: 5, 1_000_000: 1}
 """Length -> rounds."""
 QUICK_LENGTHS = {1_000: 3, 10_000: 2}
 BY_HAND = "NumPy loop"
-TAPE = "tape"
 
 
 def tape_chain(x: Any, n: int) -> Any:

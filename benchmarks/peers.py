@@ -1,14 +1,20 @@
-"""The same step, and the same chain of ops, in other libraries: each as its own users write it."""
+"""The same steps, gradients and chains in other libraries: each as its own users write them."""
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .contenders import Step
 from .problem import RATE, Problem
-from .steps import Maker, Step
+from .steps import Maker
 
+Loss = Callable[..., Any]
+"""(a library's own `numpy`, params, *data) -> scalar"""
+Gradient = Callable[[Loss, dict[str, Any], tuple[Any, ...]], Step]
+"""(loss, params, data) -> a step that computes the loss and its gradients"""
 Chain = Callable[[Any, int], Any]
 """(x, n) -> the gradient of sum(sin(sin(... x))), n sines deep"""
 
@@ -18,9 +24,12 @@ class Peer(NamedTuple):
 
     module: str
     step: Maker
+    gradient: Gradient
     chain: Chain | None = None
     longest: int = 1_000_000
     """The longest chain to ask for; ten times that takes up to a minute a run."""
+    compiles: bool = False
+    """Whether the first call pays for the others."""
 
 
 # --- PyTorch, eager
@@ -28,24 +37,44 @@ class Peer(NamedTuple):
 
 def torch_step(problem: Problem) -> Step:
     import torch
-    from torch.nn.functional import cross_entropy
 
     torch.set_num_threads(1)
     params = {k: torch.tensor(p, requires_grad=True) for k, p in problem.params.items()}
     x, labels = torch.tensor(problem.x), torch.tensor(problem.labels)
-    depth = len(params) // 2
 
     def step() -> tuple[Any, dict[str, Any]]:
-        h = x
-        for i in range(depth):
-            h = h @ params[f"w{i}"] + params[f"b{i}"]
-            if i < depth - 1:
-                h = torch.relu(h)
-        loss = cross_entropy(h, labels)
+        loss = _torch_loss(params, x, labels)
         grads = torch.autograd.grad(loss, list(params.values()))
         with torch.no_grad():
             updated = {k: p - RATE * g for (k, p), g in zip(params.items(), grads, strict=True)}
         return loss.detach(), updated
+
+    return step
+
+
+def _torch_loss(params: dict[str, Any], x: Any, labels: Any) -> Any:
+    import torch
+
+    depth = len(params) // 2
+    h = x
+    for i in range(depth):
+        h = h @ params[f"w{i}"] + params[f"b{i}"]
+        if i < depth - 1:
+            h = torch.relu(h)
+    return torch.nn.functional.cross_entropy(h, labels)
+
+
+def torch_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
+    import torch
+
+    torch.set_num_threads(1)
+    params = {k: torch.tensor(p, requires_grad=True) for k, p in params.items()}
+    data = tuple(map(torch.tensor, data))
+
+    def step() -> tuple[Any, dict[str, Any]]:
+        value = loss(torch, params, *data)
+        grads = torch.autograd.grad(value, list(params.values()))
+        return value.detach(), dict(zip(params, grads, strict=True))
 
     return step
 
@@ -59,6 +88,43 @@ def torch_chain(x: Any, n: int) -> Any:
         h = torch.sin(h)
     h.sum().backward()
     return start.grad
+
+
+# --- PyTorch, compiled: torch.func inside, so that one graph holds the whole step
+
+
+def torch_compiled_step(problem: Problem) -> Step:
+    import torch
+
+    loss_and_grads = torch.func.grad_and_value(_torch_loss)
+
+    def update(params: Any, x: Any, labels: Any) -> Any:
+        grads, loss = loss_and_grads(params, x, labels)
+        return loss, {name: p - RATE * grads[name] for name, p in params.items()}
+
+    return _torch_compiled(update, *problem)
+
+
+def torch_compiled_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
+    import torch
+
+    gradient = torch.func.grad_and_value(functools.partial(loss, torch))
+
+    def loss_and_grads(params: Any, *data: Any) -> Any:
+        grads, value = gradient(params, *data)
+        return value, grads
+
+    return _torch_compiled(loss_and_grads, params, *data)
+
+
+def _torch_compiled(f: Callable[..., Any], params: dict[str, Any], *data: Any) -> Step:
+    import torch
+
+    torch.set_num_threads(1)
+    torch.compiler.reset()  # of shapes that it has seen before it makes a slower, general program
+    tensors = {name: torch.tensor(p) for name, p in params.items()}
+    compiled = torch.compile(f, dynamic=False)
+    return functools.partial(compiled, tensors, *map(torch.tensor, data))
 
 
 # --- JAX and HIPS autograd, which both bring a `numpy` of their own
@@ -80,16 +146,28 @@ def jax_step(problem: Problem) -> Step:
     import jax
     import jax.numpy as jnp
 
-    jax.config.update("jax_enable_x64", True)
-    loss_and_grads = jax.value_and_grad(lambda params, x, labels: _loss(jnp, params, x, labels))
+    loss_and_grads = jax.value_and_grad(functools.partial(_loss, jnp))
 
-    @jax.jit
     def update(params: Any, x: Any, labels: Any) -> Any:
         loss, grads = loss_and_grads(params, x, labels)
         return loss, {name: p - RATE * grads[name] for name, p in params.items()}
 
-    problem = jax.device_put(problem)
-    return lambda: jax.block_until_ready(update(*problem))
+    return _jax_jitted(update, *problem)
+
+
+def jax_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
+    import jax
+    import jax.numpy as jnp
+
+    return _jax_jitted(jax.value_and_grad(functools.partial(loss, jnp)), params, *data)
+
+
+def _jax_jitted(f: Callable[..., Any], *args: Any) -> Step:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jitted, args = jax.jit(f), jax.device_put(args)
+    return lambda: jax.block_until_ready(jitted(*args))
 
 
 def autograd_step(problem: Problem) -> Step:
@@ -97,13 +175,21 @@ def autograd_step(problem: Problem) -> Step:
     import autograd.numpy as anp
 
     params, x, labels = problem
-    loss_and_grads = autograd.value_and_grad(lambda params: _loss(anp, params, x, labels))
+    loss_and_grads = autograd.value_and_grad(functools.partial(_loss, anp))
 
     def step() -> tuple[Any, dict[str, Any]]:
-        loss, grads = loss_and_grads(params)
+        loss, grads = loss_and_grads(params, x, labels)
         return loss, {name: p - RATE * grads[name] for name, p in params.items()}
 
     return step
+
+
+def autograd_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
+    import autograd
+    import autograd.numpy as anp
+
+    loss_and_grads = autograd.value_and_grad(functools.partial(loss, anp))
+    return functools.partial(loss_and_grads, params, *data)
 
 
 def autograd_chain(x: Any, n: int) -> Any:
@@ -142,6 +228,19 @@ def mygrad_step(problem: Problem) -> Step:
     return step
 
 
+def mygrad_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
+    import mygrad
+
+    params = {name: mygrad.tensor(p) for name, p in params.items()}
+
+    def step() -> tuple[Any, dict[str, Any]]:
+        value = loss(mygrad, params, *data)
+        value.backward()
+        return value.item(), {name: p.grad for name, p in params.items()}
+
+    return step
+
+
 def mygrad_chain(x: Any, n: int) -> Any:
     import mygrad
 
@@ -153,10 +252,11 @@ def mygrad_chain(x: Any, n: int) -> Any:
 
 
 PEERS = {
-    "PyTorch": Peer("torch", torch_step, torch_chain),
-    "JAX jit": Peer("jax", jax_step),
-    "autograd": Peer("autograd", autograd_step, autograd_chain, longest=100_000),
-    "MyGrad": Peer("mygrad", mygrad_step, mygrad_chain, longest=100_000),
+    "PyTorch": Peer("torch", torch_step, torch_gradient, torch_chain),
+    "PyTorch compile": Peer("torch", torch_compiled_step, torch_compiled_gradient, compiles=True),
+    "JAX jit": Peer("jax", jax_step, jax_gradient, compiles=True),
+    "autograd": Peer("autograd", autograd_step, autograd_gradient, autograd_chain, 100_000),
+    "MyGrad": Peer("mygrad", mygrad_step, mygrad_gradient, mygrad_chain, 100_000),
 }
 
 

@@ -25,6 +25,9 @@ class Case(NamedTuple):
     def network(self) -> str:
         return "-".join(map(str, self.sizes))
 
+    def __str__(self) -> str:
+        return f"{self.network}, batch {self.batch}, {self.dtype}"
+
 
 CASES = [
     *[
@@ -35,6 +38,10 @@ CASES = [
     *[Case(WIDE, batch, dtype) for dtype in ("float32", "float64") for batch in (32, 256)],
 ]
 QUICK_CASES = [Case(DIGITS, 1, "float32"), Case(DIGITS, 32, "float32"), Case(WIDE, 32, "float32")]
+
+
+DEEP = Case((64,) * 20 + (10,), 32, "float32")
+"""Twenty thin layers: many ops, little in each."""
 
 
 class Problem(NamedTuple):

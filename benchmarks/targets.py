@@ -2,9 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from .chains import TAPE as TAPE_CHAIN
+from .contenders import JIT, NUMBA, TAPE
 from .problem import DIGITS, WIDE
-from .steps import TAPE
+
+MEMORY = {TAPE: 1.3, JIT: 1.0, NUMBA: 1.0}
+"""The most memory that a step may need at its peak, in manual steps."""
 
 
 class Target(NamedTuple):
@@ -19,38 +21,61 @@ class Target(NamedTuple):
         return self.measured <= self.limit
 
 
-def step_limit(step: dict[str, Any]) -> float | None:
-    """The most that the tape's step may take, in manual steps, where a limit is set."""
+def step_limits(step: dict[str, Any]) -> dict[str, float]:
+    """The most that each contender's step may take, in manual steps, where limits are set."""
     match tuple(step["sizes"]), step["batch"], step["dtype"]:
         case sizes, 32, "float32" if sizes == DIGITS:
-            return 1.45
+            return {TAPE: 1.45, JIT: 0.80, NUMBA: 0.45}
         case sizes, 1437, _ if sizes == DIGITS:
-            return 1.10
+            return {TAPE: 1.10, JIT: 0.95, NUMBA: 0.80}
         case sizes, 256, _ if sizes == WIDE:
-            return 1.05
-    return None
+            return {TAPE: 1.05, JIT: 0.97, NUMBA: 0.95}
+    return {}
 
 
 def judged(results: dict[str, Any]) -> list[Target]:
     """Every target for which these results have a figure."""
-    targets = []
-    for step in results["steps"]:
-        if (limit := step_limit(step)) is not None:
-            what = f"step, {step['network']}, batch {step['batch']}, {step['dtype']}: tape / manual"
-            targets.append(Target(what, step["rows"][TAPE]["ratio"]["median"], limit))
-    for row in results["memory"]:
-        what = f"peak memory, {row['network']}, batch {row['batch']}: tape / manual"
-        targets.append(Target(what, row["ratio"], 1.3))
-    for chain in results["chains"]:
-        if chain["length"] == 100_000 and "PyTorch" in chain["rows"]:
-            measured = chain["rows"]["PyTorch"]["tape_ratio"]["median"]
-            targets.append(Target("chain of 100,000 ops: tape / PyTorch", measured, 0.6))
-    lengths = {
-        chain["length"]: chain["rows"][TAPE_CHAIN]["us_per_op"] for chain in results["chains"]
-    }
+    return [
+        *_steps(results["steps"]),
+        *_memory(results["memory"]),
+        *_chains(results["chains"]),
+        Target("import: package / NumPy", results["import"]["ratio"]["median"], 1.5),
+    ]
+
+
+def _steps(steps: list[dict[str, Any]]) -> list[Target]:
+    return [
+        Target(f"step, {_case(step)}, {step['dtype']}: {name} / manual", row["median"], limit)
+        for step in steps
+        for name, limit in step_limits(step).items()
+        if (row := step["rows"].get(name, {}).get("ratio"))
+    ]
+
+
+def _memory(rows: list[dict[str, Any]]) -> list[Target]:
+    return [
+        Target(f"peak memory, {_case(row)}: {name} / manual", row["rows"][name]["ratio"], limit)
+        for row in rows
+        for name, limit in MEMORY.items()
+        if name in row["rows"]
+    ]
+
+
+def _case(row: dict[str, Any]) -> str:
+    return f"{row['network']}, batch {row['batch']}"
+
+
+def _chains(chains: list[dict[str, Any]]) -> list[Target]:
+    targets = [
+        Target(
+            "chain of 100,000 ops: eager tape / PyTorch",
+            chain["rows"]["PyTorch"]["tape_ratio"]["median"],
+            0.6,
+        )
+        for chain in chains
+        if chain["length"] == 100_000 and "PyTorch" in chain["rows"]
+    ]
+    lengths = {chain["length"]: chain["rows"][TAPE]["us_per_op"] for chain in chains}
     growth = lengths[max(lengths)] / lengths[min(lengths)]
     what = f"time per op, chain of {max(lengths):,} / chain of {min(lengths):,}"
-    targets.append(Target(what, growth, 1.5))
-    measured = results["import"]["ratio"]["median"]
-    targets.append(Target("import: package / NumPy", measured, 1.5))
-    return targets
+    return [*targets, Target(what, growth, 1.5)]

@@ -1,6 +1,8 @@
 """Rounds in which every contender has its turn, so that what slows the machine slows them all."""
 
+import contextlib
 import gc
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +101,45 @@ def ratio(of: Timing, to: Timing) -> Ratio:
         return Ratio(ratios[0], ratios[0], ratios[0])
     low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     return Ratio(middle, low, high)
+
+
+def rows(timings: dict[str, Timing], to: str) -> dict[str, dict[str, Any]]:
+    """What is kept of each contender; ratios are to the one named."""
+    return {
+        name: {
+            "inner": timing.inner,
+            "median_us": timing.median,
+            "ratio": ratio(timing, timings[to])._asdict(),
+            "page_faults": timing.faults,
+            "rounds_us": timing.micros,
+        }
+        for name, timing in timings.items()
+    }
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block when it takes longer, where the system has alarms.
+
+    >>> with at_most(0.01):
+    ...     time.sleep(1)
+    Traceback (most recent call last):
+    TimeoutError: no result within 0.01 s
+    """
+    if not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise TimeoutError(f"no result within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _page_faults() -> int:

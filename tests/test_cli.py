@@ -12,13 +12,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import cli, crosscheck, data, evaluation, manual, run, store
+from tinygrad_digits.digits import cli, crosscheck, data, evaluation, manual, run, store, training
 
 FILES = {
     "params.safetensors", "config.json", "metrics.json", "history.json",
     "curves.png", "confusion.png", "mistakes.png",
 }  # fmt: skip
-COMMANDS = ["train", "evaluate", "predict", "gradcheck", "tape"]
+COMMANDS = ["train", "evaluate", "predict", "gradcheck", "tape", "program"]
 PROGRAM = [sys.executable, "-m", "tinygrad_digits"]
 
 
@@ -71,6 +71,30 @@ def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
     assert run.Config.of(config) == run.Config(
         epochs=1, batch_size=50, rate=0.01, optimizer="momentum", hidden=(7,), dtype="float64"
     )
+
+
+def test_eager_training_gives_the_same_run(trained, tmp_path):
+    folder, _ = trained
+    invoke("train", "--out", tmp_path / "eager", "--epochs", 5, "--seed", 3, "--eager")
+    assert read(tmp_path / "eager", "history.json") == read(folder, "history.json")
+    eager, compiled = store.load_run(tmp_path / "eager"), store.load_run(folder)
+    for name, array in compiled.params.items():
+        assert eager.params[name].tobytes() == array.tobytes()
+    assert (eager.config["backend"], compiled.config["backend"]) == (None, "numpy")
+    assert run.Config.of(eager.config).backend is None
+
+
+def test_numba_trains_too(trained, tmp_path):
+    pytest.importorskip("numba")
+    folder, _ = trained
+    options = ["--epochs", 5, "--seed", 3, "--backend", "numba"]
+    invoke("train", "--out", tmp_path / "native", *options)
+    assert store.load_run(tmp_path / "native").config["backend"] == "numba"
+    losses = [
+        [row["train_loss"] for row in read(of, "history.json")]
+        for of in (tmp_path / "native", folder)
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
 
 
 def test_runs_are_numbered_and_never_silently_overwritten(tmp_path, monkeypatch):
@@ -154,6 +178,14 @@ def test_tape_prints_the_program_of_a_step():
     assert shown.count("matmul") == 2
 
 
+def test_program_prints_what_a_step_is_compiled_to():
+    shown = invoke("program", "--hidden", "7", "--batch-size", 3, "--dtype", "float64").stdout
+    for part in ("input params['w0']", "float64(64, 7)", "float64(3, 7)", "def run(", "return"):
+        assert part in shown
+    assert "state['w0']" not in shown
+    assert "state['w0']" in invoke("program", "--optimizer", "momentum").stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command):
     assert "Usage" in invoke(command, "--help").output
@@ -176,6 +208,8 @@ def test_version():
         ["train", "--hidden", "64,0"],
         ["train", "--optimizer", "adamant"],
         ["train", "--dtype", "int8"],
+        ["train", "--backend", "abacus"],
+        ["train", "--backend", "numba", "--eager"],
         ["predict", "somewhere"],
         ["evaluate"],
     ],
@@ -210,8 +244,9 @@ def test_failure_exits_with_1_and_one_line(args, message, tmp_path, monkeypatch)
     assert names(tmp_path) == {"file", "damaged"}
 
 
-def test_a_loss_that_explodes_fails_and_says_so(tmp_path):
-    options = ["--rate", "1e38", "--optimizer", "momentum", "--out", tmp_path / "x"]
+@pytest.mark.parametrize("mode", [[], ["--eager"]], ids=["compiled", "eager"])
+def test_a_loss_that_explodes_fails_and_says_so(mode, tmp_path):
+    options = ["--rate", "1e38", "--optimizer", "momentum", "--out", tmp_path / "x", *mode]
     assert "lower the learning rate" in invoke("train", *options, code=1).stderr
 
 
@@ -263,6 +298,17 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
     assert module in line
     assert 'pip install "tinygrad-digits[digits]"' in line
     assert not list(tmp_path.iterdir())
+
+
+def test_without_numba_one_line_says_what_to_install(tmp_path, monkeypatch):
+    def absent(*_args, **_options):
+        raise td.MissingExtraError('numba is absent: pip install "tinygrad-digits[jit]"')
+
+    monkeypatch.setattr(training, "jit", absent)
+    result = invoke("train", "--backend", "numba", "--out", tmp_path / "run", code=1)
+    (line,) = result.stderr.splitlines()
+    assert line == 'error: numba is absent: pip install "tinygrad-digits[jit]"'
+    assert not list(tmp_path.iterdir())  # refused before there is a folder
 
 
 def test_momentum_has_a_rate_of_its_own(tmp_path):

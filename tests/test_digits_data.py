@@ -118,6 +118,13 @@ def test_what_is_no_dataset_is_refused_with_a_remedy(images, labels, error, mess
         data.split(data.Dataset(images, labels), 0)
 
 
+def test_what_is_one_comes_back_as_plain_arrays():
+    images, labels = data.validate(GOOD.tolist(), LABELS.tolist())
+    np.testing.assert_array_equal(images, GOOD)
+    np.testing.assert_array_equal(labels, LABELS)
+    assert data.validate(GOOD, LABELS).images is GOOD
+
+
 def test_other_sizes_can_be_validated():
     data.validate(np.zeros((2, 5)), np.array([0, 2]), pixels=5, classes=3)
     with pytest.raises(ValueError, match="0 to 1"):

@@ -1,4 +1,6 @@
-"""Model and training: shapes, descent, purity, what is refused; and the headline."""
+"""Model and training: shapes, descent, purity, jit, what is refused; and the headline."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -99,6 +101,57 @@ def test_training_keeps_the_parameters_dtype(make):
     assert {array.dtype for array in last.params.values()} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", run.OPTIMIZERS)
+def test_a_jitted_run_equals_the_eager_one_to_the_last_bit(optimizer, dtype):
+    config = run.Config(epochs=20, rate=run.RATES[optimizer], optimizer=optimizer, dtype=dtype)
+    assert config.backend == "numpy"
+    digits = run.load_split(config)
+    jitted = list(run.start(config, digits))
+    eager = list(run.start(dataclasses.replace(config, backend=None), digits))
+    assert [record.scores() for record in jitted] == [record.scores() for record in eager]
+    for ours, theirs in zip(jitted, eager, strict=True):
+        for name, array in theirs.params.items():
+            assert ours.params[name].dtype == array.dtype
+            assert ours.params[name].tobytes() == array.tobytes()  # which tells -0 from 0
+
+
+def test_each_size_of_batch_has_its_program():
+    step = training.make_step(optimizer := td.optim.momentum(0.1))
+    params, rng = model.init_params((64, 16, 10)), np.random.default_rng(0)
+    state = optimizer.init(params)
+    for _ in range(3):
+        for batch in data.minibatches(SMALL, 10, rng):
+            params, state = step(params, state, *batch)
+    info = step.cache_info()
+    assert (info.traces, info.programs) == (2, 2)  # 10 images, and the 4 of 64 that remain
+
+
+class Odd(np.ndarray):
+    """An array that a program cannot hold."""
+
+
+@pytest.mark.parametrize("odd", [np.ndarray.tolist, lambda array: array.view(Odd)])
+@pytest.mark.parametrize("backend", ["numpy", None])
+def test_the_step_gets_plain_arrays(odd, backend, monkeypatch):
+    made, kinds = training.make_step, set()
+
+    def watched(*args):
+        step = made(*args)
+
+        def watching(params, state, *batch):
+            kinds.update(map(type, batch))
+            return step(params, state, *batch)
+
+        return watching
+
+    monkeypatch.setattr(training, "make_step", watched)
+    *_, last = start(1, dataset=data.Dataset(*map(odd, SMALL)), backend=backend)
+    *_, expected = start(1)
+    assert kinds == {np.ndarray}
+    assert last.scores() == expected.scores()
+
+
 def test_training_prints_nothing(capfd):
     list(start())
     assert capfd.readouterr() == ("", "")
@@ -117,6 +170,7 @@ def test_the_same_seed_gives_the_same_parameters():
         ({"dataset": data.Dataset(SMALL.images * 16, SMALL.labels)}, "divide by 16"),
         ({"dataset": data.Dataset(SMALL.images.reshape(-1, 8, 8), SMALL.labels)}, "reshape"),
         ({"params": model.init_params((64, 4, 9))}, "0 to 8"),
+        ({"backend": "abacus"}, "backend"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_first_epoch(options, message):
@@ -124,9 +178,10 @@ def test_what_makes_no_sense_is_refused_before_the_first_epoch(options, message)
         start(**options)
 
 
-def test_a_loss_that_explodes_says_so():
+@pytest.mark.parametrize("backend", ["numpy", None])
+def test_a_loss_that_explodes_says_so(backend):
     with pytest.raises(FloatingPointError, match=r"epoch \d+: lower the learning rate"):
-        list(start(50, td.optim.gradient_descent(1e200)))
+        list(start(50, td.optim.gradient_descent(1e200), backend=backend))
 
 
 def test_evaluation_counts():

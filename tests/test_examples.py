@@ -36,6 +36,14 @@ def test_gradients_agree_three_ways(tmp_path):
     assert against_differences < 1e-6
 
 
+def test_jit_step_shows_its_program_and_what_it_saves(tmp_path):
+    output = run(example("jit_step.py"), tmp_path)
+    assert "def run(" in output
+    assert "the same bits" in output
+    (ratio,) = re.findall(r"(\d+\.\d+) times as fast", output)
+    assert float(ratio) > 0
+
+
 def test_tanh_derivatives_draws_its_picture(tmp_path):
     run(example("tanh_derivatives.py"), tmp_path, "--out", "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

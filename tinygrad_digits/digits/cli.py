@@ -17,11 +17,13 @@ from .. import __version__
 from ..engine.errors import AutodiffError
 from ..engine.tape import Tape
 from ..engine.tensor import Tensor
+from ..jit.api import jit
 from . import crosscheck, model, run, store
 from .data import CLASSES, PIXELS
 from .evaluation import evaluate as evaluated
 from .extras import extra
 from .images import read_images
+from .training import make_step
 
 with extra():
     import typer
@@ -58,11 +60,30 @@ class Dtype(StrEnum):
     float64 = "float64"
 
 
+class Backend(StrEnum):
+    """Choices of --backend."""
+
+    numpy = "numpy"
+    numba = "numba"
+
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train has made.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all that is random.")]
 Batch = Annotated[int, typer.Option("--batch-size", min=1, help="Images in a minibatch.")]
 Hidden = Annotated[
     str, typer.Option(help="Widths of the hidden layers, as in 64,32; none for no hidden layer.")
+]
+OptimizerOption = Annotated[
+    OptimizerName, typer.Option("--optimizer", help="Plain gradient descent, or heavy ball.")
+]
+DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Of parameters and images.")]
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        help="For what to compile the step: NumPy, with the bits of --eager, or "
+        "native loops by Numba, of the extra jit.",
+    ),
 ]
 HIDDEN = ",".join(map(str, model.SIZES[1:-1]))
 DEFAULT = run.Config()
@@ -120,24 +141,28 @@ def train(
             help=f"Learning rate. [default: {', '.join(f'{k} {v}' for k, v in run.RATES.items())}]"
         ),
     ] = None,
-    optimizer: Annotated[
-        OptimizerName, typer.Option(help="Plain gradient descent, or heavy ball.")
-    ] = OptimizerName.gd,
+    optimizer: OptimizerOption = OptimizerName.gd,
     hidden: Hidden = HIDDEN,
-    dtype: Annotated[Dtype, typer.Option(help="Of parameters and images.")] = Dtype.float32,
+    dtype: DtypeOption = Dtype.float32,
     stratify: Annotated[
         bool, typer.Option(help="Give the test set each digit in its share.")
     ] = DEFAULT.stratify,
+    backend: BackendOption = Backend.numpy,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Take each step op by op instead of compiled.")
+    ] = False,
 ) -> None:
     """Train on scikit-learn's digits and write a run folder.
 
     The folder gets the parameters, the configuration, the metrics, the history and pictures.
+    The training step is compiled when it is first taken, to what the command program shows.
     Ctrl-C saves what has been trained and exits with 130. A fifth of the digits is the test set,
     by default that of train_test_split(images, labels, test_size=0.2, random_state=SEED).
     """
     rate = run.RATES[optimizer.value] if rate is None else rate
+    widths, target = _widths(hidden), _backend(backend, eager=eager)
     config = run.Config(
-        seed, epochs, batch_size, rate, optimizer.value, _widths(hidden), dtype.value, stratify
+        seed, epochs, batch_size, rate, optimizer.value, widths, dtype.value, stratify, target
     )
     run.check_extra()
     data = run.load_split(config)
@@ -232,6 +257,29 @@ def tape(seed: Seed = 0, batch_size: Batch = DEFAULT.batch_size, hidden: Hidden 
     typer.echo(recording)
 
 
+@app.command()
+@guarded
+def program(
+    batch_size: Batch = DEFAULT.batch_size,
+    optimizer: OptimizerOption = OptimizerName.gd,
+    hidden: Hidden = HIDDEN,
+    dtype: DtypeOption = Dtype.float32,
+    backend: BackendOption = Backend.numpy,
+) -> None:
+    """Print the program that one training step is compiled to.
+
+    What each pass over it did; then one line for each op of the forward pass, the gradient and
+    the optimizer: its number, its inputs, its output's dtype and shape; how much memory they
+    share; and the code that runs.
+    """
+    rng = np.random.default_rng(0)  # for values, which a program does not depend on
+    sizes = (PIXELS, *_widths(hidden), CLASSES)
+    params, x, labels = crosscheck.example(sizes, dtype.value, batch_size, rng)
+    descent = run.OPTIMIZERS[optimizer.value](run.RATES[optimizer.value])
+    step = jit(make_step(descent, backend=None), backend=backend.value)
+    typer.echo(step.program(params, descent.init(params), x, labels))
+
+
 def _say(text: str) -> None:
     """A line for people and for grep: no colours, no wrapping."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -248,6 +296,13 @@ def _widths(text: str) -> tuple[int, ...]:
     if min(widths) < 1:
         raise typer.BadParameter(f"--hidden takes widths like 64,32, or none; got {text!r}")
     return widths
+
+
+def _backend(backend: Backend, *, eager: bool) -> str | None:
+    """For what to compile: None for not at all."""
+    if eager and backend is not Backend.numpy:
+        raise typer.BadParameter(f"--eager compiles nothing, so not for --backend {backend.value}")
+    return None if eager else backend.value
 
 
 def _folder(chosen: Path | None, *, overwrite: bool) -> Path:

@@ -74,8 +74,7 @@ def split(
     """
     with extra():
         from sklearn.model_selection import train_test_split
-    validate(*dataset)
-    rest, rest_labels = dataset
+    rest, rest_labels = validate(*dataset)
     rest, tested, rest_labels, tested_labels = train_test_split(
         rest,
         rest_labels,
@@ -108,8 +107,8 @@ def minibatches(dataset: Dataset, size: int, rng: np.random.Generator) -> Iterat
         yield Dataset(dataset.images[chosen], dataset.labels[chosen])
 
 
-def validate(images: Any, labels: Any, *, pixels: int = PIXELS, classes: int = CLASSES) -> None:
-    """Refuse what is not (n, pixels) floats in 0 ... 1 and (n,) integers below `classes`.
+def validate(images: Any, labels: Any, *, pixels: int = PIXELS, classes: int = CLASSES) -> Dataset:
+    """As plain arrays; refuse what is not (n, pixels) floats in 0 ... 1, (n,) ints below `classes`.
 
     Raises ShapeError (a ValueError) or ValueError; the message names the culprit and the remedy.
 
@@ -137,6 +136,7 @@ flatten them with images.reshape(n, 64)
     if outside.any():
         row = int(outside.argmax())
         raise ValueError(f"labels[{row}] is {labels[row]}: labels go from 0 to {classes - 1}")
+    return Dataset(images, labels)
 
 
 def validate_images(images: Array, pixels: int = PIXELS) -> None:

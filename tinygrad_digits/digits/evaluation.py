@@ -42,8 +42,7 @@ def evaluate(params: Params, dataset: Dataset) -> Evaluation:
     """
     with extra():
         from sklearn import metrics
-    validate(*dataset, pixels=model.layer_sizes(params)[0])
-    images, labels = dataset
+    images, labels = validate(*dataset, pixels=model.layer_sizes(params)[0])
     probabilities = model.probabilities(params, images)
     predicted = probabilities.argmax(axis=1)
     classes = np.arange(CLASSES)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..engine.transforms import grad
+from ..jit.api import jit
 from ..optim import Optimizer
 from . import model
 from .data import Dataset, minibatches, validate
@@ -39,8 +40,11 @@ class Epoch(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "params"}
 
 
-def make_step(optimizer: Optimizer) -> Step:
+def make_step(optimizer: Optimizer, backend: str | None = "numpy") -> Step:
     """One step of descent as a pure function: (params, state, x, labels) -> (params, state).
+
+    Jitted for a backend of `jit`, with a program for each size of a batch; eager for None. With
+    "numpy" both give the same bits.
 
     >>> import tinygrad_digits as td
     >>> step = make_step(td.optim.gradient_descent(1.0))
@@ -54,7 +58,7 @@ def make_step(optimizer: Optimizer) -> Step:
     def step(params: Params, state: State, x: Any, labels: Any) -> tuple[Params, State]:
         return optimizer.update(params, gradient(params, x, labels), state)
 
-    return step
+    return step if backend is None else jit(step, backend=backend)
 
 
 def train(
@@ -66,12 +70,15 @@ def train(
     epochs: int,
     batch_size: int,
     rng: np.random.Generator,
+    backend: str | None = "numpy",
 ) -> Iterator[Epoch]:
     """Yield the start (epoch 0), then where each epoch has led; print nothing, change nothing.
 
-    Stop when you like: each record holds parameters of its own. `rng` draws the minibatches.
-    Raises ShapeError or ValueError, before anything is computed, for datasets or counts that
-    make no sense, and FloatingPointError when the loss stops being finite.
+    Stop when you like: each record holds parameters of its own. `rng` draws the minibatches;
+    `backend` is as in `make_step`: None suits an optimiser that `jit` cannot trace, or whose state
+    is an int that counts, for which it would trace every step. Raises ShapeError or ValueError,
+    before anything is computed, for datasets or settings that make no sense, and
+    FloatingPointError when the loss stops being finite.
 
     >>> import tinygrad_digits as td
     >>> images = Dataset(np.eye(64), np.arange(64) % 10)
@@ -81,24 +88,26 @@ def train(
     1.0
     """
     sizes = model.layer_sizes(params)
-    for dataset in (train_set, validation_set):
+    train_set, validation_set = (
         validate(*dataset, pixels=sizes[0], classes=sizes[-1])
+        for dataset in (train_set, validation_set)
+    )
     if epochs < 0 or batch_size < 1:
         raise ValueError(f"needs epochs >= 0 and batch_size >= 1, got {epochs} and {batch_size}")
-    return _epochs(params, optimizer, train_set, validation_set, epochs, batch_size, rng)
+    step, state = make_step(optimizer, backend), optimizer.init(params)
+    return _epochs(step, params, state, train_set, validation_set, epochs, batch_size, rng)
 
 
 def _epochs(
+    step: Step,
     params: Params,
-    optimizer: Optimizer,
+    state: State,
     train_set: Dataset,
     validation_set: Dataset,
     epochs: int,
     batch_size: int,
     rng: np.random.Generator,
 ) -> Iterator[Epoch]:
-    step = make_step(optimizer)
-    state = optimizer.init(params)
     yield _record(0, params, train_set, validation_set)
     for epoch in range(1, epochs + 1):
         with np.errstate(over="ignore", invalid="ignore"):  # _record says it better

@@ -25,7 +25,8 @@ from ..engine.tensor import Tensor
 from .entry import MISS, Enter, is_input
 from .lower import Lowered, lowered
 from .program import Program
-from .trace import Captured, Trace
+from .passes import identity
+from .trace import UNSET, Captured, Trace
 
 BACKENDS = ("numpy", "numba")
 RETRACES = 8
@@ -108,6 +109,8 @@ class Jitted:
                 f"{_name(f)} is a generator or a coroutine: it stops and goes on, and a program "
                 "runs straight through. Return the values as a list, or jit what it does in a step"
             )
+        if cache_size < 1:
+            raise ValueError(f"cache_size must be at least 1, got {cache_size}")
         if backend not in BACKENDS:
             raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
         functools.update_wrapper(self, f)
@@ -151,7 +154,9 @@ class Jitted:
         """The program that runs for these arguments; print it to see how it was made."""
         program, _ = self._looked_up(args, kwargs)
         if program is None:
-            raise TypeError(f"{_name(self.f)} is not compiled for these arguments, but run as it is")
+            raise TypeError(
+                f"{_name(self.f)} is not compiled for these arguments, but run as it is"
+            )
         return program
 
     def cache_info(self) -> CacheInfo:
@@ -178,6 +183,8 @@ class Jitted:
         """The program for a call and its inputs; None where f has to be run as it is."""
         if self.static:
             args, kwargs = self._with_static(args, kwargs)
+        if len(kwargs) > 1:
+            kwargs = dict(sorted(kwargs.items()))
         leaves, structure = tree.flatten((args, kwargs))
         if self._captures_a_tensor():
             return None, leaves
@@ -196,6 +203,8 @@ class Jitted:
                 inputs.append(leaf)
             elif isinstance(leaf, Tensor) or _is_foreign(leaf):
                 return None, leaves
+            elif isinstance(leaf, np.ndarray):
+                key.append(kind)  # which the trace refuses, with its path
             else:
                 key.append((kind, leaf))
         signature = tuple(key)
@@ -251,18 +260,18 @@ class Jitted:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         names = [*self.parameters, *[None] * len(args)]
         args = tuple(
-            _Sealed(x) if name in self.static else x
-            for name, x in zip(names, args, strict=False)
+            _Sealed(x) if name in self.static else x for name, x in zip(names, args, strict=False)
         )
         return args, {k: _Sealed(x) if k in self.static else x for k, x in kwargs.items()}
 
     def _refuse_unhashable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for path, leaf in _items(args, kwargs, self.parameters):
+            value = leaf.value if isinstance(leaf, _Sealed) else leaf
             try:
-                hash(leaf) if not isinstance(leaf, np.ndarray) else None
+                hash(value) if not isinstance(leaf, np.ndarray) else None
             except TypeError:
                 raise TypeError(
-                    f"{path}: a {type(leaf).__name__} is neither an array nor something that can be "
+                    f"{path}: a {type(value).__name__} is neither an array nor something that can be "
                     "compared and hashed, so jit cannot tell when to trace again"
                 ) from None
 
@@ -298,13 +307,14 @@ class Jitted:
 class _Sealed:
     """An argument that is one leaf, compared as a whole."""
 
-    __slots__ = ("value",)
+    __slots__ = ("key", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value
+        self.key = identity(value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Sealed) and bool(self.value == other.value)
+        return isinstance(other, _Sealed) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.value)
@@ -321,33 +331,40 @@ def _run(
     leaves, structure = tree.flatten((args, kwargs))
     paths = [path for path, _ in _items(args, kwargs, parameters)]
     inside = [
-        trace.enter(leaf, path) if _checked_input(leaf) else getattr(leaf, "value", leaf)
+        trace.enter(leaf, path)
+        if _checked_input(leaf, path)
+        else getattr(leaf, "value", leaf)
         if isinstance(leaf, _Sealed)
         else leaf
         for leaf, path in zip(leaves, paths, strict=True)
     ]
     traced_args, traced_kwargs = tree.unflatten(structure, inside)
     try:
-        output = f(*traced_args, **traced_kwargs)
+        with np.errstate(**UNSET, call=lambda *_: None):  # the program will warn, not the trace
+            output = f(*traced_args, **traced_kwargs)
         outputs, output_structure = tree.flatten(output)
-        trace.program.outputs = [_output(leaf, trace, f) for leaf in outputs]
+        given = {id(leaf) for leaf in leaves}
+        trace.program.outputs = [
+            leaf if id(leaf) in given else _output(leaf, trace, f) for leaf in outputs
+        ]
     finally:
         trace.close()
     return trace.program, output_structure
 
 
-def _checked_input(leaf: Any) -> bool:
+def _checked_input(leaf: Any, path: str) -> bool:
+    """Whether a leaf is an input of the program; what it cannot work on is refused."""
     if isinstance(leaf, np.ndarray):
         if type(leaf) is not np.ndarray or leaf.dtype.kind not in "fiubc":
             raise NotDifferentiableError(
-                f"jit: an argument is a {type(leaf).__name__} of {leaf.dtype}; programs work on "
+                f"{path} is a {type(leaf).__name__} of {leaf.dtype}; a jitted function takes "
                 "plain arrays of numbers"
             )
     return is_input(leaf)
 
 
 def _output(leaf: Any, trace: Trace, f: Any) -> Any:
-    if isinstance(leaf, Tensor | np.ndarray | np.generic):
+    if isinstance(leaf, Tensor | np.ndarray | np.number | np.bool_):
         return trace.operand(leaf)
     if callable(leaf) or inspect.isgenerator(leaf) or inspect.iscoroutine(leaf):
         raise TypeError(
@@ -464,4 +481,4 @@ def _name(f: Any) -> str:
 def _levels_to_caller() -> int:
     from ..engine.transforms import _levels_to_caller as levels
 
-    return levels() + 1
+    return levels() - 1  # without this frame

@@ -107,10 +107,11 @@ class _Writer:
         return name
 
     def open_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.lines.append(f"    if len(args) != {len(args)} or (*kwargs,) != {(*kwargs,)}:")
+        self.lines.append(f"    if len(args) != {len(args)} or kwargs.keys() != {{*{(*kwargs,)}}}:")
         self.lines.append("        return MISS")
         self._open_children("args", args)
-        self._open_children("kwargs.values()", kwargs.values())
+        by_name = "".join(f"kwargs[{name!r}], " for name in kwargs)
+        self._open_children(by_name, kwargs.values())
 
     def _open_children(self, source: str, children: Any) -> None:
         names = [f"a{len(self.namespace)}_{k}" for k in range(len(children))]

@@ -52,9 +52,7 @@ class Lowered:
             self._idle.append(workspace)
         return tree.unflatten(self._structure, outputs)
 
-    def open_to(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], cells: list[CellType]
-    ) -> None:
+    def open_to(self, args: tuple[Any, ...], kwargs: dict[str, Any], cells: list[CellType]) -> None:
         """Make a short way in for calls like this one."""
         code = self.code
         self.enter = entry(
@@ -74,11 +72,21 @@ class Lowered:
     def __str__(self) -> str:
         times = ", ".join(f"{what} {1000 * s:.0f} ms" for what, s in self.seconds.items())
         rows = [
-            (stage.name, f"{len(stage.program.lines)} lines", _changes(before.program, stage.program))
+            (
+                stage.name,
+                f"{len(stage.program.lines)} lines",
+                _changes(before.program, stage.program),
+            )
             for before, stage in zip([self.stages[0], *self.stages], self.stages, strict=False)
         ]
         return "\n\n".join(
-            [f"{self.name}: {times}", aligned(rows), str(self.final), str(self.code.plan), self.source]
+            [
+                f"{self.name}: {times}",
+                aligned(rows),
+                str(self.final),
+                str(self.code.plan),
+                self.source,
+            ]
         )
 
 

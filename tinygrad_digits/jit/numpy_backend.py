@@ -16,13 +16,14 @@ import itertools
 import linecache
 import weakref
 from collections.abc import Callable
-from math import prod
+from math import isfinite, prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..engine.primitive import Kind
 from ..ops import elementwise, indexing, neural, shaping
+from ..engine.errors import TracedValueError
 from .plan import ALIGNMENT, Plan, check, plan
 from .program import Line, Operand, Program, Value, Var, found, mapped
 
@@ -77,7 +78,7 @@ _serials = itertools.count(1)
 _MANY = 1 << 18  # elements of a constant that is repeated for speed
 
 
-def writer(line: Line) -> str | None:
+def writer(line: Line, program: Program) -> str | None:
     """The statement that computes a line into `out`, with {0}, {1} ... for its operands."""
     kernel = line.op.kernel
     if isinstance(kernel, np.ufunc) and kernel.nout == 1 and not line.options:
@@ -86,7 +87,13 @@ def writer(line: Line) -> str | None:
     if line.op.reduces is not None and set(line.options) <= {"axis", "keepdims"}:
         axis, keepdims = line.options.get("axis"), bool(line.options.get("keepdims"))
         return f"{{f}}({{0}}, {axis}, None, {{out}}, {keepdims})"
+    if kernel is np.where and not _is_bool(line.args[0], program):
+        return None
     return STATEMENTS.get(kernel)
+
+
+def _is_bool(x: Operand, program: Program) -> bool:
+    return isinstance(x, Var) and program.value(x.index).dtype == bool
 
 
 def is_view(line: Line) -> bool:
@@ -96,9 +103,29 @@ def is_view(line: Line) -> bool:
     return line.op.kind is Kind.VIEW
 
 
-def may_alias(line: Line) -> bool:
+def may_alias(line: Line, program: Program) -> bool:
     """Whether the value of a line may share memory with its operands."""
-    return is_view(line) or (line.op.kind is Kind.OPAQUE and writer(line) is None)
+    if line.op.kernel is indexing.take.primitive.kernel:
+        return not any(program.value(i).shape for i in found(line.options))
+    if isinstance(line.op.kernel, np.ufunc) or writer(line, program) is not None:
+        return False
+    return line.op.kind is not Kind.GATHER
+
+
+def _shaped(x: Any, shape: tuple[int, ...], name: str) -> Any:
+    """x, if it has the shape that it had when the function was traced."""
+    if np.shape(x) != shape:
+        raise TracedValueError(
+            f"{name} returned an array of shape {np.shape(x)}, but {shape} when jit traced the "
+            "function: its shape depends on values, so leave it out of the jitted function"
+        )
+    return x
+
+
+def _settled(donated: tuple[Any, ...], others: tuple[Any, ...]) -> list[Any]:
+    """Donated arrays that may be written into: copies of those that are not the caller's alone."""
+    owners = [id(x if x.base is None else x.base) for x in (*donated, *others)]
+    return [x if x.flags.writeable and owners.count(id(x)) == 1 else x.copy() for x in donated]
 
 
 class _Emitter:
@@ -111,6 +138,8 @@ class _Emitter:
             "broadcast_to": np.broadcast_to,
             "errstate": np.errstate,
             "asarray": np.asarray,
+            "shaped": _shaped,
+            "settled": _settled,
         }
         self.names = {i: f"a{i}" for i in program.inputs}
         self.names |= {i: f"v{i}" for i in program.lines}
@@ -118,12 +147,13 @@ class _Emitter:
             self.names[i] = self._bound(f"c{i}", constant)
         self.numbers: dict[Any, Any] = {}
         self.outputs = set(found(program.outputs))
-        self.writers = {i: w for i, line in program.lines.items() if (w := writer(line))}
+        self.writers = {i: w for i, line in program.lines.items() if (w := writer(line, program))}
         self.plan = plan(
             program,
             {i for i in self.writers if i not in self.outputs and self._is_array(i)},
-            aliases={i: line.vars for i, line in program.lines.items() if may_alias(line)},
+            aliases={i: line.vars for i, line in program.lines.items() if may_alias(line, program)},
             pointwise={i for i in self.writers if self._is_pointwise(program.lines[i])},
+            writable={*self.writers},
             donated=donated,
         )
         check(program, self.plan)
@@ -159,9 +189,7 @@ class _Emitter:
         memory = np.empty(self.plan.size + ALIGNMENT, np.uint8)
         skip = -memory.ctypes.data % ALIGNMENT
         return {
-            i: memory[skip + start : skip + stop]
-            .view(self.program.value(i).dtype)
-            .reshape(self.program.value(i).shape)
+            i: self.program.value(i).laid_out(memory[skip + start : skip + stop])
             for i, (start, stop) in self.plan.places.items()
         }
 
@@ -201,6 +229,15 @@ class _Emitter:
             for indices, source in ((self.program.inputs, "inputs"), (held, "workspace"))
             if indices
         ]
+        written = [i for i in self.plan.in_place.values() if i in self.program.inputs]
+        if written:
+            others = [
+                self.names[i]
+                for i, (_, value) in self.program.inputs.items()
+                if i not in written and value.form == "array"
+            ]
+            names = self._listed(self.names[i] for i in written)
+            unpacked.append(f"    {names}= settled(({names}), ({self._listed(others)}))")
         head = f"def run(inputs, workspace):  # {name}"
         return "\n".join([head, *unpacked, *body, f"    return {self._returned()}"]) + "\n"
 
@@ -231,7 +268,10 @@ class _Emitter:
         if line.op.name == "item":
             return f"{arguments[0]}[{arguments[1]}]"
         options = [f"{name}={self._text(x)}" for name, x in line.options.items()]
-        return f"{self._function(line)}({', '.join([*arguments, *options])})"
+        call = f"{self._function(line)}({', '.join([*arguments, *options])})"
+        if line.op.kind is not Kind.OPAQUE or line.value.form != "array":
+            return call
+        return f"shaped({call}, {line.value.shape}, {line.op.name!r})"
 
     def _function(self, line: Line) -> str:
         kernel = line.op.kernel
@@ -273,9 +313,9 @@ class _Emitter:
             return f"[{self._listed(map(self._text, x))}]"
         if isinstance(x, slice):
             return f"slice({self._text(x.start)}, {self._text(x.stop)}, {self._text(x.step)})"
-        if x is None or x is Ellipsis or isinstance(x, bool | int | str):
+        if x is None or x is Ellipsis or type(x) in (bool, int, str):
             return repr(x)
-        if isinstance(x, float) and np.isfinite(x):
+        if type(x) is float and isfinite(x):
             return repr(x)
         return self._bound(f"k{len(self.namespace)}", x)
 
@@ -298,10 +338,10 @@ class _Emitter:
     def _owned(self, i: int, name: str, given: bool) -> str:
         """A value as the caller's own: nobody else's memory."""
         value: Value = self.program.value(i)
-        if value.form == "number":
+        if value.form in ("number", "generator"):
             return name
         if value.form == "scalar":
             return f"{name}[()]"
         line = self.program.lines.get(i)
-        fresh = line is not None and not may_alias(line) and not given
+        fresh = line is not None and not may_alias(line, self.program) and not given
         return (f"asarray({name})" if value.shape == () else name) if fresh else f"{name}.copy()"

@@ -51,22 +51,25 @@ def share(program: Program) -> Program:
         lines[index] = replace(line, args=args, options=options)
         if line.effect:
             continue
-        op = line.op.kernel if line.op.name != "item" else "item"
-        first = seen.setdefault((op, _key(args), _key(options), line.value), index)
-        if first != index:
+        key = (line.op.kernel, identity(args), identity(options), line.value)
+        first = seen.setdefault(key, index)
+        if first != index and (line.errors in (lines[first].errors, QUIET)):
             renamed[index] = Var(first)
             del lines[index]
     return program.with_lines(lines, renamed)
 
 
-def _key(operand: Operand) -> Hashable:
+QUIET = dict.fromkeys(np.geterr(), "ignore")
+
+
+def identity(operand: Operand) -> Hashable:
     """An operand as something that can be compared and hashed; 1, 1.0 and True differ."""
     if isinstance(operand, dict):
-        return tuple((name, _key(x)) for name, x in sorted(operand.items()))
+        return tuple((name, identity(x)) for name, x in sorted(operand.items()))
     if isinstance(operand, tuple | list):
-        return type(operand), tuple(map(_key, operand))
+        return type(operand), tuple(map(identity, operand))
     if isinstance(operand, slice):
-        return slice, _key((operand.start, operand.stop, operand.step))
+        return slice, identity((operand.start, operand.stop, operand.step))
     if isinstance(operand, float):
         return float, operand.hex()  # tells -0.0 from 0.0
     return type(operand), operand if isinstance(operand, Hashable) else id(operand)
@@ -101,7 +104,9 @@ def fold(program: Program) -> Program:
     lines = {}
     for index, line in program.lines.items():
         parts = line.vars
-        small = line.value.nbytes <= max([4096, *(constants[i].nbytes for i in parts if i in constants)])
+        small = line.value.nbytes <= max(
+            [4096, *(constants[i].nbytes for i in parts if i in constants)]
+        )
         if line.effect or line.value.form not in ("array", "scalar") or not small:
             lines[index] = line
         elif all(i in constants for i in parts) and line.op.kind is not Kind.OPAQUE:

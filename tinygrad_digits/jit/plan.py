@@ -65,6 +65,7 @@ def plan(
     *,
     aliases: dict[int, list[int]],
     pointwise: set[int],
+    writable: set[int] = frozenset(),  # type: ignore[assignment]
     donated: frozenset[int] = frozenset(),
 ) -> Plan:
     """Find a place for each of the planned values.
@@ -73,12 +74,13 @@ def plan(
         planned: the values that are to live in the arena.
         aliases: for a view, what it may be a view of.
         pointwise: the lines that read an element of each operand before they write that element.
+        writable: the lines that can write into given memory.
         donated: inputs that outputs like them may overwrite.
     """
     owners = _owners(program, planned | donated, aliases)
     births = {index: at for at, index in enumerate(program.lines)}
     deaths = _deaths(program, owners, births)
-    in_place = _donations(program, donated, pointwise, owners, births, deaths)
+    in_place = _donations(program, donated, pointwise, writable, owners, births, deaths)
     first: dict[int, int] = {}  # value -> the first of the chain that shares its place
     for index in births:
         if index in planned:
@@ -122,7 +124,7 @@ def _may_overwrite(program: Program, index: int, over: int, owners: Owners) -> b
     """Whether a pointwise line could write over this operand: it is alike, and met as it is."""
     ours, theirs = program.value(index), program.value(over)
     views = any(over in owners.get(i, ()) for i in program.lines[index].vars if i != over)
-    return ours.shape == theirs.shape and ours.dtype == theirs.dtype and not views
+    return ours == theirs and not views
 
 
 def _dying_operand(
@@ -145,18 +147,20 @@ def _donations(
     program: Program,
     donated: frozenset[int],
     pointwise: set[int],
+    writable: set[int],
     owners: Owners,
     births: dict[int, int],
     deaths: dict[int, int],
 ) -> dict[int, int]:
-    """Output -> the donated input that it is written over: the one that it is computed from."""
+    """Output -> the donated input that it is written over: one that it is computed from, or is like."""
     homes: dict[int, int] = {}
     uses = program.uses()
-    for index in births:
-        if index not in pointwise or END not in uses.get(index, ()):
+    for index, line in program.lines.items():
+        if index not in writable or END not in uses.get(index, ()):
             continue
-        for over in program.lines[index].vars:
-            free = over in donated and over not in homes.values() and deaths[over] <= births[index]
+        for over in [*line.vars, *donated]:
+            last = births[index] if index in pointwise else births[index] - 1
+            free = over in donated and over not in homes.values() and deaths[over] <= last
             if free and _may_overwrite(program, index, over, owners):
                 homes[index] = over
                 break
@@ -197,7 +201,7 @@ def check(program: Program, plan: Plan) -> None:
         over = plan.in_place.get(index)
         place = plan.places.get(index)
         lost = {over} if over is not None else set()
-        if over is not None and line.op.kind is not Kind.ELEMENTWISE:
+        if over in line.vars and line.op.kind is not Kind.ELEMENTWISE:
             raise PlanError(f"%{index} {line.op.name} cannot be computed in place")
         if place is not None:
             if place.stop - place.start < line.value.nbytes or place.start % ALIGNMENT:

@@ -40,6 +40,26 @@ class Value:
     dtype: np.dtype[Any]
     form: str = "array"
     """Or "scalar" (a NumPy scalar), "number" (a Python float), "generator" or "tuple"."""
+    order: tuple[int, ...] = ()
+    """The axes from the slowest to the fastest in memory, where that is not their order."""
+
+    @staticmethod
+    def of(y: Any) -> Value:
+        """What a program can rely on, having seen y."""
+        form = "number" if type(y) is float else "array" if type(y) is np.ndarray else "scalar"
+        order: tuple[int, ...] = ()
+        if form == "array" and not y.flags.c_contiguous:
+            order = tuple(sorted(range(y.ndim), key=lambda axis: -abs(y.strides[axis])))
+        dtype = getattr(y, "dtype", np.dtype(float))
+        return Value(np.shape(y), dtype, form, () if order == (*range(len(order)),) else order)
+
+    def laid_out(self, memory: Any) -> Any:
+        """Contiguous memory as an array of this shape, in this order."""
+        flat = memory.view(self.dtype)
+        if not self.order:
+            return flat.reshape(self.shape)
+        inverse = sorted(range(len(self.order)), key=self.order.__getitem__)
+        return flat.reshape([self.shape[axis] for axis in self.order]).transpose(inverse)
 
     @property
     def nbytes(self) -> int:
@@ -90,9 +110,7 @@ class Program:
         if index in self.inputs:
             return self.inputs[index][1]
         constant = self.constants[index]
-        return Value(
-            constant.shape, constant.dtype, "array" if type(constant) is np.ndarray else "scalar"
-        )
+        return Value.of(constant)
 
     def last_uses(self) -> dict[int, int]:
         """For each value the number of the last line that reads it; outputs are read at the end."""

@@ -12,6 +12,7 @@ once, while tracing, and never again.
 from __future__ import annotations
 
 import copy
+import functools
 import linecache
 import operator
 import sys
@@ -34,7 +35,11 @@ ARITHMETIC = {
         "multiply": operator.mul,
         "divide": operator.truediv,
         "power": operator.pow,
+        "remainder": operator.mod,
+        "floor_divide": operator.floordiv,
+        "square": lambda x: x**2,
         "negative": operator.neg,
+        "positive": operator.pos,
         "absolute": abs,
     }.items()
 }
@@ -42,9 +47,16 @@ ARITHMETIC = {
 
 SHAPE_FROM_VALUES = {
     *("nonzero", "flatnonzero", "argwhere", "unique", "compress", "extract", "trim_zeros"),
-    *("union1d", "intersect1d", "setdiff1d", "unique_values", "unique_counts", "unique_all"),
+    *("union1d", "intersect1d", "setdiff1d", "setxor1d", "unique_values", "unique_counts"),
+    *("unique_all", "unique_inverse", "bincount", "histogram_bin_edges"),
 }
 """Functions whose result has a shape that depends on values."""
+
+IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
+"""Functions that write into their argument."""
+
+UNSET = {name: "call" for name in np.geterr()}
+"""The floating-point error state while tracing: whatever differs was set inside the function."""
 
 
 class Captured(Exception):
@@ -54,12 +66,11 @@ class Captured(Exception):
 class Trace(Tape):
     """The tape of a function that is being turned into a program."""
 
-    __slots__ = ("ambient", "known", "program")
+    __slots__ = ("known", "program")
 
     def __init__(self) -> None:
         super().__init__()
         self.program = Program()
-        self.ambient = np.geterr()
         self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
 
     def enter(self, leaf: Any, path: str) -> Traced:
@@ -72,6 +83,8 @@ class Trace(Tape):
             form, leaf = "generator", copy.deepcopy(leaf)  # the program draws, not the trace
         elif isinstance(leaf, np.generic):
             form = "scalar"
+        else:
+            leaf = np.ascontiguousarray(leaf).reshape(leaf.shape)  # the program relies on no order
         traced = _stand_in(self, index, leaf, TracedGenerator if form == "generator" else Traced)
         dtype = np.dtype(object) if form == "generator" else traced.dtype
         self.program.inputs[index] = path, Value(traced.shape, dtype, form)
@@ -93,9 +106,10 @@ class Trace(Tape):
             _refuse(f"the shape of what {op.name} returns depends on the values in")
         if op.kind is Kind.STATIC:
             return op.kernel(*mapped(_concrete, args), **mapped(_concrete, options))
-        line_args, line_options = mapped(self.operand, args), mapped(self.operand, options)
+        _check_options(op, options)
+        line_args, line_options = mapped(self.operand, args), mapped(self.option, options)
         numbers = [x for x in args if not (isinstance(x, Traced) and x.is_number)]
-        if op.name in ARITHMETIC and all(type(x) in (int, float) for x in numbers):
+        if op.name in ARITHMETIC and all(type(x) in (int, float, bool) for x in numbers):
             op = ARITHMETIC[op.name]
             kernel = op.kernel
         values = mapped(_drawing, mapped(_concrete, (args, options)))
@@ -112,8 +126,8 @@ class Trace(Tape):
         self, op: Primitive, args: Any, options: Any, y: Any, effect: bool
     ) -> Traced | tuple[Traced, ...]:
         index = next(self.indices)
-        errors = np.geterr()
-        kept = None if errors == self.ambient else errors
+        errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
+        kept = errors or None
         if isinstance(y, tuple | list):
             value = Value((), np.dtype(object), "tuple")
             self.program.lines[index] = Line(op, args, options, value, kept, effect)
@@ -123,11 +137,8 @@ class Trace(Tape):
             return tuple(parts)  # type: ignore[arg-type]
         if type(y) is not float and not hasattr(y, "dtype"):
             y = np.asarray(y)[()]
-        traced = _stand_in(self, index, y)
-        form = "number" if type(y) is float else "scalar" if traced.is_scalar else "array"
-        value = Value(traced.shape, traced.dtype, form)
-        self.program.lines[index] = Line(op, args, options, value, kept, effect)
-        return traced
+        self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
+        return _stand_in(self, index, y)
 
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
@@ -136,12 +147,19 @@ class Trace(Tape):
                 raise Captured
             return Var(x.index)
         if isinstance(x, np.ndarray | np.generic):
-            if id(x) not in self.known:
-                var = Var(next(self.indices))
-                self.known[id(x)] = x, var
-                self.program.constants[var.index] = np.array(x) if x.shape else x[()]
-            return self.known[id(x)][1]
+            known = self.known.get(id(x))
+            if known is None or self.program.constants[known[1].index].tobytes() != x.tobytes():
+                var = Var(next(self.indices))  # new, or written into since
+                self.known[id(x)] = known = x, var
+                self.program.constants[var.index] = np.array(x) if x.ndim else x[()]
+            return known[1]
         return x
+
+    def option(self, x: Any) -> Operand:
+        """The same for options, where a NumPy number is just a number."""
+        if isinstance(x, np.generic):
+            return x.item() if isinstance(x, np.integer | np.bool_) else x
+        return self.operand(x)
 
 
 class Traced(Tensor):
@@ -208,6 +226,9 @@ class Traced(Tensor):
     def __index__(self) -> int:
         self._refuse("using it as a Python index or count")
 
+    def __round__(self, digits: int | None = None) -> Any:
+        return np.round(self, digits) if digits is not None else self._refuse("round()")
+
     def __complex__(self) -> complex:
         self._refuse("complex()")
 
@@ -231,10 +252,19 @@ class Traced(Tensor):
             raise TypeError("iteration over a 0-d Tensor")
         return (self[i] for i in range(len(self)))  # type: ignore[index]
 
+    def __getattr__(self, name: str) -> Any:
+        """The methods of arrays that no op has: NumPy's functions of that name."""
+        function = getattr(np, name, None)
+        if name.startswith("_") or not hasattr(np.ndarray, name) or not callable(function):
+            raise AttributeError(f"a traced array has no {name}")
+        return functools.partial(function, self)
+
     # A NumPy function without a derivative rule is recorded as it is.
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         known = NUMPY.get(ufunc if method == "__call__" else (ufunc, method))
+        if method == "at":
+            _refuse_writing(f"{ufunc.__name__}.at")
         if options.get("out") is not None:
             return super().__array_ufunc__(ufunc, method, *inputs, **options)  # raises
         if known is not None and not options:
@@ -250,6 +280,8 @@ class Traced(Tensor):
         args: tuple[Any, ...],
         options: dict[str, Any],
     ) -> Any:
+        if function.__name__ in IN_PLACE:
+            _refuse_writing(function.__name__)
         known = NUMPY.get(function)
         return self._called(function, known, function.__name__, Kind.OPAQUE, args, options)
 
@@ -270,6 +302,18 @@ class Traced(Tensor):
                     raise  # a derivative is asked for
         opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
         return self.tape.applied(opaque, function, args, options)
+
+
+for _name, _ufunc in {
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "lshift": np.left_shift,
+    "rshift": np.right_shift,
+}.items():  # which no derivative passes, so that a Tensor lacks them
+    setattr(Traced, f"__{_name}__", lambda a, b, f=_ufunc: f(a, b))
+    setattr(Traced, f"__r{_name}__", lambda b, a, f=_ufunc: f(a, b))
+Traced.__invert__ = lambda x: np.invert(x)  # type: ignore[attr-defined]
 
 
 class TracedGenerator(Traced):
@@ -321,6 +365,25 @@ def _refuse(what: str, traced: Traced | None = None) -> NoReturn:
         "Choose between arrays with np.where(condition, a, b), make the argument static "
         "(td.jit(f, static_argnames=...)), or leave this part out of the jitted function"
     )
+
+
+def _refuse_writing(what: str) -> NoReturn:
+    raise TracedValueError(
+        f"{user_line()}: {what} writes into its argument, and a traced array never changes: "
+        "make a new array, with np.where(mask, new, old)"
+    )
+
+
+def _check_options(op: Primitive, options: dict[str, Any]) -> None:
+    """Raise TracedValueError for an option whose value the program's shapes would depend on."""
+    for name, option in options.items():
+        for x in _leaves(option):
+            if not isinstance(x, Traced) or isinstance(x, TracedGenerator):
+                continue
+            if name == "index" and x.dtype == bool:
+                _refuse("the shape of x[mask] depends on the values of", x)
+            if name in op.options and name != "index":
+                _refuse(f"{op.name}({name}=...) needs the value of", x)
 
 
 def user_line() -> str:
