@@ -8,7 +8,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import chains, environment, imports, memory, op_cost, problem, report, steps
+from . import (
+    chains,
+    environment,
+    first_call,
+    imports,
+    memory,
+    op_cost,
+    problem,
+    report,
+    steps,
+    workloads,
+)
+from .contenders import jits
 from .peers import Peer, installed
 
 T = TypeVar("T")
@@ -19,6 +31,8 @@ def main() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         sys.exit('the chart needs matplotlib: pip install -e ".[dev]"')
     peers = installed() if options.peers else {}
+    if options.quick and peers.pop("PyTorch compile", None):
+        _say("--quick leaves PyTorch compile out: it takes up to a minute to start")
     about = environment.describe(peers, asked=options.peers)
     _say(json.dumps(about, indent=1))
     results = {"environment": about, **measure(peers, quick=options.quick)}
@@ -28,7 +42,6 @@ def main() -> None:
 
 def measure(peers: dict[str, Peer], *, quick: bool) -> dict[str, Any]:
     """All measurements, shortest first."""
-    makers = {name: peer.step for name, peer in peers.items()}
     lengths = chains.QUICK_LENGTHS if quick else chains.LENGTHS
     return {
         "import": imports.measure(2 if quick else 15),
@@ -37,12 +50,32 @@ def measure(peers: dict[str, Peer], *, quick: bool) -> dict[str, Any]:
             op_cost.measure(name, budget=0.2 if quick else 3)
             for name in _progress("cost of an op", op_cost.OPS)
         ],
-        "steps": [
-            steps.measure(case, makers, budget=0.5 if quick else 8)
-            for case in _progress("step", problem.QUICK_CASES if quick else problem.CASES)
-        ],
+        **_compared(peers, quick=quick),
         "chains": [
             chains.measure(n, rounds, peers) for n, rounds in _progress("chain", lengths.items())
+        ],
+    }
+
+
+def _compared(peers: dict[str, Peer], *, quick: bool) -> dict[str, Any]:
+    """Steps, first calls and workloads: where compilers take part."""
+    cap = 10 if quick else 180  # seconds to come to a first result
+    cases = problem.QUICK_CASES if quick else problem.CASES
+    makers = {name: peer.step for name, peer in peers.items()}
+    compiled = [*jits(), *(name for name, peer in peers.items() if peer.compiles)]
+    firsts = [case for case in first_call.CASES if case in cases]
+    return {
+        "steps": [
+            steps.measure(case, makers, budget=0.5 if quick else 8, cap=cap)
+            for case in _progress("step", cases)
+        ],
+        "first_calls": [
+            first_call.measure(case, compiled, rounds=1 if quick else 3, cap=cap)
+            for case in _progress("first call", firsts)
+        ],
+        "workloads": [
+            workloads.measure(make, peers, budget=0.5 if quick else 8, cap=cap)
+            for make in _progress("workload", workloads.WORKLOADS)
         ],
     }
 

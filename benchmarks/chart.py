@@ -1,5 +1,6 @@
-"""The results as one picture: steps relative to backprop by hand, and chains as they grow."""
+"""The results as one picture: steps and workloads as ratios, and chains as they grow."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,72 +10,100 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from .chains import BY_HAND
-from .steps import MANUAL, PRODUCTS, TAPE
+from .contenders import JIT, MANUAL, NUMBA, OURS, PRODUCTS, TAPE
 
-STYLE = {  # Okabe and Ito's colours, which colour-blind readers tell apart
-    TAPE: ("#D55E00", "o"),
-    MANUAL: ("#222222", ""),
-    BY_HAND: ("#222222", "x"),
-    PRODUCTS: ("#999999", "d"),
-    "PyTorch": ("#0072B2", "s"),
-    "JAX jit": ("#009E73", "^"),
-    "autograd": ("#CC79A7", "v"),
-    "MyGrad": ("#E69F00", "P"),
+STYLE = {  # Okabe and Ito's colours, which colour-blind readers tell apart; filled is compiled
+    MANUAL: ("#222222", "x", True),
+    TAPE: ("#D55E00", "o", False),
+    JIT: ("#D55E00", "o", True),
+    NUMBA: ("#D55E00", "*", True),
+    "PyTorch": ("#0072B2", "s", False),
+    "PyTorch compile": ("#0072B2", "s", True),
+    "JAX jit": ("#009E73", "^", True),
+    "autograd": ("#CC79A7", "v", False),
+    "MyGrad": ("#E69F00", "P", False),
+    PRODUCTS: ("#999999", "d", True),
 }
+MARKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20)
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Write the PNG."""
     settings = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(13, 6.4), layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
-        _steps(left, results["steps"])
-        _chains(right, results["chains"])
+        figure = Figure(figsize=(13.5, 7.6), layout="constrained")
+        panels = figure.subplot_mosaic(
+            [["steps", "workloads"], ["steps", "chains"]], width_ratios=(1.25, 1)
+        )
+        _steps(panels["steps"], results["steps"])
+        _workloads(panels["workloads"], results["workloads"])
+        _chains(panels["chains"], results["chains"])
+        shown: dict[str, Any] = {}
+        for axes in panels.values():
+            shown |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+        names = [name for name in STYLE if name in shown]
+        figure.legend(
+            [shown[name] for name in names],
+            ["by hand" if name == MANUAL else name for name in names],
+            loc="outside lower center", ncols=5, frameon=False,
+        )  # fmt: skip
         figure.savefig(path, dpi=150)
 
 
 def _steps(axes: Axes, steps: list[dict[str, Any]]) -> None:
-    """A line for each configuration, a marker for each contender, its quartiles as a bar."""
-    names = [name for name in steps[0]["rows"] if name != MANUAL]
-    for k, name in enumerate(sorted(names, key=lambda name: name == TAPE)):  # the tape on top
-        ratios = [step["rows"][name]["ratio"] for step in steps]
-        middle = [r["median"] for r in ratios]
-        around = [[m - r["low"] for m, r in zip(middle, ratios, strict=True)]]
-        around += [[r["high"] - m for m, r in zip(middle, ratios, strict=True)]]
-        colour, marker = STYLE[name]
-        axes.errorbar(
-            middle,
-            range(len(steps)),
-            xerr=around,
-            fmt=marker,
-            color=colour,
-            markersize=9 if name == TAPE else 7,
-            elinewidth=1.5,
-            alpha=1 if name == TAPE else 0.85,
-            label=name,
-            zorder=3 + k,
-        )
-    axes.axvline(1, color=STYLE[MANUAL][0], linewidth=1.2, zorder=2, label="by hand")
-    axes.set_yticks(
-        range(len(steps)), [f"batch {step['batch']}, {step['dtype']}" for step in steps]
-    )
+    _ratios(axes, steps, [f"batch {step['batch']}, {step['dtype']}" for step in steps], to=MANUAL)
     for y in range(len(steps)):
         if y == 0 or steps[y]["network"] != steps[y - 1]["network"]:
             axes.axhline(y - 0.6, color="#BBBBBB", linewidth=0.8)
             _heading(axes, y - 0.5, steps[y]["network"])
-    axes.set_ylim(len(steps) - 0.5, -0.6)
+    axes.set_xlabel("time of a training step / backprop by hand  (left is faster)")
+    axes.set_title("Training step, one thread", loc="left", fontweight="bold")
+
+
+def _workloads(axes: Axes, workloads: list[dict[str, Any]]) -> None:
+    names = [textwrap.fill(workload["workload"], 26) for workload in workloads]
+    _ratios(axes, workloads, names, to=TAPE)
+    axes.tick_params(axis="y", labelsize=9)
+    axes.set_xlabel("time / eager tape  (left is faster)")
+    axes.set_title("Other workloads", loc="left", fontweight="bold")
+
+
+def _ratios(axes: Axes, measured: list[dict[str, Any]], labels: list[str], to: str) -> None:
+    """A line for each thing measured, a marker for each contender, its quartiles as a bar."""
+    names = dict.fromkeys(name for each in measured for name in each["rows"] if name != to)
+    for k, name in enumerate(sorted(names, key=lambda name: name in OURS)):  # ours on top
+        places = [y for y, each in enumerate(measured) if name in each["rows"]]
+        ratios = [measured[y]["rows"][name]["ratio"] for y in places]
+        middle = [r["median"] for r in ratios]
+        around = [[m - r["low"] for m, r in zip(middle, ratios, strict=True)]]
+        around += [[r["high"] - m for m, r in zip(middle, ratios, strict=True)]]
+        axes.errorbar(
+            middle, places, xerr=around, label=name, zorder=3 + k, linestyle="", elinewidth=1.5,
+            **_marker(name),
+        )  # fmt: skip
+    axes.axvline(1, color=STYLE[to][0], linewidth=1.2, zorder=2)
+    axes.set_yticks(range(len(measured)), labels)
+    axes.set_ylim(len(measured) - 0.5, -0.6)
     axes.set_xscale("log")
-    marks = [mark for mark in (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 20) if _within(mark, axes)]
+    low, high = axes.get_xlim()
+    marks = [mark for mark in MARKS if low <= mark <= high]
     axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", which="minor", length=0)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="both", color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_xlabel("time of a training step / backprop by hand  (left is faster)")
-    axes.set_title("Training step, one thread", loc="left", fontweight="bold")
-    _legend(axes, below=0.11)
+
+
+def _marker(name: str) -> dict[str, Any]:
+    colour, marker, filled = STYLE[name]
+    return {
+        "color": colour,
+        "marker": marker,
+        "markerfacecolor": colour if filled else "white",
+        "markeredgewidth": 1.5,
+        "markersize": 12 if name == NUMBA else 9 if name in OURS else 7,
+    }
 
 
 def _heading(axes: Axes, y: float, network: str) -> None:
@@ -89,11 +118,6 @@ def _heading(axes: Axes, y: float, network: str) -> None:
     )
 
 
-def _within(mark: float, axes: Axes) -> bool:
-    low, high = axes.get_xlim()
-    return low <= mark <= high
-
-
 def _chains(axes: Axes, chains: list[dict[str, Any]]) -> None:
     """Seconds against length, both logarithmic: linear growth is a line of slope 1."""
     names = list(dict.fromkeys(name for chain in chains for name in chain["rows"]))
@@ -103,16 +127,11 @@ def _chains(axes: Axes, chains: list[dict[str, Any]]) -> None:
             for chain in chains
             if name in chain["rows"]
         ]
-        colour, marker = STYLE[name]
+        label = MANUAL if name == BY_HAND else name
         axes.plot(
-            *zip(*points, strict=True),
-            color=colour,
-            marker=marker,
-            linewidth=2.5 if name == TAPE else 1.5,
-            markersize=7,
-            label=name,
-            zorder=4 if name == TAPE else 3,
-        )
+            *zip(*points, strict=True), label=label, linewidth=2 if name == TAPE else 1.2,
+            zorder=4 if name == TAPE else 3, **_marker(label),
+        )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks([chain["length"] for chain in chains])
@@ -124,8 +143,3 @@ def _chains(axes: Axes, chains: list[dict[str, Any]]) -> None:
     axes.set_axisbelow(True)
     axes.set_xlabel("sines in a row, value and gradient")
     axes.set_title("Chains of ops: linear, without a limit", loc="left", fontweight="bold")
-    _legend(axes, below=0.11)
-
-
-def _legend(axes: Axes, below: float) -> None:
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -below), ncols=3, frameon=False)

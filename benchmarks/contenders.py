@@ -19,6 +19,8 @@ JIT = "jit"
 NUMBA = "jit, numba"
 PRODUCTS = "matrix products alone"
 
+OURS = [MANUAL, TAPE, JIT, NUMBA]
+
 BACKENDS = {JIT: ("numpy", []), NUMBA: ("numba", ["numba", "scipy"])}
 """Contender -> the backend of td.jit, and the modules that it needs."""
 TOLERANCE = {"float32": 1e-2, "float64": 1e-9}
@@ -55,18 +57,21 @@ def assembled(
             steps[name] = step
         except Exception as error:
             late = time.perf_counter() - start >= cap
-            if not late and name in (MANUAL, TAPE, *BACKENDS):
+            if not late and name in OURS:
                 raise
-            left_out[name] = f"no result within {cap:g} s" if late else brief(error)
-            print(f"{what}: without {name}, {left_out[name]}", file=sys.stderr, flush=True)
+            left_out[name] = too_late(cap) if late else type(error).__name__
+            print(f"{what}: without {name}, {error!r:.500}", file=sys.stderr, flush=True)
     return steps, left_out
+
+
+def too_late(cap: float) -> str:
+    return f"no result within {cap:g} s"
 
 
 def check_agreement(steps: dict[str, Step], start: dict[str, Any]) -> None:
     """Raise AssertionError for a contender that does not compute what the first one does.
 
-    Args:
-        start: what the results are updates of, by name; zeros where they are gradients.
+    The results are updates of `start`, which is zeros where they are gradients.
     """
     first, *_ = steps.values()
     loss, expected = first()
@@ -81,9 +86,3 @@ def check_agreement(steps: dict[str, Step], start: dict[str, Any]) -> None:
             error = np.linalg.norm(got - expected[key]) / np.linalg.norm(expected[key] - begin)
             assert error < tolerance, f"{name}: {key} is off by {error:.1e}"
         np.testing.assert_allclose(float(its_loss), loss, rtol=min(1e-5, tolerance), err_msg=name)
-
-
-def brief(error: Exception) -> str:
-    """An error in a line: its type and how its message begins."""
-    first, *_ = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {first}"[:100].rstrip(": ")

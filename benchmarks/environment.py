@@ -12,7 +12,8 @@ import numpy as np
 
 import tinygrad_digits as td
 
-from .peers import PEERS, Peer
+from .contenders import BACKENDS, missing
+from .peers import PEERS, Peer, installed
 
 
 def describe(peers: dict[str, Peer], *, asked: bool) -> dict[str, Any]:
@@ -27,9 +28,19 @@ def describe(peers: dict[str, Peer], *, asked: bool) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "gc": "on" if gc.isenabled() else "off",
         "blas": _blas(),
-        "peers": {name: importlib.metadata.version(peer.module) for name, peer in peers.items()},
-        "not_installed": [name for name in PEERS if asked and name not in peers],
+        "backends": {
+            name: {module: _version(module) for module in modules}
+            for name, (_, modules) in BACKENDS.items()
+            if not missing(name)
+        },
+        "missing": {name: missing(name) for name in BACKENDS if missing(name)},
+        "peers": {name: _version(peer.module) for name, peer in peers.items()},
+        "not_installed": [name for name in PEERS if asked and name not in installed()],
     }
+
+
+def _version(module: str) -> str:
+    return importlib.metadata.version(module)
 
 
 def _blas() -> list[dict[str, Any]]:

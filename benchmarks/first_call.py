@@ -7,23 +7,23 @@ for a cold start, then once more with what that left there.
 """
 
 import functools
+import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import tinygrad_digits as td
 
-from .contenders import TAPE, brief, jits
+from .contenders import TAPE, jits, too_late
 from .imports import ROOT
 from .peers import PEERS
-from .problem import DIGITS, Case, make
-from .steps import whole_step
+from .problem import DIGITS, Case, Problem, make
+from .steps import Maker, whole_step
 
 CASES = [Case(DIGITS, 32, "float32"), Case(DIGITS, 1437, "float32")]
 CACHES = ("TINYGRAD_DIGITS_CACHE", "TORCHINDUCTOR_CACHE_DIR")
@@ -36,11 +36,13 @@ def measure(case: Case, names: list[str], rounds: int, cap: float) -> dict[str, 
     for name in names:
         try:
             pairs = [_cold_and_warm(name, case, cap) for _ in range(rounds)]
-        except (subprocess.SubprocessError, OSError) as error:
-            if name in jits() and not isinstance(error, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
+            left_out[name] = too_late(cap)
+            continue
+        except subprocess.CalledProcessError:
+            if name in jits():
                 raise
-            late = isinstance(error, subprocess.TimeoutExpired)
-            left_out[name] = f"no result within {cap:g} s" if late else brief(error)
+            left_out[name] = "failed"  # its step has said why
             continue
         cold, warm = (sorted(filter(None, runs), key=_total) for runs in zip(*pairs, strict=True))
         rows[name] = {"cold": _middle(cold), "warm": _middle(warm)}
@@ -90,15 +92,16 @@ def _here(name: str, case: Case) -> dict[str, Any]:
     """The first call in this process, and its stages where they are known."""
     problem = make(case)
     if name in PEERS:
-        return {"seconds": _timed(PEERS[name].step(problem)), "stages": {}}
+        importlib.import_module(PEERS[name].module)
+        return {"seconds": _timed(PEERS[name].step, problem), "stages": {}}
     jitted = td.jit(whole_step(), backend=jits()[name])
-    seconds = _timed(functools.partial(jitted, *problem))
+    seconds = _timed(lambda problem: functools.partial(jitted, *problem), problem)
     return {"seconds": seconds, "stages": jitted.program(*problem).seconds}
 
 
-def _timed(step: Callable[[], Any]) -> float:
+def _timed(maker: Maker, problem: Problem) -> float:
     start = time.perf_counter()
-    step()
+    maker(problem)()
     return time.perf_counter() - start
 
 

@@ -3,9 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from .steps import MANUAL, PRODUCTS, TAPE
-from .targets import judged, step_limit
+from .contenders import MANUAL, OURS, PRODUCTS, TAPE
+from .first_call import pays_after
+from .peers import PEERS
+from .targets import judged
 from .timing import TURN
+
+STEPS = """\
+Loss, gradients and one update by gradient descent; time relative to backprop by hand."""
 
 METHOD = f"""\
 Each round gives every contender its turn, in an order that changes from round to round; a turn is
@@ -17,7 +22,19 @@ at the manual step's loss and new parameters."""
 FAULTS = 50
 """Page faults per step that are worth a line."""
 
-MEMORY = "The loss and all gradients, as counted by tracemalloc, which NumPy tells of its buffers."
+FIRST_CALLS = """\
+The first call of a compiled step: tracing, compiling, importing what only that needs, and the step.
+Each figure is from a fresh process; warm is one that finds on disk what an earlier one compiled.
+It has paid for itself when the steps since then have saved as much time as it took, compared with
+steps by the eager tape."""
+
+WORKLOADS = """\
+Time relative to the eager tape, whose own is in the second column. A contender has to arrive at the
+same loss and the same gradients (in the first row, new parameters) before it is timed."""
+
+MEMORY = """\
+The most that a step needs at any moment, in brackets relative to the step by hand: arrays and
+Python's objects, as counted by tracemalloc, with what a program keeps from one call to the next."""
 
 OPS = """\
 Microseconds per op, forward and backward together, on 4x4 float64 arrays. NumPy's own is a plain
@@ -30,17 +47,27 @@ microseconds per op."""
 
 def markdown(results: dict[str, Any]) -> str:
     """The whole page."""
+    steps, first_calls = results["steps"], results["first_calls"]
     sections = [
         "# Benchmarks",
         _environment(results["environment"]),
+        "## The training step",
+        STEPS,
+        step_table(steps),
+        _left_out(steps),
+        METHOD,
+        _page_faults(steps),
         "## Targets",
         _targets(results),
-        "## The training step",
-        "Loss, gradients and one update by gradient descent; time relative to backprop by hand.",
-        step_table(results["steps"]),
-        METHOD,
-        _page_faults(results["steps"]),
-        "## Peak memory of a gradient",
+        "## The first call",
+        _first_calls(first_calls, steps),
+        _left_out(first_calls),
+        FIRST_CALLS,
+        "## Other workloads",
+        workload_table(results["workloads"]),
+        _left_out(results["workloads"]),
+        WORKLOADS,
+        "## Peak memory of a step",
         _memory(results["memory"]),
         MEMORY,
         "## What an op costs",
@@ -52,46 +79,92 @@ def markdown(results: dict[str, Any]) -> str:
         "## Import",
         _imports(results["import"]),
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def step_table(steps: list[dict[str, Any]]) -> str:
     """One row for each network, batch and precision; one column for each contender."""
-    peers = [name for name in steps[0]["rows"] if name not in (MANUAL, TAPE, PRODUCTS)]
-    head = ["network", "batch", "dtype", "by hand", "tape", "target", *peers, PRODUCTS]
-    rows = []
-    for step in steps:
-        ratios = {name: row["ratio"] for name, row in step["rows"].items()}
-        tape, limit = ratios[TAPE], step_limit(step)
-        rows.append(
-            [
-                step["network"],
-                str(step["batch"]),
-                step["dtype"],
-                _time(step["rows"][MANUAL]["median_us"]),
-                f"**{tape['median']:.2f}** ({tape['low']:.2f}-{tape['high']:.2f})",
-                "" if limit is None else f"<= {limit:.2f}",
-                *[f"{ratios[name]['median']:.2f}" for name in [*peers, PRODUCTS]],
-            ]
-        )
+    names = [name for name in _names(steps) if name != MANUAL]
+    head = ["network", "batch", "dtype", "by hand", *names]
+    rows = [
+        [
+            *_case(step),
+            _time(step["rows"][MANUAL]["median_us"]),
+            *[_ratio(step["rows"].get(name), spread=name in OURS) for name in names],
+        ]
+        for step in steps
+    ]
     return _table(head, rows, left=3)
+
+
+def workload_table(workloads: list[dict[str, Any]]) -> str:
+    """One row for each workload; one column for each contender."""
+    names = [name for name in _names(workloads) if name != TAPE]
+    rows = [
+        [
+            workload["workload"],
+            _time(workload["rows"][TAPE]["median_us"]),
+            *[_ratio(workload["rows"].get(name), spread=name in OURS) for name in names],
+        ]
+        for workload in workloads
+    ]
+    return _table(["workload", TAPE, *map(_title, names)], rows)
+
+
+def _names(measured: list[dict[str, Any]]) -> list[str]:
+    """Everyone who has a row anywhere: ours first, the floor last."""
+    known = [*OURS, *PEERS, PRODUCTS]
+    return [name for name in known if any(name in each["rows"] for each in measured)]
+
+
+def _title(name: str) -> str:
+    return "by hand" if name == MANUAL else name
+
+
+def _case(row: dict[str, Any]) -> list[str]:
+    return [row["network"], str(row["batch"]), row["dtype"]]
+
+
+def _ratio(row: dict[str, Any] | None, *, spread: bool) -> str:
+    """The median, and of our own the quartiles."""
+    if row is None:
+        return ""
+    ratio = row["ratio"]
+    if not spread:
+        return f"{ratio['median']:.2f}"
+    return f"**{ratio['median']:.2f}** ({ratio['low']:.2f}-{ratio['high']:.2f})"
+
+
+def _left_out(measured: list[dict[str, Any]]) -> str:
+    """Who could not take part, and where."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for each in measured:
+        what = each.get("workload") or ", ".join(_case(each))
+        for name, reason in each["left_out"].items():
+            where.setdefault((name, reason), []).append(what)
+    return "\n".join(
+        f"Without {name} ({reason}): {'; '.join(places)}.  "
+        for (name, reason), places in where.items()
+    ).rstrip()
 
 
 def _page_faults(steps: list[dict[str, Any]]) -> str:
     """Who was slowed by memory that came and went, which depends on the state of the heap."""
-    rows = [
-        [step["network"], str(step["batch"]), step["dtype"]]
-        + [f"{step['rows'][name]['page_faults']:.0f}" for name in (MANUAL, TAPE)]
-        for step in steps
-        if max(step["rows"][name]["page_faults"] for name in (MANUAL, TAPE)) >= FAULTS
-    ]
+    names = [name for name in _names(steps) if name in OURS]
+    rows = []
+    for step in steps:
+        faults = [
+            step["rows"][name]["page_faults"] if name in step["rows"] else 0 for name in names
+        ]
+        if max(faults) >= FAULTS:
+            rows.append([*_case(step), *[f"{count:.0f}" for count in faults]])
     if not rows:
-        return f"By hand or with the tape, no step had as many as {FAULTS} page faults."
+        return f"By hand or with this package, no step had as many as {FAULTS} page faults."
     return (
         "Page faults per step, where there were many: memory that the allocator had returned to\n"
         "the system, and had to ask for again. They come and go with the state of the heap, cost\n"
         "microseconds each, and move these rows' ratios, either way, between runs.\n\n"
-        + _table(["network", "batch", "dtype", "by hand", "tape"], rows, left=3)
+        + _table(["network", "batch", "dtype", *map(_title, names)], rows, left=3)
     )
 
 
@@ -107,17 +180,47 @@ def _verdict(met: bool) -> str:
     return "yes" if met else "**no**"
 
 
+def _first_calls(first_calls: list[dict[str, Any]], steps: list[dict[str, Any]]) -> str:
+    same = {tuple(_case(step)): step for step in steps}
+    rows = []
+    for each in first_calls:
+        step = same[tuple(_case(each))]
+        for name, row in each["rows"].items():
+            cold, warm = row["cold"], row["warm"]
+            rows.append(
+                [
+                    *_case(each),
+                    name,
+                    _seconds(cold["seconds"]),
+                    ", ".join(f"{what} {_seconds(s)}" for what, s in cold["stages"].items()),
+                    _steps_to_pay(pays_after(cold["seconds"], name, step)),
+                    _seconds(warm["seconds"]) if warm else "",
+                    _steps_to_pay(pays_after(warm["seconds"], name, step)) if warm else "",
+                ]
+            )
+    head = ["network", "batch", "dtype", "", "first call", "of which", "paid for after"]
+    return _table([*head, "warm", "paid for after"], rows, left=4)
+
+
+def _steps_to_pay(steps: float | None) -> str:
+    return "never" if steps is None else f"{steps:,.0f} steps"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 def _memory(rows: list[dict[str, Any]]) -> str:
+    names = _names(rows)
     return _table(
-        ["network", "batch", "dtype", "by hand", "tape", "ratio"],
+        ["network", "batch", "dtype", *map(_title, names)],
         [
             [
-                row["network"],
-                str(row["batch"]),
-                row["dtype"],
-                f"{row['manual_bytes'] / 1e6:.2f} MB",
-                f"{row['tape_bytes'] / 1e6:.2f} MB",
-                f"{row['ratio']:.2f}",
+                *_case(row),
+                *[
+                    f"{row['rows'][name]['bytes'] / 1e6:.2f} MB ({row['rows'][name]['ratio']:.2f})"
+                    for name in names
+                ],
             ]
             for row in rows
         ],
@@ -168,6 +271,15 @@ def _environment(about: dict[str, Any]) -> str:
         f"Python {about['python']}, NumPy {about['numpy']}.  ",
         f"{about['system']}, {about['cpus']} CPUs ({about['cpu']}).  ",
         f"BLAS threads: {threads}. Garbage collector: {about['gc']}.  ",
+    ]
+    lines += [
+        f"`{name}` with {', '.join(f'{module} {version}' for module, version in needs.items())}.  "
+        for name, needs in about["backends"].items()
+        if needs
+    ]
+    lines += [
+        f"No `{name}`: it needs {' and '.join(modules)}, not installed here.  "
+        for name, modules in about["missing"].items()
     ]
     if about["peers"]:
         peers = [f"{name} {version}" for name, version in about["peers"].items()]

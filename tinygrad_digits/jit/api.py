@@ -23,9 +23,10 @@ from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning
 from ..engine.tensor import Tensor
 from .entry import MISS, Enter, is_input
+from .numba_backend import require_numba
 from .lower import Lowered, lowered
-from .program import Program
 from .passes import identity
+from .program import Program
 from .trace import UNSET, Captured, Trace
 
 BACKENDS = ("numpy", "numba")
@@ -113,6 +114,8 @@ class Jitted:
             raise ValueError(f"cache_size must be at least 1, got {cache_size}")
         if backend not in BACKENDS:
             raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        if backend == "numba":
+            require_numba()
         functools.update_wrapper(self, f)
         self.f = f
         self.backend = backend

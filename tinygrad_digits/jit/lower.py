@@ -7,7 +7,7 @@ from types import CellType
 from typing import Any, NamedTuple
 
 from ..engine import tree
-from . import numpy_backend
+from . import numba_backend, numpy_backend
 from .entry import Enter, entry
 from .passes import PASSES
 from .program import Program, aligned
@@ -110,8 +110,11 @@ def lowered(
         for i, (path, value) in final.inputs.items()
         if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
     )
-    code = numpy_backend.compiled(final, name, donated)
-    times = {"traced": seconds, "lowered": time.perf_counter() - start}
+    compiled = numpy_backend.compiled if backend == "numpy" else numba_backend.compiled
+    code = compiled(final, name, donated)
+    times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
+    if backend == "numba":
+        times["compiled"] = code.seconds
     return Lowered(stages, structure, code, name, times)
 
 

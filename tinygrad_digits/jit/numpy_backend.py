@@ -21,9 +21,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..engine.errors import TracedValueError
 from ..engine.primitive import Kind
 from ..ops import elementwise, indexing, neural, shaping
-from ..engine.errors import TracedValueError
 from .plan import ALIGNMENT, Plan, check, plan
 from .program import Line, Operand, Program, Value, Var, found, mapped
 
@@ -38,6 +38,8 @@ class Code(NamedTuple):
     workspace: Callable[[], Workspace]
     source: str
     plan: Plan
+    seconds: float = 0.0
+    """That a native compiler took."""
 
 
 STATEMENTS: dict[Any, str] = {
@@ -63,7 +65,11 @@ VIEWS: dict[Any, Callable[[Line], str]] = {
 
 def compiled(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
     """Emit and compile a program; outputs may be written over the `donated` inputs."""
-    emitter = _Emitter(program, donated)
+    return assembled(Emitter(program, donated), name)
+
+
+def assembled(emitter: Emitter, name: str) -> Code:
+    """What an emitter writes, as functions."""
     source = emitter.source(name)
     filename = f"<jit {name} {next(_serials)}>"
     exec(compile(source, filename, "exec"), emitter.namespace)
@@ -125,13 +131,15 @@ def _shaped(x: Any, shape: tuple[int, ...], name: str) -> Any:
 def _settled(donated: tuple[Any, ...], others: tuple[Any, ...]) -> list[Any]:
     """Donated arrays that may be written into: copies of those that are not the caller's alone."""
     owners = [id(x if x.base is None else x.base) for x in (*donated, *others)]
-    return [x if x.flags.writeable and owners.count(id(x)) == 1 else x.copy() for x in donated]
+    return [x if x.flags.carray and owners.count(id(x)) == 1 else x.copy() for x in donated]
 
 
-class _Emitter:
+class Emitter:
     """Writes the source of one program, and makes the workspaces that it runs on."""
 
-    def __init__(self, program: Program, donated: frozenset[int]) -> None:
+    def __init__(
+        self, program: Program, donated: frozenset[int], steps: dict[int, int] | None = None
+    ) -> None:
         self.program = program
         self.namespace: dict[str, Any] = {
             "copyto": np.copyto,
@@ -150,10 +158,11 @@ class _Emitter:
         self.writers = {i: w for i, line in program.lines.items() if (w := writer(line, program))}
         self.plan = plan(
             program,
-            {i for i in self.writers if i not in self.outputs and self._is_array(i)},
+            self._planned(),
+            steps=steps,
             aliases={i: line.vars for i, line in program.lines.items() if may_alias(line, program)},
-            pointwise={i for i in self.writers if self._is_pointwise(program.lines[i])},
-            writable={*self.writers},
+            pointwise={i for i in self.writers if self._is_pointwise(i)},
+            writable=self._writable(),
             donated=donated,
         )
         check(program, self.plan)
@@ -167,15 +176,24 @@ class _Emitter:
         value = self.program.value(i)
         return value.form in ("array", "scalar") and not value.dtype.hasobject
 
-    @staticmethod
-    def _is_pointwise(line: Line) -> bool:
+    def _planned(self) -> set[int]:
+        """The values that live in the arena."""
+        return {i for i in self.writers if i not in self.outputs and self._is_array(i)}
+
+    def _writable(self) -> set[int]:
+        """The lines that can write into given memory."""
+        return {*self.writers}
+
+    def _is_pointwise(self, i: int) -> bool:
+        """Whether a line reads an element of each operand before it writes that element."""
+        line = self.program.lines[i]
         return line.op.kind is Kind.ELEMENTWISE and isinstance(line.op.kernel, np.ufunc)
 
     # --- memory
 
     def _standing_views(self) -> list[int]:
         """The view lines that are views indeed (not copies), of what stays where it is."""
-        arrays = dict(self.program.constants) | self._arena()
+        arrays = dict(self.program.constants) | self._places(self._arena())
         standing = []
         for i, line in self.program.lines.items():
             if is_view(line) and all(var in arrays for var in line.vars):
@@ -185,13 +203,22 @@ class _Emitter:
                     standing.append(i)
         return standing
 
-    def _arena(self) -> dict[int, Any]:
+    def _arena(self) -> Any:
+        """Memory for one workspace: bytes, from an aligned address on."""
         memory = np.empty(self.plan.size + ALIGNMENT, np.uint8)
         skip = -memory.ctypes.data % ALIGNMENT
+        return memory[skip : skip + self.plan.size]
+
+    def _places(self, arena: Any) -> dict[int, Any]:
+        """The planned values in it."""
         return {
-            i: self.program.value(i).laid_out(memory[skip + start : skip + stop])
+            i: self.program.value(i).laid_out(arena[start:stop])
             for i, (start, stop) in self.plan.places.items()
         }
+
+    def _held(self) -> list[str]:
+        """The names of what a workspace holds."""
+        return [self.names[i] for i in (*self.plan.places, *self.standing)]
 
     @staticmethod
     def _viewed(line: Line, arrays: dict[int, Any]) -> Any:
@@ -203,18 +230,36 @@ class _Emitter:
 
     def workspace(self) -> Workspace:
         """A new arena: what one call of the program works on."""
-        arrays = dict(self.program.constants) | self._arena()
+        arena = self._arena()
+        arrays = dict(self.program.constants) | self._places(arena)
         for i in self.standing:
             arrays[i] = self._viewed(self.program.lines[i], arrays)
-        return tuple([arrays[i] for i in (*self.plan.places, *self.standing)])
+        named = {"arena": arena} | {self.names[i]: x for i, x in arrays.items()}
+        return tuple([named[name] for name in self._held()])
 
     # --- source
 
     def source(self, name: str) -> str:
         """The function `run`, one line of the program after the other."""
+        unpacked = [
+            f"    {self._listed(names)}= {source}"
+            for names, source in (
+                ([self.names[i] for i in self.program.inputs], "inputs"),
+                (self._held(), "workspace"),
+            )
+            if names
+        ]
+        head = f"def run(inputs, workspace):  # {name}"
+        last = f"    return {self._returned()}"
+        lines = [head, *unpacked, *self._settling(), *self._body([*self.program.lines]), last]
+        return "\n".join(lines) + "\n"
+
+    def _body(self, indices: list[int]) -> list[str]:
+        """The statements of these lines."""
         body: list[str] = []
         errors: dict[str, Any] | None = None
-        for i, line in self.program.lines.items():
+        for i in indices:
+            line = self.program.lines[i]
             if i in self.standing:
                 continue
             if line.errors != errors and line.errors is not None:
@@ -223,23 +268,20 @@ class _Emitter:
             errors = line.errors
             indent = "    " if errors is None else "        "
             body += [indent + statement for statement in self._statements(i, line)]
-        held = [*self.plan.places, *self.standing]
-        unpacked = [
-            f"    {self._listed(self.names[i] for i in indices)}= {source}"
-            for indices, source in ((self.program.inputs, "inputs"), (held, "workspace"))
-            if indices
-        ]
+        return body
+
+    def _settling(self) -> list[str]:
+        """Make sure of donated inputs that will be written over."""
         written = [i for i in self.plan.in_place.values() if i in self.program.inputs]
-        if written:
-            others = [
-                self.names[i]
-                for i, (_, value) in self.program.inputs.items()
-                if i not in written and value.form == "array"
-            ]
-            names = self._listed(self.names[i] for i in written)
-            unpacked.append(f"    {names}= settled(({names}), ({self._listed(others)}))")
-        head = f"def run(inputs, workspace):  # {name}"
-        return "\n".join([head, *unpacked, *body, f"    return {self._returned()}"]) + "\n"
+        if not written:
+            return []
+        others = [
+            self.names[i]
+            for i, (_, value) in self.program.inputs.items()
+            if i not in written and value.form == "array"
+        ]
+        names = self._listed(self.names[i] for i in written)
+        return [f"    {names}= settled(({names}), ({self._listed(others)}))"]
 
     @staticmethod
     def _listed(names: Any) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from math import frexp
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 

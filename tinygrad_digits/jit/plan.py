@@ -65,7 +65,8 @@ def plan(
     *,
     aliases: dict[int, list[int]],
     pointwise: set[int],
-    writable: set[int] = frozenset(),  # type: ignore[assignment]
+    writable: set[int],
+    steps: dict[int, int] | None = None,
     donated: frozenset[int] = frozenset(),
 ) -> Plan:
     """Find a place for each of the planned values.
@@ -74,18 +75,19 @@ def plan(
         planned: the values that are to live in the arena.
         aliases: for a view, what it may be a view of.
         pointwise: the lines that read an element of each operand before they write that element.
+        steps: when each line runs, where several run at once.
         writable: the lines that can write into given memory.
         donated: inputs that outputs like them may overwrite.
     """
     owners = _owners(program, planned | donated, aliases)
-    births = {index: at for at, index in enumerate(program.lines)}
+    births = steps or {index: at for at, index in enumerate(program.lines)}
     deaths = _deaths(program, owners, births)
     in_place = _donations(program, donated, pointwise, writable, owners, births, deaths)
     first: dict[int, int] = {}  # value -> the first of the chain that shares its place
     for index in births:
         if index in planned:
             over = None
-            if index in pointwise:
+            if index in pointwise and steps is None:
                 over = _dying_operand(program, index, planned, owners, births, deaths)
             if over is not None:
                 in_place[index] = over
@@ -113,8 +115,9 @@ def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) ->
 def _deaths(program: Program, owners: Owners, births: dict[int, int]) -> dict[int, int]:
     """When each owner is read for the last time, itself or through a view."""
     deaths = {index: births.get(index, -1) for index in owners}
+    end = max(births.values(), default=0) + 1
     for index, last in program.last_uses().items():
-        at = len(births) if last == END else births[last]
+        at = end if last == END else births[last]
         for owner in owners.get(index, ()):
             deaths[owner] = max(deaths[owner], at)
     return deaths
@@ -155,13 +158,15 @@ def _donations(
     """Output -> the donated input that it is written over: one that it is computed from, or is like."""
     homes: dict[int, int] = {}
     uses = program.uses()
+    rank = {index: at for at, index in enumerate(program.lines)}
     for index, line in program.lines.items():
         if index not in writable or END not in uses.get(index, ()):
             continue
         for over in [*line.vars, *donated]:
             last = births[index] if index in pointwise else births[index] - 1
             free = over in donated and over not in homes.values() and deaths[over] <= last
-            if free and _may_overwrite(program, index, over, owners):
+            last_reader = max([rank.get(i, len(rank)) for i in uses.get(over, ())], default=-1)
+            if free and last_reader <= rank[index] and _may_overwrite(program, index, over, owners):
                 homes[index] = over
                 break
     return homes

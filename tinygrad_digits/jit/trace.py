@@ -55,7 +55,7 @@ SHAPE_FROM_VALUES = {
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
 """Functions that write into their argument."""
 
-UNSET = {name: "call" for name in np.geterr()}
+UNSET = dict.fromkeys(np.geterr(), "call")
 """The floating-point error state while tracing: whatever differs was set inside the function."""
 
 

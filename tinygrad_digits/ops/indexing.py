@@ -96,7 +96,7 @@ def _piece(k: int, g: Array, _y: Array, *xs_like: Array, axis: int = 0) -> Array
     return g[(slice(None),) * axis + (slice(start, start + xs_like[k].shape[axis]),)]
 
 
-_join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER, trusted=True)
+join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER, trusted=True)
 
 
 @handles(np.concatenate)
@@ -105,8 +105,8 @@ def concatenate(arrays: Sequence[Array], axis: int | None = 0, **others: Any) ->
     for option in others:
         raise no_rule_with("concatenate", option, ["axis"])
     if axis is None:
-        return _join(*[np.reshape(x, -1) for x in arrays])
-    return _join(*arrays, axis=axis)
+        return join(*[np.reshape(x, -1) for x in arrays])
+    return join(*arrays, axis=axis)
 
 
 @handles(np.stack)
@@ -114,4 +114,4 @@ def stack(arrays: Sequence[Array], axis: int = 0, **others: Any) -> Array:
     """numpy.stack: n arrays of one shape -> the same with a new axis of length n."""
     for option in others:
         raise no_rule_with("stack", option, ["axis"])
-    return _join(*[np.expand_dims(x, axis) for x in arrays], axis=axis)
+    return join(*[np.expand_dims(x, axis) for x in arrays], axis=axis)

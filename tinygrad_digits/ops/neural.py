@@ -209,7 +209,7 @@ def _flat(labels: Array, classes: int) -> Array:
             f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
             "one-hot rows become such labels with .argmax(axis=-1)"
         )
-    check = _checked if type(labels) is np.ndarray else _check_labels
+    check = _checked if type(labels) is np.ndarray else check_labels
     check(labels, classes=classes)
     if labels.ndim != 1 or labels.dtype != np.intp:
         labels = labels.reshape(-1).astype(np.intp)
@@ -234,7 +234,7 @@ def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) ->
     return rows
 
 
-_check_labels = define(_checked, name="check_labels")
+check_labels = define(_checked, name="check_labels")
 hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
 
 

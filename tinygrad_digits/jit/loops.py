@@ -1,0 +1,262 @@
+"""Loops: the lines of a fused block, as native code.
+
+    for i0 in range(32):
+        x9 = ...                          what depends on the outer indices alone
+        for i1 in range(64):
+            x8 = v8[i0, i1]               loads
+            t10 = x8 + x9                 lines
+            v10[i0, i1] = t10             what others read
+            s11 = s11 + t10               reductions
+
+Sums of float32 are added up in float64, sums of float64 along a long axis in blocks of 512, so
+that the error does not grow with the length.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .fusion import Block, Role
+from .native import IDENTITIES, NATIVE_DTYPES, SYMBOLS, Scope, loop_dtypes, number
+from .program import Line, Operand, Var
+
+BLOCK = 512
+"""Elements that are added up before their sum is added to the others."""
+
+
+class Reduction(NamedTuple):
+    """A line that reduces its operand over some axes of the loop."""
+
+    index: int
+    ufunc: np.ufunc
+    axes: tuple[int, ...]
+    rank: int
+    keepdims: bool
+
+    @property
+    def trailing(self) -> bool:
+        """Whether the reduced axes are the last ones, so that a variable will do."""
+        return self.axes == (*range(self.rank - len(self.axes), self.rank),)
+
+    @property
+    def depth(self) -> int:
+        """How many loops are around a trailing reduction."""
+        return self.rank - len(self.axes)
+
+
+def statements(block: Block, roles: dict[int, Role], scope: Scope, kept: set[int]) -> list[str]:
+    """The source of a block's loop."""
+    return _Loop(block, roles, scope, kept).source()
+
+
+class _Loop:
+    def __init__(self, block: Block, roles: dict[int, Role], scope: Scope, kept: set[int]) -> None:
+        assert block.shape is not None
+        self.scope, self.kept = scope, kept
+        self.lines = {i: scope.program.lines[i] for i in block.lines}
+        self.reductions = [
+            _reduction(i, line, block.shape)
+            for i, line in self.lines.items()
+            if roles[i] is Role.REDUCING
+        ]
+        self.shape, self.is_flat = block.shape, False
+        if len(block.shape) > 1 and self._can_be_flat():
+            self.shape, self.is_flat = (prod(block.shape),), True
+            self.reductions = [r._replace(axes=(0,), rank=1) for r in self.reductions]
+        self.rank = len(self.shape)
+
+    def _can_be_flat(self) -> bool:
+        """Whether one index will do: all arrays are whole and in plain order, all sums total."""
+        if any(len(r.axes) < r.rank for r in self.reductions):
+            return False
+        touched = {i for line in self.lines.values() for i in line.vars} | {*self.lines}
+        return all(
+            self.scope.program.value(i).shape in ((), self.shape)
+            and (i in self.lines or self.scope.roles.layout(Var(i)) == "C")
+            for i in touched
+        )
+
+    # --- the pieces
+
+    def source(self) -> list[str]:
+        """The loops, from the outermost in."""
+        loads = self._loads()
+        out: list[str] = []
+        for r in self.reductions:
+            if not r.trailing:
+                out += self._table(r)
+        self._nest(0, "", loads, out)
+        for r in self.reductions:
+            if not r.trailing:
+                out += self._emptied(r)
+        return out
+
+    def _nest(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
+        out += [indent + load for load in loads.get(depth, [])]
+        own = [r for r in self.reductions if r.trailing and r.depth == depth]
+        out += [f"{indent}s{r.index} = {self._start(r)}" for r in own]
+        if depth == self.rank:
+            out += [indent + statement for statement in self._body()]
+        else:
+            self._over(depth, indent, loads, out)
+        out += [f"{indent}{self._result(r)} = {self._cast(r)}(s{r.index})" for r in own]
+
+    def _over(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
+        """The loop over an axis; the last one in blocks if it adds up much."""
+        n, inner = self.shape[depth], f"{indent}    "
+        partial = self._partial() if depth == self.rank - 1 else []
+        if not partial:
+            out.append(f"{indent}for i{depth} in range({n}):")
+            return self._nest(depth + 1, inner, loads, out)
+        out += [f"{indent}for first in range(0, {n}, {BLOCK}):"]
+        out += [f"{inner}p{r.index} = {self._start(r)}" for r in partial]
+        out += [f"{inner}for i{depth} in range(first, min(first + {BLOCK}, {n})):"]
+        self._nest(depth + 1, f"{inner}    ", loads, out)
+        out += [f"{inner}s{r.index} += p{r.index}" for r in partial]
+        return None
+
+    def _partial(self) -> list[Reduction]:
+        """The sums that have to be added up in blocks."""
+        return [
+            r
+            for r in self.reductions
+            if r.trailing and r.ufunc is np.add and prod(self.shape[r.depth :]) > BLOCK
+        ]
+
+    def _loads(self) -> dict[int, list[str]]:
+        """For each depth the reads of values that are made elsewhere."""
+        loads: dict[int, list[str]] = {}
+        for i in dict.fromkeys(i for line in self.lines.values() for i in self._read(line)):
+            if i not in self.lines:
+                position, depth = self._position(self.scope.program.value(i).shape)
+                loads.setdefault(depth, []).append(f"t{i} = {self._element(i, position)}")
+        return loads
+
+    def _read(self, line: Line) -> list[int]:
+        return [x.index for x in line.args if isinstance(x, Var)]
+
+    def _element(self, i: int, position: str) -> str:
+        if self.is_flat and self.scope.program.value(i).shape:
+            return f"{self.scope.flat(Var(i))}[{position}]"
+        return self.scope.element(i, position)
+
+    def _position(self, shape: tuple[int, ...]) -> tuple[str, int]:
+        """Where a value of this shape is read or written, and in how many loops that is known."""
+        if self.is_flat:
+            return "i0", 1 if shape else 0
+        offset = self.rank - len(shape)
+        used = [
+            None if n == 1 and self.shape[offset + axis] != 1 else offset + axis
+            for axis, n in enumerate(shape)
+        ]
+        position = ", ".join("0" if axis is None else f"i{axis}" for axis in used)
+        return position, max([axis + 1 for axis in used if axis is not None], default=0)
+
+    def _body(self) -> list[str]:
+        out = []
+        reduced = {r.index: r for r in self.reductions}
+        for i, line in self.lines.items():
+            if i in reduced:
+                out.append(self._added(reduced[i], f"t{line.vars[-1]}"))
+                continue
+            out.append(f"t{i} = {self._expression(line)}")
+            if i in self.kept:
+                position, _ = self._position(line.value.shape)
+                out.append(f"{self._element(i, position)} = t{i}")
+        return out
+
+    # --- lines
+
+    def _expression(self, line: Line) -> str:
+        kernel, result = line.op.kernel, NATIVE_DTYPES[line.value.dtype]
+        if kernel in IDENTITIES:
+            return self._operand(line.args[0], line.value.dtype)
+        if kernel is np.where:
+            c, a, b = line.args
+            chosen = [self._operand(x, line.value.dtype) for x in (a, b)]
+            return f"{chosen[0]} if {self._operand(c, np.dtype(bool))} else {chosen[1]}"
+        dtypes = loop_dtypes(line, self.scope.program)
+        assert dtypes is not None
+        operands = [self._operand(x, d) for x, d in zip(line.args, dtypes, strict=False)]
+        return f"{result}({SYMBOLS[kernel].format(*operands)})"
+
+    def _operand(self, x: Operand, dtype: np.dtype[Any]) -> str:
+        """An operand in the dtype that the op computes in."""
+        name = NATIVE_DTYPES[dtype]
+        if not isinstance(x, Var):
+            return number(x, dtype)
+        value = self.scope.program.value(x.index)
+        if value.dtype == dtype and value.form != "number":
+            return f"t{x.index}"
+        return f"(t{x.index} != 0)" if dtype == bool else f"{name}(t{x.index})"
+
+    # --- reductions
+
+    def _wide(self, r: Reduction) -> np.dtype[Any]:
+        """The dtype in which a reduction adds up."""
+        dtype = self.scope.program.lines[r.index].value.dtype
+        return np.dtype(float) if r.ufunc is np.add and dtype.kind == "f" else dtype
+
+    def _cast(self, r: Reduction) -> str:
+        return NATIVE_DTYPES[self.scope.program.lines[r.index].value.dtype]
+
+    def _start(self, r: Reduction) -> str:
+        """What a reduction of nothing is."""
+        dtype = self._wide(r)
+        name = NATIVE_DTYPES[dtype]
+        if r.ufunc is np.add:
+            return f"{name}(0)"
+        low = r.ufunc is np.maximum
+        if dtype.kind == "f":
+            return f"{name}({'-' if low else ''}np.inf)"
+        if dtype.kind == "b":
+            return f"{name}({not low})"
+        return f"{name}({np.iinfo(dtype).min if low else np.iinfo(dtype).max})"
+
+    def _added(self, r: Reduction, x: str) -> str:
+        """The statement that takes one more element in."""
+        total = f"s{r.index}"
+        if not r.trailing:
+            kept = [f"i{axis}" for axis in range(self.rank) if axis not in r.axes]
+            total = f"s{r.index}[{', '.join(kept)}]"
+        elif r in self._partial():
+            total = f"p{r.index}"
+        x = f"{NATIVE_DTYPES[self._wide(r)]}({x})"
+        if r.ufunc is np.add:
+            return f"{total} += {x}"
+        sign = ">=" if r.ufunc is np.maximum else "<="
+        return f"{total} = {total} if {total} {sign} {x} or {total} != {total} else {x}"
+
+    def _result(self, r: Reduction) -> str:
+        """Where the result of a trailing reduction goes."""
+        shape = self.scope.program.lines[r.index].value.shape
+        kept = [f"i{axis}" for axis in range(r.depth)]
+        position = ", ".join(kept + ["0"] * (len(shape) - len(kept)))
+        return self.scope.element(r.index, position)
+
+    def _table(self, r: Reduction) -> list[str]:
+        """One variable for each element of the result."""
+        kept = tuple(n for axis, n in enumerate(self.shape) if axis not in r.axes)
+        dtype = NATIVE_DTYPES[self._wide(r)]
+        return [f"s{r.index} = np.full({kept}, {self._start(r)}, {dtype})"]
+
+    def _emptied(self, r: Reduction) -> list[str]:
+        """The table into the result."""
+        size = prod(self.scope.program.lines[r.index].value.shape)
+        return [
+            f"target, source = {self.scope.flat(Var(r.index))}, s{r.index}.reshape({size})",
+            f"for k in range({size}):",
+            f"    target[k] = {self._cast(r)}(source[k])",
+        ]
+
+
+def _reduction(index: int, line: Line, shape: tuple[int, ...]) -> Reduction:
+    axis, keepdims = line.options.get("axis"), bool(line.options.get("keepdims"))
+    rank = len(shape)
+    every = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(sorted({i % rank for i in every}))
+    assert line.op.reduces is not None
+    return Reduction(index, line.op.reduces, axes, rank, keepdims)

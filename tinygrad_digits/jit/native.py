@@ -1,0 +1,379 @@
+"""What of a program native code can do, and how the lines that are not in loops are written.
+
+A line's role follows from its row: a ufunc that is in the table below is pointwise, a reduction
+by a ufunc is reducing, views are views; a few kernels have a form of their own. Whatever has none
+is left to NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+
+from ..engine.primitive import Kind
+from ..ops import elementwise, indexing, neural, reductions, shaping
+from .fusion import Role
+from .program import Line, Operand, Program, Var, found
+
+SYMBOLS = {
+    np.add: "{0} + {1}",
+    np.subtract: "{0} - {1}",
+    np.multiply: "{0} * {1}",
+    np.divide: "{0} / {1}",
+    np.negative: "-{0}",
+    np.positive: "{0}",
+    np.square: "{0} * {0}",
+    np.greater: "{0} > {1}",
+    np.greater_equal: "{0} >= {1}",
+    np.less: "{0} < {1}",
+    np.less_equal: "{0} <= {1}",
+    np.equal: "{0} == {1}",
+    np.not_equal: "{0} != {1}",
+    np.maximum: "{0} if {0} >= {1} or {0} != {0} else {1}",
+    np.minimum: "{0} if {0} <= {1} or {0} != {0} else {1}",
+    np.logical_and: "{0} and {1}",
+    np.logical_or: "{0} or {1}",
+    np.logical_not: "not {0}",
+    np.isnan: "{0} != {0}",
+    np.power: "{0} ** {1}",
+    np.bitwise_and: "{0} & {1}",
+    np.bitwise_or: "{0} | {1}",
+    np.bitwise_xor: "{0} ^ {1}",
+    np.reciprocal: "1 / {0}",
+}
+"""Ufuncs as expressions of their (cast) operands."""
+
+FUNCTIONS = (
+    *(np.absolute, np.sqrt, np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p),
+    *(np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2, np.hypot),
+    *(np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh, np.arctanh, np.logaddexp),
+    *(np.sign, np.floor, np.ceil, np.trunc, np.rint, np.isfinite, np.isinf, np.deg2rad),
+    *(np.rad2deg, np.copysign),
+)
+"""Ufuncs that numba knows by name."""
+
+SYMBOLS |= {f: f"np.{f.__name__}({', '.join(f'{{{k}}}' for k in range(f.nin))})" for f in FUNCTIONS}
+
+NATIVE_DTYPES = {np.dtype(code): name for code, name in zip("?bhilBHILfd", ["np.bool_", "np.int8", "np.int16", "np.int32", "np.int64", "np.uint8", "np.uint16", "np.uint32", "np.uint64", "f4", "f8"], strict=True)}  # fmt: skip
+"""The dtypes of native code and their names in it."""
+for _code in "qQ":  # another name of a 64-bit integer on some systems
+    NATIVE_DTYPES.setdefault(np.dtype(_code), f"np.{np.dtype(_code).name}")
+
+
+def number(x: float, dtype: np.dtype[Any]) -> str:
+    """A number of this dtype, as native code writes it."""
+    text = repr(x) if isfinite(x) else {"inf": "np.inf", "-inf": "-np.inf"}.get(repr(x), "np.nan")
+    return f"{NATIVE_DTYPES[dtype]}({text})"
+
+
+def prepared(program: Program) -> Program:
+    """The program as it suits loops: sums as sums, all values in plain order, lines in blocks."""
+    lines = {}
+    for index, line in program.lines.items():
+        line = replace(line, value=replace(line.value, order=()))
+        lines[index] = _sum_by_ones(line, program) or line
+    return replace(program, lines=lines)
+
+
+def _sum_by_ones(line: Line, program: Program) -> Line | None:
+    """A product with ones is a sum, which can be part of a loop."""
+    if line.op.kernel is not np.matmul:
+        return None
+    a, b = line.args
+    total = replace(line, op=reductions.sum.primitive)
+    if _is_ones(a, program) and program.value(a.index).shape == program.value(b.index).shape[:1]:
+        return replace(total, args=(b,), options={"axis": 0})
+    if _is_ones(b, program) and program.value(b.index).shape[1:] == (1,):
+        return replace(total, args=(a,), options={"axis": -1, "keepdims": True})
+    return None
+
+
+def _is_ones(x: Operand, program: Program) -> bool:
+    constant = program.constants.get(x.index) if isinstance(x, Var) else None
+    return constant is not None and constant.ndim > 0 and bool((constant == 1).all())
+
+
+# --- what is native
+
+
+def loop_dtypes(line: Line, program: Program) -> tuple[np.dtype[Any], ...] | None:
+    """The dtypes in which a ufunc computes these operands, and that of the result."""
+    kinds = []
+    for x in line.args:
+        if isinstance(x, Var):
+            value = program.value(x.index)
+            kinds.append(float if value.form == "number" else value.dtype)
+        else:
+            kinds.append(np.dtype(bool) if type(x) is bool else type(x))
+    try:
+        return line.op.kernel.resolve_dtypes((*kinds, None))  # type: ignore[no-any-return]
+    except (TypeError, ValueError):
+        return None
+
+
+class Roles:
+    """What each line of a program is to the native code; layouts of what it reads."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.layouts: dict[int, str] = {}
+        """C (in plain order), F (a transposed matrix) or A (anything) for views."""
+
+    def layout(self, x: Operand) -> str:
+        if not isinstance(x, Var):
+            return "A"
+        constant = self.program.constants.get(x.index)
+        if constant is not None and constant.ndim and not constant.flags.c_contiguous:
+            return "A"
+        return self.layouts.get(x.index, "C")
+
+    def __call__(self, index: int, line: Line) -> Role:
+        program, kernel = self.program, line.op.kernel
+        values = [line.value, *(program.value(i) for i in line.vars)]
+        forms = {value.form for value in values}
+        if forms & {"tuple", "generator"} or line.value.form == "number":
+            return Role.NUMPY
+        if any(value.dtype not in NATIVE_DTYPES for value in values):
+            return Role.NUMPY
+        if 0 in line.value.shape or any(0 in value.shape for value in values):
+            return Role.NUMPY
+        if kernel in SYMBOLS and not line.options:
+            dtypes = loop_dtypes(line, program)
+            fits = dtypes is not None and all(dtype in NATIVE_DTYPES for dtype in dtypes)
+            return Role.POINTWISE if fits else Role.NUMPY
+        if kernel in IDENTITIES or kernel is np.where:
+            return Role.POINTWISE
+        if line.op.reduces in REDUCTIONS and isinstance(line.args[0], Var):
+            plain = set(line.options) <= {"axis", "keepdims"} and values[1].shape
+            return Role.REDUCING if plain else Role.NUMPY
+        if line.op.kind is Kind.VIEW or (
+            kernel is indexing.take.primitive.kernel and not any(found(line.options))
+        ):
+            return self._view(index, line)
+        native = ALONE.get(kernel)
+        return Role.ALONE if native is not None and native(line, self) else Role.NUMPY
+
+    def _view(self, index: int, line: Line) -> Role:
+        """Whether native code can look at it this way, and in what layout."""
+        x, kernel, layout = line.args[0], line.op.kernel, None
+        if not isinstance(x, Var) or self.program.value(x.index).form != "array":
+            return Role.NUMPY
+        if kernel in (np.transpose, np.swapaxes) and line.value.shape:
+            matrix = len(line.value.shape) == 2 and self.layout(x) == "C"
+            layout = "F" if matrix else "A"
+        elif kernel in RESHAPES and line.options.get("order", "C") == "C":
+            layout = "C" if self.layout(x) == "C" and line.value.shape else None
+        elif kernel is indexing.take.primitive.kernel and line.value.shape:
+            parts = line.options["index"]
+            parts = parts if isinstance(parts, tuple) else (parts,)
+            plain = all(type(part) in (int, slice) or part is Ellipsis for part in parts)
+            whole = self.layout(x) == "C" and all(type(part) is int for part in parts)
+            layout = ("C" if whole else "A") if plain and parts else None
+        if layout is None:
+            return Role.NUMPY
+        self.layouts[index] = layout
+        return Role.VIEW
+
+
+IDENTITIES = {elementwise.cast.primitive.kernel, np.copy, shaping.broadcast_to.primitive.kernel}
+RESHAPES = {shaping.reshape.primitive.kernel, np.expand_dims, np.squeeze}
+REDUCTIONS = {np.add, np.maximum, np.minimum}
+
+
+class Scope:
+    """The names that a native function has for the values of a program."""
+
+    def __init__(
+        self, program: Program, names: dict[int, str], roles: Roles, planned: set[int]
+    ) -> None:
+        self.program = program
+        self.names = names
+        self.roles = roles
+        self.planned = planned
+
+    def array(self, x: Operand) -> str:
+        """The array that an operand is."""
+        return self.names[x.index]
+
+    def flat(self, x: Operand) -> str:
+        """An array in plain order as one with a single axis."""
+        shape = self.program.value(x.index).shape
+        name = self.names[x.index]
+        return name if len(shape) <= 1 else f"{name}.reshape({prod(shape)})"
+
+    def element(self, i: int, position: str) -> str:
+        """An element of a value; what has no axes is a number, or an array of one."""
+        value = self.program.value(i)
+        if value.shape:
+            return f"{self.names[i]}[{position}]"
+        if i in self.planned:
+            return f"{self.names[i]}[0]"
+        return f"{self.names[i]}[()]" if value.form == "array" else self.names[i]
+
+
+# --- lines that are a block by themselves: when they are native, and how they are written
+
+
+def _can_dot(line: Line, roles: Roles) -> bool:
+    values = [roles.program.value(i) for i in line.vars]
+    dtypes = {value.dtype for value in (*values, line.value)}
+    ranks = [len(value.shape) for value in values]
+    return (
+        len(values) == 2
+        and len(dtypes) == 1
+        and dtypes.pop().char in "fd"
+        and max(ranks) <= 2
+        and all(roles.layout(x) in "CF" for x in line.args)
+    )
+
+
+def _dot(line: Line, write: Scope, index: int) -> list[str]:
+    a, b = (write.array(x) for x in line.args)
+    out = write.names[index]
+    return [f"np.dot({a}, {b}, {out})" if line.value.shape else f"{out}[0] = np.dot({a}, {b})"]
+
+
+def _index_vars(line: Line, roles: Roles, x_rank: int) -> list[int]:
+    """The integer arrays of an index, if it consists of such, alike, for the leading axes."""
+    index = line.options["index"]
+    parts = index if isinstance(index, tuple) else (index,)
+    values = [roles.program.value(x.index) for x in parts if isinstance(x, Var)]
+    alike = len(values) == len(parts) <= x_rank and len({value.shape for value in values}) == 1
+    plain = all(value.dtype.kind in "iu" and value.shape for value in values)
+    if not (alike and plain and all(roles.layout(x) == "C" for x in parts)):
+        return []
+    return [x.index for x in parts]
+
+
+def _can_take(line: Line, roles: Roles) -> bool:
+    x = line.args[0]
+    if (
+        not isinstance(x, Var)
+        or roles.layout(x) != "C"
+        or roles.program.value(x.index).form != "array"
+    ):
+        return False
+    return bool(_index_vars(line, roles, len(roles.program.value(x.index).shape)))
+
+
+def _can_scatter(line: Line, roles: Roles) -> bool:
+    g = line.args[0]
+    whole = isinstance(g, Var) and roles.layout(g) == "C" and roles.program.value(g.index).shape
+    return bool(whole and _index_vars(line, roles, len(line.options["shape"])))
+
+
+def _offsets(write: Scope, parts: list[int], shape: tuple[int, ...]) -> tuple[list[str], int, int]:
+    """Statements that find where element k of an index points; how many it has, of what size."""
+    count = prod(write.program.value(parts[0]).shape)
+    inside = ["    at = 0"]
+    for part, n in zip(parts, shape, strict=False):
+        flat = f"{write.array(Var(part))}.reshape({count})"
+        inside += [
+            f"    j = int({flat}[k])",
+            f"    j = j + {n} if j < 0 else j",
+            f"    if j < 0 or j >= {n}:",
+            '        raise IndexError("an index is out of bounds")',
+            f"    at = at * {n} + j",
+        ]
+    return inside, count, prod(shape[len(parts) :])
+
+
+def _take(line: Line, write: Scope, index: int) -> list[str]:
+    x = line.args[0].index
+    shape = write.program.value(x).shape
+    parts = _index_vars(line, write.roles, len(shape))
+    inside, count, size = _offsets(write, parts, shape)
+    return [
+        f"source, target = {write.flat(Var(x))}, {write.flat(Var(index))}",
+        f"for k in range({count}):",
+        *inside,
+        f"    for r in range({size}):",
+        f"        target[k * {size} + r] = source[at * {size} + r]",
+    ]
+
+
+def _scatter(line: Line, write: Scope, index: int) -> list[str]:
+    shape = line.options["shape"]
+    parts = _index_vars(line, write.roles, len(shape))
+    inside, count, size = _offsets(write, parts, shape)
+    return [
+        f"source, target = {write.flat(line.args[0])}, {write.flat(Var(index))}",
+        "target[:] = 0",
+        f"for k in range({count}):",
+        *inside,
+        f"    for r in range({size}):",
+        f"        target[at * {size} + r] += source[k * {size} + r]",
+    ]
+
+
+def _can_hit(line: Line, roles: Roles) -> bool:
+    at, value = line.args
+    plain = isinstance(at, Var) and roles.layout(at) == "C" and roles.program.value(at.index).shape
+    return bool(plain) and type(value) in (int, float) and isfinite(value)
+
+
+def _hits(line: Line, write: Scope, index: int) -> list[str]:
+    total = prod(line.value.shape)
+    cast = NATIVE_DTYPES[line.value.dtype]
+    return [
+        f"target = {write.flat(Var(index))}",
+        "target[:] = 0",
+        f"for j in {write.flat(line.args[0])}:",
+        f"    if j < 0 or j >= {total}:",
+        '        raise IndexError("an index is out of bounds")',
+        f"    target[j] = {cast}({line.args[1]!r})",
+    ]
+
+
+def _can_check(line: Line, roles: Roles) -> bool:
+    labels = line.args[0]
+    plain = isinstance(labels, Var) and roles.layout(labels) == "C"
+    return plain and bool(roles.program.value(labels.index).shape)
+
+
+def _check(line: Line, write: Scope, index: int) -> list[str]:
+    return [
+        f"for j in {write.flat(line.args[0])}:",
+        f"    if j < 0 or j >= {line.options['classes']}:",
+        '        raise ValueError("a label is out of range")',
+    ]
+
+
+def _can_join(line: Line, roles: Roles) -> bool:
+    return (
+        all(isinstance(x, Var) for x in line.args)
+        and len({roles.program.value(i).dtype for i in (*line.vars,)} | {line.value.dtype}) == 1
+    )
+
+
+def _join(line: Line, write: Scope, index: int) -> list[str]:
+    axis = line.options.get("axis", 0) % len(line.value.shape)
+    statements, start = [], 0
+    for x in line.args:
+        stop = start + write.program.value(x.index).shape[axis]
+        part = ", ".join([":"] * axis + [f"{start}:{stop}"])
+        statements.append(f"{write.names[index]}[{part}] = {write.array(x)}")
+        start = stop
+    return statements
+
+
+ALONE: dict[Any, Callable[[Line, Roles], bool]] = {
+    np.matmul: _can_dot,
+    indexing.take.primitive.kernel: _can_take,
+    indexing.scatter.primitive.kernel: _can_scatter,
+    indexing.join.primitive.kernel: _can_join,
+    neural.hits.primitive.kernel: _can_hit,
+    neural.check_labels.primitive.kernel: _can_check,
+}
+WRITERS: dict[Any, Callable[[Line, Scope, int], list[str]]] = {
+    np.matmul: _dot,
+    indexing.take.primitive.kernel: _take,
+    indexing.scatter.primitive.kernel: _scatter,
+    indexing.join.primitive.kernel: _join,
+    neural.hits.primitive.kernel: _hits,
+    neural.check_labels.primitive.kernel: _check,
+}

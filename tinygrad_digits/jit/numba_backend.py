@@ -1,0 +1,326 @@
+"""The numba backend: loops around BLAS calls, compiled to native code.
+
+Lines are fused into blocks (`fusion`), and consecutive native blocks become one function, which
+gets the inputs, the arena and the arrays for the results. In the part of Python that numba
+compiles (https://numba.readthedocs.io) it looks like
+
+    for i0 in range(32):
+        for i1 in range(64):
+            t9 = v8[i0, i1] + a1[i1]
+            v10[i0, i1] = t9 if t9 >= f4(0) or t9 != t9 else f4(0)
+
+What has no native form is called between such functions, as by the NumPy backend, whose program
+also stands by for errors: native code only notices that there is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+
+from ..engine.errors import MissingExtraError
+from ..ops import indexing
+from . import loops, numpy_backend
+from .fusion import Block, Role, fused, stored
+from .native import NATIVE_DTYPES, WRITERS, Roles, Scope, number, prepared
+from .numpy_backend import Code, Emitter
+from .program import Line, Program, Value, written
+
+
+def compiled(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
+    """Emit a program with native parts, and compile them."""
+    require_numba()
+    spare = numpy_backend.compiled(program, name)
+    emitter = NativeEmitter(prepared(program), donated)
+    emitter.namespace["again"] = lambda inputs: spare.run(inputs, spare.workspace())
+    code = numpy_backend.assembled(emitter, name)
+    return code._replace(source="\n".join([*emitter.sources, code.source]), seconds=emitter.seconds)
+
+
+def require_numba() -> None:
+    """Raise MissingExtraError without numba (and SciPy, whose BLAS it calls)."""
+    for module in ("numba", "scipy"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(
+                f'backend="numba" needs {module}: pip install "tinygrad-digits[jit]"'
+            )
+
+
+class NativeEmitter(Emitter):
+    """Writes native functions, and the Python that calls them."""
+
+    def __init__(self, program: Program, donated: frozenset[int]) -> None:
+        self.roles = Roles(program)
+        self.role: dict[int, Role] = {}
+
+        def role(index: int, line: Any) -> Role:
+            self.role[index] = self.roles(index, line)
+            return self.role[index]
+
+        self.blocks = fused(program, role)
+        self.kept = stored(program, self.blocks)
+        program, steps = _in_order(program, self.blocks)
+        self.sources: list[str] = []
+        self.seconds = 0.0
+        super().__init__(program, donated, steps)
+        self.scope = Scope(program, self.names, self.roles, {*self.plan.places})
+        self.namespace |= {"plain": _plain, "empty": np.empty}
+
+    # --- memory
+
+    def _planned(self) -> set[int]:
+        """Of native values those that are stored, but for results, which have their own memory."""
+        native = {i for block in self.blocks if block.native for i in block.lines}
+        results = {i for i in self.outputs if self.program.value(i).shape}
+        return (super()._planned() - native) | ((native & self.kept) - results)
+
+    def _writable(self) -> set[int]:
+        """Lines of loops that read no view, which might be of what they write over."""
+        safe = set()
+        for block in self.blocks:
+            readings = [i for index in block.lines for i in self.program.lines[index].vars]
+            if block.native and not any(self.role.get(i) is Role.VIEW for i in readings):
+                safe |= {i for i in block.lines if self.role[i] is Role.POINTWISE}
+        return safe
+
+    def _is_pointwise(self, i: int) -> bool:
+        return i in self._writable()
+
+    def _standing_views(self) -> list[int]:
+        """Only those that Python sees; native code makes its own."""
+        return [i for i in super()._standing_views() if i in self._seen()]
+
+    def _seen(self) -> set[int]:
+        """The values that the Python part reads: of views also what they are views of."""
+        seen = set(self.outputs)
+        for i, line in reversed(self.program.lines.items()):
+            if self.role[i] is Role.NUMPY or (self.role[i] is Role.VIEW and i in seen):
+                seen |= {*line.vars}
+        return seen
+
+    def _held(self) -> list[str]:
+        seen = self._seen()
+        python = {i for i in self.role if self.role[i] is Role.NUMPY}
+        held = [i for i in self.plan.places if i in seen | python] + self.standing
+        return ["arena", *[self.names[i] for i in held]]
+
+    # --- the Python part
+
+    def _body(self, indices: list[int]) -> list[str]:
+        """Calls of native functions, and between them what NumPy does."""
+        self.made: set[int] = set()
+        segment: list[Block] = []
+        body = []
+        for block in self.blocks:
+            if block.native:
+                segment.append(block)
+            else:
+                body += self._called(segment) + self._by_numpy(block.lines)
+                segment = []
+        return body + self._called(segment) + self._by_numpy([*self.outputs], of=True)
+
+    def _by_numpy(self, indices: list[int], of: bool = False) -> list[str]:
+        """Statements for these lines (or only for what they are views of), views first."""
+        views: list[int] = []
+        todo = [var for i in indices for var in ([i] if of else self.program.lines[i].vars)]
+        while todo:
+            var = todo.pop()
+            if self.role.get(var) is Role.VIEW and var not in self.made:
+                self.made.add(var)
+                views.append(var)
+                todo += self.program.lines[var].vars
+        return super()._body([*reversed(views), *([] if of else indices)])
+
+    def _called(self, segment: list[Block]) -> list[str]:
+        """The call of the native function for these blocks, which is written on the way."""
+        if not segment:
+            return []
+        native = _Native(f"native{len(self.sources)}", segment, self)
+        self.sources.append(native.source)
+        start = time.perf_counter()
+        self.namespace[native.name] = _compiled(native)
+        self.seconds += time.perf_counter() - start
+        fresh = [
+            f"    {self.names[i]} = empty({self.program.value(i).shape}, "
+            f"{self._bound('dtype_' + self.program.value(i).dtype.name, self.program.value(i).dtype)})"
+            for i in native.results
+            if i not in self.plan.in_place
+        ]
+        return [
+            *fresh,
+            "    try:",
+            f"        {native.name}({native.arguments})",
+            "    except Exception:",
+            "        return again(inputs)",
+        ]
+
+    def _owned(self, i: int, name: str, given: bool) -> str:
+        if i in self.plan.places and self.program.value(i).form == "array":
+            return f"{name}.copy()"
+        return super()._owned(i, name, given)
+
+
+class _Native:
+    """One native function: its parameters and its source."""
+
+    def __init__(self, name: str, segment: list[Block], emitter: NativeEmitter) -> None:
+        self.name, self.segment, self.emitter = name, segment, emitter
+        self.program, self.names = emitter.program, emitter.names
+        made = [i for block in segment for i in block.lines]
+        touched = dict.fromkeys(made)
+        todo = [i for k in made for i in self.program.lines[k].vars]
+        while todo:  # through views to what they are views of
+            i = todo.pop()
+            if emitter.role.get(i) is Role.VIEW and i not in touched:
+                todo += self.program.lines[i].vars
+            touched[i] = None
+        self.views = [i for i in self.program.lines if i in touched and i not in made]
+        self.views = [i for i in self.views if emitter.role[i] is Role.VIEW]
+        self.placed = [i for i in touched if i in emitter.plan.places]
+        self.literals = [i for i in touched if self._is_literal(i)]
+        self.results = [i for i in made if i in emitter.kept and i not in emitter.plan.places]
+        known = {*made, *self.views, *self.placed, *self.literals}
+        self.given = [i for i in touched if i not in known]
+        self.parameters = {self.names[i]: i for i in (*self.given, *self.results)}
+
+    def _is_literal(self, i: int) -> bool:
+        constant = self.program.constants.get(i)
+        return constant is not None and constant.ndim == 0
+
+    @property
+    def arguments(self) -> str:
+        """What the Python part passes: arrays in plain order."""
+        plain = [
+            f"plain({name})" if i in self.given and self.program.value(i).form == "array" else name
+            for name, i in self.parameters.items()
+        ]
+        return ", ".join(["arena", *plain])
+
+    @property
+    def examples(self) -> tuple[Any, ...]:
+        """Arguments of the types that it will be called with."""
+        values = [self.program.value(i) for i in self.parameters.values()]
+        return np.empty(0, np.uint8), *map(_example, values)
+
+    @property
+    def source(self) -> str:
+        places = [f"{self.names[i]} = {self._place(i)}" for i in self.placed]
+        literals = [
+            f"{self.names[i]} = {number(self.program.constants[i].item(), self.program.value(i).dtype)}"
+            for i in self.literals
+        ]
+        views = [f"{self.names[i]} = {self._view(self.program.lines[i])}" for i in self.views]
+        body = [statement for block in self.segment for statement in self._statements(block)]
+        head = f"def {self.name}({', '.join(['arena', *self.parameters])}):"
+        return "\n    ".join([head, *places, *literals, *views, *body]) + "\n"
+
+    def _statements(self, block: Block) -> list[str]:
+        emitter = self.emitter
+        if block.shape is not None:
+            return loops.statements(block, emitter.role, emitter.scope, emitter.kept)
+        (index,) = block.lines
+        line = self.program.lines[index]
+        return WRITERS[line.op.kernel](line, emitter.scope, index)
+
+    def _place(self, i: int) -> str:
+        start, stop = self.emitter.plan.places[i]
+        value = self.program.value(i)
+        shaped = f".reshape({value.shape})" if len(value.shape) > 1 else ""
+        return f"arena[{start}:{stop}].view({NATIVE_DTYPES[value.dtype]}){shaped}"
+
+    def _view(self, line: Line) -> str:
+        x, rank = self.names[line.args[0].index], len(line.value.shape)
+        if line.op.kernel is np.transpose:
+            axes = line.options.get("axes")
+            return f"{x}.T" if axes is None else f"{x}.transpose({tuple(a % rank for a in axes)})"
+        if line.op.kernel is np.swapaxes:
+            axes = [*range(rank)]
+            i, j = line.options["axis1"] % rank, line.options["axis2"] % rank
+            axes[i], axes[j] = axes[j], axes[i]
+            return f"{x}.transpose({tuple(axes)})"
+        if line.op.kernel is indexing.take.primitive.kernel:
+            parts = line.options["index"]
+            return f"{x}[{', '.join(map(written, parts if type(parts) is tuple else (parts,)))}]"
+        return f"{x}.reshape({line.value.shape})"
+
+
+def _in_order(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
+    """The program block by block, each view right after what it is a view of; and when each runs."""
+    steps = {i: step for step, block in enumerate(blocks) for i in block.lines}
+    lines = {}
+    views = [i for i in program.lines if i not in steps]
+    for view in views:  # which come after what they are views of
+        steps[view] = steps.get(program.lines[view].vars[0], 0)
+    order = {i: rank for rank, i in enumerate([i for block in blocks for i in block.lines])}
+    for view in views:
+        order[view] = order.get(program.lines[view].vars[0], -1)
+    ranked = sorted(program.lines, key=lambda i: (order[i], i in views, i))
+    for i in ranked:
+        lines[i] = program.lines[i]
+    return dataclasses.replace(program, lines=lines), steps
+
+
+def _plain(x: Any) -> Any:
+    return x if x.flags.c_contiguous else x.copy()
+
+
+def _example(value: Value) -> Any:
+    if value.form == "number":
+        return 0.0
+    if value.form == "scalar":
+        return value.dtype.type(0)
+    return np.empty((0,) * len(value.shape), value.dtype)
+
+
+# --- compiling
+
+
+def _compiled(native: _Native) -> Any:
+    """The native function, from numba's cache on disk if it is there."""
+    import numba
+
+    path = _written(native.source)
+    namespace = {"np": np, "f4": np.float32, "f8": np.float64, "__name__": __name__}
+    exec(compile(native.source, path or f"<{native.name}>", "exec"), namespace)
+    how = {"error_model": "numpy", "nogil": True, "cache": path is not None}
+    function = numba.njit(**how)(namespace[native.name])
+    function.compile(tuple(map(numba.typeof, native.examples)))
+    return function
+
+
+def _written(source: str) -> str | None:
+    """A file with this source, by which numba finds what it has compiled; None if it cannot be."""
+    name = hashlib.sha256(source.encode()).hexdigest()[:32]
+    path = cache_folder() / f"native_{name}.py"
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") == source:
+            return str(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False
+        ) as file:
+            file.write(source)
+        os.replace(file.name, path)  # nobody ever sees half a file
+    except OSError:
+        return None
+    return str(path)
+
+
+def cache_folder() -> pathlib.Path:
+    """Where compiled programs are kept: $TINYGRAD_DIGITS_CACHE, or the user's cache folder."""
+    if chosen := os.environ.get("TINYGRAD_DIGITS_CACHE"):
+        return pathlib.Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME")
+    return (pathlib.Path(base) if base else pathlib.Path.home() / ".cache") / "tinygrad_digits"
