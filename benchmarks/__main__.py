@@ -61,6 +61,7 @@ def _compared(peers: dict[str, Peer], *, quick: bool) -> dict[str, Any]:
     """Steps, first calls and workloads: where compilers take part."""
     cap = 10 if quick else 180  # seconds to come to a first result
     cases = problem.QUICK_CASES if quick else problem.CASES
+    makes = workloads.QUICK_WORKLOADS if quick else workloads.WORKLOADS
     makers = {name: peer.step for name, peer in peers.items()}
     compiled = [*jits(), *(name for name, peer in peers.items() if peer.compiles)]
     firsts = [case for case in first_call.CASES if case in cases]
@@ -75,7 +76,7 @@ def _compared(peers: dict[str, Peer], *, quick: bool) -> dict[str, Any]:
         ],
         "workloads": [
             workloads.measure(make, peers, budget=0.5 if quick else 8, cap=cap)
-            for make in _progress("workload", workloads.WORKLOADS)
+            for make in _progress("workload", makes)
         ],
     }
 

@@ -40,10 +40,6 @@ CASES = [
 QUICK_CASES = [Case(DIGITS, 1, "float32"), Case(DIGITS, 32, "float32"), Case(WIDE, 32, "float32")]
 
 
-DEEP = Case((64,) * 20 + (10,), 32, "float32")
-"""Twenty thin layers: many ops, little in each."""
-
-
 class Problem(NamedTuple):
     """Where a step starts: every contender is given these numbers."""
 

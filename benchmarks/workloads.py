@@ -31,30 +31,31 @@ class Workload(NamedTuple):
 # --- a deep network: many ops, little in each
 
 
-def deep_network(peers: dict[str, Peer]) -> Workload:
-    """A training step of twenty layers."""
-    start = problem.make(problem.DEEP)
+def deep_network(peers: dict[str, Peer], layers: int = 20) -> Workload:
+    """A training step; the last layer has 10 outputs."""
+    start = problem.make(problem.Case((64,) * layers + (10,), 32, "float32"))
     makers = {**steps.own_makers(), **{name: peer.step for name, peer in peers.items()}}
     bound = {name: functools.partial(maker, start) for name, maker in makers.items()}
-    return Workload("training step of 20 layers of 64, batch 32, float32", bound, start.params)
+    name = f"training step of {layers} layers of 64, batch 32, float32"
+    return Workload(name, bound, start.params)
 
 
-# --- a recurrent network: the same weights a hundred times
+# --- a recurrent network: the same weights again and again
 
 
 def recurrent_loss(np: Any, params: Params, h: Any, xs: Any, targets: Any) -> Any:
-    """Squared error of what the last state says: h (n, 32), xs (100, n, 8), targets (n, 1)."""
+    """Squared error of what the last state says: h (n, 32), xs (t, n, 8), targets (n, 1)."""
     for x in xs:
         h = np.tanh(x @ params["w_x"] + h @ params["w_h"] + params["b"])  # (n, 32)
     return ((h @ params["w_y"] - targets) ** 2).mean()
 
 
-def recurrent_network(peers: dict[str, Peer]) -> Workload:
+def recurrent_network(peers: dict[str, Peer], length: int = 100) -> Workload:
     rng = numpy.random.default_rng(0)
     shapes = {"w_x": (8, 32), "w_h": (32, 32), "b": (1, 32), "w_y": (32, 1)}
     params = {k: _normal(rng, *shape) / shape[0] ** 0.5 for k, shape in shapes.items()}
-    data = (_normal(rng, 16, 32), _normal(rng, 100, 16, 8), _normal(rng, 16, 1))
-    name = "RNN of 32, 100 steps unrolled, batch 16, float32"
+    data = (_normal(rng, 16, 32), _normal(rng, length, 16, 8), _normal(rng, 16, 1))
+    name = f"RNN of 32, {length} steps unrolled, batch 16, float32"
     return _gradient(name, recurrent_loss, params, data, peers)
 
 
@@ -108,6 +109,12 @@ def elementwise_chain(peers: dict[str, Peer]) -> Workload:
 
 
 WORKLOADS = [deep_network, recurrent_network, logistic_regression, elementwise_chain]
+QUICK_WORKLOADS = [
+    functools.partial(deep_network, layers=3),
+    functools.partial(recurrent_network, length=3),
+    logistic_regression,
+    elementwise_chain,
+]
 
 
 # --- who computes them, and how they are measured

@@ -1,5 +1,7 @@
 """What may surprise about jit: each is loud, or listed in tinygrad_digits/jit/SURPRISES.md."""
 
+# ruff: noqa: PLW0108 (the errors name the line of the lambda)
+
 import collections
 import dataclasses
 import enum
@@ -193,7 +195,7 @@ def test_methods_of_arrays_and_their_functions_agree():
 def test_printing_happens_while_tracing(capsys):
     @td.jit
     def f(x):
-        print("x is", x)
+        print("x is", x)  # noqa: T201
         return x + 1
 
     for _ in range(3):
@@ -876,7 +878,7 @@ def test_sums_over_arrays_in_fortran_order_may_differ_in_the_last_bits(rng):
     """NumPy adds in the order in which an array lies; a program was laid out for its first call."""
 
     def f(x):
-        return np.sum(x * 2, axis=0), np.sum((x.T * 2)), td.logsumexp(x.T * 2, axis=0)
+        return np.sum(x * 2, axis=0), np.sum(x.T * 2), td.logsumexp(x.T * 2, axis=0)
 
     x = rng.standard_normal((200, 300))
     jitted = td.jit(f)
@@ -1033,7 +1035,7 @@ def test_recursion_is_refused():
     def f(x):
         return f(np.ones(2)) + x
 
-    with pytest.raises(RecursionError, match="f calls itself while jit traces it.*loop"):
+    with pytest.raises(RecursionError, match=r"f calls itself while jit traces it.*loop"):
         f(X)
 
     @td.jit

@@ -56,6 +56,7 @@ class _Loop:
     def __init__(self, block: Block, roles: dict[int, Role], scope: Scope, kept: set[int]) -> None:
         assert block.shape is not None
         self.scope, self.kept = scope, kept
+        self.flat: dict[int, str] = {}  # arrays that are read with one index
         self.lines = {i: scope.program.lines[i] for i in block.lines}
         self.reductions = [
             _reduction(i, line, block.shape)
@@ -89,6 +90,7 @@ class _Loop:
             if not r.trailing:
                 out += self._table(r)
         self._nest(0, "", loads, out)
+        out = [f"w{i} = {flat}" for i, flat in self.flat.items()] + out
         for r in self.reductions:
             if not r.trailing:
                 out += self._emptied(r)
@@ -140,7 +142,8 @@ class _Loop:
 
     def _element(self, i: int, position: str) -> str:
         if self.is_flat and self.scope.program.value(i).shape:
-            return f"{self.scope.flat(Var(i))}[{position}]"
+            self.flat[i] = self.scope.flat(Var(i))
+            return f"w{i}[{position}]"
         return self.scope.element(i, position)
 
     def _position(self, shape: tuple[int, ...]) -> tuple[str, int]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..engine.primitive import Kind
 from ..ops import elementwise, indexing, neural, reductions, shaping
+from . import blas
 from .fusion import Role
 from .program import Line, Operand, Program, Var, found
 
@@ -71,12 +72,35 @@ def number(x: float, dtype: np.dtype[Any]) -> str:
 
 
 def prepared(program: Program) -> Program:
-    """The program as it suits loops: sums as sums, all values in plain order, lines in blocks."""
-    lines = {}
+    """The program as it suits loops: sums as sums, all values in plain order, no exp twice."""
+    lines: dict[int, Line] = {}
+    current = replace(program, lines=lines)
     for index, line in program.lines.items():
         line = replace(line, value=replace(line.value, order=()))
-        lines[index] = _sum_by_ones(line, program) or line
+        lines[index] = _sum_by_ones(line, program) or _softmax_again(line, current) or line
     return replace(program, lines=lines)
+
+
+def _softmax_again(line: Line, program: Program) -> Line | None:
+    """exp(x - log(sum(exp(x)))) is exp(x) / sum(exp(x)), and exp(x) is known."""
+    inside = _maker(line.args[0], program) if line.op.kernel is np.exp else None
+    if inside is None or inside.op.kernel is not np.subtract:
+        return None
+    x, logarithm = inside.args[0], _maker(inside.args[1], program)
+    if logarithm is None or logarithm.op.kernel is not np.log:
+        return None
+    total = _maker(logarithm.args[0], program)
+    powers = _maker(total.args[0], program) if total is not None else None
+    if powers is None or powers.op.kernel is not np.exp or powers.args[0] != x:
+        return None
+    assert total is not None
+    if total.op.reduces is not np.add or powers.value.shape != line.value.shape:
+        return None
+    return replace(line, op=elementwise.divide.primitive, args=(total.args[0], logarithm.args[0]))
+
+
+def _maker(x: Operand, program: Program) -> Line | None:
+    return program.lines.get(x.index) if isinstance(x, Var) else None
 
 
 def _sum_by_ones(line: Line, program: Program) -> Line | None:
@@ -234,7 +258,25 @@ def _can_dot(line: Line, roles: Roles) -> bool:
 def _dot(line: Line, write: Scope, index: int) -> list[str]:
     a, b = (write.array(x) for x in line.args)
     out = write.names[index]
+    if len(line.value.shape) == 2 and blas.gemm():
+        return [_gemm(line, write, out)]
     return [f"np.dot({a}, {b}, {out})" if line.value.shape else f"{out}[0] = np.dot({a}, {b})"]
+
+
+def _gemm(line: Line, write: Scope, out: str) -> str:
+    """The call of NumPy's BLAS: out = a @ b for row-major matrices or their transposes."""
+    a, b = line.args
+    (m, n), k = line.value.shape, write.program.value(a.index).shape[1]
+    code = line.value.dtype.char
+    one, zero = number(1, line.value.dtype), number(0, line.value.dtype)
+    words = [f"{blas.ROW_MAJOR}"]
+    for x in (a, b):
+        words.append(f"{blas.TRANSPOSED if write.roles.layout(x) == 'F' else blas.AS_IT_IS}")
+    words += [f"{m}, {n}, {k}, {one}"]
+    for x, (rows, columns) in ((a, (m, k)), (b, (k, n))):
+        step = rows if write.roles.layout(x) == "F" else columns
+        words.append(f"{write.array(x)}.ctypes, {step}")
+    return f"gemm_{code}({', '.join(words)}, {zero}, {out}.ctypes, {n})"
 
 
 def _index_vars(line: Line, roles: Roles, x_rank: int) -> list[int]:

@@ -29,7 +29,7 @@ import numpy as np
 
 from ..engine.errors import MissingExtraError
 from ..ops import indexing
-from . import loops, numpy_backend
+from . import blas, loops, numpy_backend
 from .fusion import Block, Role, fused, stored
 from .native import NATIVE_DTYPES, WRITERS, Roles, Scope, number, prepared
 from .numpy_backend import Code, Emitter
@@ -290,6 +290,7 @@ def _compiled(native: _Native) -> Any:
 
     path = _written(native.source)
     namespace = {"np": np, "f4": np.float32, "f8": np.float64, "__name__": __name__}
+    namespace |= blas.gemm()
     exec(compile(native.source, path or f"<{native.name}>", "exec"), namespace)
     how = {"error_model": "numpy", "nogil": True, "cache": path is not None}
     function = numba.njit(**how)(namespace[native.name])
