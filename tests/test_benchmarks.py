@@ -1,5 +1,6 @@
 """The benchmarks run, and what they write agrees with itself. Nothing here depends on a timing."""
 
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -117,6 +118,11 @@ def test_a_peer_that_fails_or_is_late_is_left_out(capsys):
     assert "without PyTorch, OSError('no compiler')" in capsys.readouterr().err
     with pytest.raises(OSError, match="no compiler"):
         contenders.assembled({JIT: fails}, "a step", cap=1)
+
+
+def test_an_alarm_that_is_swallowed_is_no_way_past_the_limit():
+    with pytest.raises(TimeoutError), timing.at_most(0.01), contextlib.suppress(TimeoutError):
+        time.sleep(5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

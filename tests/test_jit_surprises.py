@@ -32,6 +32,13 @@ from tests.jit_programs import (
 X = np.array([1.0, -2.0, 3.0])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def cache_of_its_own(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYGRAD_DIGITS_CACHE", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
+
 @pytest.fixture(params=["numpy", "numba"])
 def backend(request):
     skip_without(request.param)
@@ -211,7 +218,7 @@ def test_appending_happens_while_tracing():
         seen.append(x)
         return x + len(seen)
 
-    assert [f(1.0) for _ in range(3)] == [2.0, 2.0, 2.0]
+    assert [f(1.0) for _ in range(3)] == [2.0, 2.0, 2.0]  # BUG: not compiled any more
     assert len(seen) == 1
     with pytest.raises(td.EscapedTensorError):
         seen[0] * 2
@@ -742,6 +749,12 @@ def test_a_ufunc_of_two_python_numbers_stays_a_python_number():
     assert td.jit(f)(0.1).dtype == np.float32
 
 
+def test_a_comparison_of_two_python_numbers_is_a_bool():
+    """np.less(0.1, 0.5) is an np.bool_ in eager."""
+    assert type(td.jit(lambda rate: np.less(rate, 0.5))(0.1)) is bool
+    check_calls(lambda rate: rate < 0.5, [(0.1,), (0.7,)])
+
+
 def test_powers_of_numpy_scalars_may_differ_in_the_last_bit():
     """Eager's np.float64 ** 3 is computed by another routine than np.power's."""
     f = td.jit(lambda x: x**3)
@@ -759,15 +772,15 @@ def test_zero_division_of_python_numbers():
     assert_array_equal(f(X, 4.0), X / 4)
 
 
-def test_nan_and_infinity_flow():
+def test_nan_and_infinity_flow(backend):
     special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308, 5e-324])
 
     def f(x):
         return x + 1, np.maximum(x, 0), np.minimum(x, x[::-1]), np.sum(x), np.max(x), np.sign(x)
 
     with np.errstate(all="ignore"):
-        check_calls(f, [(special,), (special[::-1].copy(),)])
-        check_calls(td.grad(lambda x: np.sum(td.relu(x) * x)), [(special,)])
+        check_calls(f, [(special,), (special[::-1].copy(),)], backend)
+        check_calls(td.grad(lambda x: np.sum(td.relu(x) * x)), [(special,)], backend)
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
@@ -961,6 +974,16 @@ def test_the_same_array_donated_and_passed_again():
         assert_same(jitted(*make(X.copy())), f(*make(X.copy())))
 
 
+def test_donated_arrays_that_are_read_in_another_order(backend):
+    def f(p):
+        return p + p[::-1] * 2 + np.sum(p), p - p.T
+
+    x = np.arange(9.0).reshape(3, 3)
+    jitted = td.jit(f, donate="p", backend=backend)
+    for p in (x.copy(), x[::-1].copy()):
+        assert_same(jitted(p.copy()), f(p), backend)
+
+
 def test_the_same_array_donated_twice():
     jitted = td.jit(lambda a: {"x": a["x"] + 1, "y": a["y"] * 2}, donate="a")
     x = X.copy()
@@ -1032,27 +1055,27 @@ def test_an_index_out_of_range_at_a_later_call(backend):
 
 def test_recursion_is_refused():
     @td.jit
-    def f(x):
-        return f(np.ones(2)) + x
-
-    with pytest.raises(RecursionError, match=r"f calls itself while jit traces it.*loop"):
-        f(X)
+    def by_constant(x):
+        return by_constant(np.ones(2)) + x
 
     @td.jit
-    def g(x):
-        return g(x - 1)
+    def endless(x):
+        return endless(x - 1)
 
-    with pytest.raises(RecursionError, match="g calls itself"):  # BUG: Python's own message
-        g(X)
-
-
-def test_recursion_over_a_static_number_unrolls():
     @td.jit
     def power(x, n):
         return 1.0 if n == 0 else x * power(x, n - 1)
 
-    assert power(2.0, 5) == 32
-    assert power.cache_info().traces == 1
+    for f, args in ((by_constant, (X,)), (endless, (X,)), (power, (2.0, 3))):
+        with pytest.raises(RecursionError, match=f"{f.__name__} calls itself while jit traces"):
+            f(*args)
+
+
+def test_a_plain_function_may_call_itself():
+    def power(x, n):
+        return 1.0 if n == 0 else x * power(x, n - 1)
+
+    assert td.jit(power)(2.0, 5) == 32
 
 
 def test_generators_are_refused():

@@ -249,6 +249,8 @@ def _owned(ct: Array | None, value: Array) -> Array:
         ct = np.zeros_like(value)
     elif isinstance(ct, np.ndarray | np.generic):
         ct = np.array(ct, subok=True)
+    if getattr(value, "is_scalar", True) is False and not value.shape:
+        return np.reshape(ct, ())  # under a trace, for an array without axes
     return ct if isinstance(value, np.ndarray) or not isinstance(ct, np.ndarray) else ct[()]
 
 

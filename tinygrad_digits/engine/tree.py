@@ -80,7 +80,8 @@ def outline(structure: Structure) -> Hashable:
     if structure is None:
         return None
     _, like, keys, nested = structure
-    return type(like), keys, nested and tuple(builtins.map(outline, nested))
+    inner = [outline(child) for child in nested or ()]
+    return type(like), keys, (*builtins.map(type, keys),), tuple(inner) if any(inner) else None
 
 
 def _unflatten_all(structures: list[Structure], leaf: Iterator[Any]) -> Iterator[Tree]:

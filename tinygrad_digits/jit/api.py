@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import os
 import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator
-from types import CellType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning
 from ..engine.tensor import Tensor
-from .entry import MISS, Enter, is_input
+from .entry import MISS, Enter, Watch, content, holds_a_tensor, is_input
 from .numba_backend import require_numba
 from .lower import Lowered, lowered
 from .passes import identity
@@ -190,7 +190,7 @@ class Jitted:
             kwargs = dict(sorted(kwargs.items()))
         leaves, structure = tree.flatten((args, kwargs))
         if self._captures_a_tensor():
-            return None, leaves
+            return self._inlined(leaves)
         key: list[Hashable] = [tree.outline(structure)]
         inputs = []
         for leaf in leaves:
@@ -205,7 +205,7 @@ class Jitted:
                 key.append((kind, "scalar"))
                 inputs.append(leaf)
             elif isinstance(leaf, Tensor) or _is_foreign(leaf):
-                return None, leaves
+                return self._inlined(leaves)
             elif isinstance(leaf, np.ndarray):
                 key.append(kind)  # which the trace refuses, with its path
             else:
@@ -222,14 +222,22 @@ class Jitted:
             program.used = next(self._uses)
         return program, inputs
 
-    def _traced(
-        self, signature: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Lowered | None:
+    def _inlined(self, leaves: list[Any]) -> tuple[None, list[Any]]:
+        """f is to be run as it is, as a part of what is under way."""
+        self._refuse_recursion()
+        return None, leaves
+
+    def _refuse_recursion(self) -> None:
         if threading.get_ident() in self._tracing:
             raise RecursionError(
                 f"{_name(self.f)} calls itself while jit traces it: a program has no calls. Write "
                 "the recursion as a loop, or jit a function that calls a plain recursive one"
             )
+
+    def _traced(
+        self, signature: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Lowered | None:
+        self._refuse_recursion()
         with self._lock:
             if (known := self._programs.get(signature)) is not None:
                 return known  # another thread was quicker
@@ -245,7 +253,7 @@ class Jitted:
                     donate=self.donate,
                     seconds=time.perf_counter() - start,
                 )
-                made.open_to(args, kwargs, _cells(self.f))
+                made.open_to(args, kwargs, _watched(self.f))
             except Captured:
                 return None
             finally:
@@ -304,7 +312,7 @@ class Jitted:
 
     def _captures_a_tensor(self) -> bool:
         """Whether f, or a function that it calls, closes over a Tensor of another transform."""
-        return any(_holds_a_tensor(content) for content in _contents(self.f))
+        return any(map(holds_a_tensor, _contents(self.f)))
 
 
 class _Sealed:
@@ -401,22 +409,15 @@ def _functions(f: Any) -> Iterator[Any]:
         elif isinstance(f, Jitted):
             todo.append(f.f)
         for cell in getattr(f, "__closure__", None) or ():
-            content = _content(cell)
-            if inspect.isroutine(content) or isinstance(content, functools.partial | Jitted):
-                todo.append(content)
-
-
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not bound yet
-        return None
+            held = content(cell)
+            if inspect.isroutine(held) or isinstance(held, functools.partial | Jitted):
+                todo.append(held)
 
 
 def _contents(f: Any) -> Iterator[Any]:
     """What f and the functions in it close over, or hold in other ways."""
     for function in _functions(f):
-        yield from map(_content, getattr(function, "__closure__", None) or ())
+        yield from map(content, getattr(function, "__closure__", None) or ())
         if isinstance(function, functools.partial):
             yield from (function.args, function.keywords)
         elif inspect.ismethod(function):
@@ -427,23 +428,26 @@ def _contents(f: Any) -> Iterator[Any]:
             yield from (function.__globals__.get(name) for name in names)
 
 
-def _cells(f: Any) -> list[CellType]:
-    """The variables of f's surroundings that hold what may be a Tensor the next time."""
-    package = __name__.partition(".")[0]
-    return [
-        cell
-        for function in _functions(f)
-        if not getattr(function, "__module__", "").startswith(f"{package}.engine")
-        for cell in getattr(function, "__closure__", None) or ()
-        if not callable(_content(cell))
-    ]
+def _watched(f: Any) -> list[Watch]:
+    """The variables around f that hold what may be a Tensor the next time."""
+    watches: list[Watch] = []
+    for function in _functions(f):
+        if not inspect.isfunction(function) or _is_ours(function):
+            continue
+        watches += [Watch(cell) for cell in function.__closure__ or ()]
+        names = dict.fromkeys(function.__code__.co_names)
+        watches += [Watch(function.__globals__, n) for n in names if n in function.__globals__]
+    return [w for w in watches if not (callable(w.content) or inspect.ismodule(w.content))]
 
 
-def _holds_a_tensor(content: Any) -> bool:
-    return isinstance(content, Tensor) or (
-        isinstance(content, dict | list | tuple)
-        and any(isinstance(leaf, Tensor) for leaf in tree.flatten(content)[0])
+def _is_ours(function: Any) -> bool:
+    """Whether a function is a transform's wrapper, which holds nothing that changes."""
+    return str(getattr(function, "__module__", "")).startswith("tinygrad_digits.engine") or (
+        function.__code__.co_filename.startswith(_PACKAGE)
     )
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
 
 
 # --- names

@@ -15,8 +15,8 @@ gives up (MISS) on whatever it does not know, and then the long way decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import CellType
-from typing import Any, Final, TypeAlias
+from types import CellType, ModuleType
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,42 @@ MISS: Final = object()
 """What `enter` returns for a call with another signature."""
 
 
+class Watch(NamedTuple):
+    """A variable outside of a function: a cell of its closure, or a name in its module."""
+
+    where: Any
+    name: str | None = None
+
+    @property
+    def content(self) -> Any:
+        return content(self.where) if self.name is None else self.where.get(self.name)
+
+    def test(self, bound: Callable[[Any], str]) -> str:
+        """An expression for: there is no Tensor in it."""
+        where = bound(self.where)
+        what = f"{where}.cell_contents" if self.name is None else f"{where}.get({self.name!r})"
+        simple = isinstance(self.content, np.ndarray | np.generic | float | int | str | None)
+        return f"type({what}) is not Tensor" if simple else f"not holds_a_tensor({what})"
+
+
+def content(cell: CellType) -> Any:
+    """What a cell holds; None if it is not bound yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def holds_a_tensor(held: Any) -> bool:
+    """Whether something is a Tensor, or a container or an object with one in it."""
+    if isinstance(held, Tensor):
+        return True
+    if callable(held) or isinstance(held, ModuleType):
+        return False
+    leaves = tree.flatten(dict(vars(held)) if hasattr(held, "__dict__") else held)[0]
+    return any(isinstance(leaf, Tensor) for leaf in leaves)
+
+
 def entry(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -36,14 +72,14 @@ def entry(
     run: Callable[[tuple[Any, ...], Any], list[Any]],
     workspaces: list[Any],
     make_workspace: Callable[[], Any],
-    cells: list[CellType],
+    watches: list[Watch],
 ) -> Enter | None:
     """`enter` for calls like this one; None where its containers are unusual.
 
     Args:
         output: the tree of what the program returns.
         workspaces: those that are idle, for `run` to work on.
-        cells: variables that the function closes over, which must not have become Tensors.
+        watches: variables that the function uses, which must not have become Tensors.
     """
     writer = _Writer()
     try:
@@ -52,11 +88,12 @@ def entry(
     except LookupError:
         return None
     names = writer.namespace
-    tests = [f"type({writer.bound(cell)}.cell_contents) is not Tensor" for cell in cells]
+    tests = [watch.test(writer.bound) for watch in watches]
     tests += writer.tests
     names |= {
         "MISS": MISS,
         "Tensor": Tensor,
+        "holds_a_tensor": holds_a_tensor,
         "ndarray": np.ndarray,
         "run": run,
         "take_workspace": workspaces.pop,
@@ -123,6 +160,8 @@ class _Writer:
 
     def _open(self, name: str, argument: Any) -> None:
         kind = type(argument)
+        if kind is dict and not all(type(key) is str for key in argument):
+            raise LookupError(kind)
         if kind in (dict, list, tuple):
             same = f"(*{name},) == {self.bound((*argument,))}" if kind is dict else ""
             size = f"len({name}) == {len(argument)}"

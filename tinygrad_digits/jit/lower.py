@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from types import CellType
 from typing import Any, NamedTuple
 
 from ..engine import tree
 from . import numba_backend, numpy_backend
-from .entry import Enter, entry
+from .entry import Enter, Watch, entry
 from .passes import PASSES
 from .program import Program, aligned
 
@@ -52,11 +51,11 @@ class Lowered:
             self._idle.append(workspace)
         return tree.unflatten(self._structure, outputs)
 
-    def open_to(self, args: tuple[Any, ...], kwargs: dict[str, Any], cells: list[CellType]) -> None:
+    def open_to(self, args: tuple[Any, ...], kwargs: dict[str, Any], watches: list[Watch]) -> None:
         """Make a short way in for calls like this one."""
         code = self.code
         self.enter = entry(
-            args, kwargs, self._structure, code.run, self._idle, code.workspace, cells
+            args, kwargs, self._structure, code.run, self._idle, code.workspace, watches
         )
 
     @property

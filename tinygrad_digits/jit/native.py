@@ -130,7 +130,8 @@ def loop_dtypes(line: Line, program: Program) -> tuple[np.dtype[Any], ...] | Non
     for x in line.args:
         if isinstance(x, Var):
             value = program.value(x.index)
-            kinds.append(float if value.form == "number" else value.dtype)
+            weak = value.form == "number" and value.dtype.kind != "b"
+            kinds.append(value.dtype.type(0).item().__class__ if weak else value.dtype)
         else:
             kinds.append(np.dtype(bool) if type(x) is bool else type(x))
     try:

@@ -275,7 +275,7 @@ def _plain(x: Any) -> Any:
 
 def _example(value: Value) -> Any:
     if value.form == "number":
-        return 0.0
+        return value.dtype.type(0).item()
     if value.form == "scalar":
         return value.dtype.type(0)
     return np.empty((0,) * len(value.shape), value.dtype)

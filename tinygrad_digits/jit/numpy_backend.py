@@ -311,6 +311,8 @@ class Emitter:
             return f"{arguments[0]}[{arguments[1]}]"
         options = [f"{name}={self._text(x)}" for name, x in line.options.items()]
         call = f"{self._function(line)}({', '.join([*arguments, *options])})"
+        if line.op.kind is Kind.OPAQUE and line.value.form == "scalar":
+            return f"asarray({call})[()]"
         if line.op.kind is not Kind.OPAQUE or line.value.form != "array":
             return call
         return f"shaped({call}, {line.value.shape}, {line.op.name!r})"

@@ -46,11 +46,13 @@ class Value:
     @staticmethod
     def of(y: Any) -> Value:
         """What a program can rely on, having seen y."""
-        form = "number" if type(y) is float else "array" if type(y) is np.ndarray else "scalar"
+        form = (
+            "array" if isinstance(y, np.ndarray) else "scalar" if hasattr(y, "dtype") else "number"
+        )
         order: tuple[int, ...] = ()
         if form == "array" and not y.flags.c_contiguous:
             order = tuple(sorted(range(y.ndim), key=lambda axis: -abs(y.strides[axis])))
-        dtype = getattr(y, "dtype", np.dtype(float))
+        dtype = y.dtype if form != "number" else np.dtype(type(y))
         return Value(np.shape(y), dtype, form, () if order == (*range(len(order)),) else order)
 
     def laid_out(self, memory: Any) -> Any:

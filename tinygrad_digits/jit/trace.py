@@ -41,9 +41,17 @@ ARITHMETIC = {
         "negative": operator.neg,
         "positive": operator.pos,
         "absolute": abs,
+        "greater": operator.gt,
+        "greater_equal": operator.ge,
+        "less": operator.lt,
+        "less_equal": operator.le,
+        "equal": operator.eq,
+        "not_equal": operator.ne,
     }.items()
 }
 """Ops that keep Python numbers Python numbers: unlike NumPy's, they leave float32 arrays float32."""
+
+NUMBERS = (float, int, bool)
 
 SHAPE_FROM_VALUES = {
     *("nonzero", "flatnonzero", "argwhere", "unique", "compress", "extract", "trim_zeros"),
@@ -109,7 +117,7 @@ class Trace(Tape):
         _check_options(op, options)
         line_args, line_options = mapped(self.operand, args), mapped(self.option, options)
         numbers = [x for x in args if not (isinstance(x, Traced) and x.is_number)]
-        if op.name in ARITHMETIC and all(type(x) in (int, float, bool) for x in numbers):
+        if op.name in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
             op = ARITHMETIC[op.name]
             kernel = op.kernel
         values = mapped(_drawing, mapped(_concrete, (args, options)))
@@ -134,8 +142,8 @@ class Trace(Tape):
             parts = [
                 self._written(ITEM, (Var(index), k), {}, part, False) for k, part in enumerate(y)
             ]
-            return tuple(parts)  # type: ignore[arg-type]
-        if type(y) is not float and not hasattr(y, "dtype"):
+            return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
+        if op is not ARITHMETIC.get(op.name) and not hasattr(y, "dtype"):
             y = np.asarray(y)[()]
         self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
         return _stand_in(self, index, y)
@@ -151,7 +159,7 @@ class Trace(Tape):
             if known is None or self.program.constants[known[1].index].tobytes() != x.tobytes():
                 var = Var(next(self.indices))  # new, or written into since
                 self.known[id(x)] = known = x, var
-                self.program.constants[var.index] = np.array(x) if x.ndim else x[()]
+                self.program.constants[var.index] = x.copy()
             return known[1]
         return x
 
@@ -178,7 +186,7 @@ class Traced(Tensor):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return getattr(self.concrete, "dtype", np.dtype(float))
+        return getattr(self.concrete, "dtype", None) or np.dtype(type(self.concrete))
 
     @property
     def ndim(self) -> int:
@@ -190,8 +198,8 @@ class Traced(Tensor):
 
     @property
     def is_number(self) -> bool:
-        """Whether this is a Python float, which takes the dtype of the arrays that it meets."""
-        return type(self.concrete) is float
+        """Whether this is a Python number, which takes the dtype of the arrays that it meets."""
+        return type(self.concrete) in NUMBERS
 
     @property
     def is_scalar(self) -> bool:
@@ -297,6 +305,8 @@ class Traced(Tensor):
         if known is not None:
             try:
                 return known(*args, **options)
+            except TracedValueError:
+                raise
             except (NotDifferentiableError, TypeError):
                 if innermost([*_leaves((args, options))]) is not self.tape:
                     raise  # a derivative is asked for
