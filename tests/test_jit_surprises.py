@@ -54,6 +54,11 @@ def looping(x):
     return x
 
 
+def asserting(x):
+    assert x[0] > 0
+    return x
+
+
 def filling(x):
     a = np.zeros(3)
     a[0] = x[0]
@@ -70,6 +75,7 @@ NEEDS_VALUES = {
     "if": lambda x: x if x[0] > 0 else -x,
     "if array": lambda x: x if x.any() else -x,
     "while": looping,
+    "assert": asserting,
     "and": lambda x: x[0] and x[1],
     "or": lambda x: x[0] or x[1],
     "not": lambda x: not x[0],
@@ -90,23 +96,22 @@ NEEDS_VALUES = {
     "value": lambda x: x.value,
     "range": lambda x: list(range(x.argmax())),
     "index of a list": lambda x: ["a", "b", "c"][x.argmax()],
-    "repetition of a list": lambda x: [0] * x.argmax(),  # BUG: multiplies
+    "repetition of a list": lambda x: [0] * x.argmax(),
     "format": lambda x: f"{x[0]:.3f}",
     "percent": lambda x: "%f" % x[0],  # noqa: UP031
     "in an array": lambda x: 1.0 in x,
     "in a list": lambda x: x[0] in [1.0, 2.0],
-    "np.zeros": lambda x: np.zeros(x.argmax()),  # BUG: a plain TypeError
     "np.arange": lambda x: np.arange(x[0]),
     "np.full": lambda x: np.full(3, x[0]),
-    "filling": filling,  # BUG: a plain ValueError
-    "axis": lambda x: np.sum(x.reshape(3, 1), axis=x.argmin()),  # BUG: the first call's stays
+    "filling": filling,
+    "axis": lambda x: np.sum(x.reshape(3, 1), axis=x.argmin()),
     "axis of a method": lambda x: x.reshape(3, 1).sum(axis=x.argmin()),
     "shape": lambda x: x.reshape(x.argmax(), -1),
-    "broadcast_to": lambda x: np.broadcast_to(x, (x.argmax(), 3)),  # BUG: as np.sum
-    "repeat": lambda x: np.repeat(x, x.argmax()),  # BUG: the first call's count stays
+    "broadcast_to": lambda x: np.broadcast_to(x, (x.argmax(), 3)),
+    "repeat": lambda x: np.repeat(x, x.argmax()),
     "x[x > 0]": lambda x: x[x > 0],
     "nonzero": lambda x: np.nonzero(x),
-    "where": lambda x: np.where(x > 0),  # BUG: as np.sum
+    "where": lambda x: np.where(x > 0),
     "argwhere": lambda x: np.argwhere(x),
     "unique": lambda x: np.unique(x),
     "bincount": lambda x: np.bincount(x.astype(int)),
@@ -114,7 +119,7 @@ NEEDS_VALUES = {
     "extract": lambda x: np.extract(x > 0, x),
     "setxor1d": lambda x: np.setxor1d(x, x + 1),
     "union1d": lambda x: np.union1d(x, x),
-    "delete": lambda x: np.delete(x, x.argmax()),  # BUG: as np.sum
+    "delete": lambda x: np.delete(x, x.argmax()),
     "fill_diagonal": lambda x: np.fill_diagonal(x.reshape(1, 3), 0),
     "put": lambda x: np.put(x, [0], 1.0),
     "putmask": lambda x: np.putmask(x, x > 0, 1.0),
@@ -137,6 +142,11 @@ def test_python_cannot_see_a_traced_value(what, backend):
     with pytest.raises(td.TracedValueError):  # again: nothing has been kept
         jitted(x)
     assert jitted.cache_info().programs == 0
+
+
+def test_numpy_itself_refuses_a_traced_length(backend):
+    with pytest.raises(TypeError, match="Traced"):
+        td.jit(lambda x: np.zeros(x.argmax()), backend=backend)(X)
 
 
 def test_the_error_names_the_line_in_the_function_that_f_calls():
@@ -218,7 +228,7 @@ def test_appending_happens_while_tracing():
         seen.append(x)
         return x + len(seen)
 
-    assert [f(1.0) for _ in range(3)] == [2.0, 2.0, 2.0]  # BUG: not compiled any more
+    assert [f(1.0) for _ in range(3)] == [2.0, 2.0, 2.0]
     assert len(seen) == 1
     with pytest.raises(td.EscapedTensorError):
         seen[0] * 2
@@ -277,6 +287,15 @@ def test_attributes_of_self_are_constants():
     assert one(1.0) == 2
 
 
+def test_attributes_that_are_no_fields_are_constants():
+    net = Net(X, "net")
+    net.scale = 2.0
+    f = td.jit(lambda net: net.layer * net.scale)
+    assert_array_equal(f(net), 2 * X)
+    net.scale = 3.0
+    assert_array_equal(f(net), 2 * X)
+
+
 def test_a_buffer_that_f_fills_anew_is_taken_as_it_is_each_time():
     def f(x):
         mask, total = np.zeros(3), 0.0
@@ -291,7 +310,7 @@ def test_a_buffer_that_f_fills_anew_is_taken_as_it_is_each_time():
 
 @pytest.mark.parametrize("constant", [np.array(2.0), np.float32(2.0), np.ones(2), 2.0, 2, None])
 def test_a_returned_constant_is_what_it_was(constant):
-    check_calls(lambda x: (constant, x, [constant]), [(X,)])  # BUG: array(2.) becomes a scalar
+    check_calls(lambda x: (constant, x, [constant]), [(X,)])
 
 
 # --- closing over a Tensor of an enclosing transform
@@ -411,7 +430,7 @@ def global_restored():
 def test_a_tensor_that_f_closes_over_is_not_baked(way, called_before):
     f, put = way()
     jitted = td.jit(f)
-    if called_before:  # BUG: then the plain value is a constant, whatever takes its place
+    if called_before:
         assert jitted(3.0) == 6.0
 
     def loss(w):
@@ -684,7 +703,7 @@ def test_a_kind_of_leaf_that_was_never_met_is_traced_once():
     new, f = New(), td.jit(lambda x, new: x * 2)
     for _ in range(3):
         f(2.0, new)
-    assert f.cache_info().traces == 1  # BUG: 2, since the first outline differs from the others
+    assert f.cache_info().traces == 1
 
 
 # --- numbers
@@ -706,14 +725,14 @@ UPDATES = {
     "divided": lambda p, g, rate: p / rate - g,
     "rate alone": lambda p, g, rate: (rate, rate * 2, p),
     "rate + rate": lambda p, g, rate: (rate + rate) * p,
-    "rate > 0": lambda p, g, rate: p * (rate > 0) + (rate == 0.1) * 1,  # BUG: promotes
+    "rate > 0": lambda p, g, rate: p * (rate > 0) + (rate == 0.1) * 1,
     "g ** rate": lambda p, g, rate: np.abs(g) ** rate,
     "np.maximum": lambda p, g, rate: np.maximum(p, rate),
     "np.where": lambda p, g, rate: np.where(g > rate, p, rate),
     "np.exp": lambda p, g, rate: p * np.exp(rate),  # a NumPy scalar in eager, too
     "np.sqrt": lambda p, g, rate: p * np.sqrt(rate),
     "scalar of p": lambda p, g, rate: p[0] * rate + g[1],
-    "gradient": lambda p, g, rate: td.grad(lambda p: np.sum(p**rate * g))(p),  # BUG: RuleError
+    "gradient": lambda p, g, rate: td.grad(lambda p: np.sum(p**rate * g))(p),
     "gradient of rate": lambda p, g, rate: td.grad(lambda r: np.sum(p * r) * r)(rate),
 }
 
@@ -1051,6 +1070,16 @@ def test_an_index_out_of_range_at_a_later_call(backend):
     with pytest.raises(IndexError):
         f(X, np.array([0, 3]))
     assert_array_equal(f(X, np.array([-1, 1])), [6, -4])
+
+
+def test_the_traceback_of_a_later_call_shows_the_program():
+    f = td.jit(lambda x, i: np.exp(x)[i])
+    f(X, np.array([0, 1]))
+    with pytest.raises(IndexError) as caught:
+        f(X, np.array([0, 3]))
+    last = caught.traceback[-1]
+    assert str(last.path).startswith("<jit ")
+    assert "a1" in str(last.statement)
 
 
 def test_recursion_is_refused():
@@ -1428,7 +1457,7 @@ def test_keys_that_are_only_equal_are_told_apart():
     f = td.jit(lambda tree: tree)
     for key in (1, True, 1.0):
         (got,) = f({key: X})
-        assert type(got) is type(key)  # BUG: the first call's key
+        assert type(got) is type(key)
 
 
 def test_outputs_of_every_kind(backend):

@@ -249,8 +249,8 @@ def _owned(ct: Array | None, value: Array) -> Array:
         ct = np.zeros_like(value)
     elif isinstance(ct, np.ndarray | np.generic):
         ct = np.array(ct, subok=True)
-    if getattr(value, "is_scalar", True) is False and not value.shape:
-        return np.reshape(ct, ())  # under a trace, for an array without axes
+    if _is_traced_0d(value):
+        return np.broadcast_to(ct, ())
     return ct if isinstance(value, np.ndarray) or not isinstance(ct, np.ndarray) else ct[()]
 
 
@@ -258,7 +258,14 @@ def _unboxed(leaf: Any, tape: Tape) -> Any:
     """Tensor of this tape -> its value, as the caller's own; anything else as it is."""
     if type(leaf) is not Tensor or leaf.tape is not tape:
         return leaf
-    return leaf.value.copy()[()] if isinstance(leaf.value, np.ndarray) else leaf.value
+    if isinstance(leaf.value, np.ndarray):
+        return leaf.value.copy()[()]
+    return leaf.value[()] if _is_traced_0d(leaf.value) else leaf.value
+
+
+def _is_traced_0d(value: Any) -> bool:
+    """Whether a value is a trace's stand-in for an array (not a scalar) without axes."""
+    return getattr(value, "is_scalar", True) is False and not value.shape
 
 
 # --- in-place change between the forward pass and the pullback

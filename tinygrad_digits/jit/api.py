@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import tree
-from ..engine.errors import NotDifferentiableError, RetraceWarning
+from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueError
 from ..engine.tensor import Tensor
 from .entry import MISS, Enter, Watch, content, holds_a_tensor, is_input
 from .numba_backend import require_numba
@@ -358,6 +358,10 @@ def _run(
         trace.program.outputs = [
             leaf if id(leaf) in given else _output(leaf, trace, f) for leaf in outputs
         ]
+    except ValueError as error:
+        if isinstance(error.__cause__, TracedValueError):  # NumPy's, for `array[i] = t`
+            raise error.__cause__ from None
+        raise
     finally:
         trace.close()
     return trace.program, output_structure
@@ -409,9 +413,11 @@ def _functions(f: Any) -> Iterator[Any]:
         elif isinstance(f, Jitted):
             todo.append(f.f)
         for cell in getattr(f, "__closure__", None) or ():
-            held = content(cell)
-            if inspect.isroutine(held) or isinstance(held, functools.partial | Jitted):
-                todo.append(held)
+            leaves, _ = tree.flatten(content(cell))  # also functions in a dict
+            todo += [x for x in leaves if inspect.isroutine(x) or isinstance(x, _WRAPPERS)]
+
+
+_WRAPPERS = (functools.partial, Jitted)
 
 
 def _contents(f: Any) -> Iterator[Any]:
@@ -432,12 +438,24 @@ def _watched(f: Any) -> list[Watch]:
     """The variables around f that hold what may be a Tensor the next time."""
     watches: list[Watch] = []
     for function in _functions(f):
+        if isinstance(function, functools.partial):
+            watches.append(Watch((function.args, function.keywords)))
+        if inspect.ismethod(function):
+            watches.append(Watch(function.__self__))
         if not inspect.isfunction(function) or _is_ours(function):
             continue
+        watches.append(Watch((function.__defaults__, function.__kwdefaults__)))
         watches += [Watch(cell) for cell in function.__closure__ or ()]
         names = dict.fromkeys(function.__code__.co_names)
         watches += [Watch(function.__globals__, n) for n in names if n in function.__globals__]
-    return [w for w in watches if not (callable(w.content) or inspect.ismodule(w.content))]
+    return [w for w in watches if not _is_fixed(w.content)]
+
+
+def _is_fixed(held: Any) -> bool:
+    """Whether there will be no Tensor in it, whatever happens."""
+    leaves, _ = tree.flatten(held)
+    nothing = all(leaf is None for leaf in leaves) and not isinstance(held, dict | list)
+    return nothing or callable(held) or inspect.ismodule(held)
 
 
 def _is_ours(function: Any) -> bool:

@@ -30,19 +30,24 @@ MISS: Final = object()
 
 
 class Watch(NamedTuple):
-    """A variable outside of a function: a cell of its closure, or a name in its module."""
+    """What a function uses: a cell of its closure, a name in its module, or a thing it holds."""
 
     where: Any
     name: str | None = None
 
     @property
     def content(self) -> Any:
-        return content(self.where) if self.name is None else self.where.get(self.name)
+        if self.name is not None:
+            return self.where.get(self.name)
+        return content(self.where) if isinstance(self.where, CellType) else self.where
 
     def test(self, bound: Callable[[Any], str]) -> str:
         """An expression for: there is no Tensor in it."""
-        where = bound(self.where)
-        what = f"{where}.cell_contents" if self.name is None else f"{where}.get({self.name!r})"
+        what = bound(self.where)
+        if self.name is not None:
+            what += f".get({self.name!r})"
+        elif isinstance(self.where, CellType):
+            what += ".cell_contents"
         simple = isinstance(self.content, np.ndarray | np.generic | float | int | str | None)
         return f"type({what}) is not Tensor" if simple else f"not holds_a_tensor({what})"
 
@@ -56,13 +61,13 @@ def content(cell: CellType) -> Any:
 
 
 def holds_a_tensor(held: Any) -> bool:
-    """Whether something is a Tensor, or a container or an object with one in it."""
+    """Whether something is a Tensor in use, or a container or an object with one in it."""
     if isinstance(held, Tensor):
-        return True
+        return not held.tape.closed
     if callable(held) or isinstance(held, ModuleType):
         return False
     leaves = tree.flatten(dict(vars(held)) if hasattr(held, "__dict__") else held)[0]
-    return any(isinstance(leaf, Tensor) for leaf in leaves)
+    return any(isinstance(leaf, Tensor) and not leaf.tape.closed for leaf in leaves)
 
 
 def entry(

@@ -39,7 +39,11 @@ def fused(program: Program, role: Callable[[int, Line], Role]) -> list[Block]:
     users = program.uses()
     blocks: list[Block] = []
     home: dict[int, int] = {}  # the block in which each line's value is made
-    numbers = [i for i, line in program.lines.items() if line.value.form == "number"]
+    numbers = [
+        i
+        for i, line in program.lines.items()
+        if {program.value(k).form for k in (i, *line.vars)} == {"number"}
+    ]
     for index in dict.fromkeys([*numbers, *program.lines]):  # numbers depend on numbers alone
         line = program.lines[index]
         mine = roles[index]

@@ -235,6 +235,8 @@ class Scope:
         value = self.program.value(i)
         if value.shape:
             return f"{self.names[i]}[{position}]"
+        if i in self.program.constants:
+            return self.names[i]  # a number
         if i in self.planned:
             return f"{self.names[i]}[0]"
         return f"{self.names[i]}[()]" if value.form == "array" else self.names[i]

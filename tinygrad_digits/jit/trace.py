@@ -60,6 +60,9 @@ SHAPE_FROM_VALUES = {
 }
 """Functions whose result has a shape that depends on values."""
 
+SHAPE_FROM_COUNTS = {"repeat", "delete", "resize", "insert", "tile"}
+"""Functions whose result has a shape that depends on the values of arguments after the first."""
+
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
 """Functions that write into their argument."""
 
@@ -110,7 +113,9 @@ class Trace(Tape):
             next(self.indices)  # raises
         if op.composed:
             return op.kernel(*args, **options)
-        if op.name in SHAPE_FROM_VALUES:
+        if op.name in SHAPE_FROM_VALUES or (
+            op.name in SHAPE_FROM_COUNTS and any(isinstance(x, Traced) for x in args[1:])
+        ):
             _refuse(f"the shape of what {op.name} returns depends on the values in")
         if op.kind is Kind.STATIC:
             return op.kernel(*mapped(_concrete, args), **mapped(_concrete, options))
@@ -130,9 +135,7 @@ class Trace(Tape):
         effect = any(isinstance(x, np.random.Generator) for x in _leaves(values))
         return self._written(op, line_args, line_options, y, effect or op.name in CHECKS)
 
-    def _written(
-        self, op: Primitive, args: Any, options: Any, y: Any, effect: bool
-    ) -> Traced | tuple[Traced, ...]:
+    def _written(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
         errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
         kept = errors or None
@@ -143,8 +146,8 @@ class Trace(Tape):
                 self._written(ITEM, (Var(index), k), {}, part, False) for k, part in enumerate(y)
             ]
             return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
-        if op is not ARITHMETIC.get(op.name) and not hasattr(y, "dtype"):
-            y = np.asarray(y)[()]
+        if type(y) not in NUMBERS and not hasattr(y, "dtype"):
+            return y  # something that is known now
         self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
         return _stand_in(self, index, y)
 
@@ -236,6 +239,11 @@ class Traced(Tensor):
 
     def __round__(self, digits: int | None = None) -> Any:
         return np.round(self, digits) if digits is not None else self._refuse("round()")
+
+    def __rmul__(self, other: Any) -> Any:
+        if isinstance(other, list | tuple | str):
+            self._refuse("repeating a sequence")
+        return np.multiply(other, self)
 
     def __complex__(self) -> complex:
         self._refuse("complex()")

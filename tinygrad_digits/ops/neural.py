@@ -216,7 +216,7 @@ def _flat(labels: Array, classes: int) -> Array:
     return labels + np.arange(0, labels.size * classes, classes)
 
 
-def _checked(labels: Array, classes: int) -> int:
+def _checked(labels: Array, classes: int) -> Array:
     """The number of labels, if all are in 0 ... classes - 1."""
     indices = labels if labels.dtype == np.intp else labels.astype(np.intp)
     # as unsigned numbers negative ones are large, so that one look at the largest is enough
@@ -224,7 +224,7 @@ def _checked(labels: Array, classes: int) -> int:
     if not fits:
         low, high = labels.min(), labels.max()
         raise ShapeError(f"labels must be integers in 0 ... {classes - 1}, got {low} ... {high}")
-    return labels.size
+    return np.intp(labels.size)
 
 
 def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) -> Array:
