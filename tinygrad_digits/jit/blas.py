@@ -1,6 +1,6 @@
 """NumPy's own matrix product, for native code.
 
-NumPy's wheels bring an OpenBLAS, whose `cblas_sgemm` and `cblas_dgemm` native code can call by
+NumPy's wheels bring an OpenBLAS, whose routines native code can call by
 name once the address is known: then its products are NumPy's to the last bit, and follow the same
 limits on threads. Where there is none, numba's np.dot goes to SciPy's BLAS instead.
 """
@@ -19,10 +19,11 @@ ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
 
 
 @functools.cache
-def gemm() -> dict[str, Any]:
-    """Names for native code and what they are: gemm_f and gemm_d; empty without NumPy's OpenBLAS.
+def routines() -> dict[str, Any]:
+    """Names for native code and what they are; empty without NumPy's OpenBLAS.
 
     gemm_x(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+    gemv_x(order, transpose_a, rows, columns, alpha, a, lda, x, 1, beta, y, 1)
     """
     found = _addresses()
     if found is None:
@@ -31,27 +32,28 @@ def gemm() -> dict[str, Any]:
     from numba import types
 
     functions: dict[str, Any] = {}
-    for code, real in (("f", types.float32), ("d", types.float64)):
-        name = f"tinygrad_digits_gemm_{code}"
-        binding.add_symbol(name, found[code])
-        many = (types.int64,) * 3  # 64-bit lengths, as the suffix 64_ says
-        matrix = (types.voidptr, types.int64)
-        signature = types.void(
-            *(types.intc,) * 3, *many, real, *matrix, *matrix, real, *matrix
-        )  # fmt: skip
-        functions[f"gemm_{code}"] = types.ExternalFunction(name, signature)
+    matrix = (types.voidptr, types.int64)  # 64-bit lengths, as the suffix 64_ says
+    for name, address in found.items():
+        real = types.float32 if name.endswith("_f") else types.float64
+        symbol = f"tinygrad_digits_{name}"
+        binding.add_symbol(symbol, address)
+        flags = 3 if name.startswith("gemm") else 2
+        arguments = [*[types.intc] * flags, *[types.int64] * flags, real]
+        arguments += [*matrix, *matrix, real, *matrix]
+        functions[name] = types.ExternalFunction(symbol, types.void(*arguments))
     return functions
 
 
 def _addresses() -> dict[str, int] | None:
-    """Where cblas_sgemm ("f") and cblas_dgemm ("d") are in memory."""
+    """Where the routines for float32 (f) and float64 (d) are in memory."""
     package = pathlib.Path(np.__file__).parent
     for folder in (package.with_name("numpy.libs"), package / ".dylibs"):
         for path in sorted(folder.glob("*scipy_openblas64_*")):
             try:
                 library = ctypes.CDLL(str(path))
                 return {
-                    code: _address(getattr(library, f"scipy_cblas_{letter}gemm64_"))
+                    f"{name}_{code}": _address(getattr(library, f"scipy_cblas_{letter}{name}64_"))
+                    for name in ("gemm", "gemv")
                     for code, letter in (("f", "s"), ("d", "d"))
                 }
             except (OSError, AttributeError):

@@ -63,7 +63,7 @@ def fused(program: Program, role: Callable[[int, Line], Role]) -> list[Block]:
                 _stored_anyway(i, users, roles) for i in line.vars if home.get(i) == earliest
             ):
                 at = earliest
-            elif fits and fits[-1] != earliest:
+            elif fits and fits[-1] in {*range(earliest + 1, at), at - 1}:
                 at = fits[-1]
         if at == len(blocks):
             blocks.append(Block(mine is not Role.NUMPY, shape))

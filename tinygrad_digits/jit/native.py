@@ -259,27 +259,58 @@ def _can_dot(line: Line, roles: Roles) -> bool:
 
 
 def _dot(line: Line, write: Scope, index: int) -> list[str]:
-    a, b = (write.array(x) for x in line.args)
-    out = write.names[index]
-    if len(line.value.shape) == 2 and blas.gemm():
-        return [_gemm(line, write, out)]
-    return [f"np.dot({a}, {b}, {out})" if line.value.shape else f"{out}[0] = np.dot({a}, {b})"]
-
-
-def _gemm(line: Line, write: Scope, out: str) -> str:
-    """The call of NumPy's BLAS: out = a @ b for row-major matrices or their transposes."""
+    """A product of matrices or vectors: by NumPy's BLAS, or else by np.dot, which is SciPy's."""
     a, b = line.args
-    (m, n), k = line.value.shape, write.program.value(a.index).shape[1]
+    out, shape = write.names[index], line.value.shape
+    if not shape:
+        return [f"{out}[0] = np.dot({write.array(a)}, {write.array(b)})"]
+    if not blas.routines():
+        return [f"np.dot({write.array(a)}, {write.array(b)}, {out})"]
+    left, right = (write.program.value(x.index).shape for x in (a, b))
     code = line.value.dtype.char
-    one, zero = number(1, line.value.dtype), number(0, line.value.dtype)
-    words = [f"{blas.ROW_MAJOR}"]
-    for x in (a, b):
-        words.append(f"{blas.TRANSPOSED if write.roles.layout(x) == 'F' else blas.AS_IT_IS}")
-    words += [f"{m}, {n}, {k}, {one}"]
-    for x, (rows, columns) in ((a, (m, k)), (b, (k, n))):
+    if 1 in right[1:] or len(right) == 1:
+        return [_gemv(code, a, b, left, write, out)]
+    if left[0] == 1 or len(left) == 1:
+        return [_gemv(code, b, a, right[::-1], write, out, turned=True)]
+    return [_gemm(code, a, b, (left[0], *right[::-1]), write, out)]
+
+
+def _gemm(code: str, a: Var, b: Var, lengths: tuple[int, ...], write: Scope, out: str) -> str:
+    """out = a @ b, for matrices in plain order or the transposes of such."""
+    m, n, k = lengths
+    words = [str(blas.ROW_MAJOR)]
+    words += [str(_turn(x, write)) for x in (a, b)] + [f"{m}, {n}, {k}, {_ONE[code]}"]
+    for x, rows, columns in ((a, m, k), (b, k, n)):
         step = rows if write.roles.layout(x) == "F" else columns
         words.append(f"{write.array(x)}.ctypes, {step}")
-    return f"gemm_{code}({', '.join(words)}, {zero}, {out}.ctypes, {n})"
+    return f"gemm_{code}({', '.join(words)}, {_ZERO[code]}, {out}.ctypes, {n})"
+
+
+def _gemv(
+    code: str,
+    a: Var,
+    x: Var,
+    shape: tuple[int, ...],
+    write: Scope,
+    out: str,
+    turned: bool = False,
+) -> str:
+    """out = a @ x for a vector x; or (turned) a.T @ x, where `shape` is a.T's."""
+    (m, k), transposed = shape, (write.roles.layout(a) == "F") != turned
+    rows, columns = (k, m) if transposed else (m, k)
+    turn = blas.TRANSPOSED if transposed else blas.AS_IT_IS
+    return (
+        f"gemv_{code}({blas.ROW_MAJOR}, {turn}, {rows}, {columns}, {_ONE[code]}, "
+        f"{write.array(a)}.ctypes, {columns}, {write.array(x)}.ctypes, 1, {_ZERO[code]}, "
+        f"{out}.ctypes, 1)"
+    )
+
+
+def _turn(x: Var, write: Scope) -> int:
+    return blas.TRANSPOSED if write.roles.layout(x) == "F" else blas.AS_IT_IS
+
+
+_ONE, _ZERO = {"f": "f4(1)", "d": "f8(1)"}, {"f": "f4(0)", "d": "f8(0)"}
 
 
 def _index_vars(line: Line, roles: Roles, x_rank: int) -> list[int]:

@@ -20,10 +20,12 @@ import hashlib
 import importlib.util
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import time
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,7 +45,10 @@ def compiled(program: Program, name: str, donated: frozenset[int] = frozenset())
     emitter = NativeEmitter(prepared(program), donated)
     emitter.namespace["again"] = lambda inputs: spare.run(inputs, spare.workspace())
     code = numpy_backend.assembled(emitter, name)
-    return code._replace(source="\n".join([*emitter.sources, code.source]), seconds=emitter.seconds)
+    return code._replace(
+        source="\n".join([*emitter.parts.values(), *emitter.sources, code.source]),
+        seconds=emitter.seconds,
+    )
 
 
 def require_numba() -> None:
@@ -70,6 +75,7 @@ class NativeEmitter(Emitter):
         self.kept = stored(program, self.blocks)
         program, steps = _in_order(program, self.blocks)
         self.sources: list[str] = []
+        self.parts: dict[str, str] = {}
         self.seconds = 0.0
         super().__init__(program, donated, steps)
         self.scope = Scope(program, self.names, self.roles, {*self.plan.places})
@@ -169,6 +175,18 @@ class NativeEmitter(Emitter):
         return super()._owned(i, name, given)
 
 
+OFTEN = 3
+"""Occurrences from which statements are worth a function of their own."""
+
+
+class _Step(NamedTuple):
+    """Statements, and how they would be called as a function."""
+
+    statements: list[str]
+    function: str = ""
+    call: str = ""
+
+
 class _Native:
     """One native function: its parameters and its source."""
 
@@ -213,15 +231,25 @@ class _Native:
 
     @property
     def source(self) -> str:
-        places = [f"{self.names[i]} = {self._place(i)}" for i in self.placed]
-        literals = [
-            f"{self.names[i]} = {number(self.program.constants[i].item(), self.program.value(i).dtype)}"
-            for i in self.literals
-        ]
-        views = [f"{self.names[i]} = {self._view(self.program.lines[i])}" for i in self.views]
-        body = [statement for block in self.segment for statement in self._statements(block)]
+        """What occurs often is a function of its own, which is compiled only once."""
+        steps = [self._place(i) for i in self.placed]
+        for i in self.literals:
+            literal = number(self.program.constants[i].item(), self.program.value(i).dtype)
+            steps.append(_Step([f"{self.names[i]} = {literal}"]))
+        for i in self.views:
+            steps.append(_Step([f"{self.names[i]} = {self._view(self.program.lines[i])}"]))
+        steps += [self._part(self._statements(block)) for block in self.segment]
+        counts = Counter(step.function for step in steps)
+        body = []
+        for step in steps:
+            if counts[step.function] < OFTEN or not step.function:
+                body += step.statements
+            else:
+                name = f"part_{_digest(step.function)[:10]}"
+                self.emitter.parts[name] = f"def {name}{step.function}"
+                body.append(step.call.format(name))
         head = f"def {self.name}({', '.join(['arena', *self.parameters])}):"
-        return "\n    ".join([head, *places, *literals, *views, *body]) + "\n"
+        return "\n    ".join([head, *body]) + "\n"
 
     def _statements(self, block: Block) -> list[str]:
         emitter = self.emitter
@@ -231,11 +259,24 @@ class _Native:
         line = self.program.lines[index]
         return WRITERS[line.op.kernel](line, emitter.scope, index)
 
-    def _place(self, i: int) -> str:
-        start, stop = self.emitter.plan.places[i]
-        value = self.program.value(i)
-        shaped = f".reshape({value.shape})" if len(value.shape) > 1 else ""
-        return f"arena[{start}:{stop}].view({NATIVE_DTYPES[value.dtype]}){shaped}"
+    def _part(self, statements: list[str]) -> _Step:
+        """These statements; or a function of them, whose names do not tell where it is called."""
+        body, arguments = _anonymous(statements)
+        function = "\n    ".join([f"({', '.join(arguments)}):", *body]) + "\n"
+        return _Step(statements, function, f"{{}}({', '.join(arguments.values())})")
+
+    def _place(self, i: int) -> _Step:
+        """The statement that finds a planned value in the arena."""
+        value, (start, stop) = self.program.value(i), self.emitter.plan.places[i]
+        view = f".view({NATIVE_DTYPES[value.dtype]})"
+        flat = f"{self.names[i]} = arena[{start}:{stop}]{view}"
+        call = f"{self.names[i]} = {{}}(arena, {start}, {stop}"
+        if len(value.shape) < 2:
+            function = f"(arena, start, stop):\n    return arena[start:stop]{view}\n"
+            return _Step([flat], function, f"{call})")
+        shaped = f"return arena[start:stop]{view}.reshape(shape)"
+        function = f"(arena, start, stop, shape):\n    {shaped}\n"
+        return _Step([f"{flat}.reshape({value.shape})"], function, f"{call}, {value.shape})")
 
     def _view(self, line: Line) -> str:
         x, rank = self.names[line.args[0].index], len(line.value.shape)
@@ -251,6 +292,26 @@ class _Native:
             parts = line.options["index"]
             return f"{x}[{', '.join(map(written, parts if type(parts) is tuple else (parts,)))}]"
         return f"{x}.reshape({line.value.shape})"
+
+
+def _anonymous(statements: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Statements with values numbered from 0, and {parameter: what it stands for}."""
+    numbers: dict[str, int] = {}
+    arguments: dict[str, str] = {}
+
+    def renamed(match: re.Match[str]) -> str:
+        letter, index = match.groups()
+        k = numbers.setdefault(index, len(numbers))
+        if letter not in "acv":
+            return f"{letter}{k}"
+        arguments[f"x{k}"] = match.group()
+        return f"x{k}"
+
+    return [_NAME.sub(renamed, statement) for statement in statements], arguments
+
+
+_NAME = re.compile(r"\b([acvtwsp])(\d+)\b")
+"""Arrays (a, c, v), and variables that hold an element, a flat array or a sum of theirs."""
 
 
 def _in_order(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
@@ -288,20 +349,30 @@ def _compiled(native: _Native) -> Any:
     """The native function, from numba's cache on disk if it is there."""
     import numba
 
-    path = _written(native.source)
-    namespace = {"np": np, "f4": np.float32, "f8": np.float64, "__name__": __name__}
-    namespace |= blas.gemm()
-    exec(compile(native.source, path or f"<{native.name}>", "exec"), namespace)
-    how = {"error_model": "numpy", "nogil": True, "cache": path is not None}
-    function = numba.njit(**how)(namespace[native.name])
+    namespace = {"np": np, "f4": np.float32, "f8": np.float64, **blas.routines()}
+    for name, source in native.emitter.parts.items():
+        namespace[name] = _jitted(name, source, namespace)
+    function = _jitted(native.name, native.source, namespace)
     function.compile(tuple(map(numba.typeof, native.examples)))
     return function
 
 
+def _jitted(name: str, source: str, namespace: dict[str, Any]) -> Any:
+    import numba
+
+    path = _written(source)
+    names = {**namespace, "__name__": __name__}
+    exec(compile(source, path or f"<{name}>", "exec"), names)
+    return numba.njit(error_model="numpy", nogil=True, cache=path is not None)(names[name])
+
+
+def _digest(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
 def _written(source: str) -> str | None:
     """A file with this source, by which numba finds what it has compiled; None if it cannot be."""
-    name = hashlib.sha256(source.encode()).hexdigest()[:32]
-    path = cache_folder() / f"native_{name}.py"
+    path = cache_folder() / f"native_{_digest(source)[:32]}.py"
     try:
         if path.exists() and path.read_text(encoding="utf-8") == source:
             return str(path)
