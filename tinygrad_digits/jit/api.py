@@ -454,8 +454,9 @@ def _watched(f: Any) -> list[Watch]:
 def _is_fixed(held: Any) -> bool:
     """Whether there will be no Tensor in it, whatever happens."""
     leaves, _ = tree.flatten(held)
-    nothing = all(leaf is None for leaf in leaves) and not isinstance(held, dict | list)
-    return nothing or callable(held) or inspect.ismodule(held)
+    if not leaves:
+        return isinstance(held, tuple)
+    return all(leaf is None or callable(leaf) or inspect.ismodule(leaf) for leaf in leaves)
 
 
 def _is_ours(function: Any) -> bool:

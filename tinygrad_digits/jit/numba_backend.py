@@ -127,8 +127,11 @@ class NativeEmitter(Emitter):
         segment: list[Block] = []
         body = []
         for block in self.blocks:
-            if block.native:
+            if block.native and len(segment) < LONGEST:
                 segment.append(block)
+            elif block.native:
+                body += self._called(segment)
+                segment = [block]
             else:
                 body += self._called(segment) + self._by_numpy(block.lines)
                 segment = []
@@ -174,6 +177,9 @@ class NativeEmitter(Emitter):
             return f"{name}.copy()"
         return super()._owned(i, name, given)
 
+
+LONGEST = 100
+"""Blocks in one native function: what takes long to compile takes longer the longer it is."""
 
 OFTEN = 3
 """Occurrences from which statements are worth a function of their own."""
