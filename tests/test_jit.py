@@ -603,10 +603,9 @@ def test_a_training_step_reads_like_this():
 %0      input params['w']                float64(3,)
 %1      input x                          float64(4, 3)
 %2      input y                          float64(4,)
-%10     constant                         float64(4,)
 %3      matmul %1, %0                    float64(4,)
 %4      subtract %3, %2                  float64(4,)
-%11     multiply %10, %4                 float64(4,)
+%11     multiply 0.5, %4                 float64(4,)
 %12     swapaxes %1, axis1=-1, axis2=-2  float64(3, 4)
 %13     getitem %11, index=(..., None)   float64(4, 1)
 %14     matmul %12, %13                  float64(3, 1)
@@ -625,7 +624,7 @@ def run(inputs, workspace):  # step
     matmul(a1, a0, out=v3)
     subtract(v3, a2, out=v4)
     with errstate(**errors11):
-        multiply(c10, v4, out=v11)
+        multiply(k9, v4, out=v11)
         v12 = a1.swapaxes(-1, -2)
         matmul(v12, v13, out=v14)
     multiply(k11, v15, out=v16)
@@ -883,7 +882,47 @@ def test_all_passes_together_keep_every_bit():
                 assert_same(got, wanted)
     assert len(program.lines) < len(before.lines)
     assert passes.drop_dead in passes.PASSES
-    assert {each.__name__ for each in passes.PASSES} == {"drop_dead", "share", "simplify", "fold"}
+    names = {each.__name__ for each in passes.PASSES}
+    assert names == {"drop_dead", "share", "simplify", "fold", "spread"}
+
+
+def test_spread_takes_an_array_of_equal_numbers_for_one():
+    ramp, same = np.arange(1.0, 4.0), np.full((3, 1), 0.25)
+    before, after = shortened(passes.spread, lambda x: (x * same, x - ramp, x[0] * same), V)
+    assert before.constants.keys() == after.constants.keys()
+    first, second, third = [line for line in after.lines.values() if len(line.args) == 2][:3]
+    assert [str(line).split()[-1] for line in (first, second)] == ["0.25", "%3"]
+    assert third.op.name != "multiply" or not isinstance(third.args[1], float)  # it gives the shape
+
+
+def step_of_two(params, x):
+    grads = td.grad(lambda p: np.sum((x @ p["w"] + p["b"]) ** 2))(params)
+    return td.tree.map(lambda p, g: p - 0.5 * g, params, grads)
+
+
+def test_batch_does_the_same_with_several_arrays_at_once():
+    params, x = {"w": np.ones((3, 4)), "b": np.full(4, 2.0)}, np.ones((5, 3))
+    jitted = td.jit(step_of_two)
+    program = jitted.program(params, x)
+    before, after = program.stages[-2].program, program.final
+    assert program.stages[-1].name == "batch"
+    assert ops(before).count("multiply") - ops(after).count("multiply") == 1
+    assert (ops(after).count("pack"), ops(after).count("piece")) == (1, 2)
+    for _ in range(2):
+        assert_same(jitted(params, x), step_of_two(params, x))
+
+
+def test_a_pack_has_its_operands_in_it():
+    params, x = {"w": np.ones((3, 4)), "b": np.full(4, 2.0)}, np.ones((5, 3))
+    lowered = td.jit(step_of_two).program(params, x)
+    program, plan = lowered.final, lowered.code.plan
+    check(program, plan)
+    (pack,) = numbered(program, "pack")
+    operand = program.lines[pack].vars[1]
+    place = plan.places[operand]
+    elsewhere = Place(place.start + 64, place.stop + 64)
+    with pytest.raises(PlanError, match=rf"no room for %{operand}"):
+        check(program, moved(plan, places=plan.places | {operand: elsewhere}))
 
 
 def test_an_op_of_ones_own_is_called_as_it_is(backend):

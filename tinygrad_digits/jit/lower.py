@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..engine import tree
 from . import numba_backend, numpy_backend
 from .entry import Enter, Watch, entry
-from .passes import PASSES
+from .passes import PASSES, batch
 from .program import Program, aligned
 
 
@@ -101,7 +101,7 @@ def lowered(
     """Through the passes, one after the other, and through the backend."""
     stages = [Stage("trace", program)]
     start = time.perf_counter()
-    for each in PASSES:
+    for each in (*PASSES, *([batch] if backend == "numpy" else [])):
         stages.append(Stage(each.__name__, each(stages[-1].program)))
     final = stages[-1].program
     donated = frozenset(

@@ -25,7 +25,7 @@ from ..engine.errors import TracedValueError
 from ..engine.primitive import Kind
 from ..ops import elementwise, indexing, neural, shaping
 from .plan import ALIGNMENT, Plan, check, plan
-from .program import Line, Operand, Program, Value, Var, found, mapped
+from .program import PACK, Line, Operand, Program, Value, Var, found, mapped
 
 Workspace: TypeAlias = tuple[Any, ...]
 """The arrays in the arena and the views of them: what one call of a program works on."""
@@ -47,6 +47,7 @@ STATEMENTS: dict[Any, str] = {
     np.copy: "copyto({out}, {0})",
     elementwise.cast.primitive.kernel: "copyto({out}, {0}, 'unsafe')",
     neural.hits.primitive.kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
+    PACK.kernel: "",  # its operands are computed there
 }
 """How to write into `out` what a kernel that is not a ufunc computes, where that is worth it."""
 
@@ -155,7 +156,9 @@ class Emitter:
             self.names[i] = self._bound(f"c{i}", constant)
         self.numbers: dict[Any, Any] = {}
         self.outputs = set(found(program.outputs))
-        self.writers = {i: w for i, line in program.lines.items() if (w := writer(line, program))}
+        self.writers = {
+            i: w for i, line in program.lines.items() if (w := writer(line, program)) is not None
+        }
         self.plan = plan(
             program,
             self._planned(),
@@ -293,7 +296,7 @@ class Emitter:
         if i in self.plan.places or i in self.plan.in_place:
             template = self.writers[i]
             words = {"out": name, "f": self._function(line)}
-            return [t.format(*arguments, **words) for t in template.split("; ")]
+            return [t.format(*arguments, **words) for t in template.split("; ") if t]
         return [f"{name} = {self._expression(i, line, arguments)}"]
 
     def _expression(self, i: int, line: Line, arguments: list[str]) -> str:

@@ -12,14 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from math import frexp
+from math import frexp, prod
 from typing import TypeAlias
 
 import numpy as np
 
 from ..engine.primitive import Kind, Primitive
 from ..ops import elementwise, neural
-from .program import END, Line, Operand, Program, Value, Var, found, mapped, substituted
+from .program import (
+    END,
+    PACK,
+    PIECE,
+    Line,
+    Operand,
+    Program,
+    Value,
+    Var,
+    found,
+    mapped,
+    substituted,
+)
 
 Pass: TypeAlias = Callable[[Program], Program]
 
@@ -118,6 +130,94 @@ def fold(program: Program) -> Program:
         else:
             lines[index] = line
     return replace(program, lines=lines, constants=constants)
+
+
+def spread(program: Program) -> Program:
+    """An array of equal numbers, where it is to be broadcast, is as good as one number."""
+    lines = dict(program.lines)
+    for index, line in program.lines.items():
+        dtypes = {program.value(i).dtype for i in line.vars}
+        shapes = [program.value(i).shape for i in line.vars if i not in program.constants]
+        spreads = line.op.kernel in SPREADING and len(dtypes) == 1
+        if spreads and line.value.shape in shapes and line.value.shape:
+            lines[index] = replace(line, args=tuple(_one_number(x, program) for x in line.args))
+    return replace(program, lines=lines)
+
+
+SPREADING = {np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum}
+"""Ufuncs for which it makes no difference how a number comes."""
+
+
+def _one_number(x: Operand, program: Program) -> Operand:
+    constant = program.constants.get(x.index) if isinstance(x, Var) else None
+    if constant is None or constant.dtype.kind != "f" or not constant.size:
+        return x
+    number = constant.flat[0]
+    alike = (constant == number).all() and np.isfinite(number) and number != 0
+    return number.item() if alike else x
+
+
+def batch(program: Program) -> Program:
+    """Do the same with several arrays at once, where they may as well lie end to end.
+
+    An optimiser's `rate * gradient` for each parameter becomes one product; for small arrays the
+    calls are what costs.
+    """
+    for group in _batches(program):
+        program = _batched(program, group)
+    return program
+
+
+def _batches(program: Program) -> list[list[int]]:
+    """Groups of lines that are alike but for their one array, which is theirs alone."""
+    order = {index: at for at, index in enumerate(program.lines)}
+    users = program.uses()
+    groups: dict[Hashable, list[int]] = {}
+    for index, line in program.lines.items():
+        ufunc = isinstance(line.op.kernel, np.ufunc) and line.op.kind is Kind.ELEMENTWISE
+        if not ufunc or len(line.vars) != 1 or line.options or line.value.dtype.kind != "f":
+            continue
+        operand = line.vars[0]
+        maker = program.lines.get(operand)
+        fits = maker is not None and _is_packable(maker) and line.value.nbytes <= SMALL
+        if fits and maker.value == line.value and users[operand] == [index]:
+            words = tuple(None if isinstance(x, Var) else x for x in line.args)
+            key = (line.op.kernel, identity(words), line.value.dtype, str(line.errors))
+            group = groups.setdefault(key, [])
+            if not group or order[operand] < order[group[0]]:
+                group.append(index)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+SMALL = 1 << 18
+"""Bytes up to which a call is worth saving."""
+
+
+def _is_packable(line: Line) -> bool:
+    """Whether a line can write anywhere: products and reductions."""
+    product = line.op.kernel is np.matmul or line.op.reduces is not None
+    return product and line.value.form == "array" and bool(line.value.shape)
+
+
+def _batched(program: Program, group: list[int]) -> Program:
+    first = program.lines[group[0]]
+    packed, done, *pieces = range(program.fresh(), program.fresh() + 2 + len(group))
+    values = [program.lines[i].value for i in group]
+    whole = Value((sum(prod(value.shape) for value in values),), first.value.dtype)
+    operands = tuple(Var(program.lines[i].vars[0]) for i in group)
+    args = tuple(Var(packed) if isinstance(x, Var) else x for x in first.args)
+    made = {packed: Line(PACK, operands, {}, whole), done: replace(first, args=args, value=whole)}
+    start = 0
+    for piece, value in zip(pieces, values, strict=True):
+        made[piece] = Line(PIECE, (Var(done), start, value.shape), {}, value)
+        start += prod(value.shape)
+    lines: dict[int, Line] = {}
+    for index, line in program.lines.items():
+        if index == group[0]:
+            lines |= made
+        if index not in group:
+            lines[index] = line
+    return program.with_lines(lines, dict(zip(group, map(Var, pieces), strict=True)))
 
 
 # --- the rules of simplify: (line, program) -> the Var of the same value, another line, or None
@@ -253,7 +353,7 @@ RULES: dict[str, Rule] = {
     "sum": _sum_of_hits,
 }
 
-PASSES: tuple[Pass, ...] = (drop_dead, share, simplify, fold, share, drop_dead)
+PASSES: tuple[Pass, ...] = (drop_dead, share, simplify, fold, spread, share, drop_dead)
 
 
 def scalar(value: Value) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..engine.errors import AutodiffError
 from ..engine.primitive import Kind
-from .program import END, Program
+from .program import END, PACK, Line, Program
 
 ALIGNMENT = 64
 """Bytes: a cache line, and as wide as the widest vector registers."""
@@ -83,9 +83,12 @@ def plan(
     births = steps or {index: at for at, index in enumerate(program.lines)}
     deaths = _deaths(program, owners, births)
     in_place = _donations(program, donated, pointwise, writable, owners, births, deaths)
-    first: dict[int, int] = {}  # value -> the first of the chain that shares its place
+    inside = _packed_into(program, planned)
+    first: dict[int, int] = {}  # value -> the one that stands for those that share its place
     for index in births:
-        if index in planned:
+        if index in inside:
+            first[index] = inside[index][0]
+        elif index in planned:
             over = None
             if index in pointwise and steps is None:
                 over = _dying_operand(program, index, planned, owners, births, deaths)
@@ -94,13 +97,26 @@ def plan(
             first[index] = index if over is None else first[over]
     spans = {start: [births[start], 0] for start in first.values()}
     for index, start in first.items():
+        spans[start][0] = min(spans[start][0], births[index])
         spans[start][1] = max(spans[start][1], deaths[index])
-    offsets = _packed({start: program.value(start).nbytes for start in spans}, spans)
-    places = {
-        index: Place(offsets[start], offsets[start] + program.value(index).nbytes)
-        for index, start in first.items()
-    }
+    offsets = _laid_out({start: program.value(start).nbytes for start in spans}, spans)
+    places = {}
+    for index, start in first.items():
+        offset = offsets[start] + inside.get(index, (0, 0))[1]
+        places[index] = Place(offset, offset + program.value(index).nbytes)
     return Plan(places, in_place, owners)
+
+
+def _packed_into(program: Program, planned: set[int]) -> dict[int, tuple[int, int]]:
+    """The operands of `pack` lines: the pack that they are computed into, and from which byte on."""
+    inside = {}
+    for index, line in program.lines.items():
+        if line.op is PACK and index in planned:
+            offset = 0
+            for var in line.vars:
+                inside[var] = index, offset
+                offset += program.value(var).nbytes
+    return inside
 
 
 def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) -> Owners:
@@ -172,7 +188,7 @@ def _donations(
     return homes
 
 
-def _packed(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, int]:
+def _laid_out(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, int]:
     """Offsets at which nothing that lives at the same time overlaps; the largest first."""
     offsets: dict[int, int] = {}
     for index in sorted(sizes, key=lambda i: (-sizes[i], i)):
@@ -191,8 +207,19 @@ def _packed(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, int
     return offsets
 
 
+def _check_pack(line: Line, place: Place | None, plan: Plan) -> None:
+    """Raise PlanError unless the operands lie in the pack, one after the other."""
+    start = place.start if place is not None else -1
+    for var in line.vars:
+        theirs = plan.places.get(var)
+        if theirs is None or theirs.start != start:
+            raise PlanError(f"the pack of {line} has no room for %{var} at byte {start}")
+        start = theirs.stop
+
+
 def check(program: Program, plan: Plan) -> None:
     """Raise PlanError where running the lines in order would read what has been overwritten."""
+    packed = _packed_into(program, {*plan.places})
     intact: dict[int, Place | None] = {i: None for i in plan.owners if i in program.inputs}
 
     def read(var: int, reader: str) -> None:
@@ -208,13 +235,16 @@ def check(program: Program, plan: Plan) -> None:
         lost = {over} if over is not None else set()
         if over in line.vars and line.op.kind is not Kind.ELEMENTWISE:
             raise PlanError(f"%{index} {line.op.name} cannot be computed in place")
+        align = line.value.dtype.alignment if index in packed else ALIGNMENT
         if place is not None:
-            if place.stop - place.start < line.value.nbytes or place.start % ALIGNMENT:
+            if place.stop - place.start < line.value.nbytes or place.start % align:
                 raise PlanError(f"%{index} {line.op.name} does not fit into {place}")
             if over is not None and plan.places.get(over) != place:
                 raise PlanError(f"%{index} {line.op.name} is not where its operand %{over} is")
             lost |= {i for i, other in intact.items() if other and other.overlaps(place)}
-        if any(owner in lost - {over} for i in line.vars for owner in plan.owners.get(i, ())):
+        if line.op is PACK:
+            _check_pack(line, place, plan)
+        elif any(owner in lost - {over} for i in line.vars for owner in plan.owners.get(i, ())):
             raise PlanError(f"%{index} {line.op.name} overwrites what it is reading")
         for i in lost:
             intact.pop(i, None)

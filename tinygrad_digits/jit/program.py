@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Primitive
+from ..engine.primitive import Kind, Primitive
 
 Operand: TypeAlias = Any
 """A Var, a Python number, or a tuple, list, slice or dict with Vars somewhere inside."""
@@ -154,6 +155,19 @@ class Program:
         rows += [("return", ", ".join(written(x) for x in self.outputs), "")]
         return aligned(rows)
 
+
+def _pack(*arrays: Any) -> Any:
+    return np.concatenate([x.ravel() for x in arrays])
+
+
+def _piece(x: Any, start: int, shape: tuple[int, ...]) -> Any:
+    return x[start : start + prod(shape)].reshape(shape)
+
+
+PACK = Primitive(_pack, (), "pack", Kind.GATHER)
+"""Arrays end to end, which a plan lets be computed there, so that nothing has to be copied."""
+PIECE = Primitive(_piece, (), "piece", Kind.VIEW)
+"""One of them again."""
 
 END = 1 << 62
 """Where outputs are read: after every line."""
