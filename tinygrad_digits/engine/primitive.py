@@ -279,6 +279,12 @@ def handles(*functions: Any) -> Callable[[Op], Op]:
     return register
 
 
+def row_of(op: Op) -> Primitive:
+    """The row of an op that `define` has made."""
+    row: Primitive = op.primitive  # type: ignore[attr-defined]
+    return row
+
+
 # --- applying
 #
 # What all ways to apply an op have in common: find the innermost tape among the arguments, take

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -195,7 +196,7 @@ def _differentiable(value: Any) -> Array:
         value = np.float64(value)
     if hasattr(value, "strong"):  # a Python number under a trace
         value = value.strong()
-    if isinstance(value, np.ma.MaskedArray):
+    if type(value) is not np.ndarray and _is_masked(value):
         raise NotDifferentiableError(
             "cannot differentiate with respect to a masked array; fill it first, with .filled(0)"
         )
@@ -210,6 +211,12 @@ def _differentiable(value: Any) -> Array:
             )
         )
     return value
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether a value is a masked array; np.ma takes long to import, and comes with the first."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def _by_position(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import os
+import pathlib
 import threading
 import time
 import warnings
@@ -23,11 +23,11 @@ from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueError
 from ..engine.tensor import Tensor
 from .entry import MISS, Enter, Watch, content, holds_a_tensor, is_input
-from .numba_backend import require_numba
 from .lower import Lowered, lowered
+from .numba_backend import require_numba
 from .passes import identity
 from .program import Program
-from .trace import UNSET, Captured, Trace
+from .trace import Captured, Trace
 
 BACKENDS = ("numpy", "numba")
 RETRACES = 8
@@ -59,6 +59,7 @@ def jit(
     """f, traced once for each signature and run as a straight-line program from then on.
 
     Args:
+        f: any function; without it, jit(backend=...) gives a decorator.
         backend: "numpy", or "numba" (extra `jit`) for native loops.
         static_argnames: arguments that are part of the signature although they are arrays or
             floats, or that hold settings; hashable. Ints, bools, strings and functions always are.
@@ -123,7 +124,8 @@ class Jitted:
         for name in (*static_argnames, *donate):
             if name not in self.parameters and None not in self.parameters:
                 raise TypeError(
-                    f"{_name(f)} has no argument {name!r}; it takes {', '.join(map(str, self.parameters))}"
+                    f"{_name(f)} has no argument {name!r}; "
+                    f"it takes {', '.join(map(str, self.parameters))}"
                 )
         self.static = frozenset(static_argnames)
         self.donate = frozenset(donate)
@@ -191,7 +193,7 @@ class Jitted:
         leaves, structure = tree.flatten((args, kwargs))
         if self._captures_a_tensor():
             return self._inlined(leaves)
-        key: list[Hashable] = [tree.outline(structure)]
+        key: list[Any] = [tree.outline(structure)]
         inputs = []
         for leaf in leaves:
             kind = type(leaf)
@@ -282,8 +284,8 @@ class Jitted:
                 hash(value) if not isinstance(leaf, np.ndarray) else None
             except TypeError:
                 raise TypeError(
-                    f"{path}: a {type(value).__name__} is neither an array nor something that can be "
-                    "compared and hashed, so jit cannot tell when to trace again"
+                    f"{path}: a {type(value).__name__} is neither an array nor something that can "
+                    "be compared and hashed, so jit cannot tell when to trace again"
                 ) from None
 
     # --- what changes from trace to trace
@@ -351,7 +353,7 @@ def _run(
     ]
     traced_args, traced_kwargs = tree.unflatten(structure, inside)
     try:
-        with np.errstate(**UNSET, call=lambda *_: None):  # the program will warn, not the trace
+        with np.errstate(all="call", call=lambda *_: None):  # the program will warn, not the trace
             output = f(*traced_args, **traced_kwargs)
         outputs, output_structure = tree.flatten(output)
         given = {id(leaf) for leaf in leaves}
@@ -369,12 +371,12 @@ def _run(
 
 def _checked_input(leaf: Any, path: str) -> bool:
     """Whether a leaf is an input of the program; what it cannot work on is refused."""
-    if isinstance(leaf, np.ndarray):
-        if type(leaf) is not np.ndarray or leaf.dtype.kind not in "fiubc":
-            raise NotDifferentiableError(
-                f"{path} is a {type(leaf).__name__} of {leaf.dtype}; a jitted function takes "
-                "plain arrays of numbers"
-            )
+    plain = type(leaf) is np.ndarray and leaf.dtype.kind in "fiubc"
+    if isinstance(leaf, np.ndarray) and not plain:
+        raise NotDifferentiableError(
+            f"{path} is a {type(leaf).__name__} of {leaf.dtype}; a jitted function takes "
+            "plain arrays of numbers"
+        )
     return is_input(leaf)
 
 
@@ -461,12 +463,11 @@ def _is_fixed(held: Any) -> bool:
 
 def _is_ours(function: Any) -> bool:
     """Whether a function is a transform's wrapper, which holds nothing that changes."""
-    return str(getattr(function, "__module__", "")).startswith("tinygrad_digits.engine") or (
-        function.__code__.co_filename.startswith(_PACKAGE)
-    )
+    code: str = function.__code__.co_filename
+    return code.startswith(_ENGINE)
 
 
-_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_ENGINE = str(pathlib.Path(__file__).parent.parent / "engine")
 
 
 # --- names

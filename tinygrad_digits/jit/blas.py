@@ -32,13 +32,13 @@ def routines() -> dict[str, Any]:
     from numba import types
 
     functions: dict[str, Any] = {}
-    matrix = (types.voidptr, types.int64)  # 64-bit lengths, as the suffix 64_ says
+    matrix: tuple[Any, ...] = (types.voidptr, types.int64)  # 64-bit lengths, as the suffix 64_ says
     for name, address in found.items():
         real = types.float32 if name.endswith("_f") else types.float64
         symbol = f"tinygrad_digits_{name}"
         binding.add_symbol(symbol, address)
         flags = 3 if name.startswith("gemm") else 2
-        arguments = [*[types.intc] * flags, *[types.int64] * flags, real]
+        arguments: list[Any] = [*[types.intc] * flags, *[types.int64] * flags, real]
         arguments += [*matrix, *matrix, real, *matrix]
         functions[name] = types.ExternalFunction(symbol, types.void(*arguments))
     return functions

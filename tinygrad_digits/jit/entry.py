@@ -82,8 +82,12 @@ def entry(
     """`enter` for calls like this one; None where its containers are unusual.
 
     Args:
+        args: the call's arguments.
+        kwargs: those that it names.
         output: the tree of what the program returns.
-        workspaces: those that are idle, for `run` to work on.
+        run: the program, on inputs and a workspace.
+        workspaces: those that are idle.
+        make_workspace: for when there is none.
         watches: variables that the function uses, which must not have become Tensors.
     """
     writer = _Writer()

@@ -30,7 +30,7 @@ BLOCK = 512
 class Reduction(NamedTuple):
     """A line that reduces its operand over some axes of the loop."""
 
-    index: int
+    line: int
     ufunc: np.ufunc
     axes: tuple[int, ...]
     rank: int
@@ -53,6 +53,8 @@ def statements(block: Block, roles: dict[int, Role], scope: Scope, kept: set[int
 
 
 class _Loop:
+    """A loop under construction."""
+
     def __init__(self, block: Block, roles: dict[int, Role], scope: Scope, kept: set[int]) -> None:
         assert block.shape is not None
         self.scope, self.kept = scope, kept
@@ -99,12 +101,12 @@ class _Loop:
     def _nest(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
         out += [indent + load for load in loads.get(depth, [])]
         own = [r for r in self.reductions if r.trailing and r.depth == depth]
-        out += [f"{indent}s{r.index} = {self._start(r)}" for r in own]
+        out += [f"{indent}s{r.line} = {self._start(r)}" for r in own]
         if depth == self.rank:
             out += [indent + statement for statement in self._body()]
         else:
             self._over(depth, indent, loads, out)
-        out += [f"{indent}{self._result(r)} = {self._cast(r)}(s{r.index})" for r in own]
+        out += [f"{indent}{self._result(r)} = {self._cast(r)}(s{r.line})" for r in own]
 
     def _over(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
         """The loop over an axis; the last one in blocks if it adds up much."""
@@ -114,10 +116,10 @@ class _Loop:
             out.append(f"{indent}for i{depth} in range({n}):")
             return self._nest(depth + 1, inner, loads, out)
         out += [f"{indent}for first in range(0, {n}, {BLOCK}):"]
-        out += [f"{inner}p{r.index} = {self._start(r)}" for r in partial]
+        out += [f"{inner}p{r.line} = {self._start(r)}" for r in partial]
         out += [f"{inner}for i{depth} in range(first, min(first + {BLOCK}, {n})):"]
         self._nest(depth + 1, f"{inner}    ", loads, out)
-        out += [f"{inner}s{r.index} += p{r.index}" for r in partial]
+        out += [f"{inner}s{r.line} += p{r.line}" for r in partial]
         return None
 
     def _partial(self) -> list[Reduction]:
@@ -160,7 +162,7 @@ class _Loop:
 
     def _body(self) -> list[str]:
         out = []
-        reduced = {r.index: r for r in self.reductions}
+        reduced = {r.line: r for r in self.reductions}
         for i, line in self.lines.items():
             if i in reduced:
                 out.append(self._added(reduced[i], f"t{line.vars[-1]}"))
@@ -194,17 +196,18 @@ class _Loop:
         value = self.scope.program.value(x.index)
         if value.dtype == dtype and value.form != "number":
             return f"t{x.index}"
-        return f"(t{x.index} != 0)" if dtype == bool else f"{name}(t{x.index})"
+        return f"(t{x.index} != 0)" if dtype.kind == "b" else f"{name}(t{x.index})"
 
     # --- reductions
 
     def _wide(self, r: Reduction) -> np.dtype[Any]:
         """The dtype in which a reduction adds up."""
-        dtype = self.scope.program.lines[r.index].value.dtype
+        dtype = self.scope.program.lines[r.line].value.dtype
         return np.dtype(float) if r.ufunc is np.add and dtype.kind == "f" else dtype
 
     def _cast(self, r: Reduction) -> str:
-        return NATIVE_DTYPES[self.scope.program.lines[r.index].value.dtype]
+        dtype: np.dtype[Any] = self.scope.program.lines[r.line].value.dtype
+        return NATIVE_DTYPES[dtype]
 
     def _start(self, r: Reduction) -> str:
         """What a reduction of nothing is."""
@@ -221,12 +224,12 @@ class _Loop:
 
     def _added(self, r: Reduction, x: str) -> str:
         """The statement that takes one more element in."""
-        total = f"s{r.index}"
+        total = f"s{r.line}"
         if not r.trailing:
             kept = [f"i{axis}" for axis in range(self.rank) if axis not in r.axes]
-            total = f"s{r.index}[{', '.join(kept)}]"
+            total = f"s{r.line}[{', '.join(kept)}]"
         elif r in self._partial():
-            total = f"p{r.index}"
+            total = f"p{r.line}"
         x = f"{NATIVE_DTYPES[self._wide(r)]}({x})"
         if r.ufunc is np.add:
             return f"{total} += {x}"
@@ -235,22 +238,22 @@ class _Loop:
 
     def _result(self, r: Reduction) -> str:
         """Where the result of a trailing reduction goes."""
-        shape = self.scope.program.lines[r.index].value.shape
+        shape = self.scope.program.lines[r.line].value.shape
         kept = [f"i{axis}" for axis in range(r.depth)]
         position = ", ".join(kept + ["0"] * (len(shape) - len(kept)))
-        return self.scope.element(r.index, position)
+        return self.scope.element(r.line, position)
 
     def _table(self, r: Reduction) -> list[str]:
         """One variable for each element of the result."""
         kept = tuple(n for axis, n in enumerate(self.shape) if axis not in r.axes)
         dtype = NATIVE_DTYPES[self._wide(r)]
-        return [f"s{r.index} = np.full({kept}, {self._start(r)}, {dtype})"]
+        return [f"s{r.line} = np.full({kept}, {self._start(r)}, {dtype})"]
 
     def _emptied(self, r: Reduction) -> list[str]:
         """The table into the result."""
-        size = prod(self.scope.program.lines[r.index].value.shape)
+        size = prod(self.scope.program.lines[r.line].value.shape)
         return [
-            f"target, source = {self.scope.flat(Var(r.index))}, s{r.index}.reshape({size})",
+            f"target, source = {self.scope.flat(Var(r.line))}, s{r.line}.reshape({size})",
             f"for k in range({size}):",
             f"    target[k] = {self._cast(r)}(source[k])",
         ]

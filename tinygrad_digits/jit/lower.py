@@ -70,7 +70,7 @@ class Lowered:
 
     def __str__(self) -> str:
         times = ", ".join(f"{what} {1000 * s:.0f} ms" for what, s in self.seconds.items())
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 stage.name,
                 f"{len(stage.program.lines)} lines",

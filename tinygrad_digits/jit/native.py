@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind
+from ..engine.primitive import Kind, row_of
 from ..ops import elementwise, indexing, neural, reductions, shaping
 from . import blas
 from .fusion import Role
 from .program import Line, Operand, Program, Var, found
 
-SYMBOLS = {
+SYMBOLS: dict[Any, str] = {
     np.add: "{0} + {1}",
     np.subtract: "{0} - {1}",
     np.multiply: "{0} * {1}",
@@ -59,10 +59,16 @@ FUNCTIONS = (
 
 SYMBOLS |= {f: f"np.{f.__name__}({', '.join(f'{{{k}}}' for k in range(f.nin))})" for f in FUNCTIONS}
 
-NATIVE_DTYPES = {np.dtype(code): name for code, name in zip("?bhilBHILfd", ["np.bool_", "np.int8", "np.int16", "np.int32", "np.int64", "np.uint8", "np.uint16", "np.uint32", "np.uint64", "f4", "f8"], strict=True)}  # fmt: skip
+NATIVE_DTYPES: dict[np.dtype[Any], str] = {
+    np.dtype(np.float32): "f4",
+    np.dtype(np.float64): "f8",
+    np.dtype(bool): "np.bool_",
+    **{
+        np.dtype(name): f"np.{name}"
+        for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    },
+}
 """The dtypes of native code and their names in it."""
-for _code in "qQ":  # another name of a 64-bit integer on some systems
-    NATIVE_DTYPES.setdefault(np.dtype(_code), f"np.{np.dtype(_code).name}")
 
 
 def number(x: float, dtype: np.dtype[Any]) -> str:
@@ -96,7 +102,7 @@ def _softmax_again(line: Line, program: Program) -> Line | None:
     assert total is not None
     if total.op.reduces is not np.add or powers.value.shape != line.value.shape:
         return None
-    return replace(line, op=elementwise.divide.primitive, args=(total.args[0], logarithm.args[0]))
+    return replace(line, op=row_of(elementwise.divide), args=(total.args[0], logarithm.args[0]))
 
 
 def _maker(x: Operand, program: Program) -> Line | None:
@@ -108,7 +114,7 @@ def _sum_by_ones(line: Line, program: Program) -> Line | None:
     if line.op.kernel is not np.matmul:
         return None
     a, b = line.args
-    total = replace(line, op=reductions.sum.primitive)
+    total = replace(line, op=row_of(reductions.sum))
     if _is_ones(a, program) and program.value(a.index).shape == program.value(b.index).shape[:1]:
         return replace(total, args=(b,), options={"axis": 0})
     if _is_ones(b, program) and program.value(b.index).shape[1:] == (1,):
@@ -135,7 +141,9 @@ def loop_dtypes(line: Line, program: Program) -> tuple[np.dtype[Any], ...] | Non
         else:
             kinds.append(np.dtype(bool) if type(x) is bool else type(x))
     try:
-        return line.op.kernel.resolve_dtypes((*kinds, None))  # type: ignore[no-any-return]
+        ufunc: Any = line.op.kernel
+        dtypes: tuple[np.dtype[Any], ...] = ufunc.resolve_dtypes((*kinds, None))
+        return dtypes
     except (TypeError, ValueError):
         return None
 
@@ -176,7 +184,7 @@ class Roles:
             plain = set(line.options) <= {"axis", "keepdims"} and values[1].shape
             return Role.REDUCING if plain else Role.NUMPY
         if line.op.kind is Kind.VIEW or (
-            kernel is indexing.take.primitive.kernel and not any(found(line.options))
+            kernel is row_of(indexing.take).kernel and not any(found(line.options))
         ):
             return self._view(index, line)
         native = ALONE.get(kernel)
@@ -192,7 +200,7 @@ class Roles:
             layout = "F" if matrix else "A"
         elif kernel in RESHAPES and line.options.get("order", "C") == "C":
             layout = "C" if self.layout(x) == "C" and line.value.shape else None
-        elif kernel is indexing.take.primitive.kernel and line.value.shape:
+        elif kernel is row_of(indexing.take).kernel and line.value.shape:
             parts = line.options["index"]
             parts = parts if isinstance(parts, tuple) else (parts,)
             plain = all(type(part) in (int, slice) or part is Ellipsis for part in parts)
@@ -204,8 +212,8 @@ class Roles:
         return Role.VIEW
 
 
-IDENTITIES = {elementwise.cast.primitive.kernel, np.copy, shaping.broadcast_to.primitive.kernel}
-RESHAPES = {shaping.reshape.primitive.kernel, np.expand_dims, np.squeeze}
+IDENTITIES = {row_of(elementwise.cast).kernel, np.copy, row_of(shaping.broadcast_to).kernel}
+RESHAPES = {row_of(shaping.reshape).kernel, np.expand_dims, np.squeeze}
 REDUCTIONS = {np.add, np.maximum, np.minimum}
 
 
@@ -411,7 +419,7 @@ def _can_check(line: Line, roles: Roles) -> bool:
     return plain and bool(roles.program.value(labels.index).shape)
 
 
-def _check(line: Line, write: Scope, index: int) -> list[str]:
+def _check(line: Line, write: Scope, _: int) -> list[str]:
     return [
         f"for j in {write.flat(line.args[0])}:",
         f"    if j < 0 or j >= {line.options['classes']}:",
@@ -439,17 +447,17 @@ def _join(line: Line, write: Scope, index: int) -> list[str]:
 
 ALONE: dict[Any, Callable[[Line, Roles], bool]] = {
     np.matmul: _can_dot,
-    indexing.take.primitive.kernel: _can_take,
-    indexing.scatter.primitive.kernel: _can_scatter,
-    indexing.join.primitive.kernel: _can_join,
-    neural.hits.primitive.kernel: _can_hit,
-    neural.check_labels.primitive.kernel: _can_check,
+    row_of(indexing.take).kernel: _can_take,
+    row_of(indexing.scatter).kernel: _can_scatter,
+    row_of(indexing.join).kernel: _can_join,
+    row_of(neural.hits).kernel: _can_hit,
+    row_of(neural.check_labels).kernel: _can_check,
 }
 WRITERS: dict[Any, Callable[[Line, Scope, int], list[str]]] = {
     np.matmul: _dot,
-    indexing.take.primitive.kernel: _take,
-    indexing.scatter.primitive.kernel: _scatter,
-    indexing.join.primitive.kernel: _join,
-    neural.hits.primitive.kernel: _hits,
-    neural.check_labels.primitive.kernel: _check,
+    row_of(indexing.take).kernel: _take,
+    row_of(indexing.scatter).kernel: _scatter,
+    row_of(indexing.join).kernel: _join,
+    row_of(neural.hits).kernel: _hits,
+    row_of(neural.check_labels).kernel: _check,
 }

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.errors import MissingExtraError
+from ..engine.primitive import row_of
 from ..ops import indexing
 from . import blas, loops, numpy_backend
 from .fusion import Block, Role, fused, stored
@@ -121,7 +122,7 @@ class NativeEmitter(Emitter):
 
     # --- the Python part
 
-    def _body(self, indices: list[int]) -> list[str]:
+    def _body(self, indices: list[int]) -> list[str]:  # noqa: ARG002 (all of them)
         """Calls of native functions, and between them what NumPy does."""
         self.made: set[int] = set()
         segment: list[Block] = []
@@ -158,19 +159,18 @@ class NativeEmitter(Emitter):
         start = time.perf_counter()
         self.namespace[native.name] = _compiled(native)
         self.seconds += time.perf_counter() - start
-        fresh = [
-            f"    {self.names[i]} = empty({self.program.value(i).shape}, "
-            f"{self._bound('dtype_' + self.program.value(i).dtype.name, self.program.value(i).dtype)})"
-            for i in native.results
-            if i not in self.plan.in_place
-        ]
+        fresh = [i for i in native.results if i not in self.plan.in_place]
         return [
-            *fresh,
+            *[f"    {self.names[i]} = {self._new(self.program.value(i))}" for i in fresh],
             "    try:",
             f"        {native.name}({native.arguments})",
-            "    except Exception:",
+            "    except (IndexError, ValueError):",
             "        return again(inputs)",
         ]
+
+    def _new(self, value: Value) -> str:
+        """Memory for a result."""
+        return f"empty({value.shape}, {self._bound(value.dtype.name, value.dtype)})"
 
     def _owned(self, i: int, name: str, given: bool) -> str:
         if i in self.plan.places and self.program.value(i).form == "array":
@@ -242,8 +242,8 @@ class _Native:
         for i in self.literals:
             literal = number(self.program.constants[i].item(), self.program.value(i).dtype)
             steps.append(_Step([f"{self.names[i]} = {literal}"]))
-        for i in self.views:
-            steps.append(_Step([f"{self.names[i]} = {self._view(self.program.lines[i])}"]))
+        views = {i: self._view(self.program.lines[i]) for i in self.views}
+        steps += [_Step([f"{self.names[i]} = {view}"]) for i, view in views.items()]
         steps += [self._part(self._statements(block)) for block in self.segment]
         counts = Counter(step.function for step in steps)
         body = []
@@ -294,7 +294,7 @@ class _Native:
             i, j = line.options["axis1"] % rank, line.options["axis2"] % rank
             axes[i], axes[j] = axes[j], axes[i]
             return f"{x}.transpose({tuple(axes)})"
-        if line.op.kernel is indexing.take.primitive.kernel:
+        if line.op.kernel is row_of(indexing.take).kernel:
             parts = line.options["index"]
             return f"{x}[{', '.join(map(written, parts if type(parts) is tuple else (parts,)))}]"
         return f"{x}.reshape({line.value.shape})"
@@ -321,7 +321,7 @@ _NAME = re.compile(r"\b([acvtwsp])(\d+)\b")
 
 
 def _in_order(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
-    """The program block by block, each view right after what it is a view of; and when each runs."""
+    """The program block by block, views right after what they are of; and when each line runs."""
     steps = {i: step for step, block in enumerate(blocks) for i in block.lines}
     lines = {}
     views = [i for i in program.lines if i not in steps]
@@ -387,7 +387,7 @@ def _written(source: str) -> str | None:
             "w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False
         ) as file:
             file.write(source)
-        os.replace(file.name, path)  # nobody ever sees half a file
+        pathlib.Path(file.name).replace(path)  # nobody ever sees half a file
     except OSError:
         return None
     return str(path)

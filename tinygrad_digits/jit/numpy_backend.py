@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..engine.errors import TracedValueError
-from ..engine.primitive import Kind
+from ..engine.primitive import Kind, row_of
 from ..ops import elementwise, indexing, neural, shaping
 from .plan import ALIGNMENT, Plan, check, plan
 from .program import PACK, Line, Operand, Program, Value, Var, found, mapped
@@ -45,21 +45,21 @@ class Code(NamedTuple):
 STATEMENTS: dict[Any, str] = {
     np.where: "copyto({out}, {2}); copyto({out}, {1}, 'same_kind', {0})",
     np.copy: "copyto({out}, {0})",
-    elementwise.cast.primitive.kernel: "copyto({out}, {0}, 'unsafe')",
-    neural.hits.primitive.kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
+    row_of(elementwise.cast).kernel: "copyto({out}, {0}, 'unsafe')",
+    row_of(neural.hits).kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
     PACK.kernel: "",  # its operands are computed there
 }
 """How to write into `out` what a kernel that is not a ufunc computes, where that is worth it."""
 
 VIEWS: dict[Any, Callable[[Line], str]] = {
-    shaping.reshape.primitive.kernel: lambda line: f"{{0}}.reshape({line.value.shape})",
+    row_of(shaping.reshape).kernel: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.expand_dims: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.squeeze: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.transpose: lambda line: (
         f"{{0}}.transpose({axes})" if (axes := line.options.get("axes")) else "{0}.T"
     ),
     np.swapaxes: lambda line: "{0}.swapaxes({axis1}, {axis2})".format("{0}", **line.options),
-    shaping.broadcast_to.primitive.kernel: lambda line: f"broadcast_to({{0}}, {line.value.shape})",
+    row_of(shaping.broadcast_to).kernel: lambda line: f"broadcast_to({{0}}, {line.value.shape})",
 }
 """The same as methods of arrays, which cost a third of NumPy's functions."""
 
@@ -105,14 +105,14 @@ def _is_bool(x: Operand, program: Program) -> bool:
 
 def is_view(line: Line) -> bool:
     """Whether a line gives its operand's elements another shape or order, fixed beforehand."""
-    if line.op.kernel is indexing.take.primitive.kernel:
+    if line.op.kernel is row_of(indexing.take).kernel:
         return not any(found(line.options))
     return line.op.kind is Kind.VIEW
 
 
 def may_alias(line: Line, program: Program) -> bool:
     """Whether the value of a line may share memory with its operands."""
-    if line.op.kernel is indexing.take.primitive.kernel:
+    if line.op.kernel is row_of(indexing.take).kernel:
         return not any(program.value(i).shape for i in found(line.options))
     if isinstance(line.op.kernel, np.ufunc) or writer(line, program) is not None:
         return False
@@ -226,7 +226,7 @@ class Emitter:
     @staticmethod
     def _viewed(line: Line, arrays: dict[int, Any]) -> Any:
         x = arrays[line.vars[0]]
-        if line.op.kernel is shaping.broadcast_to.primitive.kernel:
+        if line.op.kernel is row_of(shaping.broadcast_to).kernel:
             return np.broadcast_to(x, line.value.shape)  # whose kernel makes a copy
         args = mapped(lambda leaf: arrays[leaf.index] if isinstance(leaf, Var) else leaf, line.args)
         return line.op.kernel(*args, **line.options)
@@ -304,7 +304,7 @@ class Emitter:
         if i in self.writers and kernel not in STATEMENTS:
             alone = self.writers[i].replace(", out={out})", ")").replace("{out}", "None")
             return alone.format(*arguments, f=self._function(line))
-        if kernel is indexing.take.primitive.kernel:
+        if kernel is row_of(indexing.take).kernel:
             index = line.options["index"]
             parts = index if isinstance(index, tuple) else (index,)
             return f"{arguments[0]}[{', '.join(map(self._text, parts)) or '()'}]"

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive
+from ..engine.primitive import Kind, Primitive, row_of
 from ..ops import elementwise, neural
 from .program import (
     END,
@@ -179,8 +179,9 @@ def _batches(program: Program) -> list[list[int]]:
             continue
         operand = line.vars[0]
         maker = program.lines.get(operand)
-        fits = maker is not None and _is_packable(maker) and line.value.nbytes <= SMALL
-        if fits and maker.value == line.value and users[operand] == [index]:
+        if maker is None or not _is_packable(maker) or line.value.nbytes > SMALL:
+            continue
+        if maker.value == line.value and users[operand] == [index]:
             words = tuple(None if isinstance(x, Var) else x for x in line.args)
             key = (line.op.kernel, identity(words), line.value.dtype, str(line.errors))
             group = groups.setdefault(key, [])
@@ -260,7 +261,7 @@ def _exact_division(line: Line, program: Program) -> Var | Line | None:
     factor = 1 / divisor if not isinstance(other, Var) else line.value.dtype.type(1 / divisor)
     if isinstance(other, Var):
         return None
-    return replace(line, op=elementwise.multiply.primitive, args=(x, factor))
+    return replace(line, op=row_of(elementwise.multiply), args=(x, factor))
 
 
 def _twice(line: Line, program: Program) -> Var | None:
@@ -328,7 +329,7 @@ def _needless_broadcast(
 def _sum_of_hits(line: Line, program: Program) -> Line | None:
     """Each row of `hits` has one element that is not 0: that is its sum."""
     hits = _maker(line.args[0], program)
-    if hits is None or hits.op is not neural.hits.primitive:
+    if hits is None or hits.op is not row_of(neural.hits):
         return None
     if line.options.get("axis") not in (-1, (-1,)) or line.value.dtype != hits.value.dtype:
         return None

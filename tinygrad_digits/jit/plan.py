@@ -72,6 +72,7 @@ def plan(
     """Find a place for each of the planned values.
 
     Args:
+        program: what is to run.
         planned: the values that are to live in the arena.
         aliases: for a view, what it may be a view of.
         pointwise: the lines that read an element of each operand before they write that element.
@@ -108,7 +109,7 @@ def plan(
 
 
 def _packed_into(program: Program, planned: set[int]) -> dict[int, tuple[int, int]]:
-    """The operands of `pack` lines: the pack that they are computed into, and from which byte on."""
+    """The operands of `pack` lines: which pack they are computed into, and from which byte."""
     inside = {}
     for index, line in program.lines.items():
         if line.op is PACK and index in planned:
@@ -171,7 +172,7 @@ def _donations(
     births: dict[int, int],
     deaths: dict[int, int],
 ) -> dict[int, int]:
-    """Output -> the donated input that it is written over: one that it is computed from, or is like."""
+    """Output -> the donated input that it is written over; rather one that it is computed from."""
     homes: dict[int, int] = {}
     uses = program.uses()
     rank = {index: at for at, index in enumerate(program.lines)}

@@ -149,7 +149,9 @@ class Program:
         return replace(self, lines=lines, outputs=outputs)
 
     def __str__(self) -> str:
-        rows = [(f"%{i}", f"input {path}", str(value)) for i, (path, value) in self.inputs.items()]
+        rows: list[tuple[str, ...]] = [
+            (f"%{i}", f"input {path}", str(value)) for i, (path, value) in self.inputs.items()
+        ]
         rows += [(f"%{i}", "constant", str(self.value(i))) for i in self.constants]
         rows += [(f"%{i}", str(line), str(line.value)) for i, line in self.lines.items()]
         rows += [("return", ", ".join(written(x) for x in self.outputs), "")]

@@ -27,29 +27,32 @@ from ..engine.tape import NO_OPTIONS, Tape
 from ..engine.tensor import NUMPY, Tensor
 from .program import Line, Operand, Program, Value, Var, mapped
 
-ARITHMETIC = {
-    name: Primitive(function, (), name, Kind.OPAQUE)
-    for name, function in {
-        "add": operator.add,
-        "subtract": operator.sub,
-        "multiply": operator.mul,
-        "divide": operator.truediv,
-        "power": operator.pow,
-        "remainder": operator.mod,
-        "floor_divide": operator.floordiv,
-        "square": lambda x: x**2,
-        "negative": operator.neg,
-        "positive": operator.pos,
-        "absolute": abs,
-        "greater": operator.gt,
-        "greater_equal": operator.ge,
-        "less": operator.lt,
-        "less_equal": operator.le,
-        "equal": operator.eq,
-        "not_equal": operator.ne,
-    }.items()
+
+def _squared(x: float) -> float:
+    return x**2
+
+
+_PYTHON: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+    "remainder": operator.mod,
+    "floor_divide": operator.floordiv,
+    "square": _squared,
+    "negative": operator.neg,
+    "positive": operator.pos,
+    "absolute": abs,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
 }
-"""Ops that keep Python numbers Python numbers: unlike NumPy's, they leave float32 arrays float32."""
+ARITHMETIC = {name: Primitive(f, (), name, Kind.OPAQUE) for name, f in _PYTHON.items()}
+"""Ops that keep Python numbers Python numbers, which leave float32 arrays float32."""
 
 NUMBERS = (float, int, bool)
 
@@ -70,7 +73,7 @@ UNSET = dict.fromkeys(np.geterr(), "call")
 """The floating-point error state while tracing: whatever differs was set inside the function."""
 
 
-class Captured(Exception):
+class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
     """The function uses a Tensor of a transform that was under way when it was called."""
 
 
@@ -180,7 +183,7 @@ class Traced(Tensor):
     concrete: Any
 
     @property
-    def value(self) -> NoReturn:  # type: ignore[override]
+    def value(self) -> NoReturn:
         self._refuse("tensor.value")
 
     @property
@@ -212,7 +215,8 @@ class Traced(Tensor):
         """Itself, or for a Python number the NumPy scalar that it is worth."""
         if not self.is_number:
             return self
-        return self.tape.applied(_STRONG, np.float64, (self,), NO_OPTIONS)  # type: ignore[no-any-return]
+        strong: Traced = self.tape.applied(_STRONG, np.float64, (self,), NO_OPTIONS)
+        return strong
 
     def __repr__(self) -> str:
         return f"Traced(%{self.index}: {self.dtype}{self.shape})"
@@ -225,7 +229,7 @@ class Traced(Tensor):
     def _refuse(self, what: str) -> NoReturn:
         _refuse(f"{what} needs the value of", self)
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # noqa: PLE0304
         self._refuse("branching on it (if, while, and, or, not, bool)")
 
     def __float__(self) -> float:
@@ -234,7 +238,7 @@ class Traced(Tensor):
     def __int__(self) -> int:
         self._refuse("int()")
 
-    def __index__(self) -> int:
+    def __index__(self) -> int:  # noqa: PLE0305
         self._refuse("using it as a Python index or count")
 
     def __round__(self, digits: int | None = None) -> Any:
@@ -322,6 +326,10 @@ class Traced(Tensor):
         return self.tape.applied(opaque, function, args, options)
 
 
+def _inverted(x: Traced) -> Any:
+    return np.invert(x)
+
+
 for _name, _ufunc in {
     "and": np.bitwise_and,
     "or": np.bitwise_or,
@@ -331,7 +339,7 @@ for _name, _ufunc in {
 }.items():  # which no derivative passes, so that a Tensor lacks them
     setattr(Traced, f"__{_name}__", lambda a, b, f=_ufunc: f(a, b))
     setattr(Traced, f"__r{_name}__", lambda b, a, f=_ufunc: f(a, b))
-Traced.__invert__ = lambda x: np.invert(x)  # type: ignore[attr-defined]
+setattr(Traced, "__invert__", _inverted)  # noqa: B010
 
 
 class TracedGenerator(Traced):

@@ -118,9 +118,14 @@ def _log_softmax(x: Array) -> Array:
 _LARGE = 4096  # elements, from where the quick ways below save more than it costs to choose them
 
 
+def _is_numpys(x: Array) -> bool:
+    """Whether x is an array of NumPy's, or stands for one, and not another library's."""
+    return isinstance(x, np.ndarray | Tensor)
+
+
 def _sum_last(x: Array) -> Array:
     """The sum along the last axis, kept; for many short rows BLAS is five times as fast."""
-    if not isinstance(x, np.ndarray | Tensor):
+    if not _is_numpys(x):
         return x.sum(axis=-1, keepdims=True)
     if x.size < _LARGE or x.dtype.char not in "fd":
         return np.add.reduce(x, axis=-1, keepdims=True)
@@ -129,7 +134,7 @@ def _sum_last(x: Array) -> Array:
 
 def _max_last(x: Array) -> Array:
     """The maximum along the last axis, kept; many short rows go six times as fast as columns."""
-    if not isinstance(x, np.ndarray | Tensor):
+    if not _is_numpys(x):
         return x.max(axis=-1, keepdims=True)
     if x.size < _LARGE or x.shape[-1] > 64:
         return np.maximum.reduce(x, axis=-1, keepdims=True)
