@@ -99,8 +99,8 @@ class NativeEmitter(Emitter):
                 safe |= {i for i in block.lines if self.role[i] is Role.POINTWISE}
         return safe
 
-    def _is_pointwise(self, i: int) -> bool:
-        return i in self._writable()
+    def _pointwise(self) -> set[int]:
+        return self._writable()
 
     def _standing_views(self) -> list[int]:
         """Only those that Python sees; native code makes its own."""
