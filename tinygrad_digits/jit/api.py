@@ -24,9 +24,8 @@ from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueE
 from ..engine.tensor import Tensor
 from .entry import MISS, Enter, Watch, content, holds_a_tensor, is_input
 from .lower import Lowered, lowered
-from .numba_backend import require_numba
 from .passes import identity
-from .program import Program
+from .program import Program, is_generator
 from .trace import Captured, Trace
 
 BACKENDS = ("numpy", "numba")
@@ -116,6 +115,8 @@ class Jitted:
         if backend not in BACKENDS:
             raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
         if backend == "numba":
+            from .numba_backend import require_numba
+
             require_numba()
         functools.update_wrapper(self, f)
         self.f = f
@@ -200,7 +201,7 @@ class Jitted:
             if kind is np.ndarray:
                 key.append((leaf.shape, leaf.dtype))
                 inputs.append(leaf)
-            elif kind is float or kind is np.random.Generator:
+            elif kind is float or is_generator(leaf):
                 key.append(kind)
                 inputs.append(leaf)
             elif isinstance(leaf, np.number | np.bool_):
@@ -496,7 +497,7 @@ def _items(
 def _described(leaf: Any) -> str:
     if isinstance(leaf, np.ndarray):
         return f"{leaf.dtype}{leaf.shape}"
-    if isinstance(leaf, float | np.generic | np.random.Generator):
+    if isinstance(leaf, float | np.generic) or is_generator(leaf):
         return type(leaf).__name__
     return repr(leaf.value if isinstance(leaf, _Sealed) else leaf)[:40]
 

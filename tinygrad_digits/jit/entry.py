@@ -22,6 +22,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.tensor import Tensor
+from .program import is_generator
 
 Enter: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
@@ -133,9 +134,8 @@ def entry(
 
 def is_input(leaf: Any) -> bool:
     """Whether a leaf may change between calls without a new trace."""
-    return type(leaf) is float or isinstance(
-        leaf, np.ndarray | np.number | np.bool_ | np.random.Generator
-    )
+    arrays = np.ndarray | np.number | np.bool_
+    return type(leaf) is float or isinstance(leaf, arrays) or is_generator(leaf)
 
 
 class _Writer:

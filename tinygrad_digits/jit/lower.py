@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import time
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..engine import tree
-from . import numba_backend, numpy_backend
+from . import numpy_backend
 from .entry import Enter, Watch, entry
 from .passes import PASSES, batch
 from .program import Program, aligned
@@ -109,12 +111,16 @@ def lowered(
         for i, (path, value) in final.inputs.items()
         if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
     )
-    compiled = numpy_backend.compiled if backend == "numpy" else numba_backend.compiled
-    code = compiled(final, name, donated)
+    code: numpy_backend.Code = _backend(backend).compiled(final, name, donated)
     times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
     if backend == "numba":
         times["compiled"] = code.seconds
     return Lowered(stages, structure, code, name, times)
+
+
+def _backend(name: str) -> ModuleType:
+    """Imported when it is needed: it takes as long as the rest of the package."""
+    return importlib.import_module(f".{name}_backend", __package__)
 
 
 def _changes(before: Program, after: Program) -> str:

@@ -10,6 +10,7 @@ Lines stand in the order in which they ran. A pass takes a program and returns a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -228,6 +229,12 @@ def written(operand: Operand) -> str:
 def _short(operand: Any) -> str:
     text = repr(operand)
     return text if len(text) <= 40 else type(operand).__name__
+
+
+def is_generator(leaf: Any) -> bool:
+    """Whether something is a random generator, of a module that NumPy imports when it is used."""
+    random = sys.modules.get("numpy.random")
+    return random is not None and isinstance(leaf, random.Generator)
 
 
 def aligned(rows: list[tuple[str, ...]]) -> str:

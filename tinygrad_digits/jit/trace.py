@@ -25,7 +25,7 @@ from ..engine.errors import NotDifferentiableError, TracedValueError
 from ..engine.primitive import Kind, Primitive, innermost
 from ..engine.tape import NO_OPTIONS, Tape
 from ..engine.tensor import NUMPY, Tensor
-from .program import Line, Operand, Program, Value, Var, mapped
+from .program import Line, Operand, Program, Value, Var, is_generator, mapped
 
 
 def _squared(x: float) -> float:
@@ -93,7 +93,7 @@ class Trace(Tape):
         form = "array"
         if isinstance(leaf, float) and not isinstance(leaf, np.generic):
             form = "number"
-        elif isinstance(leaf, np.random.Generator):
+        elif is_generator(leaf):
             form, leaf = "generator", copy.deepcopy(leaf)  # the program draws, not the trace
         elif isinstance(leaf, np.generic):
             form = "scalar"
@@ -135,7 +135,7 @@ class Trace(Tape):
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
             raise
-        effect = any(isinstance(x, np.random.Generator) for x in _leaves(values))
+        effect = any(map(is_generator, _leaves(values)))
         return self._written(op, line_args, line_options, y, effect or op.name in CHECKS)
 
     def _written(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
@@ -375,7 +375,7 @@ def _concrete(x: Any) -> Any:
 
 def _drawing(x: Any) -> Any:
     """A generator of which the trace may draw: a copy."""
-    return copy.deepcopy(x) if isinstance(x, np.random.Generator) else x
+    return copy.deepcopy(x) if is_generator(x) else x
 
 
 def _leaves(operand: Any) -> list[Any]:

@@ -1,5 +1,7 @@
 """What networks add to NumPy: activations, their numerically stable kin, and the loss."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 
