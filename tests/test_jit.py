@@ -624,10 +624,10 @@ def run(inputs, workspace):  # step
     matmul(a1, a0, out=v3)
     subtract(v3, a2, out=v4)
     with errstate(**errors11):
-        multiply(k9, v4, out=v11)
+        multiply(k0, v4, out=v11)
         v12 = a1.swapaxes(-1, -2)
         matmul(v12, v13, out=v14)
-    multiply(k11, v15, out=v16)
+    multiply(k1, v15, out=v16)
     v17 = subtract(a0, v16)
     return [v17]
 """
@@ -942,3 +942,40 @@ def test_a_composed_op_is_seen_through():
     assert elementwise.maximum.primitive in {
         line.op for line in td.jit(td.relu).program(np.ones(3)).final.lines.values()
     }
+
+
+def test_batch_leaves_arrays_in_another_order_alone():
+    def f(x, y):
+        return 0.1 * np.sum(x.T, axis=0), 0.1 * np.sum(y.T, axis=0)
+
+    x = np.random.default_rng(0).standard_normal((3, 4, 5))
+    for got, wanted in zip(td.jit(f)(x, x + 1), f(x, x + 1), strict=True):
+        assert_same(got, wanted)
+
+
+def test_complex_constants_stay_complex(backend):
+    f = lambda x: x * np.complex128(1 + 2j)  # noqa: E731
+    assert_same(td.jit(f, backend=backend)(np.ones(2) + 0j), f(np.ones(2) + 0j))
+
+
+@pytest.mark.parametrize(
+    ("f", "args"),
+    [
+        (td.grad(lambda a: np.sum(np.sum(a, axis=0) ** 2)), (np.ones((3, 4)),)),
+        (lambda x: np.broadcast_to(np.exp(x)[None], (3, 4)), (np.ones(4),)),
+        (lambda a, b: a @ b, (np.ones(5), np.ones((5, 1)))),
+        (td.grad(lambda a, b: (a @ b).sum()), (np.ones(5), np.ones((5, 1)))),
+        (lambda x: np.exp(x - np.log(np.sum(np.exp(x)))), (np.full(2, -700.0),)),
+    ],
+    ids=["a sum of sums", "broadcast view", "vector by column", "its gradient", "no shift"],
+)
+def test_what_native_code_once_did_not_do(f, args):
+    skip_without("numba")
+    assert_same(td.jit(f, backend="numba")(*args), f(*args), "numba", 1.0)
+
+
+def test_numpys_own_loops_give_numpys_bits():
+    skip_without("numba")
+    x = np.random.default_rng(0).standard_normal((50, 60))
+    for ufunc in (np.exp, np.sin, np.tanh):
+        assert_same(td.jit(lambda x, f=ufunc: f(x * 2), backend="numba")(x), ufunc(x * 2))

@@ -3,11 +3,14 @@
 # ruff: noqa: PLW0108 (the errors name the line of the lambda)
 
 import collections
+import copy
 import dataclasses
 import enum
 import functools
+import importlib.util
 import inspect
 import math
+import pickle
 import re
 import threading
 import types
@@ -17,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tests.jit_programs import (
@@ -1490,3 +1493,196 @@ def test_numba_gives_no_floating_point_warnings():
     f = td.jit(lambda x: np.exp(np.log(x)) * 2, backend="numba")
     f(ZERO + 1)
     assert_array_equal(warned(f, ZERO)[0], [0, 2])
+
+
+# --- Tensors that come by other ways
+
+SCALE = 2.0
+
+
+def scaled_by_a_global(x):
+    return x * SCALE
+
+
+class Layer:
+    def __init__(self, w):
+        self.w = w
+
+    def __call__(self, x):
+        return x * self.w
+
+    @td.jit
+    def jitted(self, x):
+        return x * self.w
+
+
+def with_global(w, f):
+    global SCALE  # noqa: PLW0603
+    SCALE = w
+    try:
+        return f(3.0)
+    finally:
+        SCALE = 2.0
+
+
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (lambda x: scaled_by_a_global(x), 3.0),
+        (lambda x: td.grad(lambda v: v * v * SCALE)(x), 6.0),
+    ],
+    ids=["in a helper", "in a nested function"],
+)
+def test_a_tensor_in_a_global_is_not_baked(f, slope):
+    jitted = td.jit(f)
+    jitted(1.0)
+    assert td.grad(lambda w: with_global(w, jitted))(2.0) == slope
+
+
+def test_a_traced_value_in_a_global_is_not_baked():
+    inner = td.jit(lambda x: x * SCALE)
+    inner(3.0)
+    outer = td.jit(lambda w: with_global(w, inner))
+    assert [outer(5.0), outer(6.0)] == [15.0, 18.0]
+
+
+@pytest.mark.parametrize("kind", ["object that is called", "method"])
+def test_a_tensor_in_an_attribute_is_not_baked(kind):
+    layer = Layer(2.0)
+    jitted = td.jit(layer) if kind == "object that is called" else layer.jitted
+    assert jitted(3.0) == 6.0
+
+    def loss(w):
+        layer.w = w
+        return jitted(3.0)
+
+    assert td.grad(loss)(2.0) == 3.0
+    layer.w = 2.0
+    assert jitted(3.0) == 6.0
+
+
+# --- donation, errors, copies
+
+
+@pytest.mark.parametrize(
+    "overlapping",
+    [
+        lambda p: np.lib.stride_tricks.sliding_window_view(p, 3),
+        lambda p: np.asarray(memoryview(p)),
+        lambda p: p[::-1],
+    ],
+    ids=["windows", "memoryview", "reversed"],
+)
+def test_a_donated_array_that_another_argument_shares_is_left_alone(overlapping, backend):
+    def f(p, x):
+        return p * 2 + 1, np.sum(np.exp(x * 3 + 1))
+
+    p = np.arange(6.0)
+    wanted = f(p.copy(), overlapping(p).copy())
+    got = td.jit(f, donate="p", backend=backend)(p, overlapping(p))
+    for g, w in zip(got, wanted, strict=True):
+        assert_allclose(g, w, rtol=1e-12)
+    assert_array_equal(p, np.arange(6.0))
+
+
+def test_an_index_error_after_a_donated_array_was_overwritten(backend):
+    def f(p, x):
+        i = p.astype(int)
+        return p * 0, x[i] * 2
+
+    jitted = td.jit(f, donate="p", backend=backend)
+    jitted(np.ones(2), np.arange(5.0))
+    with pytest.raises(IndexError):
+        jitted(np.array([1.0, 99.0]), np.arange(5.0))
+
+
+def test_an_error_draws_no_more_than_eager_does(backend):
+    def f(rng, x, i):
+        return np.sum(x * rng.random(3)) + np.sum((x * 2)[i])
+
+    x, bad = np.ones(3), np.array([0, 9])
+    jitted = td.jit(f, backend=backend)
+    jitted(np.random.default_rng(0), x, np.array([0, 1]))
+    mine, eager = np.random.default_rng(1), np.random.default_rng(1)
+    with pytest.raises(IndexError):
+        jitted(mine, x, bad)
+    with pytest.raises(IndexError):
+        f(eager, x, bad)
+    assert mine.random() == eager.random()
+
+
+def test_names_belong_to_their_arguments():
+    f = td.jit(lambda a, *rest, p: rest[1] * 2 + a + p * 0, donate="p")
+    a, z = np.ones(2), np.ones(2)
+    f(a, a, z, p=np.ones(2))
+    assert_array_equal(z, np.ones(2))
+    with pytest.raises(TypeError, match="no argument 'rest'"):
+        td.jit(lambda a, *rest: a, donate="rest")
+
+
+def test_two_functions_may_call_each_other_from_two_threads():
+    @td.jit
+    def first(x, n):
+        return x + (second(np.ones(2), n - 1) if n else 0.0)
+
+    @td.jit
+    def second(x, n):
+        return x * (first(np.ones(2), n - 1) if n else 2.0)
+
+    results = {}
+    start = threading.Barrier(2)
+
+    def run(name, f, n):
+        start.wait()
+        results[name] = f(np.ones(2), n)
+
+    threads = [
+        threading.Thread(target=run, args=args, daemon=True)
+        for args in (("first", first, 1), ("second", second, 1))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert_array_equal(results["first"], [3.0, 3.0])
+    assert_array_equal(results["second"], [1.0, 1.0])
+
+
+@td.jit
+def doubled(x):
+    return x * 2
+
+
+def test_a_jitted_function_can_be_pickled_and_copied():
+    assert copy.deepcopy(doubled)(2.0) == 4.0
+    assert doubled.__reduce__() == "doubled"  # found again by its name
+    kind, args = td.jit(np.sin, backend="numpy", cache_size=3).__reduce__()
+    again = kind(*pickle.loads(pickle.dumps(args)))
+    assert again(0.5) == np.sin(0.5)
+    assert again.cache_info().maxsize == 3
+
+
+def test_static_values_of_other_types_are_other_values():
+    f = td.jit(lambda x, rate: x * rate, static_argnames="rate")
+    x = np.ones(2, np.float32)
+    assert f(x, 0.5).dtype == np.float32
+    assert f(x, np.float64(0.5)).dtype == np.float64
+    assert f(x, frozenset({1}) and 1).dtype == np.float32
+
+
+def test_the_cache_on_disk_may_be_damaged(tmp_path, monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setenv("TINYGRAD_DIGITS_CACHE", str(tmp_path))
+    f = lambda x: np.sum(np.sqrt(x) + 17)  # noqa: E731
+    wanted = td.jit(f, backend="numba")(np.ones(3))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".nbc" for path in files)
+    for path in files:
+        path.write_bytes(b"\xff\xfe")
+    assert td.jit(f, backend="numba")(np.ones(3)) == wanted
+
+
+def test_numba_needs_its_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(td.MissingExtraError, match=r"tinygrad-digits\[jit\]"):
+        td.jit(np.sin, backend="numba")

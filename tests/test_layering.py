@@ -99,7 +99,11 @@ def test_the_layers_are_there():
     ids=dotted,
 )
 def test_the_engine_depends_on_numpy_alone(path):
-    native = {"numba", "llvmlite"} if dotted(path) in ("jit.blas", "jit.numba_backend") else set()
+    native = (
+        {"numba", "llvmlite"}
+        if dotted(path) in ("jit.blas", "jit.numba_backend", "jit.ufunc_loops")
+        else set()
+    )
     assert imports(path)[1] - sys.stdlib_module_names <= {"numpy"} | native
 
 

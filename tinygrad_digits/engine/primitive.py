@@ -41,7 +41,7 @@ class Kind(enum.StrEnum):
     ELEMENTWISE = "elementwise"  # an output element depends on the inputs' at the same place
     REDUCTION = "reduction"  # over the option `axis`
     VIEW = "view"  # the same elements in another shape or order
-    GATHER = "gather"  # some of the elements, or several arrays in one
+    GATHER = "gather"  # some of the elements, or several arrays in one: a new array
     PRODUCT = "product"  # sums of products: matmul, einsum
     STATIC = "static"  # known from shapes and dtypes alone
     OPAQUE = "opaque"  # nothing is known

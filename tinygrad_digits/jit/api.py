@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import pathlib
+import sys
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ import numpy as np
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueError
 from ..engine.tensor import Tensor
-from .entry import MISS, Enter, Watch, content, holds_a_tensor, is_input
+from .captures import holds_a_tensor, watches
+from .entry import MISS, Enter, is_input
 from .lower import Lowered, lowered
 from .passes import identity
 from .program import Program, is_generator
@@ -31,12 +33,6 @@ from .trace import Captured, Trace
 BACKENDS = ("numpy", "numba")
 RETRACES = 8
 """Traces after which a function is told that its signature keeps changing."""
-
-
-class Static(NamedTuple):
-    """An argument that is part of the signature, whatever it is."""
-
-    value: Hashable
 
 
 class CacheInfo(NamedTuple):
@@ -92,6 +88,10 @@ def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
+_TRACING = threading.RLock()
+"""Held while a function is traced: one lock for all, since they may call each other."""
+
+
 class Jitted:
     """A function and the programs that have been made of it."""
 
@@ -121,21 +121,18 @@ class Jitted:
         functools.update_wrapper(self, f)
         self.f = f
         self.backend = backend
-        self.parameters = _parameters(f)
+        self.parameters = _positional(f)
+        named = _named(f)
         for name in (*static_argnames, *donate):
-            if name not in self.parameters and None not in self.parameters:
-                raise TypeError(
-                    f"{_name(f)} has no argument {name!r}; "
-                    f"it takes {', '.join(map(str, self.parameters))}"
-                )
+            if named is not None and name not in named:
+                raise TypeError(f"{_name(f)} has no argument {name!r}; it has {', '.join(named)}")
         self.static = frozenset(static_argnames)
         self.donate = frozenset(donate)
         self.cache_size = cache_size
         self.traces = 0
         self._programs: dict[Hashable, Lowered] = {}
-        self._specs: list[dict[str, str]] = []  # what each trace was for, by path
+        self._specs: deque[dict[str, str]] = deque(maxlen=RETRACES)  # what traces were for, by path
         self._uses = itertools.count()
-        self._lock = threading.RLock()
         self._tracing: set[int] = set()  # threads
         self._latest: Enter | None = None  # the short way into the program that ran last
 
@@ -144,6 +141,17 @@ class Jitted:
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> Any:
+        """Pickles as the name under which it can be imported, or as its function and options."""
+        module = sys.modules.get(self.f.__module__)
+        if getattr(module, self.f.__qualname__, None) is self:
+            return self.f.__qualname__
+        options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
+        return Jitted, (self.f, *options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
+        return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._latest is not None:
@@ -176,7 +184,7 @@ class Jitted:
 
     def cache_clear(self) -> None:
         """Forget all programs."""
-        with self._lock:
+        with _TRACING:
             self._latest = None
             self._programs.clear()
             self._specs.clear()
@@ -195,7 +203,7 @@ class Jitted:
         if self._captures_a_tensor():
             return self._inlined(leaves)
         key: list[Any] = [tree.outline(structure)]
-        inputs = []
+        inputs, static = [], []
         for leaf in leaves:
             kind = type(leaf)
             if kind is np.ndarray:
@@ -211,14 +219,18 @@ class Jitted:
                 return self._inlined(leaves)
             elif isinstance(leaf, np.ndarray):
                 key.append(kind)  # which the trace refuses, with its path
+            elif holds_a_tensor(leaf):
+                return self._inlined(leaves)
             else:
-                key.append((kind, leaf))
+                key.append(leaf if kind is _Sealed else identity(leaf))
+                static.append(leaf)
         signature = tuple(key)
         try:
-            program = self._programs.get(signature)
+            hash((*static,))
         except TypeError:
             self._refuse_unhashable(args, kwargs)
             raise
+        program = self._programs.get(signature)
         if program is None:
             program = self._traced(signature, args, kwargs)
         if program is not None:
@@ -241,7 +253,7 @@ class Jitted:
         self, signature: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Lowered | None:
         self._refuse_recursion()
-        with self._lock:
+        with _TRACING:
             if (known := self._programs.get(signature)) is not None:
                 return known  # another thread was quicker
             self._tracing.add(threading.get_ident())
@@ -256,7 +268,7 @@ class Jitted:
                     donate=self.donate,
                     seconds=time.perf_counter() - start,
                 )
-                made.open_to(args, kwargs, _watched(self.f))
+                made.open_to(args, kwargs, watches(self.f))
             except Captured:
                 return None
             finally:
@@ -272,7 +284,7 @@ class Jitted:
     def _with_static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        names = [*self.parameters, *[None] * len(args)]
+        names = [*self.parameters, *[""] * len(args)]
         args = tuple(
             _Sealed(x) if name in self.static else x for name, x in zip(names, args, strict=False)
         )
@@ -295,7 +307,7 @@ class Jitted:
         """Note what this trace is for; say so when there are many."""
         spec = {path: _described(leaf) for path, leaf in _items(args, kwargs, self.parameters)}
         self._specs.append(spec)
-        count = len(self._specs)
+        count = self.traces
         if count < RETRACES or count & (count - 1):
             return
         changing = []
@@ -315,7 +327,7 @@ class Jitted:
 
     def _captures_a_tensor(self) -> bool:
         """Whether f, or a function that it calls, closes over a Tensor of another transform."""
-        return any(map(holds_a_tensor, _contents(self.f)))
+        return any(holds_a_tensor(place.content) for place in watches(self.f))
 
 
 class _Sealed:
@@ -338,7 +350,7 @@ def _run(
     f: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    parameters: list[str | None],
+    parameters: list[str],
 ) -> tuple[Program, tree.Structure]:
     """Trace f once."""
     trace = Trace()
@@ -397,99 +409,37 @@ def _is_foreign(leaf: Any) -> bool:
     return hasattr(leaf, "__array_function__") and not isinstance(leaf, np.ndarray | np.generic)
 
 
-# --- closures
-
-
-def _functions(f: Any) -> Iterator[Any]:
-    """f, what it wraps, and the functions that these close over."""
-    todo, seen = [f], set()
-    while todo:
-        f = todo.pop()
-        if id(f) in seen:
-            continue
-        seen.add(id(f))
-        yield f
-        if isinstance(f, functools.partial):
-            todo.append(f.func)
-        elif inspect.ismethod(f):
-            todo.append(f.__func__)
-        elif isinstance(f, Jitted):
-            todo.append(f.f)
-        for cell in getattr(f, "__closure__", None) or ():
-            leaves, _ = tree.flatten(content(cell))  # also functions in a dict
-            todo += [x for x in leaves if inspect.isroutine(x) or isinstance(x, _WRAPPERS)]
-
-
-_WRAPPERS = (functools.partial, Jitted)
-
-
-def _contents(f: Any) -> Iterator[Any]:
-    """What f and the functions in it close over, or hold in other ways."""
-    for function in _functions(f):
-        yield from map(content, getattr(function, "__closure__", None) or ())
-        if isinstance(function, functools.partial):
-            yield from (function.args, function.keywords)
-        elif inspect.ismethod(function):
-            yield function.__self__
-        elif inspect.isfunction(function):
-            yield from (function.__defaults__, function.__kwdefaults__)
-            names = function.__code__.co_names
-            yield from (function.__globals__.get(name) for name in names)
-
-
-def _watched(f: Any) -> list[Watch]:
-    """The variables around f that hold what may be a Tensor the next time."""
-    watches: list[Watch] = []
-    for function in _functions(f):
-        if isinstance(function, functools.partial):
-            watches.append(Watch((function.args, function.keywords)))
-        if inspect.ismethod(function):
-            watches.append(Watch(function.__self__))
-        if not inspect.isfunction(function) or _is_ours(function):
-            continue
-        watches.append(Watch((function.__defaults__, function.__kwdefaults__)))
-        watches += [Watch(cell) for cell in function.__closure__ or ()]
-        names = dict.fromkeys(function.__code__.co_names)
-        watches += [Watch(function.__globals__, n) for n in names if n in function.__globals__]
-    return [w for w in watches if not _is_fixed(w.content)]
-
-
-def _is_fixed(held: Any) -> bool:
-    """Whether there will be no Tensor in it, whatever happens."""
-    leaves, _ = tree.flatten(held)
-    if not leaves:
-        return isinstance(held, tuple)
-    return all(leaf is None or callable(leaf) or inspect.ismodule(leaf) for leaf in leaves)
-
-
-def _is_ours(function: Any) -> bool:
-    """Whether a function is a transform's wrapper, which holds nothing that changes."""
-    code: str = function.__code__.co_filename
-    return code.startswith(_ENGINE)
-
-
-_ENGINE = str(pathlib.Path(__file__).parent.parent / "engine")
-
-
 # --- names
 
 
-def _parameters(f: Any) -> list[str | None]:
-    """The names of f's positional arguments; None where they are not known."""
+def _positional(f: Any) -> list[str]:
+    """The names of f's positional arguments."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in _signature(f) if p.kind in kinds]
+
+
+def _named(f: Any) -> list[str] | None:
+    """The names of all arguments; None where there may be any."""
+    parameters = _signature(f)
+    if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+
+
+def _signature(f: Any) -> list[inspect.Parameter]:
     try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):
-        return [None]
-    return [p.name if p.kind is not p.VAR_POSITIONAL else None for p in parameters]
+        return [*inspect.signature(f).parameters.values()]
+    except (TypeError, ValueError):  # some builtins have none
+        return []
 
 
 def _items(
-    args: tuple[Any, ...], kwargs: dict[str, Any], parameters: list[str | None]
+    args: tuple[Any, ...], kwargs: dict[str, Any], parameters: list[str]
 ) -> Iterator[tuple[str, Any]]:
     """Each leaf of a call with its path, as in params['w0']."""
     for k, argument in enumerate(args):
-        name = parameters[k] if k < len(parameters) else None
-        yield from tree.items(argument, name or f"argument {k}")
+        name = parameters[k] if k < len(parameters) else f"argument {k}"
+        yield from tree.items(argument, name)
     for name, argument in kwargs.items():
         yield from tree.items(argument, name)
 

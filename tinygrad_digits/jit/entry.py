@@ -15,60 +15,18 @@ gives up (MISS) on whatever it does not know, and then the long way decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import CellType, ModuleType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from ..engine import tree
-from ..engine.tensor import Tensor
+from .captures import Watch, holds_a_tensor, is_fixed
 from .program import is_generator
 
 Enter: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 MISS: Final = object()
 """What `enter` returns for a call with another signature."""
-
-
-class Watch(NamedTuple):
-    """What a function uses: a cell of its closure, a name in its module, or a thing it holds."""
-
-    where: Any
-    name: str | None = None
-
-    @property
-    def content(self) -> Any:
-        if self.name is not None:
-            return self.where.get(self.name)
-        return content(self.where) if isinstance(self.where, CellType) else self.where
-
-    def test(self, bound: Callable[[Any], str]) -> str:
-        """An expression for: there is no Tensor in it."""
-        what = bound(self.where)
-        if self.name is not None:
-            what += f".get({self.name!r})"
-        elif isinstance(self.where, CellType):
-            what += ".cell_contents"
-        simple = isinstance(self.content, np.ndarray | np.generic | float | int | str | None)
-        return f"type({what}) is not Tensor" if simple else f"not holds_a_tensor({what})"
-
-
-def content(cell: CellType) -> Any:
-    """What a cell holds; None if it is not bound yet."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None
-
-
-def holds_a_tensor(held: Any) -> bool:
-    """Whether something is a Tensor in use, or a container or an object with one in it."""
-    if isinstance(held, Tensor):
-        return not held.tape.closed
-    if callable(held) or isinstance(held, ModuleType):
-        return False
-    leaves = tree.flatten(dict(vars(held)) if hasattr(held, "__dict__") else held)[0]
-    return any(isinstance(leaf, Tensor) and not leaf.tape.closed for leaf in leaves)
 
 
 def entry(
@@ -102,7 +60,6 @@ def entry(
     tests += writer.tests
     names |= {
         "MISS": MISS,
-        "Tensor": Tensor,
         "holds_a_tensor": holds_a_tensor,
         "ndarray": np.ndarray,
         "run": run,
@@ -128,7 +85,7 @@ def entry(
         ]
     )
     exec(source, names)
-    enter: Enter = names["enter"]
+    enter: Enter = names.pop("enter")
     return enter
 
 
@@ -190,7 +147,7 @@ class _Writer:
         elif is_input(argument):
             self.tests.append(f"type({name}) is {self.bound(kind)}")
             self.inputs.append(name)
-        elif argument is None or callable(argument):
+        elif argument is None or is_fixed(argument):
             self.tests.append(f"{name} is {self.bound(argument)}")
         elif kind in (int, str, bool):
             self.tests.append(f"type({name}) is {kind.__name__} and {name} == {argument!r}")

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from ..engine import tree
 from . import numpy_backend
-from .entry import Enter, Watch, entry
+from .captures import Watch
+from .entry import Enter, entry
 from .passes import PASSES, batch
 from .program import Program, aligned
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine.primitive import Kind, row_of
 from ..ops import elementwise, indexing, neural, reductions, shaping
-from . import blas
+from . import blas, ufunc_loops
 from .fusion import Role
 from .program import Line, Operand, Program, Var, found
 
@@ -99,6 +99,12 @@ def _softmax_again(line: Line, program: Program) -> Line | None:
     powers = _maker(total.args[0], program) if total is not None else None
     if powers is None or powers.op.kernel is not np.exp or powers.args[0] != x:
         return None
+    shifted = _maker(x, program)  # by the maximum, or exp may overflow
+    peak = _maker(shifted.args[-1], program) if shifted is not None else None
+    if shifted is None or shifted.op.kernel is not np.subtract:
+        return None
+    if peak is None or peak.op.reduces is not np.maximum:
+        return None
     assert total is not None
     if total.op.reduces is not np.add or powers.value.shape != line.value.shape:
         return None
@@ -174,6 +180,8 @@ class Roles:
             return Role.NUMPY
         if 0 in line.value.shape or any(0 in value.shape for value in values):
             return Role.NUMPY
+        if _has_numpys_loop(line, self):
+            return Role.ALONE
         if kernel in SYMBOLS and not line.options:
             dtypes = loop_dtypes(line, program)
             fits = dtypes is not None and all(dtype in NATIVE_DTYPES for dtype in dtypes)
@@ -276,7 +284,7 @@ def _dot(line: Line, write: Scope, index: int) -> list[str]:
         return [f"np.dot({write.array(a)}, {write.array(b)}, {out})"]
     left, right = (write.program.value(x.index).shape for x in (a, b))
     code = line.value.dtype.char
-    if 1 in right[1:] or len(right) == 1:
+    if len(left) == 2 and (1 in right[1:] or len(right) == 1):
         return [_gemv(code, a, b, left, write, out)]
     if left[0] == 1 or len(left) == 1:
         return [_gemv(code, b, a, right[::-1], write, out, turned=True)]
@@ -423,7 +431,37 @@ def _check(line: Line, write: Scope, _: int) -> list[str]:
     return [
         f"for j in {write.flat(line.args[0])}:",
         f"    if j < 0 or j >= {line.options['classes']}:",
-        '        raise ValueError("a label is out of range")',
+        '        raise ShapeError("a label is out of range")',
+    ]
+
+
+LARGE = 1024
+"""Elements from which NumPy's vectorised loops are worth going through memory for."""
+
+
+def _has_numpys_loop(line: Line, roles: Roles) -> bool:
+    """Whether a line is one call of NumPy's own loop, over arrays in plain order."""
+    kernel, value = line.op.kernel, line.value
+    if not isinstance(kernel, np.ufunc) or value.nbytes < LARGE * value.dtype.itemsize:
+        return False
+    if ufunc_loops.name(kernel, value.dtype.char) not in ufunc_loops.routines() or line.options:
+        return False
+    return all(
+        isinstance(x, Var) and roles.program.value(x.index) == value and roles.layout(x) == "C"
+        for x in line.args
+    )
+
+
+def _numpys_loop(line: Line, write: Scope, index: int) -> list[str]:
+    ufunc: Any = line.op.kernel
+    arrays = [write.flat(x) for x in (*line.args, Var(index))]
+    starts = ", ".join(f"{array}.ctypes.data" for array in arrays)
+    steps = ", ".join([str(line.value.dtype.itemsize)] * len(arrays))
+    loop = ufunc_loops.name(ufunc, line.value.dtype.char)
+    return [
+        f"starts, steps = np.array([{starts}]), np.array([{steps}])",
+        f"count = np.array([{prod(line.value.shape)}])",
+        f"{loop}(starts.ctypes, count.ctypes, steps.ctypes, 0)",
     ]
 
 
@@ -460,4 +498,5 @@ WRITERS: dict[Any, Callable[[Line, Scope, int], list[str]]] = {
     row_of(indexing.join).kernel: _join,
     row_of(neural.hits).kernel: _hits,
     row_of(neural.check_labels).kernel: _check,
+    **dict.fromkeys(ufunc_loops.UFUNCS, _numpys_loop),
 }

@@ -16,6 +16,7 @@ also stands by for errors: native code only notices that there is one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import os
@@ -29,14 +30,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.errors import MissingExtraError
+from ..engine.errors import MissingExtraError, ShapeError
 from ..engine.primitive import row_of
 from ..ops import indexing
-from . import blas, loops, numpy_backend
+from . import blas, loops, numpy_backend, ufunc_loops
 from .fusion import Block, Role, fused, stored
 from .native import NATIVE_DTYPES, WRITERS, Roles, Scope, number, prepared
 from .numpy_backend import Code, Emitter
-from .program import Line, Program, Value, written
+from .program import Line, Program, Value, found, is_draw, written
 
 
 def compiled(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
@@ -44,12 +45,25 @@ def compiled(program: Program, name: str, donated: frozenset[int] = frozenset())
     require_numba()
     spare = numpy_backend.compiled(program, name)
     emitter = NativeEmitter(prepared(program), donated)
-    emitter.namespace["again"] = lambda inputs: spare.run(inputs, spare.workspace())
+    emitter.namespace["again"] = functools.partial(_again, spare=spare, pure=_is_pure(emitter))
     code = numpy_backend.assembled(emitter, name)
     return code._replace(
         source="\n".join([*emitter.parts.values(), *emitter.sources, code.source]),
         seconds=emitter.seconds,
     )
+
+
+def _is_pure(emitter: NativeEmitter) -> bool:
+    """Whether a program can be run again: it has written over no input, and drawn nothing."""
+    donated = any(over in emitter.program.inputs for over in emitter.plan.in_place.values())
+    return not donated and not any(is_draw(line) for line in emitter.program.lines.values())
+
+
+def _again(inputs: Any, error: Exception, *, spare: Code, pure: bool) -> list[Any]:
+    """What NumPy says to inputs for which native code has found an error."""
+    if not pure:
+        raise error
+    return spare.run(inputs, spare.workspace())
 
 
 def require_numba() -> None:
@@ -77,6 +91,8 @@ class NativeEmitter(Emitter):
         program, steps = _in_order(program, self.blocks)
         self.sources: list[str] = []
         self.parts: dict[str, str] = {}
+        self.program, self.outputs = program, set(found(program.outputs))
+        self.seen = self._seen()
         self.seconds = 0.0
         super().__init__(program, donated, steps)
         self.scope = Scope(program, self.names, self.roles, {*self.plan.places})
@@ -102,9 +118,9 @@ class NativeEmitter(Emitter):
     def _pointwise(self) -> set[int]:
         return self._writable()
 
-    def _standing_views(self) -> list[int]:
-        """Only those that Python sees; native code makes its own."""
-        return [i for i in super()._standing_views() if i in self._seen()]
+    def _may_stand(self, i: int) -> bool:
+        """Only what Python sees; native code makes its own views."""
+        return self.role[i] in (Role.VIEW, Role.NUMPY) and i in self.seen and super()._may_stand(i)
 
     def _seen(self) -> set[int]:
         """The values that the Python part reads: of views also what they are views of."""
@@ -115,9 +131,8 @@ class NativeEmitter(Emitter):
         return seen
 
     def _held(self) -> list[str]:
-        seen = self._seen()
         python = {i for i in self.role if self.role[i] is Role.NUMPY}
-        held = [i for i in self.plan.places if i in seen | python] + self.standing
+        held = [i for i in self.plan.places if i in self.seen | python] + self.standing
         return ["arena", *[self.names[i] for i in held]]
 
     # --- the Python part
@@ -164,8 +179,8 @@ class NativeEmitter(Emitter):
             *[f"    {self.names[i]} = {self._new(self.program.value(i))}" for i in fresh],
             "    try:",
             f"        {native.name}({native.arguments})",
-            "    except (IndexError, ValueError):",
-            "        return again(inputs)",
+            "    except (IndexError, ValueError) as error:",
+            "        return again(inputs, error)",
         ]
 
     def _new(self, value: Value) -> str:
@@ -355,18 +370,27 @@ def _compiled(native: _Native) -> Any:
     """The native function, from numba's cache on disk if it is there."""
     import numba
 
-    namespace = {"np": np, "f4": np.float32, "f8": np.float64, **blas.routines()}
+    types = tuple(map(numba.typeof, native.examples))
+    try:
+        return _built(native, types, cached=True)
+    except Exception:  # whatever a damaged cache, or one that cannot be written, may lead to
+        return _built(native, types, cached=False)
+
+
+def _built(native: _Native, types: tuple[Any, ...], *, cached: bool) -> Any:
+    namespace = {"np": np, "f4": np.float32, "f8": np.float64, "ShapeError": ShapeError}
+    namespace |= blas.routines() | ufunc_loops.routines()
     for name, source in native.emitter.parts.items():
-        namespace[name] = _jitted(name, source, namespace)
-    function = _jitted(native.name, native.source, namespace)
-    function.compile(tuple(map(numba.typeof, native.examples)))
+        namespace[name] = _jitted(name, source, namespace, cached)
+    function = _jitted(native.name, native.source, namespace, cached)
+    function.compile(types)
     return function
 
 
-def _jitted(name: str, source: str, namespace: dict[str, Any]) -> Any:
+def _jitted(name: str, source: str, namespace: dict[str, Any], cached: bool) -> Any:
     import numba
 
-    path = _written(source)
+    path = _written(source) if cached else None
     names = {**namespace, "__name__": __name__}
     exec(compile(source, path or f"<{name}>", "exec"), names)
     return numba.njit(error_model="numpy", nogil=True, cache=path is not None)(names[name])
@@ -380,13 +404,11 @@ def _written(source: str) -> str | None:
     """A file with this source, by which numba finds what it has compiled; None if it cannot be."""
     path = cache_folder() / f"native_{_digest(source)[:32]}.py"
     try:
-        if path.exists() and path.read_text(encoding="utf-8") == source:
+        if path.exists() and path.read_bytes() == source.encode():
             return str(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False
-        ) as file:
-            file.write(source)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            file.write(source.encode())
         pathlib.Path(file.name).replace(path)  # nobody ever sees half a file
     except OSError:
         return None

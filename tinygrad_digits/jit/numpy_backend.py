@@ -74,7 +74,7 @@ def assembled(emitter: Emitter, name: str) -> Code:
     source = emitter.source(name)
     filename = f"<jit {name} {next(_serials)}>"
     exec(compile(source, filename, "exec"), emitter.namespace)
-    run = emitter.namespace["run"]
+    run = emitter.namespace.pop("run")  # which keeps the rest, and nothing it
     lines = source.splitlines(keepends=True)
     linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
     weakref.finalize(run, linecache.cache.pop, filename, None)
@@ -131,8 +131,17 @@ def _shaped(x: Any, shape: tuple[int, ...], name: str) -> Any:
 
 def _settled(donated: tuple[Any, ...], others: tuple[Any, ...]) -> list[Any]:
     """Donated arrays that may be written into: copies of those that are not the caller's alone."""
-    owners = [id(x if x.base is None else x.base) for x in (*donated, *others)]
-    return [x if x.flags.carray and owners.count(id(x)) == 1 else x.copy() for x in donated]
+    views = [x for x in (*donated, *others) if x.base is not None]
+    seen = [*map(id, donated), *map(id, others)]
+    return [
+        x
+        if x.flags.carray
+        and x.base is None
+        and seen.count(id(x)) == 1
+        and not any(np.may_share_memory(x, view) for view in views)
+        else x.copy()
+        for x in donated
+    ]
 
 
 class Emitter:
@@ -157,6 +166,7 @@ class Emitter:
         for i, constant in program.constants.items():
             self.names[i] = self._bound(f"c{i}", constant)
         self.numbers: dict[Any, Any] = {}
+        self.serials = itertools.count()
         self.outputs = set(found(program.outputs))
         self.read = {*program.last_uses()}
         self.writers = {
@@ -205,12 +215,16 @@ class Emitter:
         arrays = dict(self.program.constants) | self._places(self._arena())
         standing = []
         for i, line in self.program.lines.items():
-            if is_view(line) and all(var in arrays for var in line.vars):
+            if self._may_stand(i) and all(var in arrays for var in line.vars):
                 view = self._viewed(line, arrays)
                 if np.may_share_memory(view, arrays[line.vars[0]]) or not view.size:
                     arrays[i] = view
                     standing.append(i)
         return standing
+
+    def _may_stand(self, i: int) -> bool:
+        """Whether a workspace could hold this line's view."""
+        return is_view(self.program.lines[i])
 
     def _arena(self) -> Any:
         """Memory for one workspace: bytes, from an aligned address on."""
@@ -361,7 +375,7 @@ class Emitter:
                 self.numbers[key] = np.full(size, x, dtype)
         known = self.numbers[key]
         array = known[:size].reshape(shape) if size <= known.size else known[:1].reshape(())
-        return self._bound(f"k{len(self.namespace)}", array)
+        return self._bound(f"k{next(self.serials)}", array)
 
     def _text(self, x: Operand) -> str:
         if isinstance(x, Var):
@@ -376,7 +390,7 @@ class Emitter:
             return repr(x)
         if type(x) is float and isfinite(x):
             return repr(x)
-        return self._bound(f"k{len(self.namespace)}", x)
+        return self._bound(f"k{next(self.serials)}", x)
 
     def _bound(self, name: str, thing: Any) -> str:
         """A name under which the source can use something."""

@@ -10,6 +10,7 @@ PASSES has them in the order in which they run.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from math import frexp, prod
@@ -83,7 +84,11 @@ def identity(operand: Operand) -> Hashable:
     if isinstance(operand, slice):
         return slice, identity((operand.start, operand.stop, operand.step))
     if isinstance(operand, float):
-        return float, operand.hex()  # tells -0.0 from 0.0
+        return type(operand), operand.hex()  # tells -0.0 from 0.0
+    if isinstance(operand, frozenset):
+        return frozenset, frozenset(map(identity, operand))
+    if dataclasses.is_dataclass(operand) and not isinstance(operand, type | Primitive | Var):
+        return type(operand), identity(vars(operand))
     return type(operand), operand if isinstance(operand, Hashable) else id(operand)
 
 
@@ -179,7 +184,8 @@ def _batches(program: Program) -> list[list[int]]:
             continue
         operand = line.vars[0]
         maker = program.lines.get(operand)
-        if maker is None or not _is_packable(maker) or line.value.nbytes > SMALL:
+        large = line.value.nbytes > SMALL or line.value.order
+        if maker is None or not _is_packable(maker) or large:
             continue
         if maker.value == line.value and users[operand] == [index]:
             words = tuple(None if isinstance(x, Var) else x for x in line.args)
@@ -235,7 +241,7 @@ def _literal(x: Operand, program: Program) -> float | None:
     """The number that an operand is known to be."""
     if isinstance(x, Var) and x.index in program.constants:
         x = program.constants[x.index]
-        return float(x) if x.shape == () else None
+        return float(x) if x.shape == () and x.dtype.kind in "fiub" else None
     return x if type(x) in (int, float) else None
 
 

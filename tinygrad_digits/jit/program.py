@@ -172,6 +172,9 @@ PACK = Primitive(_pack, (), "pack", Kind.GATHER)
 PIECE = Primitive(_piece, (), "piece", Kind.VIEW)
 """One of them again."""
 
+CHECKS = {"check_labels"}
+"""Ops that are there for what they raise."""
+
 END = 1 << 62
 """Where outputs are read: after every line."""
 
@@ -235,6 +238,11 @@ def is_generator(leaf: Any) -> bool:
     """Whether something is a random generator, of a module that NumPy imports when it is used."""
     random = sys.modules.get("numpy.random")
     return random is not None and isinstance(leaf, random.Generator)
+
+
+def is_draw(line: Line) -> bool:
+    """Whether a line draws from a random generator."""
+    return line.effect and line.op.name not in CHECKS
 
 
 def aligned(rows: list[tuple[str, ...]]) -> str:

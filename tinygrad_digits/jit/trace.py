@@ -25,7 +25,7 @@ from ..engine.errors import NotDifferentiableError, TracedValueError
 from ..engine.primitive import Kind, Primitive, innermost
 from ..engine.tape import NO_OPTIONS, Tape
 from ..engine.tensor import NUMPY, Tensor
-from .program import Line, Operand, Program, Value, Var, is_generator, mapped
+from .program import CHECKS, Line, Operand, Program, Value, Var, is_generator, mapped
 
 
 def _squared(x: float) -> float:
@@ -359,8 +359,6 @@ class TracedGenerator(Traced):
 ITEM = Primitive(operator.getitem, (), "item", Kind.OPAQUE)
 """One of the results of an op that has several."""
 _STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
-CHECKS = {"check_labels"}
-"""Ops that are there for what they raise."""
 
 
 def _stand_in(tape: Trace, index: int, y: Any, kind: type[Traced] = Traced) -> Traced:
