@@ -979,3 +979,13 @@ def test_numpys_own_loops_give_numpys_bits():
     x = np.random.default_rng(0).standard_normal((50, 60))
     for ufunc in (np.exp, np.sin, np.tanh):
         assert_same(td.jit(lambda x, f=ufunc: f(x * 2), backend="numba")(x), ufunc(x * 2))
+
+
+@pytest.mark.parametrize("name", ["multiply", "negative", "reshape", "unique", "item", "sum"])
+def test_an_op_may_bear_the_name_of_another(name, backend):
+    op = td.define(
+        lambda x, y: x + 2 * y, lambda g, _y, _a, _b: g, lambda g, _y, _a, _b: 2 * g, name=name
+    )
+    f = lambda x: op(op(x, 1.0), 1.0) * op(x, x)  # noqa: E731
+    for each in (f, td.grad(lambda x: np.sum(f(x)))):
+        assert_same(td.jit(each, backend=backend)(np.ones(3)), each(np.ones(3)), backend, 1.0)

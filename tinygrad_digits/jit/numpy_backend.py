@@ -25,7 +25,7 @@ from ..engine.errors import TracedValueError
 from ..engine.primitive import Kind, row_of
 from ..ops import elementwise, indexing, neural, shaping
 from .plan import ALIGNMENT, Plan, check, plan
-from .program import PACK, Line, Operand, Program, Value, Var, found, mapped
+from .program import ITEM, PACK, Line, Operand, Program, Value, Var, found, mapped
 
 Workspace: TypeAlias = tuple[Any, ...]
 """The arrays in the arena and the views of them: what one call of a program works on."""
@@ -336,7 +336,7 @@ class Emitter:
             return f"{arguments[0]}[{', '.join(map(self._text, parts)) or '()'}]"
         if kernel in VIEWS and line.options.get("order", "C") == "C":
             return VIEWS[kernel](line).format(*arguments)
-        if line.op.name == "item":
+        if line.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
         options = [f"{name}={self._text(x)}" for name, x in line.options.items()]
         call = f"{self._function(line)}({', '.join([*arguments, *options])})"

@@ -14,12 +14,12 @@ import dataclasses
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from math import frexp, prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..engine.primitive import Kind, Primitive, row_of
-from ..ops import elementwise, neural
+from ..ops import elementwise, indexing, neural, reductions, shaping
 from .program import (
     END,
     PACK,
@@ -104,9 +104,9 @@ def simplify(program: Program) -> Program:
             args=substituted(line.args, renamed),
             options=substituted(line.options, renamed),
         )
-        rule = RULES.get(line.op.name)
+        rule = RULES.get(line.op.kernel)
         result = rule(line, current) if rule and not line.effect else None
-        if result is None and line.op.name == "broadcast_to":
+        if result is None and line.op.kernel is _BROADCAST_TO:
             result = _needless_broadcast(index, line, program, users)
         if isinstance(result, Var):
             renamed[index] = result
@@ -273,7 +273,7 @@ def _exact_division(line: Line, program: Program) -> Var | Line | None:
 def _twice(line: Line, program: Program) -> Var | None:
     """negative(negative(x)) is x."""
     inner = _maker(line.args[0], program)
-    return inner.args[0] if inner is not None and inner.op.name == "negative" else None
+    return inner.args[0] if inner is not None and inner.op.kernel is np.negative else None
 
 
 def _no_op(line: Line, program: Program) -> Var | None:
@@ -288,7 +288,7 @@ def _reshape(line: Line, program: Program) -> Var | Line | None:
     if same := _same(line, line.args[0], program):
         return same
     inner = _maker(line.args[0], program)
-    if inner is not None and inner.op.name == "reshape" and inner.options.get("order", "C") == "C":
+    if inner is not None and inner.op.kernel is _RESHAPE and inner.options.get("order", "C") == "C":
         shorter = replace(line, args=(inner.args[0], *line.args[1:]))
         return _same(shorter, inner.args[0], program) or shorter
     return None
@@ -297,7 +297,7 @@ def _reshape(line: Line, program: Program) -> Var | Line | None:
 def _transpose(line: Line, program: Program) -> Var | None:
     """Two transposes in a row that undo each other."""
     inner = _maker(line.args[0], program)
-    if inner is None or inner.op.name != "transpose":
+    if inner is None or inner.op.kernel is not np.transpose:
         return None
     if line.options.get("axes") is None and inner.options.get("axes") is None:
         return _same(line, inner.args[0], program)
@@ -345,24 +345,22 @@ def _sum_of_hits(line: Line, program: Program) -> Line | None:
 _FULL = Primitive(np.full, (), "full", Kind.GATHER)
 
 
-RULES: dict[str, Rule] = {
-    "multiply": _times_one,
-    "divide": _exact_division,
-    "negative": _twice,
-    "positive": _no_op,
-    "astype": _no_op,
-    "reshape": _reshape,
-    "squeeze": _no_op,
-    "expand_dims": _no_op,
-    "broadcast_to": _no_op,
-    "transpose": _transpose,
-    "getitem": _everything,
-    "sum": _sum_of_hits,
+_RESHAPE = row_of(shaping.reshape).kernel
+_BROADCAST_TO = row_of(shaping.broadcast_to).kernel
+
+RULES: dict[Any, Rule] = {
+    np.multiply: _times_one,
+    np.divide: _exact_division,
+    np.negative: _twice,
+    np.positive: _no_op,
+    row_of(elementwise.cast).kernel: _no_op,
+    _RESHAPE: _reshape,
+    np.squeeze: _no_op,
+    np.expand_dims: _no_op,
+    _BROADCAST_TO: _no_op,
+    np.transpose: _transpose,
+    row_of(indexing.take).kernel: _everything,
+    row_of(reductions.sum).kernel: _sum_of_hits,
 }
 
 PASSES: tuple[Pass, ...] = (drop_dead, share, simplify, fold, spread, share, drop_dead)
-
-
-def scalar(value: Value) -> bool:
-    """Whether a value is a single number of any form."""
-    return value.shape == () and value.form != "tuple"

@@ -10,6 +10,7 @@ Lines stand in the order in which they ran. A pass takes a program and returns a
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -171,6 +172,9 @@ PACK = Primitive(_pack, (), "pack", Kind.GATHER)
 """Arrays end to end, which a plan lets be computed there, so that nothing has to be copied."""
 PIECE = Primitive(_piece, (), "piece", Kind.VIEW)
 """One of them again."""
+
+ITEM = Primitive(operator.getitem, (), "item", Kind.OPAQUE)
+"""One of the results of an op that has several."""
 
 CHECKS = {"check_labels"}
 """Ops that are there for what they raise."""

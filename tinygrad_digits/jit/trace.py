@@ -25,7 +25,7 @@ from ..engine.errors import NotDifferentiableError, TracedValueError
 from ..engine.primitive import Kind, Primitive, innermost
 from ..engine.tape import NO_OPTIONS, Tape
 from ..engine.tensor import NUMPY, Tensor
-from .program import CHECKS, Line, Operand, Program, Value, Var, is_generator, mapped
+from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, is_generator, mapped
 
 
 def _squared(x: float) -> float:
@@ -116,8 +116,9 @@ class Trace(Tape):
             next(self.indices)  # raises
         if op.composed:
             return op.kernel(*args, **options)
-        if op.name in SHAPE_FROM_VALUES or (
-            op.name in SHAPE_FROM_COUNTS and any(isinstance(x, Traced) for x in args[1:])
+        numpys = op.name if op.kernel is getattr(np, op.name, None) else ""
+        if numpys in SHAPE_FROM_VALUES or (
+            numpys in SHAPE_FROM_COUNTS and any(isinstance(x, Traced) for x in args[1:])
         ):
             _refuse(f"the shape of what {op.name} returns depends on the values in")
         if op.kind is Kind.STATIC:
@@ -125,7 +126,7 @@ class Trace(Tape):
         _check_options(op, options)
         line_args, line_options = mapped(self.operand, args), mapped(self.option, options)
         numbers = [x for x in args if not (isinstance(x, Traced) and x.is_number)]
-        if op.name in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
+        if numpys in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
             op = ARITHMETIC[op.name]
             kernel = op.kernel
         values = mapped(_drawing, mapped(_concrete, (args, options)))
@@ -356,8 +357,6 @@ class TracedGenerator(Traced):
         return lambda *args, **options: self.tape.applied(op, op.kernel, (self, *args), options)
 
 
-ITEM = Primitive(operator.getitem, (), "item", Kind.OPAQUE)
-"""One of the results of an op that has several."""
 _STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
 
 
