@@ -989,3 +989,26 @@ def test_an_op_may_bear_the_name_of_another(name, backend):
     f = lambda x: op(op(x, 1.0), 1.0) * op(x, x)  # noqa: E731
     for each in (f, td.grad(lambda x: np.sum(f(x)))):
         assert_same(td.jit(each, backend=backend)(np.ones(3)), each(np.ones(3)), backend, 1.0)
+
+
+def test_columns_finds_the_peaks_of_softmax_by_columns():
+    x = np.random.default_rng(0).standard_normal((20, 5))
+    x[3] = [0.0, -0.0, -0.0, 0.0, -1.0]
+    before, after = shortened(passes.columns, td.log_softmax, x)
+    assert ops(before)[:2] == ["max", "subtract"]
+    assert ops(after)[:5] == ["transpose", "copy", "max", "reshape", "subtract"]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x - x.max(-1, keepdims=True),
+        lambda x: np.exp(x) * x.max(-1, keepdims=True),
+        lambda x: (td.softmax(x), x.max(-1, keepdims=True)),
+        lambda x: np.exp(x.max(-1, keepdims=True) - x),
+    ],
+)
+def test_columns_leaves_other_maxima_alone(f):
+    x = np.random.default_rng(0).standard_normal((20, 5))
+    before = passes.share(traced(f, x))
+    assert passes.columns(before).lines == before.lines

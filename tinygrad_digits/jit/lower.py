@@ -11,7 +11,7 @@ from ..engine import tree
 from . import numpy_backend
 from .captures import Watch
 from .entry import Enter, entry
-from .passes import PASSES, batch
+from .passes import PASSES, batch, columns
 from .program import Program, aligned
 
 
@@ -104,7 +104,7 @@ def lowered(
     """Through the passes, one after the other, and through the backend."""
     stages = [Stage("trace", program)]
     start = time.perf_counter()
-    for each in (*PASSES, *([batch] if backend == "numpy" else [])):
+    for each in (*PASSES, *([columns, batch] if backend == "numpy" else [])):
         stages.append(Stage(each.__name__, each(stages[-1].program)))
     final = stages[-1].program
     donated = frozenset(

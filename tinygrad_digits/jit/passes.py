@@ -162,6 +162,67 @@ def _one_number(x: Operand, program: Program) -> Operand:
     return number.item() if alike else x
 
 
+def columns(program: Program) -> Program:
+    """The maxima of many short rows, in softmax, as those of a few long columns: in half the time.
+
+    Where 0.0 and -0.0 tie the other may be found; after exp, or less a logarithm, it is the same.
+    """
+    users = program.uses()
+    for index, line in program.lines.items():
+        if _is_peak(line, program) and _in_softmax(index, users, program):
+            program = _by_columns(index, program)
+    return program
+
+
+def _is_peak(line: Line, program: Program) -> bool:
+    """Whether a line is the maximum along the rows of a matrix."""
+    if line.op.reduces is not np.maximum or line.options != {"axis": -1, "keepdims": True}:
+        return False
+    value = program.value(line.vars[0])
+    rows, columns = value.shape if len(value.shape) == 2 else (0, 0)
+    return rows >= 16 and columns <= 64 and not value.order and value.dtype.kind == "f"
+
+
+def _in_softmax(index: int, users: dict[int, list[int]], program: Program) -> bool:
+    """Whether a value is only taken from others, and that only goes into exp, or less a log."""
+
+    def lines(i: int) -> list[Line | None]:
+        return [program.lines.get(user) for user in users.get(i, [])]
+
+    for shifted in users.get(index, []):
+        line = program.lines.get(shifted)
+        if line is None or line.op.kernel is not np.subtract or line.args[1] != Var(index):
+            return False
+        for user in lines(shifted):
+            ends = user is not None and user.op.kernel in (np.exp, np.subtract)
+            if not ends or user is None or user.args[0] != Var(shifted):
+                return False
+            less = _maker(user.args[-1], program)
+            if user.op.kernel is np.subtract and (less is None or less.op.kernel is not np.log):
+                return False
+    return True
+
+
+def _by_columns(index: int, program: Program) -> Program:
+    line, new = program.lines[index], program.fresh()
+    rows, width = program.value(line.vars[0]).shape
+    turned, copied, peaks = Var(new), Var(new + 1), Var(new + 2)
+    dtype, errors = line.value.dtype, line.errors
+    made = {
+        new: Line(row_of(shaping.transpose), line.args, {}, Value((width, rows), dtype), errors),
+        new + 1: Line(_COPY, (turned,), {"order": "C"}, Value((width, rows), dtype), errors),
+        new + 2: replace(line, args=(copied,), options={"axis": 0}, value=Value((rows,), dtype)),
+        index: Line(row_of(shaping.reshape), (peaks,), {"shape": (rows, 1)}, line.value, errors),
+    }
+    lines: dict[int, Line] = {}
+    for i, other in program.lines.items():
+        lines |= made if i == index else {i: other}
+    return replace(program, lines=lines)
+
+
+_COPY = Primitive(np.copy, (), "copy", Kind.OPAQUE)
+
+
 def batch(program: Program) -> Program:
     """Do the same with several arrays at once, where they may as well lie end to end.
 
