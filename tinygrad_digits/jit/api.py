@@ -31,6 +31,9 @@ from .program import Program, is_generator
 from .trace import Captured, Trace
 
 BACKENDS = ("numpy", "numba")
+RECENT = 4
+"""Programs that a call tries before it looks for its own by signature."""
+
 RETRACES = 8
 """Traces after which a function is told that its signature keeps changing."""
 
@@ -134,7 +137,7 @@ class Jitted:
         self._specs: deque[dict[str, str]] = deque(maxlen=RETRACES)  # what traces were for, by path
         self._uses = itertools.count()
         self._tracing: set[int] = set()  # threads
-        self._latest: Enter | None = None  # the short way into the program that ran last
+        self._recent: tuple[Enter, ...] = ()  # the short ways into the programs that ran last
 
     def __repr__(self) -> str:
         return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
@@ -154,14 +157,18 @@ class Jitted:
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._latest is not None:
-            result = self._latest(args, kwargs)
+        recent = self._recent
+        for enter in recent:
+            result = enter(args, kwargs)
             if result is not MISS:
+                if enter is not recent[0]:
+                    self._came_in_by(enter)
                 return result
         program, leaves = self._looked_up(args, kwargs)
         if program is None:
             return self.f(*args, **kwargs)
-        self._latest = program.enter
+        if program.enter is not None:
+            self._came_in_by(program.enter)
         return program(leaves)
 
     def program(self, *args: Any, **kwargs: Any) -> Lowered:
@@ -185,7 +192,7 @@ class Jitted:
     def cache_clear(self) -> None:
         """Forget all programs."""
         with _TRACING:
-            self._latest = None
+            self._recent = ()
             self._programs.clear()
             self._specs.clear()
 
@@ -200,47 +207,21 @@ class Jitted:
         if len(kwargs) > 1:
             kwargs = dict(sorted(kwargs.items()))
         leaves, structure = tree.flatten((args, kwargs))
-        if self._captures_a_tensor():
-            return self._inlined(leaves)
-        key: list[Any] = [tree.outline(structure)]
-        inputs, static = [], []
-        for leaf in leaves:
-            kind = type(leaf)
-            if kind is np.ndarray:
-                key.append((leaf.shape, leaf.dtype))
-                inputs.append(leaf)
-            elif kind is float or is_generator(leaf):
-                key.append(kind)
-                inputs.append(leaf)
-            elif isinstance(leaf, np.number | np.bool_):
-                key.append((kind, "scalar"))
-                inputs.append(leaf)
-            elif isinstance(leaf, Tensor) or _is_foreign(leaf):
-                return self._inlined(leaves)
-            elif isinstance(leaf, np.ndarray):
-                key.append(kind)  # which the trace refuses, with its path
-            elif holds_a_tensor(leaf):
-                return self._inlined(leaves)
-            else:
-                key.append(leaf if kind is _Sealed else identity(leaf))
-                static.append(leaf)
-        signature = tuple(key)
+        if self._captures_a_tensor() or any(map(_belongs_elsewhere, leaves)):
+            self._refuse_recursion()
+            return None, leaves
+        inputs = [leaf for leaf in leaves if is_input(leaf)]
         try:
-            hash((*static,))
+            signature = tree.outline(structure), *map(_key, leaves)
+            program = self._programs.get(signature)
         except TypeError:
             self._refuse_unhashable(args, kwargs)
             raise
-        program = self._programs.get(signature)
         if program is None:
             program = self._traced(signature, args, kwargs)
         if program is not None:
             program.used = next(self._uses)
         return program, inputs
-
-    def _inlined(self, leaves: list[Any]) -> tuple[None, list[Any]]:
-        """f is to be run as it is, as a part of what is under way."""
-        self._refuse_recursion()
-        return None, leaves
 
     def _refuse_recursion(self) -> None:
         if threading.get_ident() in self._tracing:
@@ -276,10 +257,21 @@ class Jitted:
             self.traces += 1
             self._remember(args, kwargs)
             if len(self._programs) >= self.cache_size:
-                oldest = min(self._programs, key=lambda key: self._programs[key].used)
-                del self._programs[oldest]
+                self._forget_the_oldest()
             self._programs[signature] = made
             return made
+
+    def _came_in_by(self, enter: Enter) -> None:
+        """Try this short way first the next time."""
+        others = [other for other in self._recent if other is not enter]
+        self._recent = (enter, *others)[:RECENT]
+
+    def _forget_the_oldest(self) -> None:
+        """Drop the program that was least recently used."""
+        ranks: dict[Any, int] = {enter: RECENT - rank for rank, enter in enumerate(self._recent)}
+        ages = {key: (ranks.get(p.enter, 0), p.used) for key, p in self._programs.items()}
+        gone = self._programs.pop(min(ages, key=ages.__getitem__))
+        self._recent = tuple(enter for enter in self._recent if enter is not gone.enter)
 
     def _with_static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -344,6 +336,21 @@ class _Sealed:
 
     def __hash__(self) -> int:
         return hash(self.value)
+
+
+def _belongs_elsewhere(leaf: Any) -> bool:
+    """Whether a leaf is part of a transform under way, or of another library."""
+    return holds_a_tensor(leaf) or _is_foreign(leaf)
+
+
+def _key(leaf: Any) -> Hashable:
+    """What the signature says of a leaf."""
+    if type(leaf) is np.ndarray:
+        return leaf.shape, leaf.dtype
+    if is_input(leaf) or isinstance(leaf, np.ndarray):  # other arrays the trace will refuse
+        return type(leaf), "input"
+    hash(leaf)  # identity takes the place in memory of what has no value to compare
+    return leaf if isinstance(leaf, _Sealed) else identity(leaf)
 
 
 def _run(
