@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from math import isfinite, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -180,7 +180,8 @@ class Roles:
             return Role.NUMPY
         if 0 in line.value.shape or any(0 in value.shape for value in values):
             return Role.NUMPY
-        if _has_numpys_loop(line, self):
+        form = ALONE.get(kernel)
+        if form is not None and form.fits(line, self):
             return Role.ALONE
         if kernel in SYMBOLS and not line.options:
             dtypes = loop_dtypes(line, program)
@@ -195,8 +196,7 @@ class Roles:
             kernel is row_of(indexing.take).kernel and not any(found(line.options))
         ):
             return self._view(index, line)
-        native = ALONE.get(kernel)
-        return Role.ALONE if native is not None and native(line, self) else Role.NUMPY
+        return Role.NUMPY
 
     def _view(self, index: int, line: Line) -> Role:
         """Whether native code can look at it this way, and in what layout."""
@@ -483,20 +483,19 @@ def _join(line: Line, write: Scope, index: int) -> list[str]:
     return statements
 
 
-ALONE: dict[Any, Callable[[Line, Roles], bool]] = {
-    np.matmul: _can_dot,
-    row_of(indexing.take).kernel: _can_take,
-    row_of(indexing.scatter).kernel: _can_scatter,
-    row_of(indexing.join).kernel: _can_join,
-    row_of(neural.hits).kernel: _can_hit,
-    row_of(neural.check_labels).kernel: _can_check,
-}
-WRITERS: dict[Any, Callable[[Line, Scope, int], list[str]]] = {
-    np.matmul: _dot,
-    row_of(indexing.take).kernel: _take,
-    row_of(indexing.scatter).kernel: _scatter,
-    row_of(indexing.join).kernel: _join,
-    row_of(neural.hits).kernel: _hits,
-    row_of(neural.check_labels).kernel: _check,
-    **dict.fromkeys(ufunc_loops.UFUNCS, _numpys_loop),
+class Form(NamedTuple):
+    """How a kernel is written as a block of its own, and when it can be."""
+
+    fits: Callable[[Line, Roles], bool]
+    write: Callable[[Line, Scope, int], list[str]]
+
+
+ALONE: dict[Any, Form] = {
+    **dict.fromkeys(ufunc_loops.UFUNCS, Form(_has_numpys_loop, _numpys_loop)),
+    np.matmul: Form(_can_dot, _dot),
+    row_of(indexing.take).kernel: Form(_can_take, _take),
+    row_of(indexing.scatter).kernel: Form(_can_scatter, _scatter),
+    row_of(indexing.join).kernel: Form(_can_join, _join),
+    row_of(neural.hits).kernel: Form(_can_hit, _hits),
+    row_of(neural.check_labels).kernel: Form(_can_check, _check),
 }

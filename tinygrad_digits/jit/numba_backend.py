@@ -35,7 +35,7 @@ from ..engine.primitive import row_of
 from ..ops import indexing
 from . import blas, loops, numpy_backend, ufunc_loops
 from .fusion import Block, Role, fused, stored
-from .native import NATIVE_DTYPES, WRITERS, Roles, Scope, number, prepared
+from .native import ALONE, NATIVE_DTYPES, Roles, Scope, number, prepared
 from .numpy_backend import Code, Emitter
 from .program import Line, Program, Value, found, is_draw, written
 
@@ -222,8 +222,8 @@ class _Native:
             if emitter.role.get(i) is Role.VIEW and i not in touched:
                 todo += self.program.lines[i].vars
             touched[i] = None
-        self.views = [i for i in self.program.lines if i in touched and i not in made]
-        self.views = [i for i in self.views if emitter.role[i] is Role.VIEW]
+        views = {i for i in touched if emitter.role.get(i) is Role.VIEW}
+        self.views = [i for i in self.program.lines if i in views]
         self.placed = [i for i in touched if i in emitter.plan.places]
         self.literals = [i for i in touched if self._is_literal(i)]
         self.results = [i for i in made if i in emitter.kept and i not in emitter.plan.places]
@@ -278,7 +278,7 @@ class _Native:
             return loops.statements(block, emitter.role, emitter.scope, emitter.kept)
         (index,) = block.lines
         line = self.program.lines[index]
-        return WRITERS[line.op.kernel](line, emitter.scope, index)
+        return ALONE[line.op.kernel].write(line, emitter.scope, index)
 
     def _part(self, statements: list[str]) -> _Step:
         """These statements; or a function of them, whose names do not tell where it is called."""
