@@ -80,7 +80,7 @@ def for_numba(name):
     return zip(cases, itertools.cycle(DTYPES), strict=False)
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", DOMAINS)
 def test_a_row_on_numba_is_close(name, rng):
     skip_without("numba")
     calls = []
@@ -95,7 +95,7 @@ def test_a_row_on_numba_is_close(name, rng):
     check_calls(all_of_them, [([args for args, _ in calls],)], "numba")
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", DOMAINS)
 def test_second_derivatives_of_a_row(name, rng):
     def squared(*xs):
         gradients = td.grad(lambda *xs: weighted(OPS[name], options)(*put(args, xs)), places)(*xs)

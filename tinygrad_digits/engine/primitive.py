@@ -90,8 +90,8 @@ class Primitive:
     """
 
     __slots__ = (
-        *("arity", "broadcasts", "composed", "kernel", "kind", "name", "options", "positional"),
-        *("reduces", "rules", "_reads"),
+        *("apply", "arity", "broadcasts", "composed", "kernel", "kind", "name", "options"),
+        *("positional", "reduces", "rules", "_reads"),
     )
 
     def __init__(
@@ -105,6 +105,7 @@ class Primitive:
     ) -> None:
         self.name = name
         self.kernel = kernel
+        self.apply: Op = kernel  # the op itself, which `define` makes
         self.rules = rules
         self.kind = kind
         self.composed = composed
@@ -219,6 +220,7 @@ def define(
         op.__doc__ = f"NumPy's {label}, recorded when an argument is a Tensor."
     op.__name__ = op.__qualname__ = label
     op.primitive = row  # type: ignore[attr-defined]
+    row.apply = op
     return op
 
 
@@ -270,13 +272,49 @@ def implement(
 
 
 def handles(*functions: Any) -> Callable[[Op], Op]:
-    """Register a composition of ops to stand in for NumPy functions."""
+    """Register a composition of ops to stand in for NumPy functions.
+
+    Keywords that its signature does not name are refused, unless they say NumPy's default aloud.
+    """
 
     def register(op: Op) -> Op:
-        NUMPY.update(dict.fromkeys(functions, op))
+        parameters = inspect.signature(op).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            NUMPY.update(dict.fromkeys(functions, op))
+            return op
+        known = frozenset(p.name for p in parameters)
+        for function in functions:
+            NUMPY[function] = _only_with(known, op, function)
         return op
 
     return register
+
+
+def _only_with(known: frozenset[str], op: Op, function: Any) -> Op:
+    """The op, held to the keywords that it knows."""
+
+    @functools.wraps(op)
+    def handled(*args: Any, **options: Any) -> Any:
+        if options.keys() <= known:
+            return op(*args, **options)
+        defaults = _defaults(function)
+        for name in options.keys() - known:
+            value = options.pop(name)
+            if value is not None and value is not defaults.get(name):
+                raise no_rule_with(op.__name__, name, known)
+        return op(*args, **options)
+
+    return handled
+
+
+@functools.cache
+def _defaults(function: Any) -> dict[str, Any]:
+    """The defaults of a NumPy function's keywords, where it tells them."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
 
 
 def row_of(op: Op) -> Primitive:

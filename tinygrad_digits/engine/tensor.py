@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """What stands in for each NumPy function (or `(ufunc, method)`) when an argument is a Tensor."""
 
+REFUSED: dict[Any, str] = {}
+"""Why a NumPy function has nothing to stand in for it, where there is a reason to tell."""
+
 
 class Tensor:
     """A value on a tape. Ops on it are recorded; its value never changes.
@@ -239,6 +242,8 @@ def no_rule(function: Any, method: str = "__call__") -> NotDifferentiableError:
     else:
         module = f"{function.__module__}.".replace("numpy.", "np.", 1)
     method = "" if method == "__call__" else f".{method}"
+    if function in REFUSED:
+        return NotDifferentiableError(f"{module}{name}{method}: {REFUSED[function]}")
     return NotDifferentiableError(
         f"{module}{name}{method} has no derivative rule. Write it with functions that have one, or "
         f"give it a rule: {name} = td.define({module}{name}{method}, lambda g, y, x: ...)"

@@ -1,0 +1,194 @@
+"""Where each function is tested: a chapter a file, a list of cases for each function.
+
+    CASES = [case(np.median, distinct(3, 5), axis=0), ...]
+
+A case is a function, what it is called with, and what is to be expected. Its arguments are trees
+in which a `Draw` stands for an array that is drawn anew and differentiated; whatever else is there
+stays as it is. Draws keep away from kinks, so that central differences see a derivative.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+import pkgutil
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tinygrad_digits as td
+
+
+class Draw:
+    """An array to be drawn and differentiated: rng -> array."""
+
+    def __init__(self, sample: Callable[[np.random.Generator], Any]):
+        self.sample = sample
+
+
+def normal(*shape):
+    return Draw(lambda rng: rng.standard_normal(shape))
+
+
+def uniform(low, high, *shape):
+    return Draw(lambda rng: np.asarray(rng.uniform(low, high, shape)))
+
+
+def positive(*shape):
+    return uniform(0.5, 2.0, *shape)
+
+
+def nonzero(*shape):
+    """Numbers of either sign, none closer than 0.3 to 0."""
+    return Draw(lambda rng: rng.choice([-1.0, 1.0], shape) * rng.uniform(0.3, 2.0, shape))
+
+
+def distinct(*shape):
+    """Numbers at least 0.1 apart: no ties, and none within a finite difference."""
+
+    def sample(rng):
+        n = math.prod(shape)
+        return (rng.permutation(n) * 0.3 - 0.15 * n + rng.uniform(0, 0.2, n)).reshape(shape)
+
+    return Draw(sample)
+
+
+def increasing(*shape):
+    """Numbers that go up along the last axis, 0.3 or more from one to the next."""
+    return Draw(lambda rng: np.cumsum(rng.uniform(0.3, 1.0, shape), axis=-1))
+
+
+def symmetric(*shape):
+    """Positive definite matrices, (..., n, n), whose eigenvalues lie apart."""
+    return Draw(lambda rng: _spd(rng.standard_normal(shape)))
+
+
+def regular(*shape):
+    """Matrices that are far from singular, (..., n, n)."""
+    return Draw(lambda rng: rng.standard_normal(shape) / 2 + 2 * np.eye(shape[-1]))
+
+
+def _spd(a):
+    return a @ np.swapaxes(a, -1, -2) / a.shape[-1] + np.diag(np.arange(1.0, a.shape[-1] + 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One call of a function.
+
+    orders: how many derivatives are compared with central differences.
+    reference: another way to compute the value, for functions that are not NumPy's.
+    untraced: why td.jit refuses it, if it does (it then has to, with a TracedValueError).
+    rtol: of the comparison with central differences; the checker's own by default.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+    orders: int = 2
+    reference: Callable[..., Any] | None = None
+    untraced: str = ""
+    rtol: float | None = None
+    label: str = ""
+
+    def but(self, **changes) -> Case:
+        """The same with other expectations."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def name(self) -> str:
+        return self.label or name_of(self.function)
+
+
+def case(function, *args, **options) -> Case:
+    return Case(function, args, options)
+
+
+def name_of(function) -> str:
+    """What users write: np.linalg.svd, np.add.reduce, td.gelu."""
+    if isinstance(getattr(function, "__self__", None), np.ufunc):
+        return f"{name_of(function.__self__)}.{function.__name__}"
+    if isinstance(function, np.ufunc):
+        return f"np.{function.__name__}"
+    module = function.__module__
+    if module.startswith("tinygrad_digits"):
+        return f"td.{function.__name__}"
+    return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
+
+
+class Drawn:
+    """A case with its arrays: `f(*xs)` is the call as a function of what is differentiated."""
+
+    def __init__(self, case: Case, rng: np.random.Generator):
+        self.case = case
+        leaves, self.structure = td.tree.flatten((case.args, case.options))
+        self.moving = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Draw)]
+        self.leaves = [leaf.sample(rng) if isinstance(leaf, Draw) else leaf for leaf in leaves]
+        self.xs = [self.leaves[i] for i in self.moving]
+        self.__name__ = case.name
+
+    def filled(self, xs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        full = list(self.leaves)
+        for i, x in zip(self.moving, xs, strict=True):
+            full[i] = x
+        return td.tree.unflatten(self.structure, full)
+
+    def result(self, *xs):
+        """What the function returns, as it is."""
+        args, options = self.filled(xs)
+        return self.case.function(*args, **options)
+
+    def __call__(self, *xs):
+        """The parts of the result that are floating point, as a list."""
+        return [y for y in td.tree.flatten(self.result(*xs))[0] if is_float(y)]
+
+    def expected(self, *xs):
+        args, options = self.filled(xs)
+        return (self.case.reference or self.case.function)(*args, **options)
+
+    def weighted(self, *xs):
+        """A scalar in which every element of the result has a weight of its own."""
+        return sum(
+            np.sum(y * np.cos(np.arange(math.prod(y.shape))).reshape(y.shape).astype(y.dtype))
+            for y in self(*xs)
+        )
+
+
+def is_float(y) -> bool:
+    return type(y) is float or getattr(getattr(y, "dtype", None), "kind", "") == "f"
+
+
+def chapters():
+    return [
+        importlib.import_module(f"{__name__}.{info.name}")
+        for info in pkgutil.iter_modules(__path__)
+    ]
+
+
+def all_cases() -> list[tuple[str, str, Case]]:
+    """(chapter, id, case) of every case: np.sum-0, np.sum-1, ..."""
+    found, counts = [], {}
+    for chapter in chapters():
+        for each in getattr(chapter, "CASES", ()):
+            counts[each.name] = counts.get(each.name, -1) + 1
+            name = chapter.__name__.rpartition(".")[2]
+            found.append((name, f"{each.name}-{counts[each.name]}", each))
+    return found
+
+
+def rows_recorded() -> dict[str, Case]:
+    """The rows that the cases put on a tape, each with the first case that does."""
+    rows = {}
+    for _, _, each in all_cases():
+        drawn = Drawn(each, np.random.default_rng(0))
+        tape = td.Tape()
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            drawn(*[td.Tensor(x, tape) for x in drawn.xs])
+        for record in tape:
+            if record.op is not None:
+                rows.setdefault(record.op.name, each)
+    return rows

@@ -1,0 +1,167 @@
+"""What of NumPy and SciPy is to work on Tensors, and the table of what does.
+
+python -m tests.coverage             what is missing
+python -m tests.coverage --write     writes tinygrad_digits/ops/COVERAGE.md
+"""
+
+import functools
+import inspect
+
+import numpy as np
+
+import tinygrad_digits as td
+from tests.cases import all_cases, name_of
+from tinygrad_digits.engine.tensor import NUMPY, REFUSED
+
+DIFFERENTIABLE = {
+    "ufuncs": """
+        np.absolute np.fabs np.add np.arccos np.arccosh np.arcsin np.arcsinh np.arctan np.arctan2
+        np.arctanh np.cbrt np.conjugate np.copysign np.cos np.cosh np.deg2rad np.degrees np.divide
+        np.divmod np.exp np.exp2 np.expm1 np.float_power np.fmax np.fmin np.fmod np.frexp
+        np.heaviside np.hypot np.ldexp np.log np.log10 np.log1p np.log2 np.logaddexp np.logaddexp2
+        np.matmul np.matvec np.maximum np.minimum np.modf np.multiply np.negative np.positive
+        np.power np.rad2deg np.radians np.reciprocal np.remainder np.sin np.sinh np.sqrt np.square
+        np.subtract np.tan np.tanh np.vecdot np.vecmat
+        np.angle np.clip np.i0 np.imag np.nan_to_num np.real np.real_if_close np.sinc
+        np.add.reduce np.add.accumulate np.add.outer np.add.reduceat
+        np.multiply.reduce np.multiply.accumulate np.multiply.outer np.multiply.reduceat
+        np.maximum.reduce np.maximum.accumulate np.maximum.outer np.maximum.reduceat
+        np.minimum.reduce np.minimum.accumulate np.minimum.outer np.minimum.reduceat
+        np.logaddexp.reduce np.logaddexp.accumulate np.logaddexp.outer np.logaddexp.reduceat
+        """,
+    "reductions": """
+        np.sum np.prod np.mean np.std np.var np.max np.min np.amax np.amin np.ptp np.median
+        np.average np.percentile np.quantile np.nansum np.nanprod np.nanmean np.nanstd np.nanvar
+        np.nanmax np.nanmin np.nanmedian np.nanpercentile np.nanquantile np.nancumsum np.nancumprod
+        np.cumsum np.cumprod np.cumulative_sum np.cumulative_prod np.cov np.corrcoef
+        """,
+    "shaping": """
+        np.reshape np.ravel np.transpose np.permute_dims np.matrix_transpose np.moveaxis
+        np.rollaxis np.swapaxes np.expand_dims np.squeeze np.atleast_1d np.atleast_2d np.atleast_3d
+        np.broadcast_to np.broadcast_arrays np.concatenate np.concat np.stack np.vstack np.hstack
+        np.dstack np.column_stack np.append np.block np.split np.array_split np.hsplit np.vsplit
+        np.dsplit np.unstack np.tile np.repeat np.roll np.rot90 np.flip np.fliplr np.flipud np.pad
+        np.insert np.delete np.resize np.trim_zeros np.meshgrid
+        """,
+    "indexing": """
+        np.take np.take_along_axis np.compress np.extract np.choose np.select np.piecewise np.where
+        np.diag np.diagonal np.diagflat np.triu np.tril np.vander td.at td.piecewise
+        """,
+    "linear algebra": """
+        np.dot np.vdot np.inner np.outer np.tensordot np.einsum np.kron np.cross np.trace
+        np.linalg.inv np.linalg.det np.linalg.slogdet np.linalg.solve np.linalg.lstsq
+        np.linalg.cholesky np.linalg.qr np.linalg.eigh np.linalg.eigvalsh np.linalg.svd
+        np.linalg.svdvals np.linalg.pinv np.linalg.norm np.linalg.vector_norm np.linalg.matrix_norm
+        np.linalg.matrix_power np.linalg.multi_dot np.linalg.tensorinv np.linalg.tensorsolve
+        np.linalg.cond np.linalg.matmul np.linalg.matrix_transpose np.linalg.outer np.linalg.cross
+        np.linalg.tensordot np.linalg.vecdot np.linalg.trace np.linalg.diagonal
+        """,
+    "the rest": """
+        np.sort np.partition np.diff np.ediff1d np.gradient np.trapezoid np.unwrap np.interp
+        np.convolve np.correlate np.polyval np.bincount np.histogram np.linspace np.logspace
+        np.geomspace np.full_like np.copy np.astype np.apply_along_axis np.apply_over_axes
+        """,
+    "scipy": """
+        td.expit td.logit td.erf td.erfc td.erfinv td.gammaln td.digamma td.logsumexp td.softmax
+        td.log_softmax td.xlogy td.entr td.i0 td.i1 td.beta td.betaln td.ndtr td.log_ndtr
+        td.solve_triangular td.cho_solve td.expm
+        """,
+    "neural": """
+        td.relu td.sigmoid td.softplus td.gelu td.silu td.elu td.leaky_relu td.hard_tanh td.selu
+        td.mish td.dropout td.conv2d td.max_pool2d td.avg_pool2d td.layer_norm td.batch_norm
+        td.embedding td.cross_entropy td.mse td.huber td.binary_cross_entropy_with_logits
+        td.kl_divergence td.hinge
+        """,
+}
+"""Chapter by chapter, the functions that have derivatives; each has cases."""
+
+CONSTANT = """
+    np.argsort np.argmax np.argmin np.nanargmax np.nanargmin np.argwhere np.argpartition
+    np.searchsorted np.digitize np.sign np.floor np.ceil np.trunc np.rint np.fix np.round np.around
+    np.floor_divide np.spacing np.nextafter np.signbit np.isfinite np.isinf np.isnan np.isneginf
+    np.isposinf np.isreal np.iscomplex np.isrealobj np.iscomplexobj np.isclose np.allclose
+    np.array_equal np.array_equiv np.equal np.not_equal np.less np.less_equal np.greater
+    np.greater_equal np.logical_and np.logical_or np.logical_not np.logical_xor np.all np.any
+    np.count_nonzero np.nonzero np.flatnonzero np.lexsort np.shape np.ndim np.size np.result_type
+    np.can_cast np.min_scalar_type np.common_type np.iterable np.zeros_like np.ones_like
+    np.empty_like np.unique np.isin np.linalg.matrix_rank np.shares_memory np.may_share_memory
+    np.array_repr np.array_str np.array2string np.histogram_bin_edges
+    """
+"""Functions that are constant almost everywhere, or about something else than values."""
+
+
+def found(name):
+    """The function of a dotted name, or None where this NumPy or SciPy lacks it."""
+    first, *rest = name.split(".")
+    return functools.reduce(
+        lambda x, part: getattr(x, part, None), rest, {"np": np, "td": td}[first]
+    )
+
+
+def names(text):
+    return text.split()
+
+
+def handled(function):
+    """Whether Tensors are accepted: by a row, a composition, or because it is our own."""
+    if isinstance(getattr(function, "__self__", None), np.ufunc):
+        return (function.__self__, function.__name__) in NUMPY
+    return function in NUMPY or name_of(function).startswith("td.")
+
+
+def keywords(function):
+    """The names of a function's documented parameters that have a default."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in parameters if p.default is not p.empty]
+
+
+def keywords_tested(name, cases):
+    """Of a function, the parameters that its cases give, by keyword or by position."""
+    used = set()
+    for case in cases:
+        used |= {key for key in case.options}
+        try:
+            places = list(inspect.signature(found(name)).parameters.values())
+        except (TypeError, ValueError):
+            continue
+        positional = [
+            p.name for p in places if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        used |= set(positional[: len(case.args)])
+    return used
+
+
+def cases_by_name():
+    by_name = {}
+    for chapter, _, case in all_cases():
+        by_name.setdefault(case.name, []).append((chapter, case))
+    return by_name
+
+
+def main():
+    by_name = cases_by_name()
+    for section, text in {**DIFFERENTIABLE, "constant": CONSTANT}.items():
+        absent, untested, unsaid = [], [], []
+        for name in names(text):
+            function = found(name)
+            if function is None and name.startswith("np"):
+                continue  # this NumPy lacks it
+            if function is None or not (handled(function) or function in REFUSED):
+                absent.append(name)
+            elif name not in by_name and section != "constant" and function not in REFUSED:
+                untested.append(name)
+            elif section != "constant" and name.startswith("np."):
+                tested = keywords_tested(name, [case for _, case in by_name.get(name, [])])
+                rest = [k for k in keywords(function) if k not in tested]
+                unsaid += [f"{name}({k}=)" for k in rest if k not in EVERYWHERE_REFUSED]
+        print(f"{section}\n  not handled: {' '.join(absent)}\n  no case: {' '.join(untested)}")
+        print(f"  keywords neither in a case nor refused everywhere: {' '.join(unsaid)}")
+
+
+EVERYWHERE_REFUSED = {"out", "casting", "subok", "signature", "like", "overwrite_input", "device"}
+
+if __name__ == "__main__":
+    main()
