@@ -228,12 +228,17 @@ def _pair(output: Any, f: Any) -> tuple[Any, Any]:
 
 
 def _collected(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
-    """The cotangent of each input: zeros if none arrived, and nobody else's memory."""
+    """The cotangent of each input: zeros if none arrived, and nobody else's memory.
+
+    The inputs are the first records of their tape; what `t[i] = v` made of them comes later.
+    """
     grads = []
     taken = set()
+    index = 0
     for tensor in tensors:
         if type(tensor) is Tensor:
-            ct = cotangents.get(tensor.index)
+            ct = cotangents.get(index)
+            index += 1
             if type(ct) is not np.ndarray or ct.base is not None or id(ct) in taken:
                 ct = _owned(ct, tensor.value)
             taken.add(id(ct))
