@@ -122,7 +122,7 @@ def keywords_tested(name, cases):
     """Of a function, the parameters that its cases give, by keyword or by position."""
     used = set()
     for case in cases:
-        used |= {key for key in case.options}
+        used |= set(case.options)
         try:
             places = list(inspect.signature(found(name)).parameters.values())
         except (TypeError, ValueError):
