@@ -1,0 +1,195 @@
+"""debug: the first op that makes a NaN or an infinity, and arrays that change under the tape."""
+
+import inspect
+import threading
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import tinygrad_digits as td
+
+
+def line_of(f, text):
+    lines, start = inspect.getsourcelines(f)
+    return next(start + k for k, line in enumerate(lines) if text in line)
+
+
+# --- what is fine stays as it is
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_a_sound_function_is_not_changed(dtype, shape, rng):
+    params = {"w": np.asarray(rng.random(shape), dtype), "name": "net", "n": 3}
+
+    def f(params, rate):
+        return td.tree.map(
+            lambda w, g: w - rate * g if isinstance(g, np.ndarray | np.generic) else w,
+            params,
+            td.grad(lambda p: np.sum(np.tanh(p["w"]) ** p["n"]))({**params, "n": 3}),
+        )
+
+    def gradient(params):
+        return td.grad(lambda w: np.sum(np.tanh(w) ** 3))(params["w"])
+
+    got, wanted = td.debug(gradient)(params), gradient(params)
+    assert_array_equal(got, wanted)
+    assert (type(got), got.dtype) == (type(wanted), wanted.dtype)
+    assert not np.shares_memory(got, params["w"])
+
+
+def test_python_numbers_do_not_widen_float32():
+    x = np.ones(2, np.float32)
+    update = td.debug(lambda x, rate: x - rate * 2 * x)
+    assert update(x, 0.1).dtype == np.float32
+    assert td.debug(td.grad(lambda x: x**3))(2.0) == 12
+
+
+def test_it_composes_with_the_other_transforms():
+    def f(x):
+        return np.sum(np.exp(x))
+
+    x = np.array([0.0, 1.0])
+    expected = np.exp(x)
+    for transformed in (
+        td.debug(td.grad(f)),
+        td.grad(td.debug(f)),
+        td.debug(td.debug(td.grad(f))),
+        td.debug(td.jit(td.grad(f))),
+        td.grad(lambda x: np.sum(td.debug(td.grad(f))(x))),
+    ):
+        np.testing.assert_allclose(transformed(x), expected, rtol=1e-15)
+
+
+def test_infinities_that_were_given_are_no_fault():
+    x = np.array([0.0, -np.inf])
+    assert_array_equal(td.debug(lambda x: np.exp(x) + 1)(x), [2, 1])
+    assert td.debug(lambda x: np.where(x > 0, x, -np.inf))(np.array([1.0]))[0] == 1
+
+
+# --- what is not
+
+
+def unstable(x):
+    p = np.exp(x) / np.sum(np.exp(x))
+    return -np.log(p[0])
+
+
+def test_the_first_bad_op_is_named_with_line_ranges_and_advice():
+    with pytest.raises(td.NonFiniteError) as caught:
+        td.debug(td.grad(unstable))(np.array([1.0, 1000.0]))
+    message = str(caught.value)
+    assert message.startswith("exp made an infinity out of finite numbers")
+    assert f"{__file__}:{line_of(unstable, 'p = np.exp')}" in message
+    assert "p = np.exp(x) / np.sum(np.exp(x))" in message
+    assert "in [1, 1000], 1000 at [1]" in message
+    assert "td.softmax" in message
+    assert isinstance(caught.value, FloatingPointError)
+
+
+def test_a_bad_op_of_the_reverse_sweep_is_named_by_the_op_it_differentiates():
+    def f(x):
+        a = x * 2
+        b = np.sqrt(a)  # here
+        return np.sum(b) + np.sum(np.sqrt(x + 1))
+
+    with pytest.raises(td.NonFiniteError) as caught:
+        td.debug(td.grad(f))(np.array([1.0, 0.0]))
+    message = str(caught.value)
+    assert message.startswith("the derivative of sqrt made an infinity")
+    assert f":{line_of(f, '# here')}" in message
+    assert "inf at [1]" in message
+    assert "np.hypot" in message
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "what"),
+    [
+        (lambda x: np.log(x), 0.0, "log made an infinity"),
+        (lambda x: np.log(x), -1.0, "log made NaN"),
+        (lambda x: x / (x - 1), np.ones(2), "divide made an infinity"),
+        (lambda x: np.arccos(x), 2.0, "arccos made NaN"),
+        (lambda x: np.sinh(x), 1000.0, "sinh made an infinity"),
+        (lambda x: np.prod(x * 1e200), np.ones(2), "prod made an infinity"),
+        (lambda x: x @ x, np.full(2, 1e200), "matmul made an infinity"),
+        (td.grad(lambda x: x**0.5), 0.0, "derivative of power made an infinity"),
+        (td.grad(lambda x: np.log(x * x)), 1e-170, "divide|log|derivative"),
+        (td.grad(td.grad(lambda x: x**1.5)), 0.0, "derivative of power"),
+    ],
+)
+def test_what_is_bad(f, x, what):
+    with pytest.raises(td.NonFiniteError, match=what):
+        td.debug(f)(x)
+
+
+def test_every_advice_belongs_to_an_op():
+    from tinygrad_digits.debugging import ADVICE
+
+    assert ADVICE.keys() <= td.ops.OPS.keys()
+    assert all(len(text) > 20 for text in ADVICE.values())
+
+
+def test_there_is_no_switch_that_stays_on():
+    with pytest.raises(td.NonFiniteError):
+        td.debug(td.grad(np.sqrt))(0.0)
+    assert td.grad(np.sqrt)(0.0) == np.inf
+    before = np.geterr()
+    found = []
+
+    def bad():
+        try:
+            td.debug(td.grad(np.sqrt))(0.0)
+        except td.NonFiniteError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=bad) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+        found.append(td.grad(np.sqrt)(0.0))
+    for thread in threads:
+        thread.join()
+    assert sum(isinstance(x, td.NonFiniteError) for x in found) == 4
+    assert np.geterr() == before
+
+
+def test_nothing_to_watch():
+    with pytest.raises(td.NotDifferentiableError, match="no floating-point argument"):
+        td.debug(lambda n: n + 1)(3)
+
+
+# --- arrays that change
+
+
+@pytest.mark.parametrize("transform", [td.grad, lambda f: f])
+def test_a_buffer_used_again(transform):
+    def f(x):
+        buffer = np.empty(2)
+        for k in (1.0, 2.0):
+            buffer[:] = k
+            x = x * buffer  # here
+        return np.sum(x)
+
+    with pytest.raises(td.ChangedArrayError) as caught:
+        td.debug(transform(f))(np.ones(2))
+    assert str(caught.value).count(f":{line_of(f, '# here')}") == 2
+    assert "multiply" in str(caught.value)
+
+
+def test_a_change_after_the_last_use():
+    def f(x):
+        c = np.ones(2)
+        y = np.sum(x * c)
+        c[:] = 5
+        return y
+
+    with pytest.raises(td.ChangedArrayError, match="multiply used it"):
+        td.debug(td.grad(f))(np.ones(2))
+    with pytest.raises(td.ChangedArrayError, match="when the function returned"):
+        td.grad(td.debug(f))(np.ones(2))
+
+
+def test_arrays_that_do_not_change_are_used_as_often_as_one_likes():
+    c = np.array([1.0, np.nan])
+    labels = np.array([1, 0])
+    assert_array_equal(td.debug(lambda x: x * c + x * c * labels)(np.ones(2)), [2, np.nan])
