@@ -6,12 +6,17 @@ python -m tests.coverage --write     writes tinygrad_digits/ops/COVERAGE.md
 
 import functools
 import inspect
+import pathlib
+import sys
+import warnings
 
 import numpy as np
 
 import tinygrad_digits as td
-from tests.cases import all_cases, name_of
+from tests.cases import Drawn, all_cases, name_of
 from tinygrad_digits.engine.tensor import NUMPY, REFUSED
+from tinygrad_digits.jit.fusion import Role
+from tinygrad_digits.jit.native import Roles, prepared
 
 DIFFERENTIABLE = {
     "ufuncs": """
@@ -60,11 +65,13 @@ DIFFERENTIABLE = {
         np.sort np.partition np.diff np.ediff1d np.gradient np.trapezoid np.unwrap np.interp
         np.convolve np.correlate np.polyval np.bincount np.histogram np.linspace np.logspace
         np.geomspace np.full_like np.copy np.astype np.apply_along_axis np.apply_over_axes
+        np.polyadd np.polysub np.polyder np.polyint np.poly np.polyfit np.fft.fftshift
+        np.fft.ifftshift np.lib.stride_tricks.sliding_window_view
         """,
     "scipy": """
-        td.expit td.logit td.erf td.erfc td.erfinv td.gammaln td.digamma td.logsumexp td.softmax
-        td.log_softmax td.xlogy td.entr td.i0 td.i1 td.beta td.betaln td.ndtr td.log_ndtr
-        td.solve_triangular td.cho_solve td.expm
+        td.expit td.logit td.erf td.erfc td.erfinv td.gammaln td.digamma td.polygamma td.logsumexp
+        td.softmax td.log_softmax td.xlogy td.entr td.i0 td.i1 td.beta td.betaln td.ndtr
+        td.log_ndtr td.solve_triangular td.cho_solve td.expm
         """,
     "neural": """
         td.relu td.sigmoid td.softplus td.gelu td.silu td.elu td.leaky_relu td.hard_tanh td.selu
@@ -85,7 +92,8 @@ CONSTANT = """
     np.count_nonzero np.nonzero np.flatnonzero np.lexsort np.shape np.ndim np.size np.result_type
     np.can_cast np.min_scalar_type np.common_type np.iterable np.zeros_like np.ones_like
     np.empty_like np.unique np.isin np.linalg.matrix_rank np.shares_memory np.may_share_memory
-    np.array_repr np.array_str np.array2string np.histogram_bin_edges
+    np.array_repr np.array_str np.array2string np.histogram_bin_edges np.tril_indices_from
+    np.triu_indices_from np.diag_indices_from
     """
 """Functions that are constant almost everywhere, or about something else than values."""
 
@@ -120,18 +128,19 @@ def keywords(function):
 
 def keywords_tested(name, cases):
     """Of a function, the parameters that its cases give, by keyword or by position."""
-    used = set()
-    for case in cases:
-        used |= set(case.options)
-        try:
-            places = list(inspect.signature(found(name)).parameters.values())
-        except (TypeError, ValueError):
-            continue
-        positional = [
-            p.name for p in places if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        used |= set(positional[: len(case.args)])
-    return used
+    try:
+        places = list(inspect.signature(found(name)).parameters.values())
+    except (TypeError, ValueError):
+        places = []
+    positional = [p.name for p in places if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    used = {key for case in cases for key in case.options}
+    return used | {key for case in cases for key in positional[: len(case.args)]}
+
+
+def keywords_untested(name, cases):
+    """The documented keywords that no case gives: they have to be refused."""
+    tested = keywords_tested(name, cases)
+    return [k for k in keywords(found(name)) if k not in tested]
 
 
 def cases_by_name():
@@ -141,7 +150,79 @@ def cases_by_name():
     return by_name
 
 
-def main():
+def called_from_native_code(case):
+    """The ops of a case, gradient included, that the numba backend leaves to NumPy."""
+    drawn = Drawn(case, np.random.default_rng(0))
+    places = tuple(range(len(drawn.xs)))
+
+    def both(*xs):
+        return drawn(*xs), td.grad(drawn.weighted, places)(*xs)
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        program = prepared(td.jit(both).program(*drawn.xs).final)
+    roles = Roles(program)
+    calls = [line.op.name for i, line in program.lines.items() if roles(i, line) is Role.NUMPY]
+    return sorted({*calls} - {"item", "pack", "piece"})
+
+
+def coverage_table():
+    """The text of COVERAGE.md."""
+    by_name = cases_by_name()
+    parts = [HEAD]
+    for section, text in DIFFERENTIABLE.items():
+        parts.append(f"\n## {section.capitalize()}\n\n{COLUMNS}")
+        here = [n for n in names(text) if found(n) is not None and found(n) not in REFUSED]
+        parts += [_row(name, by_name[name]) for name in sorted(here, key=str.lower)]
+    parts.append(f"\n## Without a derivative\n\n{CONSTANT_HEAD}\n")
+    parts.append(", ".join(f"`{n}`" for n in sorted(names(CONSTANT)) if found(n) is not None) + ".")
+    parts.append(f"\n## Refused\n\n{REFUSED_HEAD}\n\n| function | why |\n| --- | --- |")
+    parts += [f"| `{n}` | {r} |" for n, r in sorted((name_of(f), r) for f, r in REFUSED.items())]
+    return "\n".join(parts) + "\n"
+
+
+def _row(name, chapters_and_cases):
+    cases = [case for _, case in chapters_and_cases]
+    (chapter, *_) = [chapter for chapter, _ in chapters_and_cases]
+    optional = {*keywords(found(name))}
+    tested = sorted(keywords_tested(name, cases) & optional) if optional else []
+    refused = [k for k in keywords_untested(name, cases) if name.startswith("np.")]
+    traced = [case for case in cases if not case.untraced]
+    usual = next(filter(_is_usual, traced), traced[0] if traced else None)
+    calls = called_from_native_code(usual) if usual else ["no program"]
+    cells = [
+        f"`{name}`",
+        "1, 2" if max(case.orders for case in cases) > 1 else "1",
+        ", ".join(tested),
+        ", ".join(refused),
+        ", ".join(calls),
+        f"cases/{chapter}.py ({len(cases)})",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _is_usual(case):
+    """Whether a case's arrays have axes and elements: others are left to NumPy."""
+    return all(x.ndim and x.size for x in Drawn(case, np.random.default_rng(0)).xs)
+
+
+HEAD = """# What can be differentiated
+
+Made from the rows and their cases by `python -m tests.coverage --write`. For each function: the
+orders of derivative that are compared with central differences; the keywords that work, each in a
+case; those that are refused by name; the ops, of the function and its gradient, that the numba
+backend does not compile but calls as they are; and where the cases stand, in `tests/`. Every case
+is also run in float32 and float16, on arrays with odd strides, and as a program of `td.jit`."""
+COLUMNS = """| function | orders | keywords | refused | called from native code | tested in |
+| --- | --- | --- | --- | --- | --- |"""
+CONSTANT_HEAD = """Constant almost everywhere, or not about values: on a Tensor they give the plain
+result that they give on its value (`cases/constant.py`)."""
+REFUSED_HEAD = "On a Tensor these raise NotDifferentiableError with the reason."
+PAGE = pathlib.Path(td.__file__).parent / "ops" / "COVERAGE.md"
+
+
+def missing():
+    """What is not handled, has no case, or has keywords without one, section by section."""
     by_name = cases_by_name()
     for section, text in {**DIFFERENTIABLE, "constant": CONSTANT}.items():
         absent, untested, unsaid = [], [], []
@@ -154,14 +235,14 @@ def main():
             elif name not in by_name and section != "constant" and function not in REFUSED:
                 untested.append(name)
             elif section != "constant" and name.startswith("np."):
-                tested = keywords_tested(name, [case for _, case in by_name.get(name, [])])
-                rest = [k for k in keywords(function) if k not in tested]
-                unsaid += [f"{name}({k}=)" for k in rest if k not in EVERYWHERE_REFUSED]
+                cases = [case for _, case in by_name.get(name, [])]
+                unsaid += [f"{name}({k}=)" for k in keywords_untested(name, cases)]
         print(f"{section}\n  not handled: {' '.join(absent)}\n  no case: {' '.join(untested)}")
-        print(f"  keywords neither in a case nor refused everywhere: {' '.join(unsaid)}")
+        print(f"  keywords without a case: {' '.join(unsaid)}")
 
-
-EVERYWHERE_REFUSED = {"out", "casting", "subok", "signature", "like", "overwrite_input", "device"}
 
 if __name__ == "__main__":
-    main()
+    if "--write" in sys.argv[1:]:
+        PAGE.write_text(coverage_table(), encoding="utf-8", newline="\n")
+    else:
+        missing()

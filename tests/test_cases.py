@@ -1,6 +1,7 @@
 """Every case of every function: values, derivatives, dtypes, layouts, programs."""
 
 import contextlib
+import functools
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, is_float
 from tests.domains import DOMAINS
-from tests.jit_programs import assert_same, copied
+from tests.jit_programs import assert_same, copied, skip_without
 from tinygrad_digits.engine.primitive import Each
 from tinygrad_digits.ops import OPS
 
@@ -114,15 +115,44 @@ def test_a_program_of_numpy_calls_gives_the_same(case, rng):
 
 def check_program(case, rng, backend):
     drawn = Drawn(case, rng)
-
-    def both(*xs):
-        return drawn.result(*xs), value_and_gradients(drawn, xs)
-
+    both = functools.partial(value_with_gradients, drawn)
     with quiet():
         eager = both(*drawn.xs)
         jitted = td.jit(both, backend=backend)
         for _ in range(2):
             assert_same(plain(jitted(*drawn.xs)), plain(eager), backend)
+
+
+def value_with_gradients(drawn, *xs):
+    return drawn.result(*xs), value_and_gradients(drawn, xs)
+
+
+def in_groups(size=8):
+    """Two traced cases of each function, eight functions to a program: compiling takes its time."""
+    by_name = {}
+    for _, name, case in all_cases():
+        if not case.untraced:
+            by_name.setdefault(case.name, {})[name] = case
+    chosen = [dict([*cases.items()][:2]) for cases in by_name.values()]
+    for k in range(0, len(chosen), size):
+        group = {name: case for cases in chosen[k : k + size] for name, case in cases.items()}
+        yield pytest.param(group, id=f"{k}-{next(iter(group))}")
+
+
+@pytest.mark.parametrize("group", [*in_groups()])
+def test_native_code_gives_the_same(group, rng):
+    skip_without("numba")
+    drawn = {name: Drawn(case, rng) for name, case in group.items()}
+
+    def all_of_them(inputs):
+        return {name: value_with_gradients(drawn[name], *xs) for name, xs in inputs.items()}
+
+    inputs = {name: each.xs for name, each in drawn.items()}
+    with quiet():
+        eager = all_of_them(inputs)
+        got = td.jit(all_of_them, backend="numba")(inputs)
+    for name in group:
+        assert_same({name: plain(got[name])}, {name: plain(eager[name])}, "numba")
 
 
 def plain(results):
@@ -147,8 +177,14 @@ def test_a_rule_wrong_by_a_twentieth_of_a_percent_is_caught(name, rows_of_cases,
     for bent in bent_rules(row):
         monkeypatch.setattr(row, "rules", bent)
         with quiet(), pytest.raises(td.GradientMismatchError, match="derivative"):
-            td.check_grads(drawn, *drawn.xs, order=1, rtol=1e-5)
+            check_in_directions(drawn)
         monkeypatch.setattr(row, "rules", exact)
+
+
+def check_in_directions(drawn):
+    """Three of them, since a derivative may happen to be 0, or nearly, in one."""
+    for seed in range(3):
+        td.check_grads(drawn, *drawn.xs, order=1, rtol=1e-5, seed=seed)
 
 
 def bent_rules(row):

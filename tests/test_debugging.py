@@ -106,11 +106,11 @@ def test_a_bad_op_of_the_reverse_sweep_is_named_by_the_op_it_differentiates():
 @pytest.mark.parametrize(
     ("f", "x", "what"),
     [
-        (lambda x: np.log(x), 0.0, "log made an infinity"),
-        (lambda x: np.log(x), -1.0, "log made NaN"),
+        (np.log, 0.0, "log made an infinity"),
+        (np.log, -1.0, "log made NaN"),
         (lambda x: x / (x - 1), np.ones(2), "divide made an infinity"),
-        (lambda x: np.arccos(x), 2.0, "arccos made NaN"),
-        (lambda x: np.sinh(x), 1000.0, "sinh made an infinity"),
+        (np.arccos, 2.0, "arccos made NaN"),
+        (np.sinh, 1000.0, "sinh made an infinity"),
         (lambda x: np.prod(x * 1e200), np.ones(2), "prod made an infinity"),
         (lambda x: x @ x, np.full(2, 1e200), "matmul made an infinity"),
         (td.grad(lambda x: x**0.5), 0.0, "derivative of power made an infinity"),

@@ -49,6 +49,64 @@ def test_tanh_derivatives_draws_its_picture(tmp_path):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_convnet_reads_nearly_all(tmp_path):
+    accuracies = re.findall(r"test (\d+\.\d+)%", run(example("convnet.py"), tmp_path))
+    assert float(accuracies[-1]) > 98.5
+
+
+def test_adversarial_digits_fool_it_and_noise_does_not(tmp_path):
+    output = run(example("adversarial.py"), tmp_path, "--out", "picture.png")
+    noise, attack = (
+        [float(share) for share in re.findall(r"(\d+\.\d)%", line)]
+        for line in output.splitlines()[1:3]
+    )
+    assert noise[0] == attack[0] > 95
+    assert min(noise) > 90 > 10 > attack[-1]
+    (fooled,) = re.findall(r"(\d+\.\d)% of the digits can be made others", output)
+    assert float(fooled) > 99
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gaussian_process_finds_the_noise_and_draws_its_picture(tmp_path):
+    output = run(example("gaussian_process.py"), tmp_path, "--out", "picture.png")
+    before, after = map(float, re.findall(r"log likelihood (\S+) before, (\S+) after", output)[0])
+    assert after > before + 20
+    (noise,) = re.findall(r"noise (\d\.\d+)", output)
+    assert 0.16 < float(noise) < 0.24
+    (closed_form,) = re.findall(r"against closed form: (\S+)", output)
+    assert float(closed_form) < 1e-12
+    (inside,) = re.findall(r"at (\d+\.\d)% of the points", output)
+    assert float(inside) > 90
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_fixed_point_is_differentiated_without_its_steps(tmp_path):
+    output = run(example("fixed_point.py"), tmp_path)
+    megabytes = [float(number) for number in re.findall(r"(\d+\.\d) MB", output)]
+    assert megabytes[0] < 0.2 * megabytes[1]
+    assert max(map(float, re.findall(r"off the closed form by (\S+)", output))) < 1e-12
+    second, closed_form = re.findall(r"by M: (\S+), closed form (\S+)", output)[0]
+    assert float(second) == pytest.approx(float(closed_form), rel=1e-10)
+
+
+def test_rosenbrock_gets_to_the_end_of_the_valley(tmp_path):
+    output = run(example("rosenbrock.py"), tmp_path, "--out", "picture.png")
+    rows = [line.split() for line in output.splitlines()[1:-1]]
+    assert len(rows) == 7
+    assert max(float(row[-1]) for row in rows) < 1e-5
+    evaluations = {row[0]: int(row[2]) for row in rows}
+    assert evaluations["trust-exact"] < evaluations["BFGS"] < evaluations["Nelder-Mead"]
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_larger_than_memory_learns_from_chunks(tmp_path):
+    options = ("--chunks", "12", "--shifts", "4", "--steps", "20")
+    output = run(example("larger_than_memory.py"), tmp_path, *options)
+    assert "in 12 chunks" in output
+    (accuracy,) = re.findall(r"step 20: .*test (\d+\.\d+)%", output)
+    assert float(accuracy) > 75
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_has_its_test(path):
     assert f'example("{path.name}")' in Path(__file__).read_text()

@@ -110,32 +110,47 @@ def test_second_derivatives_of_a_row(name, rng):
 X = np.array([[0.5, -1.25, 0.0], [2.0, np.nan, -np.inf]])
 Y = np.array([[0.5, 1.0, -0.0], [-2.0, 0.25, np.inf]])
 WITHOUT_RULES = {
-    **{f.__name__: (X, Y)[: f.nin] for f in logic.ELEMENTWISE},
-    **{f.__name__: (X, Y) for f in (np.isclose, np.allclose, np.array_equal)},
-    **{f.__name__: (X,) for f in (np.count_nonzero, np.all, np.any, np.argmax, np.argmin)},
-    **{f.__name__: (X,) for f in (np.argsort, np.zeros_like, np.ones_like, np.empty_like)},
-    **{f.__name__: (X,) for f in (np.shape, np.ndim, np.size, np.nonzero, np.flatnonzero)},
-    "result_type": (X, np.ones(2, np.float32)),
-    "round": (Y, 1),
-    "searchsorted": (np.array([0.0, 1.0, 2.0]), np.array([0.5, 1.0, 3.0])),
+    **{f: (X, Y)[: f.nin] for f in logic.ELEMENTWISE},
+    **dict.fromkeys((np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isin), (X, Y)),
+    **dict.fromkeys((np.isneginf, np.isposinf, np.isreal, np.iscomplex, np.angle, np.fix), (X,)),
+    **dict.fromkeys((np.count_nonzero, np.all, np.any, np.argmax, np.argmin, np.argsort), (X,)),
+    **dict.fromkeys((np.nanargmax, np.nanargmin, np.zeros_like, np.ones_like, np.empty_like), (X,)),
+    **dict.fromkeys((np.imag, np.shape, np.ndim, np.size, np.iterable), (X,)),
+    **dict.fromkeys((np.isrealobj, np.iscomplexobj, np.argwhere, np.nonzero, np.flatnonzero), (X,)),
+    **dict.fromkeys((np.unique, np.array_repr, np.array_str, np.array2string), (X,)),
+    **dict.fromkeys((np.histogram_bin_edges, np.min_scalar_type), (X,)),
+    **dict.fromkeys((np.shares_memory, np.may_share_memory), (X, Y)),
+    **{f: (X, np.ones(2, np.float32)) for f in (np.result_type, np.common_type)},
+    **dict.fromkeys((np.round, np.around, np.argpartition), (Y, 1)),
+    np.can_cast: (X, np.float32),
+    np.floor_divide: (np.array([[0.5, -1.25, 0.0], [2.0, 7.5, -3.0]]), 1.5),
+    np.linalg.matrix_rank: (np.array([[1.0, 2.0], [2.0, 4.0]]),),
+    np.searchsorted: (np.array([0.0, 1.0, 2.0]), np.array([0.5, 1.0, 3.0])),
+    np.digitize: (Y, np.array([0.0, 1.0, 2.0])),
+}
+NOT_TRACED = {
+    *("nonzero", "flatnonzero", "argwhere", "unique", "histogram_bin_edges", "min_scalar_type"),
+    *("shares_memory", "may_share_memory", "array_repr", "array_str", "array2string"),
 }
 
 
 def test_every_op_without_rules_is_tried():
-    assert WITHOUT_RULES.keys() == logic.OPS.keys()
+    assert {f.__name__ for f in WITHOUT_RULES} == logic.OPS.keys()
 
 
-@pytest.mark.parametrize("name", logic.OPS)
-def test_an_op_without_rules(name, backend):
-    args = WITHOUT_RULES[name]
-    op = getattr(np, name)
-    if name in ("nonzero", "flatnonzero"):
+@pytest.mark.parametrize("op", WITHOUT_RULES, ids=lambda op: op.__name__)
+def test_an_op_without_rules(op, backend):
+    name, args = op.__name__, WITHOUT_RULES[op]
+    if name in NOT_TRACED:
         with pytest.raises(td.TracedValueError, match=name):
             td.jit(op, backend=backend)(*args)
     elif name == "empty_like":
         assert_same(td.jit(lambda x: op(x).shape, backend=backend)(*args), args[0].shape)
+    elif name == "common_type":
+        assert td.jit(lambda *xs: np.dtype(op(*xs)), backend=backend)(*args) == op(*args)
     else:
-        calls = [args, (args[0][::-1].copy(), *args[1:])] if name != "searchsorted" else [args]
+        ordered = name in ("searchsorted", "digitize", "matrix_rank")
+        calls = [args] if ordered else [args, (args[0][::-1].copy(), *args[1:])]
         check_calls(op, calls, backend)
 
 
@@ -966,8 +981,9 @@ def test_complex_constants_stay_complex(backend):
         (lambda a, b: a @ b, (np.ones(5), np.ones((5, 1)))),
         (td.grad(lambda a, b: (a @ b).sum()), (np.ones(5), np.ones((5, 1)))),
         (lambda x: np.exp(x - np.log(np.sum(np.exp(x)))), (np.full(2, -700.0),)),
+        (lambda a: a.transpose(0, 1) @ a.swapaxes(1, 1), (np.arange(9.0).reshape(3, 3),)),
     ],
-    ids=["a sum of sums", "broadcast view", "vector by column", "its gradient", "no shift"],
+    ids=["sums", "broadcast view", "vector by column", "its gradient", "no shift", "no turn"],
 )
 def test_what_native_code_once_did_not_do(f, args):
     skip_without("numba")

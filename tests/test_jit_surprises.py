@@ -176,8 +176,8 @@ def test_branching_inside_a_gradient_is_refused_too():
 def test_writing_into_an_array_with_a_traced_one_is_refused():
     with pytest.raises(TypeError, match=r"h = h \+ x"):
         td.jit(adding_up)(X)
-    with pytest.raises(TypeError, match=r"np\.where"):
-        td.jit(lambda x: x.__setitem__(0, 1.0))(X)
+    with pytest.raises(TypeError, match="view of another"):
+        td.jit(lambda x: x[:1].__setitem__(0, 1.0))(X)
 
 
 def test_what_is_known_while_tracing():

@@ -63,7 +63,7 @@ def test_python_numbers_stay_weak():
     x = np.ones(2, np.float32)
     recording = td.record(lambda x, r: x * (2 * r + r**2), x, 0.5)
     assert {str(r.dtype) for i, r in recording if i in recording.outputs} == {"float32"}
-    assert [r.dtype for _, r in td.record(lambda x: td.grad(lambda y: y * y)(x), 3.0)][-1] == float
+    assert td.record(td.grad(lambda y: y * y), 3.0).tape[0].dtype == np.float64
 
 
 def test_an_input_may_be_a_result():
@@ -201,7 +201,7 @@ def test_a_profile_by_op_adds_up():
 
 def test_a_profile_is_a_table_with_a_total():
     lines = str(td.profile(layer, PARAMS, X, seconds=0.0)).splitlines()
-    assert lines[0].split() == "op forward backward share makes backward makes".split()
+    assert lines[0].split() == ["op", "forward", "backward", "share", "makes", "backward", "makes"]
     assert lines[-2].startswith("total")
     assert "100.0%" in lines[-2]
     short = td.profile(layer, PARAMS, X, seconds=0.0).table(2)

@@ -759,11 +759,12 @@ def test_an_element_of_an_array_does_not_swallow_a_gradient(how):
         BY_FLOAT[how](on_tape(X))
 
 
-def test_assignment_to_a_tensor_shows_the_way():
+def test_assignment_to_a_tensor_leaves_the_array_as_it_was():
     t = on_tape(X)
-    with pytest.raises(TypeError, match=r"np\.where"):
-        t[0] = 1.0
-    assert_array_equal(t.value, X)
+    before = t.value
+    t[0] = 9.0
+    assert t.value[0] == 9
+    assert_array_equal(before, X)
 
 
 def test_adding_a_tensor_to_an_array_in_place_shows_the_way():
@@ -926,13 +927,13 @@ def test_rules_that_disagree_on_options_are_refused_at_once():
 
 
 def test_a_missing_rule_is_named_by_its_module():
-    with pytest.raises(TypeError, match=r"np\.linalg\.norm has no derivative rule"):
-        td.grad(np.linalg.norm)(X)
-    for unruled in (lambda t: 2 % t, lambda t: 2 // t, lambda t: t % 2):
-        with pytest.raises(TypeError, match="no derivative rule"):
-            unruled(on_tape(X))
-    with pytest.raises(TypeError, match="concatenate: no derivative rule with dtype="):
-        td.grad(lambda x: np.sum(np.concatenate([x, x], dtype=float)))(X)
+    with pytest.raises(TypeError, match=r"np\.linalg\.eigvals: .*complex.*np\.linalg\.eigh"):
+        td.grad(np.linalg.eigvals)(X)
+    unknown = np.frompyfunc(lambda x: x, 1, 1)
+    with pytest.raises(TypeError, match="no derivative rule"):
+        unknown(on_tape(X))
+    with pytest.raises(TypeError, match="concatenate: no derivative rule with casting="):
+        td.grad(lambda x: np.sum(np.concatenate([x, x], casting="no")))(X)
     with pytest.raises(TypeError, match="twice"):
         td.grad(lambda x: np.sum(np.clip(x, 0, min=1)))(X)
 

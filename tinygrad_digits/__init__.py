@@ -7,46 +7,98 @@ array([0.        , 0.63970001])
 
 from . import ops, optim
 from .check import check_grads
+from .debugging import debug
 from .engine import tree
+from .engine.batching import vmap
+from .engine.custom import checkpoint, custom_vjp, stop_gradient
+from .engine.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
 from .engine.errors import (
     AutodiffError,
+    ChangedArrayError,
+    ConvergenceError,
     DisconnectedWarning,
     EscapedTensorError,
     GradientMismatchError,
     MissingExtraError,
+    NonFiniteError,
     NotDifferentiableError,
     RetraceWarning,
     RuleError,
     ShapeError,
     TracedValueError,
 )
+from .engine.implicit import fixed_point
 from .engine.primitive import Each, Kind, define, primitive
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp
 from .jit.api import jit
-from .ops.neural import (
-    cross_entropy,
+from .minimize import Minimum, minimize
+from .ops.activations import elu, gelu, hard_tanh, leaky_relu, mish, selu, silu
+from .ops.assignment import at
+from .ops.choosing import piecewise
+from .ops.layers import (
+    avg_pool2d,
+    batch_norm,
+    conv2d,
     dropout,
+    embedding,
+    layer_norm,
+    max_pool2d,
+)
+from .ops.losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge,
+    huber,
+    kl_divergence,
+    mse,
+    one_hot,
+)
+from .ops.neural import (
     log_softmax,
     logsumexp,
-    one_hot,
     relu,
     sigmoid,
     softmax,
     softplus,
 )
+from .ops.scipy_linalg import cho_solve, expm, solve_triangular
+from .ops.special import (
+    beta,
+    betaln,
+    digamma,
+    entr,
+    erf,
+    erfc,
+    erfinv,
+    expit,
+    gammaln,
+    i0,
+    i1,
+    log_ndtr,
+    logit,
+    ndtr,
+    polygamma,
+    xlogy,
+)
+from .profiling import profile
+from .recording import record
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AutodiffError",
+    "ChangedArrayError",
+    "ConvergenceError",
     "DisconnectedWarning",
     "Each",
     "EscapedTensorError",
     "GradientMismatchError",
     "Kind",
+    "Minimum",
     "MissingExtraError",
+    "NonFiniteError",
     "NotDifferentiableError",
     "Record",
     "RetraceWarning",
@@ -55,23 +107,77 @@ __all__ = [
     "Tape",
     "Tensor",
     "TracedValueError",
+    "at",
+    "avg_pool2d",
+    "batch_norm",
+    "beta",
+    "betaln",
+    "binary_cross_entropy_with_logits",
     "check_grads",
+    "checkpoint",
+    "cho_solve",
+    "conv2d",
     "cross_entropy",
+    "custom_vjp",
+    "debug",
     "define",
+    "digamma",
     "dropout",
+    "elementwise_grad",
+    "elu",
+    "embedding",
+    "entr",
+    "erf",
+    "erfc",
+    "erfinv",
+    "expit",
+    "expm",
+    "fixed_point",
+    "gammaln",
+    "gelu",
     "grad",
+    "hard_tanh",
+    "hessian",
+    "hinge",
+    "huber",
+    "hvp",
+    "i0",
+    "i1",
+    "jacobian",
     "jit",
+    "jvp",
+    "kl_divergence",
+    "layer_norm",
+    "leaky_relu",
+    "linearize",
+    "log_ndtr",
     "log_softmax",
+    "logit",
     "logsumexp",
+    "max_pool2d",
+    "minimize",
+    "mish",
+    "mse",
+    "ndtr",
     "one_hot",
     "ops",
     "optim",
+    "piecewise",
+    "polygamma",
     "primitive",
+    "profile",
+    "record",
     "relu",
+    "selu",
     "sigmoid",
+    "silu",
     "softmax",
     "softplus",
+    "solve_triangular",
+    "stop_gradient",
     "tree",
     "value_and_grad",
     "vjp",
+    "vmap",
+    "xlogy",
 ]

@@ -107,6 +107,16 @@ def case(function, *args, **options) -> Case:
     return Case(function, args, options)
 
 
+def method(name):
+    """The method of that name as a function: case(method("sum"), normal(3, 4), axis=0)."""
+
+    def called(x, *args, **options):
+        return getattr(x, name)(*args, **options)
+
+    called.__module__, called.__name__ = "Tensor", name
+    return called
+
+
 def name_of(function) -> str:
     """What users write: np.linalg.svd, np.add.reduce, td.gelu."""
     if isinstance(getattr(function, "__self__", None), np.ufunc):
@@ -180,8 +190,8 @@ def all_cases() -> list[tuple[str, str, Case]]:
 
 
 def rows_recorded() -> dict[str, Case]:
-    """The rows that the cases put on a tape, each with the first case that does."""
-    rows = {}
+    """The rows that the cases put on a tape, each with a case that uses most of its rules."""
+    rows, most = {}, {}
     for _, _, each in all_cases():
         drawn = Drawn(each, np.random.default_rng(0))
         tape = td.Tape()
@@ -189,6 +199,10 @@ def rows_recorded() -> dict[str, Case]:
             warnings.simplefilter("ignore")
             drawn(*[td.Tensor(x, tape) for x in drawn.xs])
         for record in tape:
-            if record.op is not None:
-                rows.setdefault(record.op.name, each)
+            if record.op is None:
+                continue
+            name, pairs = record.op.name, zip(record.parents, record.op.rules)  # noqa: B905
+            used = len({k for k, (x, rule) in enumerate(pairs) if x is not None and rule})
+            if used > most.get(name, 0):
+                rows[name], most[name] = each, used
     return rows

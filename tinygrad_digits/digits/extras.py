@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from ..engine.errors import MissingExtraError
+from ..engine import errors
 
 
-@contextmanager
-def extra(name: str = "digits") -> Iterator[None]:
-    """Around imports: turns a missing module into a MissingExtraError that says what to install.
+def extra(name: str = "digits") -> AbstractContextManager[None]:
+    """Around imports: `errors.extra`, with the application's own extra for a default.
 
     >>> with extra():
     ...     import no_such_module
@@ -19,12 +17,4 @@ def extra(name: str = "digits") -> Iterator[None]:
     tinygrad_digits.engine.errors.MissingExtraError: this needs no_such_module, which is not \
 installed: pip install "tinygrad-digits[digits]"
     """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module in ("", "tinygrad_digits"):  # a mistake of ours, not a missing package
-            raise
-        raise MissingExtraError(
-            f'this needs {module}, which is not installed: pip install "tinygrad-digits[{name}]"'
-        ) from error
+    return errors.extra(name)

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..engine.errors import ShapeError
 from ..engine.tape import Array
-from ..ops.neural import cross_entropy, relu, softmax
+from ..ops.losses import cross_entropy
+from ..ops.neural import relu, softmax
 
 Params: TypeAlias = dict[str, Any]
 """Arrays, or Tensors while a tape is recording."""

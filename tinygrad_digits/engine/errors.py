@@ -1,5 +1,10 @@
 """The few exception types. Each message names the culprit and says what to write instead."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AutodiffError(Exception):
     """Base of every error that this package raises on its own account."""
@@ -30,7 +35,26 @@ class MissingExtraError(AutodiffError, ImportError):
 
 
 class TracedValueError(AutodiffError, TypeError):
-    """Python asked for the value of an array that `jit` only knows the shape and dtype of."""
+    """Python asked for a value where `jit` or `vmap` has only the shape and dtype of an array."""
+
+
+class NonFiniteError(AutodiffError, FloatingPointError):
+    """Under `debug`, an op made a NaN or an infinity out of finite numbers."""
+
+
+class ChangedArrayError(AutodiffError, ValueError):
+    """Under `debug`, an array that an op had used was written into."""
+
+
+class ConvergenceError(AutodiffError, ArithmeticError):
+    """An iteration has not come to rest: how much the last step changed, and how many it took."""
+
+    def __init__(self, message: str, residual: float, steps: int) -> None:
+        super().__init__(message)
+        self.residual, self.steps = residual, steps
+
+    def __reduce__(self) -> tuple[type, tuple[str, float, int]]:
+        return type(self), (*self.args, self.residual, self.steps)
 
 
 class DisconnectedWarning(UserWarning):
@@ -39,3 +63,25 @@ class DisconnectedWarning(UserWarning):
 
 class RetraceWarning(UserWarning):
     """A jitted function is traced again and again because of one of its arguments."""
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports: turns a missing module into a MissingExtraError that says what to install.
+
+    >>> with extra("scipy"):
+    ...     import no_such_module
+    Traceback (most recent call last):
+    ...
+    tinygrad_digits.engine.errors.MissingExtraError: this needs no_such_module, which is not \
+installed: pip install "tinygrad-digits[scipy]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module in ("", "tinygrad_digits"):  # a mistake of ours, not a missing package
+            raise
+        raise MissingExtraError(
+            f'this needs {module}, which is not installed: pip install "tinygrad-digits[{name}]"'
+        ) from error

@@ -86,11 +86,12 @@ class Primitive:
     `rules` has a rule, or None for what is never differentiated, for each array argument; or it is
     an `Each`, and then `arity` is None. `options` are the names of the options, and `positional`
     those of them that may be given by position. `composed` says that the kernel is written in
-    other ops, `reduces` which ufunc a reduction repeats.
+    other ops, `reduces` which ufunc a reduction repeats. `more` is a composition for calls with
+    options that the rules do not name.
     """
 
     __slots__ = (
-        *("apply", "arity", "broadcasts", "composed", "kernel", "kind", "name", "options"),
+        *("apply", "arity", "broadcasts", "composed", "kernel", "kind", "more", "name", "options"),
         *("positional", "reduces", "rules", "_reads"),
     )
 
@@ -110,6 +111,7 @@ class Primitive:
         self.kind = kind
         self.composed = composed
         self.reduces = reduces
+        self.more: Op | None = None  # which `extends` sets
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, Each) else len(rules)
         before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
@@ -290,6 +292,23 @@ def handles(*functions: Any) -> Callable[[Op], Op]:
     return register
 
 
+def extends(op: Op, *functions: Any) -> Callable[[Op], Op]:
+    """Register a composition for the calls of NumPy functions with options that their row lacks.
+
+    The others cost no more for it: the row turns here only for an option that it does not know.
+    """
+
+    def register(general: Op) -> Op:
+        general.__name__ = op.__name__  # which errors name
+        for function in functions:
+            handles(function)(general)
+            row_of(op).more = NUMPY[function]
+            NUMPY[function] = op
+        return general
+
+    return register
+
+
 def _only_with(known: frozenset[str], op: Op, function: Any) -> Op:
     """The op, held to the keywords that it knows."""
 
@@ -409,6 +428,8 @@ def _any_arrays(row: Primitive, inside: Op) -> Op:
         tape = innermost(args, options)
         if tape is None:
             return kernel(*args, **options)
+        if options and row.more is not None and not options.keys() <= row.options:
+            return row.more(*args, **options)
         if arity is not None:
             args, extra = args[:arity], args[arity:]
             options = _bound(row, extra, options, missing=arity - len(args))
@@ -447,10 +468,16 @@ def _without_rules(row: Primitive) -> Op:
             return kernel(*args, **options)
         if tape.closed:
             next(tape.indices)  # raises
-        _refuse_tensors(options, row)
+        if options.get("out") is not None:
+            raise NotDifferentiableError(
+                f"{row.name}: out= is an array to write into; take the result instead"
+            )
         if type(tape) is not Tape:
             return tape.applied(row, kernel, args, options)
         inside = [x.value if type(x) is Tensor and x.tape is tape else x for x in args]
+        for name, x in options.items():
+            if type(x) is Tensor and x.tape is tape:
+                options = {**options, name: x.value}
         return apply(*inside, **options)
 
     return apply

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -108,6 +108,11 @@ class Tape:
         """What an op does on a tape of another kind (a subclass), instead of recording here."""
         raise NotImplementedError
 
+    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
+        """The op that made a Tensor, and its options; no op for an input."""
+        op, _, _, _, options, _, _ = self.records[index]
+        return op, options
+
     def close(self) -> None:
         """Record no more: from now on an op on one of this tape's Tensors raises."""
         self.indices = _NONE_LEFT
@@ -175,12 +180,10 @@ class Tape:
 
     def __str__(self) -> str:
         rows = [
-            (f"%{index}", record.name, _operands(record), str(record.shape), str(record.dtype))
+            (f"%{index}", record.name, operands(record), str(record.shape), str(record.dtype))
             for index, record in zip(self.records, self, strict=True)
         ]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        padded = [[cell.ljust(n) for cell, n in zip(row, widths, strict=True)] for row in rows]
-        return "\n".join("  ".join(cells).rstrip() for cells in padded) or "an empty tape"
+        return aligned(rows) or "an empty tape"
 
 
 def as_cotangent(g: Any, y: Array) -> Array:
@@ -239,7 +242,14 @@ def ones(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return full
 
 
-def _operands(record: Record) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of words as lines of columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(n) for cell, n in zip(row, widths, strict=True)] for row in rows]
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+
+
+def operands(record: Record) -> str:
     """Where a record's inputs come from, and its options."""
     parts = [
         f"%{parent}" if parent is not None else _described(value)

@@ -25,14 +25,20 @@ if TYPE_CHECKING:
     from .primitive import Primitive
 
 NUMPY: dict[Any, Callable[..., Any]] = {}
-"""What stands in for each NumPy function (or `(ufunc, method)`) when an argument is a Tensor."""
+"""What stands in for each NumPy function when an argument is a Tensor.
+
+A method of a ufunc has an entry `(ufunc, "reduce")`, its call with keywords `(ufunc, "__call__")`.
+"""
+
+SCIPY: dict[str, Callable[..., Any]] = {}
+"""What stands in for the ufuncs of scipy.special: by name, for SciPy may be imported later."""
 
 REFUSED: dict[Any, str] = {}
 """Why a NumPy function has nothing to stand in for it, where there is a reason to tell."""
 
 
 class Tensor:
-    """A value on a tape. Ops on it are recorded; its value never changes.
+    """A value on a tape. Ops on it are recorded; no array under it is ever written.
 
     `Tensor(value, tape)` makes an input of a tape by hand (see `Tape`); the transforms do it for
     you. Raises NotDifferentiableError where the value is not real floating point.
@@ -88,11 +94,17 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
 
+    def become(self, other: Tensor) -> None:
+        """Be what the other is, from now on: `t[i] = v` rebinds t to a new array."""
+        self.tape, self.index, self.value = other.tape, other.index, other.value
+
     def __copy__(self) -> Tensor:
-        return self
+        twin = _new(type(self))
+        twin.become(self)
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        return self
+        return self.__copy__()
 
     def __contains__(self, item: Any) -> bool:
         return item in self.value
@@ -118,13 +130,11 @@ class Tensor:
                 f"{ufunc.__name__}: cannot write a Tensor into an existing array (out=, or +=); "
                 "make a new one instead: h = h + x, not h += x"
             )
-        op = NUMPY.get(ufunc if method == "__call__" else (ufunc, method))
+        op = NUMPY.get((ufunc, method))
+        if op is None and method == "__call__" and _is_scipys(ufunc):
+            op = SCIPY.get(ufunc.__name__)
         if op is None:
             raise no_rule(ufunc, method)
-        if options and method == "__call__":
-            raise NotDifferentiableError(
-                f"{ufunc.__name__}: no derivative rule with {', '.join(options)}=; leave it out"
-            )
         return op(*inputs, **options)
 
     def __array_function__(
@@ -144,14 +154,9 @@ class Tensor:
     def __array__(self, *args: Any, **options: Any) -> Any:
         raise NotDifferentiableError(
             "a Tensor cannot become a plain array: its gradient would be lost. To build an array "
-            "out of Tensors use np.stack or np.concatenate rather than np.array or `a[i] = t`; "
+            "out of Tensors use np.stack or np.concatenate rather than np.array, and rather than "
+            "`a[i] = t` write a = td.at(a)[i].set(t); "
             "for the bare numbers take tensor.value"
-        )
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise NotDifferentiableError(
-            "a Tensor's value never changes: instead of t[i] = v write "
-            "t = np.where(mask, v, t), or np.concatenate([t[:i], [v], t[i + 1:]])"
         )
 
 
@@ -233,6 +238,10 @@ def _by_position(
             break
         args.append(rest.pop(name))
     return tuple(args), rest
+
+
+def _is_scipys(ufunc: np.ufunc) -> bool:
+    return getattr(sys.modules.get("scipy.special"), ufunc.__name__, None) is ufunc
 
 
 def no_rule(function: Any, method: str = "__call__") -> NotDifferentiableError:

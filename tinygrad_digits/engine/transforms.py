@@ -13,14 +13,14 @@ import functools
 import inspect
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from . import tree
 from .errors import DisconnectedWarning, NotDifferentiableError
-from .tape import Array, Tape, as_cotangent
+from .tape import NO_OPTIONS, Array, Tape, as_cotangent
 from .tensor import Tensor, enter
 from .tree import Tree
 
@@ -53,7 +53,7 @@ def grad(
         value, grads = valued(*args, **kwargs)
         return (grads, value[1]) if has_aux else grads
 
-    return _named("grad", f, gradient)
+    return named("grad", f, gradient)
 
 
 def value_and_grad(
@@ -79,10 +79,10 @@ def value_and_grad(
             output, aux = _pair(output, f)
             aux = tree.map(functools.partial(_unboxed, tape=tape), aux)
         value, seeds = _scalar(output, tape, f)
-        grads = tree.unflatten(structure, _collected(tensors, tape.sweep(seeds, free=True)))
+        grads = tree.unflatten(structure, collected(tensors, tape.sweep(seeds, free=True)))
         return ((value, aux) if has_aux else value), grads
 
-    return _named("value_and_grad", f, valued)
+    return named("value_and_grad", f, valued)
 
 
 def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
@@ -99,37 +99,89 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
     """
     if not primals:
         raise TypeError("vjp(f, *primals) needs at least one primal to differentiate at")
-    tape = Tape()
-    primals = tree.map(_copied, primals)
-    argnums = tuple(range(len(primals))) if len(primals) > 1 else 0
-    boxed, tensors, structure = _boxed(primals, argnums, tape, f)
-    try:
-        output = f(*boxed)
-    finally:
-        tape.close()
-    output, aux = _pair(output, f) if has_aux else (output, None)
-    outputs, output_structure = tree.flatten(output)
-    for leaf in outputs:
-        if type(leaf) is not Tensor and not isinstance(leaf, int | float | np.ndarray | np.generic):
+    ran = Run(f, tree.map(copied, primals), every(primals), has_aux=has_aux)
+    for leaf in ran.outputs:
+        if not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
             raise NotDifferentiableError(
-                f"{_name(f)} must return arrays, got {type(leaf).__name__}"
+                f"{name_of(f)} must return arrays, got {type(leaf).__name__}"
             )
-    _guard(tape)
+    guard(ran.tape)
 
     def pullback(g: Tree) -> Any:
-        shaped = tree.unflatten(output_structure, outputs)
-        seeds, _ = tree.flatten(tree.map(lambda leaf, ct: as_cotangent(ct, leaf), shaped, g))
-        cotangents: dict[int, Array] = {}
-        for leaf, seed in zip(outputs, seeds, strict=True):
-            if type(leaf) is Tensor and leaf.tape is tape:
-                known = cotangents.get(leaf.index)
-                cotangents[leaf.index] = seed if known is None else known + seed
-        swept = tape.sweep(cotangents, free=False)
-        return tree.unflatten(structure, map(_copied, _collected(tensors, swept)))
+        shaped = tree.unflatten(ran.structure, ran.outputs)
+        cts, _ = tree.flatten(tree.map(lambda leaf, ct: as_cotangent(ct, leaf), shaped, g))
+        seeds = [ct for y, ct in zip(ran.outputs, cts, strict=True) if ran.has(y)]
+        swept = ran.tape.sweep(ran.started(seeds), free=False)
+        return tree.unflatten(ran.params, map(copied, collected(ran.tensors, swept)))
 
-    unboxed = functools.partial(_unboxed, tape=tape)
-    y = tree.map(_copied, tree.map(unboxed, output))
-    return (y, pullback, tree.map(unboxed, aux)) if has_aux else (y, pullback)
+    return (ran.value, pullback, ran.aux) if has_aux else (ran.value, pullback)
+
+
+# --- a function on a tape
+
+
+class Run:
+    """What running a function once on a tape of its own has left, for sweeps of any kind."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        argnums: ArgNums,
+        kwargs: dict[str, Any] = NO_OPTIONS,
+        *,
+        has_aux: bool = False,
+    ) -> None:
+        self.tape = Tape()
+        boxed, self.tensors, self.params = _boxed(args, argnums, self.tape, f)
+        try:
+            output = f(*boxed, **kwargs)
+        finally:
+            self.tape.close()
+        output, aux = _pair(output, f) if has_aux else (output, None)
+        self.aux = tree.map(self._unboxed, aux)
+        self.outputs, self.structure = tree.flatten(output)
+
+    def _unboxed(self, leaf: Any) -> Any:
+        return _unboxed(leaf, self.tape)
+
+    @property
+    def value(self) -> Tree:
+        """What the function returned, as the caller's own."""
+        return tree.unflatten(self.structure, [copied(self._unboxed(y)) for y in self.outputs])
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The arrays and numbers that the tape began with, in the order of its records."""
+        return [x for x in self.tensors if type(x) is Tensor]
+
+    def has(self, leaf: Any) -> bool:
+        """Whether an output is on the tape, and so depends on the inputs."""
+        return type(leaf) is Tensor and leaf.tape is self.tape
+
+    @property
+    def depending(self) -> list[Tensor]:
+        """The outputs that are on the tape."""
+        return [y for y in self.outputs if self.has(y)]
+
+    def started(self, seeds: Iterable[Array]) -> dict[int, Array]:
+        """Where a sweep starts, with a cotangent for each output that is on the tape."""
+        start: dict[int, Array] = {}
+        for y, seed in zip(self.depending, seeds, strict=True):
+            start[y.index] = start[y.index] + seed if y.index in start else seed
+        return start
+
+    def like_params(self, leaves: Iterable[Any]) -> Tree:
+        """The differentiated arguments' tree with these leaves for their arrays and numbers."""
+        each = iter(leaves)
+        return tree.unflatten(
+            self.params, [next(each) if type(x) is Tensor else x for x in self.tensors]
+        )
+
+
+def every(primals: tuple[Tree, ...]) -> ArgNums:
+    """All the arguments: a tuple only where there are several."""
+    return tuple(range(len(primals))) if len(primals) > 1 else 0
 
 
 # --- onto the tape
@@ -149,7 +201,7 @@ def _boxed(
     try:
         enter(leaves, tape, tensors)
     except NotDifferentiableError as error:
-        path = _paths(args, argnums, f)[len(tensors)]
+        path = leaf_paths(args, argnums, f)[len(tensors)]
         raise NotDifferentiableError(f"{path}: {error}") from None
     boxed = tree.unflatten(structure, tensors)
     replaced = list(args)
@@ -169,13 +221,13 @@ def _check_argnums(argnums: Any, count: int, f: Any) -> None:
             raise TypeError(f"argnums must be an int or a tuple of ints, got {i!r}")
         if not -count <= i < count:
             raise TypeError(
-                f"argnums: {i}, but {_name(f)} was called with {count} positional arguments"
+                f"argnums: {i}, but {name_of(f)} was called with {count} positional arguments"
             )
     if len({i % count for i in asked}) < len(asked):
-        raise TypeError(f"argnums={argnums} names an argument of {_name(f)} twice")
+        raise TypeError(f"argnums={argnums} names an argument of {name_of(f)} twice")
 
 
-def _paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:
+def leaf_paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:
     """Where in the arguments each leaf stands, as in params['layers'][0]."""
     try:
         names = list(inspect.signature(f).parameters)
@@ -199,8 +251,9 @@ def _scalar(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array]]:
         value = output.value
         if value.shape != () and output.size != 1:
             raise NotDifferentiableError(
-                f"{_name(f)} returned an array of shape {value.shape}; a gradient needs a scalar: "
-                "reduce it with .mean() or .sum(), or use vjp with a cotangent of that shape"
+                f"{name_of(f)} returned an array of shape {value.shape}; a gradient needs a "
+                "scalar: reduce it with .mean() or .sum(), take all the derivatives with jacobian, "
+                "or use vjp with a cotangent of that shape"
             )
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}
@@ -210,24 +263,24 @@ def _scalar(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array]]:
     if not number or np.size(output) != 1:
         described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
         raise NotDifferentiableError(
-            f"{_name(f)} must return a real scalar to be differentiated, got {described}"
+            f"{name_of(f)} must return a real scalar to be differentiated, got {described}"
             + ("; with has_aux=True it may return (scalar, aux)" if type(output) is tuple else "")
         )
     warnings.warn(
-        f"the output of {_name(f)} depends on none of its inputs: the gradient is zero",
+        f"the output of {name_of(f)} depends on none of its inputs: the gradient is zero",
         DisconnectedWarning,
         stacklevel=_levels_to_caller(),
     )
-    return _copied(output), {}
+    return copied(output), {}
 
 
 def _pair(output: Any, f: Any) -> tuple[Any, Any]:
     if not (isinstance(output, tuple) and len(output) == 2):
-        raise TypeError(f"has_aux=True: {_name(f)} must return a pair (output, aux)")
+        raise TypeError(f"has_aux=True: {name_of(f)} must return a pair (output, aux)")
     return output
 
 
-def _collected(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
+def collected(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
     """The cotangent of each input: zeros if none arrived, and nobody else's memory.
 
     The inputs are the first records of their tape; what `t[i] = v` made of them comes later.
@@ -240,7 +293,7 @@ def _collected(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
             ct = cotangents.get(index)
             index += 1
             if type(ct) is not np.ndarray or ct.base is not None or id(ct) in taken:
-                ct = _owned(ct, tensor.value)
+                ct = owned(ct, tensor.value)
             taken.add(id(ct))
             grads.append(ct)
         else:
@@ -248,8 +301,10 @@ def _collected(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
     return grads
 
 
-def _owned(ct: Array | None, value: Array) -> Array:
+def owned(ct: Array | None, value: Array) -> Array:
     """A cotangent as an array of its own, or as a scalar if that is what the value is."""
+    while type(value) is Tensor and value.tape.closed:
+        value = value.value  # of an input that `t[i] = v` moved to a tape inside its own
     if ct is None:
         ct = np.zeros_like(value)
     elif isinstance(ct, np.ndarray | np.generic):
@@ -276,11 +331,11 @@ def _is_traced_0d(value: Any) -> bool:
 # --- in-place change between the forward pass and the pullback
 
 
-def _copied(leaf: Any) -> Any:
+def copied(leaf: Any) -> Any:
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
-def _guard(tape: Tape) -> None:
+def guard(tape: Tape) -> None:
     """Copy the constants that the records keep: their owner may write into them."""
     copies: dict[int, Array] = {}
 
@@ -310,12 +365,12 @@ def _levels_to_caller() -> int:
     return level + 1
 
 
-def _name(f: Any) -> str:
+def name_of(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def _named(transform: str, f: Any, g: Callable[..., Any]) -> Callable[..., Any]:
+def named(transform: str, f: Any, g: Callable[..., Any]) -> Callable[..., Any]:
     """Give a transformed function the signature and the name of the one that it came from."""
     functools.update_wrapper(g, f)
-    g.__name__ = g.__qualname__ = f"{transform}({_name(f)})"
+    g.__name__ = g.__qualname__ = f"{transform}({name_of(f)})"
     return g

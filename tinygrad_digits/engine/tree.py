@@ -9,6 +9,7 @@ transforms carry through untouched.
     unflatten : structure -> [leaf] -> tree
     map       : (leaf -> leaf) -> tree -> tree
     items     : tree -> [(path, leaf)]
+    ravel     : tree -> (vector, vector -> tree)
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from __future__ import annotations
 import builtins
 import copy
 import dataclasses
+import math
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from .errors import ShapeError
 
@@ -114,6 +119,56 @@ def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, child in container.open(tree).items():
         yield from items(child, f"{path}.{key}" if container.dotted else f"{path}[{key!r}]")
+
+
+def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
+    """`ravel : tree -> (vector, unravel)`: the floating-point leaves, end to end, and the way back.
+
+    Python floats count as such leaves; all others stay in the tree. The vector has the dtype that
+    holds every leaf; unravel gives each its own again, and its shape. Works on Tensors too, so a
+    gradient passes both ways. Raises ShapeError where unravel is given another length.
+
+    >>> vector, unravel = ravel({"w": np.array([[1.0, 2.0]]), "b": 3.0, "name": "linear"})
+    >>> vector
+    array([1., 2., 3.])
+    >>> unravel(10 * vector)
+    {'w': array([[10., 20.]]), 'b': np.float64(30.0), 'name': 'linear'}
+    """
+    leaves, _ = flatten(tree)
+    _, structure = flatten(map(lambda _: None, tree))  # which keeps none of the leaves
+    places = [i for i, leaf in enumerate(leaves) if is_float(leaf)]
+    floats = [strong(leaves[i]) for i in places]
+    dtype = np.result_type(*[x.dtype for x in floats]) if floats else np.dtype(float)
+    parts = [x.reshape((-1,)).astype(dtype) for x in floats]
+    vector = np.concatenate(parts) if parts else np.zeros(0)
+    forms = [(x.shape, x.dtype, _is_scalar(x)) for x in floats]
+    ends = [*accumulate(math.prod(shape) for shape, _, _ in forms)]
+    rest = [None if is_float(leaf) else leaf for leaf in leaves]
+
+    def unravel(vector: Any) -> Tree:
+        length = ends[-1] if ends else 0
+        if vector.shape != (length,):
+            raise ShapeError(f"unravel: needs shape ({length},), got {vector.shape}")
+        full, start = list(rest), 0
+        for i, end, (shape, dtype, scalar) in zip(places, ends, forms, strict=True):
+            part = vector[start] if scalar else vector[start:end].reshape(shape)
+            full[i], start = part.astype(dtype), end
+        return unflatten(structure, full)
+
+    return vector, unravel
+
+
+def is_float(leaf: Any) -> bool:
+    return type(leaf) is float or getattr(getattr(leaf, "dtype", None), "kind", "") == "f"
+
+
+def strong(x: Any) -> Any:
+    """A float as the NumPy scalar that it is worth, also where it is a trace's stand-in."""
+    return np.float64(x) if type(x) is float else x.strong() if hasattr(x, "strong") else x
+
+
+def _is_scalar(x: Any) -> bool:
+    return not x.shape and not isinstance(x, np.ndarray) and getattr(x, "is_scalar", True)
 
 
 def _flatten_as(structure: Structure, tree: Tree) -> list[Any]:

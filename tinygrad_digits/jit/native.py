@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.primitive import Kind, row_of
-from ..ops import elementwise, indexing, neural, reductions, shaping
+from ..ops import elementwise, indexing, joining, losses, reductions, shaping
 from . import blas, ufunc_loops
 from .fusion import Role
 from .program import Line, Operand, Program, Var, found
@@ -205,7 +205,7 @@ class Roles:
             return Role.NUMPY
         if kernel in (np.transpose, np.swapaxes) and line.value.shape:
             matrix = len(line.value.shape) == 2 and self.layout(x) == "C"
-            layout = "F" if matrix else "A"
+            layout = "F" if matrix and _turns(line) else "A"
         elif kernel in RESHAPES and line.options.get("order", "C") == "C":
             layout = "C" if self.layout(x) == "C" and line.value.shape else None
         elif kernel is row_of(indexing.take).kernel and line.value.shape:
@@ -218,6 +218,14 @@ class Roles:
             return Role.NUMPY
         self.layouts[index] = layout
         return Role.VIEW
+
+
+def _turns(line: Line) -> bool:
+    """Whether a transposition turns a matrix, rather than leave it as it is."""
+    options = line.options
+    if "axis1" in options:
+        return bool((options["axis1"] - options["axis2"]) % 2)
+    return options.get("axes") is None or options["axes"][0] % 2 == 1
 
 
 IDENTITIES = {row_of(elementwise.cast).kernel, np.copy, row_of(shaping.broadcast_to).kernel}
@@ -495,7 +503,7 @@ ALONE: dict[Any, Form] = {
     np.matmul: Form(_can_dot, _dot),
     row_of(indexing.take).kernel: Form(_can_take, _take),
     row_of(indexing.scatter).kernel: Form(_can_scatter, _scatter),
-    row_of(indexing.join).kernel: Form(_can_join, _join),
-    row_of(neural.hits).kernel: Form(_can_hit, _hits),
-    row_of(neural.check_labels).kernel: Form(_can_check, _check),
+    row_of(joining.join).kernel: Form(_can_join, _join),
+    row_of(losses.hits).kernel: Form(_can_hit, _hits),
+    row_of(losses.check_labels).kernel: Form(_can_check, _check),
 }

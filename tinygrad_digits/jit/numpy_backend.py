@@ -23,7 +23,7 @@ import numpy as np
 
 from ..engine.errors import TracedValueError
 from ..engine.primitive import Kind, row_of
-from ..ops import elementwise, indexing, neural, shaping
+from ..ops import elementwise, indexing, losses, shaping
 from .plan import ALIGNMENT, Plan, check, plan
 from .program import ITEM, PACK, Line, Operand, Program, Value, Var, found, mapped
 
@@ -46,7 +46,7 @@ STATEMENTS: dict[Any, str] = {
     np.where: "copyto({out}, {2}); copyto({out}, {1}, 'same_kind', {0})",
     np.copy: "copyto({out}, {0})",
     row_of(elementwise.cast).kernel: "copyto({out}, {0}, 'unsafe')",
-    row_of(neural.hits).kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
+    row_of(losses.hits).kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
     PACK.kernel: "",  # its operands are computed there
 }
 """How to write into `out` what a kernel that is not a ufunc computes, where that is worth it."""
@@ -318,7 +318,7 @@ class Emitter:
             words = {"out": name, "f": self._function(line)}
             return [t.format(*arguments, **words) for t in template.split("; ") if t]
         call = self._expression(i, line, arguments)
-        if line.op is row_of(neural.check_labels) and i not in self.read:
+        if line.op is row_of(losses.check_labels) and i not in self.read:
             labels = self.program.value(line.vars[0])
             if labels.dtype == np.intp and labels.nbytes:  # the test costs half of the call
                 largest = f"maximum_reduce({arguments[0]}.view(uintp), None)"

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine.primitive import Kind, Primitive, row_of
-from ..ops import elementwise, indexing, neural, reductions, shaping
+from ..ops import elementwise, indexing, losses, reductions, shaping
 from .program import (
     END,
     PACK,
@@ -396,7 +396,7 @@ def _needless_broadcast(
 def _sum_of_hits(line: Line, program: Program) -> Line | None:
     """Each row of `hits` has one element that is not 0: that is its sum."""
     hits = _maker(line.args[0], program)
-    if hits is None or hits.op is not row_of(neural.hits):
+    if hits is None or hits.op is not row_of(losses.hits):
         return None
     if line.options.get("axis") not in (-1, (-1,)) or line.value.dtype != hits.value.dtype:
         return None

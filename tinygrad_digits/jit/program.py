@@ -176,7 +176,7 @@ PIECE = Primitive(_piece, (), "piece", Kind.VIEW)
 ITEM = Primitive(operator.getitem, (), "item", Kind.OPAQUE)
 """One of the results of an op that has several."""
 
-CHECKS = {"check_labels"}
+CHECKS = {"check_labels", "check_weights"}
 """Ops that are there for what they raise."""
 
 END = 1 << 62

@@ -12,19 +12,17 @@ once, while tracing, and never again.
 from __future__ import annotations
 
 import copy
-import functools
-import linecache
 import operator
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..engine.errors import NotDifferentiableError, TracedValueError
-from ..engine.primitive import Kind, Primitive, innermost
+from ..engine.errors import TracedValueError
+from ..engine.primitive import Kind, Primitive
+from ..engine.standin import StandIn, user_line
 from ..engine.tape import NO_OPTIONS, Tape
-from ..engine.tensor import NUMPY, Tensor
+from ..engine.tensor import Tensor
 from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, is_generator, mapped
 
 
@@ -66,8 +64,11 @@ SHAPE_FROM_VALUES = {
 SHAPE_FROM_COUNTS = {"repeat", "delete", "resize", "insert", "tile"}
 """Functions whose result has a shape that depends on the values of arguments after the first."""
 
-IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
-"""Functions that write into their argument."""
+NO_ARRAY_FROM_VALUES = {
+    *("array_repr", "array_str", "array2string", "min_scalar_type"),
+    *("shares_memory", "may_share_memory"),
+}
+"""Functions that return a text or another Python object, made of the values or of their memory."""
 
 UNSET = dict.fromkeys(np.geterr(), "call")
 """The floating-point error state while tracing: whatever differs was set inside the function."""
@@ -121,6 +122,8 @@ class Trace(Tape):
             numpys in SHAPE_FROM_COUNTS and any(isinstance(x, Traced) for x in args[1:])
         ):
             _refuse(f"the shape of what {op.name} returns depends on the values in")
+        if numpys in NO_ARRAY_FROM_VALUES:
+            _refuse(f"{op.name} needs the values in")
         if op.kind is Kind.STATIC:
             return op.kernel(*mapped(_concrete, args), **mapped(_concrete, options))
         _check_options(op, options)
@@ -149,11 +152,18 @@ class Trace(Tape):
             parts = [
                 self._written(ITEM, (Var(index), k), {}, part, False) for k, part in enumerate(y)
             ]
+            if hasattr(y, "_fields"):  # a named tuple, as np.linalg.svd gives
+                return type(y)(*parts)
             return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
         if type(y) not in NUMBERS and not hasattr(y, "dtype"):
             return y  # something that is known now
         self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
         return _stand_in(self, index, y)
+
+    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
+        """The op of the line that made a stand-in, and its options; no op for an input."""
+        line = self.program.lines.get(index)
+        return (None, NO_OPTIONS) if line is None else (line.op, line.options)
 
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
@@ -177,15 +187,11 @@ class Trace(Tape):
         return self.operand(x)
 
 
-class Traced(Tensor):
+class Traced(StandIn):
     """A stand-in for an array under a trace. It has a shape and a dtype, but shows no value."""
 
     __slots__ = ("concrete",)
     concrete: Any
-
-    @property
-    def value(self) -> NoReturn:
-        self._refuse("tensor.value")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -194,14 +200,6 @@ class Traced(Tensor):
     @property
     def dtype(self) -> np.dtype[Any]:
         return getattr(self.concrete, "dtype", None) or np.dtype(type(self.concrete))
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def is_number(self) -> bool:
@@ -222,125 +220,8 @@ class Traced(Tensor):
     def __repr__(self) -> str:
         return f"Traced(%{self.index}: {self.dtype}{self.shape})"
 
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of unsized object")
-        return self.shape[0]
-
-    def _refuse(self, what: str) -> NoReturn:
+    def refuse(self, what: str) -> NoReturn:
         _refuse(f"{what} needs the value of", self)
-
-    def __bool__(self) -> bool:  # noqa: PLE0304
-        self._refuse("branching on it (if, while, and, or, not, bool)")
-
-    def __float__(self) -> float:
-        self._refuse("float()")
-
-    def __int__(self) -> int:
-        self._refuse("int()")
-
-    def __index__(self) -> int:  # noqa: PLE0305
-        self._refuse("using it as a Python index or count")
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return np.round(self, digits) if digits is not None else self._refuse("round()")
-
-    def __rmul__(self, other: Any) -> Any:
-        if isinstance(other, list | tuple | str):
-            self._refuse("repeating a sequence")
-        return np.multiply(other, self)
-
-    def __complex__(self) -> complex:
-        self._refuse("complex()")
-
-    def __contains__(self, item: Any) -> bool:
-        self._refuse("`in`")
-
-    def __format__(self, spec: str) -> str:
-        return repr(self) if not spec else self._refuse("formatting it")
-
-    def __array__(self, *args: Any, **options: Any) -> NoReturn:
-        self._refuse("making a plain array of it (np.asarray, np.array, `a[i] = t`)")
-
-    def item(self) -> float:
-        self._refuse(".item()")
-
-    def tolist(self) -> Any:
-        self._refuse(".tolist()")
-
-    def __iter__(self) -> Iterator[Any]:
-        if not self.shape:
-            raise TypeError("iteration over a 0-d Tensor")
-        return (self[i] for i in range(len(self)))  # type: ignore[index]
-
-    def __getattr__(self, name: str) -> Any:
-        """The methods of arrays that no op has: NumPy's functions of that name."""
-        function = getattr(np, name, None)
-        if name.startswith("_") or not hasattr(np.ndarray, name) or not callable(function):
-            raise AttributeError(f"a traced array has no {name}")
-        return functools.partial(function, self)
-
-    # A NumPy function without a derivative rule is recorded as it is.
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        known = NUMPY.get(ufunc if method == "__call__" else (ufunc, method))
-        if method == "at":
-            _refuse_writing(f"{ufunc.__name__}.at")
-        if options.get("out") is not None:
-            return super().__array_ufunc__(ufunc, method, *inputs, **options)  # raises
-        if known is not None and not options:
-            return known(*inputs)
-        kind = Kind.ELEMENTWISE if method == "__call__" and not ufunc.signature else Kind.OPAQUE
-        called = ufunc if method == "__call__" else getattr(ufunc, method)
-        return self._called(called, known, ufunc.__name__, kind, inputs, options)
-
-    def __array_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...],
-        options: dict[str, Any],
-    ) -> Any:
-        if function.__name__ in IN_PLACE:
-            _refuse_writing(function.__name__)
-        known = NUMPY.get(function)
-        return self._called(function, known, function.__name__, Kind.OPAQUE, args, options)
-
-    def _called(
-        self,
-        function: Callable[..., Any],
-        known: Callable[..., Any] | None,
-        name: str,
-        kind: Kind,
-        args: tuple[Any, ...],
-        options: dict[str, Any],
-    ) -> Any:
-        if known is not None:
-            try:
-                return known(*args, **options)
-            except TracedValueError:
-                raise
-            except (NotDifferentiableError, TypeError):
-                if innermost([*_leaves((args, options))]) is not self.tape:
-                    raise  # a derivative is asked for
-        opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
-        return self.tape.applied(opaque, function, args, options)
-
-
-def _inverted(x: Traced) -> Any:
-    return np.invert(x)
-
-
-for _name, _ufunc in {
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "lshift": np.left_shift,
-    "rshift": np.right_shift,
-}.items():  # which no derivative passes, so that a Tensor lacks them
-    setattr(Traced, f"__{_name}__", lambda a, b, f=_ufunc: f(a, b))
-    setattr(Traced, f"__r{_name}__", lambda b, a, f=_ufunc: f(a, b))
-setattr(Traced, "__invert__", _inverted)  # noqa: B010
 
 
 class TracedGenerator(Traced):
@@ -352,7 +233,7 @@ class TracedGenerator(Traced):
         if name.startswith("_") or not hasattr(np.random.Generator, name):
             raise AttributeError(name)
         if name in ("shuffle", "spawn", "bit_generator"):
-            self._refuse(f"Generator.{name}")
+            self.refuse(f"Generator.{name}")
         op = Primitive(getattr(np.random.Generator, name), (), f"random.{name}", Kind.OPAQUE)
         return lambda *args, **options: self.tape.applied(op, op.kernel, (self, *args), options)
 
@@ -390,13 +271,6 @@ def _refuse(what: str, traced: Traced | None = None) -> NoReturn:
     )
 
 
-def _refuse_writing(what: str) -> NoReturn:
-    raise TracedValueError(
-        f"{user_line()}: {what} writes into its argument, and a traced array never changes: "
-        "make a new array, with np.where(mask, new, old)"
-    )
-
-
 def _check_options(op: Primitive, options: dict[str, Any]) -> None:
     """Raise TracedValueError for an option whose value the program's shapes would depend on."""
     for name, option in options.items():
@@ -407,20 +281,3 @@ def _check_options(op: Primitive, options: dict[str, Any]) -> None:
                 _refuse("the shape of x[mask] depends on the values of", x)
             if name in op.options and name != "index":
                 _refuse(f"{op.name}({name}=...) needs the value of", x)
-
-
-def user_line() -> str:
-    """Where in the user's code we are: 'file:line: `code`'."""
-    package = __name__.partition(".")[0]
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _inside(frame.f_globals.get("__name__", ""), package):
-        frame = frame.f_back
-    path, number = frame.f_code.co_filename, frame.f_lineno
-    code = linecache.getline(path, number).strip()
-    return f"{path}:{number}" + (f": `{code}`" if code else "")
-
-
-def _inside(module: str, package: str) -> bool:
-    """Whether a frame is this package's (not its applications') or NumPy's."""
-    root = module.partition(".")[0]
-    return (root == package and not module.startswith(f"{package}.digits")) or root == "numpy"

@@ -1,9 +1,56 @@
 """What can be differentiated: one chapter a file, one row an op."""
 
 from ..engine.primitive import Op, Primitive, row_of
-from . import elementwise, indexing, linalg, logic, methods, neural, reductions, shaping
+from . import (
+    assignment,
+    choosing,
+    cumulative,
+    decompositions,
+    elementwise,
+    indexing,
+    integrals,
+    joining,
+    layers,
+    linalg,
+    logic,
+    losses,
+    making,
+    methods,
+    neural,
+    reductions,
+    refused,
+    scipy_linalg,
+    selected,
+    sequences,
+    shaping,
+    special,
+    statistics,
+    ufuncs,
+)
 
-CHAPTERS = (elementwise, reductions, shaping, indexing, linalg, neural)
+CHAPTERS = (
+    elementwise,
+    integrals,
+    ufuncs,
+    reductions,
+    selected,
+    cumulative,
+    statistics,
+    shaping,
+    indexing,
+    joining,
+    choosing,
+    assignment,
+    linalg,
+    decompositions,
+    scipy_linalg,
+    neural,
+    layers,
+    losses,
+    sequences,
+    making,
+    special,
+)
 
 OPS: dict[str, Op] = {
     row_of(op).name: op
@@ -13,4 +60,4 @@ OPS: dict[str, Op] = {
 }
 """Every op that has derivative rules, by name. Tests and tables iterate it."""
 
-__all__ = ["CHAPTERS", "OPS", "logic", "methods"]
+__all__ = ["CHAPTERS", "OPS", "logic", "methods", "refused"]

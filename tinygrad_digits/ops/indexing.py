@@ -1,15 +1,14 @@
-"""Taking some of the elements, and putting several arrays into one."""
+"""Taking elements by x[index], and the transpose of it."""
 
-from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Each, Kind, Op, define, handles, no_rule_with
+from ..engine.errors import NotDifferentiableError
+from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-
-# --- x[index]
 
 
 def _getitem(x: Array, index: Any) -> Array:
@@ -22,28 +21,95 @@ def _scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     >>> _scatter(np.ones(3), [0, 0, 1], (4,))
     array([2., 1., 0., 0.])
     """
+    if not isinstance(g, np.ndarray | np.generic):
+        return _spread(g, index, shape)
     full = np.zeros(shape, g.dtype)
-    if _may_repeat(index):
-        np.add.at(full, index, g)
+    if may_repeat(index):
+        _add_at(full, index, g)
     else:
         full[index] = g
     return full
 
 
-def _may_repeat(index: Any) -> bool:
-    """Whether an index can name an element twice: only one with integer arrays can."""
+def _add_at(full: Array, index: Any, g: Array) -> None:
+    """np.add.at, of many elements by one vector of places: that is up to five times as fast."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(not _is_basic(part) and np.asarray(part).dtype != bool for part in parts)
+    if np.size(g) < 1000:
+        return np.add.at(full, index, g)
+    if all(np.asarray(part).dtype.kind in "iu" for part in parts):
+        rows = np.ravel_multi_index(parts, full.shape[: len(parts)], mode="wrap")
+        places = np.add.outer(rows * (width := prod(full.shape[len(parts) :])), np.arange(width))
+    elif full.size <= 16 * np.size(g):
+        places = np.arange(full.size).reshape(full.shape)[index]
+    else:
+        return np.add.at(full, index, g)
+    return np.add.at(full.reshape(-1), places.reshape(-1), np.reshape(g, -1))
 
 
-def _frozen(index: Any) -> Any:
+def _spread(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    """The same for an array of another library, in functions of its own: slices and integers."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if not all(map(is_basic, parts)):
+        raise NotDifferentiableError(
+            f"x[index]: the derivative for a {type(g).__name__} takes slices and integers, "
+            f"not arrays: {index!r}"
+        )
+    known = len([part for part in parts if part is not None and part is not Ellipsis])
+    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
+    parts = (*parts[:at], *[slice(None)] * (len(shape) - known), *parts[at + 1 :])
+    kept = [0 if part is None else slice(None) for part in parts if not _is_int(part)]
+    g = g[tuple(kept)]  # without the new axes
+    for axis, (part, n) in enumerate(zip([p for p in parts if p is not None], shape, strict=True)):
+        g = _stretched(g, axis, part, n)
+    return g
+
+
+def _stretched(g: Array, axis: int, part: Any, n: int) -> Array:
+    """g with zeros along an axis, for what part of n elements does not take."""
+    before = (slice(None),) * axis
+    if _is_int(part):
+        g, part = g[(*before, None)], slice(part % n, part % n + 1)
+    start, stop, step = part.indices(n)
+    if step < 0:
+        taken = range(start, stop, step)
+        g, start, step = g[(*before, slice(None, None, -1))], taken[-1] if taken else 0, -step
+    count = g.shape[axis]
+    if count == 0:
+        start = 0
+    if step > 1 and count:  # (count,) -> (count, step) -> (count * step,), zeros in between
+        g = np.pad(g[(*before, slice(None), None)], _only(axis + 1, 0, step - 1, g.ndim + 1))
+        g = g.reshape(*g.shape[:axis], count * step, *g.shape[axis + 2 :])
+        g = g[(*before, slice((count - 1) * step + 1))]
+    return np.pad(g, _only(axis, start, n - start - g.shape[axis], g.ndim))
+
+
+def _only(axis: int, before: int, after: int, ndim: int) -> list[tuple[int, int]]:
+    return [(before, after) if i == axis else (0, 0) for i in range(ndim)]
+
+
+def _is_int(part: Any) -> bool:
+    return isinstance(part, int | np.integer)
+
+
+def may_repeat(index: Any) -> bool:
+    """Whether an index can name an element twice: only one with arrays of integers can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return not all(is_basic(part) or is_mask(part) or np.ndim(part) == 0 for part in parts)
+
+
+def is_mask(part: Any) -> bool:
+    """Whether a part of an index is of bools, which say of each element whether it is meant."""
+    return bool((part if hasattr(part, "dtype") else np.asarray(part)).dtype.kind == "b")
+
+
+def frozen(index: Any) -> Any:
     """The index as it is now, sequences as arrays of their own: their owner may change them."""
     if isinstance(index, tuple):
-        return tuple([part if _is_basic(part) else _array(part) for part in index])
-    return index if _is_basic(index) else _array(index)
+        return tuple([part if is_basic(part) else _array(part) for part in index])
+    return index if is_basic(index) else _array(index)
 
 
-def _is_basic(part: Any) -> bool:
+def is_basic(part: Any) -> bool:
     """Whether a part of an index selects by itself: an int, a slice, None or an ellipsis."""
     basic = part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
     return basic and not isinstance(part, bool)
@@ -79,39 +145,4 @@ def getitem(x: Array, index: Any) -> Array:
     >>> td.grad(lambda x: x[[0, 0, 1]].sum())(np.zeros(3))
     array([2., 1., 0.])
     """
-    return take(x, index=_frozen(index))
-
-
-# --- several arrays in one
-
-
-def _concatenate(*arrays: Array, axis: int = 0) -> Array:
-    return np.concatenate(arrays, axis=axis)
-
-
-def _piece(k: int, g: Array, _y: Array, *xs_like: Array, axis: int = 0) -> Array:
-    """The part of g that came from array k."""
-    axis %= g.ndim
-    start = sum(x.shape[axis] for x in xs_like[:k])
-    return g[(slice(None),) * axis + (slice(start, start + xs_like[k].shape[axis]),)]
-
-
-join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER, trusted=True)
-
-
-@handles(np.concatenate)
-def concatenate(arrays: Sequence[Array], axis: int | None = 0, **others: Any) -> Array:
-    """numpy.concatenate: arrays that agree but for the length along `axis`, end to end."""
-    for option in others:
-        raise no_rule_with("concatenate", option, ["axis"])
-    if axis is None:
-        return join(*[np.reshape(x, -1) for x in arrays])
-    return join(*arrays, axis=axis)
-
-
-@handles(np.stack)
-def stack(arrays: Sequence[Array], axis: int = 0, **others: Any) -> Array:
-    """numpy.stack: n arrays of one shape -> the same with a new axis of length n."""
-    for option in others:
-        raise no_rule_with("stack", option, ["axis"])
-    return join(*[np.expand_dims(x, axis) for x in arrays], axis=axis)
+    return take(x, index=frozen(index))

@@ -4,22 +4,33 @@ Comparisons, classifications, searches and shape queries. A differentiating tape
 them; their results are plain arrays. A trace records all but the last, which it knows.
 """
 
+from typing import Any
+
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define
+from ..engine.primitive import Kind, Op, define, handles
+from ..engine.tape import Array
 from ..engine.tensor import NUMPY
 
 ELEMENTWISE = (
     *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
     *(np.logical_and, np.logical_or, np.logical_not, np.logical_xor),
     *(np.isfinite, np.isinf, np.isnan, np.signbit, np.sign, np.floor, np.ceil, np.trunc, np.rint),
+    *(np.floor_divide, np.spacing, np.nextafter),
 )
 OPAQUE = (
-    *(np.isclose, np.allclose, np.array_equal, np.round, np.count_nonzero, np.all, np.any),
-    *(np.argmax, np.argmin, np.argsort, np.searchsorted, np.nonzero, np.flatnonzero),
+    *(np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isreal, np.iscomplex),
+    *(np.isneginf, np.isposinf, np.round, np.around, np.fix, np.angle),
+    *(np.count_nonzero, np.all, np.any, np.isin, np.unique, np.linalg.matrix_rank),
+    *(np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.argpartition),
+    *(np.searchsorted, np.digitize, np.histogram_bin_edges),
+    *(np.nonzero, np.flatnonzero, np.argwhere),
+    *(np.shares_memory, np.may_share_memory, np.array_repr, np.array_str, np.array2string),
 )
 STATIC = (
-    *(np.zeros_like, np.ones_like, np.empty_like, np.shape, np.ndim, np.size, np.result_type),
+    *(np.zeros_like, np.ones_like, np.empty_like, np.imag, np.shape, np.ndim, np.size),
+    *(np.result_type, np.can_cast, np.min_scalar_type, np.common_type, np.iterable),
+    *(np.isrealobj, np.iscomplexobj),
 )
 KINDS = {Kind.ELEMENTWISE: ELEMENTWISE, Kind.OPAQUE: OPAQUE, Kind.STATIC: STATIC}
 
@@ -28,3 +39,12 @@ for kind, functions in KINDS.items():
     for function in functions:
         name = function.__name__
         OPS[name] = NUMPY[function] = define(function, name=name, kind=kind)
+
+
+_lexsort = define(lambda *keys, axis: np.lexsort(keys, axis), name="lexsort")
+
+
+@handles(np.lexsort)
+def lexsort(keys: Any, axis: int = -1) -> Array:
+    """numpy.lexsort, whose keys are several arrays, or the rows of one."""
+    return _lexsort(*keys, axis=axis)

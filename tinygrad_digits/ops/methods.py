@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.primitive import Op
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from . import elementwise, indexing, linalg, logic, reductions, shaping
+from . import assignment, cumulative, elementwise, indexing, linalg, logic, reductions, shaping
 
 
 def _swapped(op: Op) -> Op:
@@ -47,18 +47,15 @@ BINARY = {
     "sub": elementwise.subtract,
     "mul": elementwise.multiply,
     "truediv": elementwise.divide,
+    "mod": elementwise.remainder,
+    "floordiv": logic.OPS["floor_divide"],
+    "divmod": elementwise.divmod,
     "pow": elementwise.power,
     "matmul": linalg.matmul,
 }
 METHODS: dict[str, Op | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
-    "__mod__": _named(np.mod),  # which have no rule, and say so
-    "__floordiv__": _named(np.floor_divide),
-    "__divmod__": _named(np.divmod),
-    "__rmod__": _swapped(np.mod),
-    "__rfloordiv__": _swapped(np.floor_divide),
-    "__rdivmod__": _swapped(np.divmod),
     "__neg__": elementwise.negative,
     "__pos__": elementwise.positive,
     "__abs__": elementwise.absolute,
@@ -70,25 +67,42 @@ METHODS: dict[str, Op | property] = {
     "__ne__": logic.OPS["not_equal"],
     "__getitem__": indexing.getitem,
     "sum": reductions.sum,
+    "prod": reductions.prod,
     "mean": reductions.mean,
     "max": reductions.max,
     "min": reductions.min,
     "var": reductions.var,
     "std": reductions.std,
+    "cumsum": cumulative.cumsum,
+    "cumprod": cumulative.cumprod,
+    "__setitem__": assignment.assign,
     "reshape": _spread(shaping.reshape),
     "transpose": _spread(shaping.transpose),
     "ravel": shaping.ravel,
-    "flatten": shaping.ravel,
+    "flatten": shaping.flatten,
+    **{name: _named(getattr(np, name)) for name in ("take", "repeat", "compress", "diagonal")},
     "swapaxes": shaping.swapaxes,
     "squeeze": shaping.squeeze,
     "clip": elementwise.clip,
     "copy": elementwise.positive,
     "astype": elementwise.astype,
+    "conj": elementwise.conjugate,
+    "conjugate": elementwise.conjugate,
     "dot": linalg.dot,
+    "trace": linalg.trace,
     "T": property(shaping.transpose),
+    "mT": property(shaping.matrix_transpose),
+    "flat": property(shaping.ravel),
+    "real": property(lambda x: x),
+    "imag": property(np.zeros_like),
+    "itemsize": property(lambda x: x.dtype.itemsize),
+    "nbytes": property(lambda x: x.size * x.dtype.itemsize),
     **{
         name: _named(getattr(np, name))
-        for name in ("argmax", "argmin", "argsort", "round", "all", "any")
+        for name in (
+            *("argmax", "argmin", "argsort", "argpartition", "searchsorted"),
+            *("nonzero", "round", "all", "any"),
+        )
     },
 }
 

@@ -1,13 +1,13 @@
-"""What networks add to NumPy: activations, their numerically stable kin, and the loss."""
+"""The rows that networks add to NumPy: relu, sigmoid, softplus, softmax and its logarithm."""
 
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ShapeError
 from ..engine.primitive import Kind, Op, define, primitive
 from ..engine.tape import Array, ones
 from ..engine.tensor import Tensor
@@ -50,32 +50,6 @@ def softplus(x: Array) -> Array:
     return np.logaddexp(x, 0)
 
 
-# --- noise
-
-
-def _draw(x: Array, rng: np.random.Generator) -> Array:
-    """Uniform in [0, 1), one for each element of x, in x's dtype where generators have it."""
-    return rng.random(np.shape(x), np.float32 if x.dtype == np.float32 else np.float64)
-
-
-draw = define(_draw, name="draw")
-
-
-def dropout(x: Array, rate: float, rng: np.random.Generator) -> Array:
-    """x with a share `rate` of its elements, drawn from rng, set to 0 and the others scaled up.
-
-    Dividing by 1 - rate keeps the expectation (Srivastava et al., Dropout, 2014). For training;
-    leave it out, or give rate 0, to predict. Raises ValueError where rate is not in [0, 1).
-
-    >>> dropout(np.ones(6), 0.5, np.random.default_rng(0))
-    array([2., 0., 0., 0., 2., 2.])
-    """
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate must be in [0, 1), got {rate}")
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
-    return x * (draw(x, rng=rng) >= rate) / (1 - rate) if rate else x
-
-
 # --- softmax and its kin: over `axis`, shifted by the maximum so that exp stays below 1
 
 
@@ -85,18 +59,52 @@ def _logsumexp_rule(
     return _restore(g, x, axis, keepdims) * np.exp(x - _restore(y, x, axis, keepdims))
 
 
-@row(_logsumexp_rule, kind=Kind.REDUCTION)
-def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
-    """log(sum(exp(x))) over `axis` (all by default).
-
-    >>> logsumexp(np.array([1000.0, 1000.0])) == 1000 + np.log(2)
-    np.True_
-    """
+def _logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     peak = np.max(x, axis=axis, keepdims=True)
     peak = np.where(np.isfinite(peak), peak, 0)  # inf - inf would be NaN
     with np.errstate(divide="ignore"):  # the log of an empty sum is -inf
         y = np.log(np.sum(np.exp(x - peak), axis=axis, keepdims=True)) + peak
     return y if keepdims else np.squeeze(y, axis)[()]
+
+
+_logsumexp_of = row(_logsumexp_rule, name="logsumexp", kind=Kind.REDUCTION)(_logsumexp)
+
+
+def logsumexp(
+    x: Array,
+    axis: Axis = None,
+    b: Array = None,
+    *,
+    keepdims: bool = False,
+    return_sign: bool = False,
+) -> Any:
+    """log(sum(b exp(x))) over `axis` (all by default), and b is 1 by default.
+
+    Where the sum is negative that is NaN, or, with return_sign, log(|sum|) and the sum's sign.
+
+    >>> logsumexp(np.array([1000.0, 1000.0])) == 1000 + np.log(2)
+    np.True_
+    """
+    if b is None and not return_sign:
+        return _logsumexp_of(x, axis, keepdims=keepdims)
+    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    b = 1.0 if b is None else np.asarray(b) if isinstance(b, list) else b
+    peak = peak_of(x, b, axis=axis)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        counts = np.not_equal(b, 0) | np.isfinite(np.exp(x - peak))  # 0 times inf would be NaN
+        total = np.sum(b * np.exp(np.where(counts, x, peak) - peak), axis=axis, keepdims=True)
+        y = np.log(np.abs(total) if return_sign else total) + peak
+    y, sign = (part if keepdims else np.squeeze(part, axis)[()] for part in (y, np.sign(total)))
+    return (y, sign) if return_sign else y
+
+
+def _peak(x: Array, b: Array, axis: Axis) -> Array:
+    """The largest exponent that counts, 0 where it is infinite: it cancels out, so is constant."""
+    peak = np.max(np.where(np.equal(b, 0), -np.inf, x), axis=axis, keepdims=True)
+    return np.where(np.isfinite(peak), peak, 0)
+
+
+peak_of = define(_peak, name="peak")
 
 
 def _softmax_rule(g: Array, y: Array, _x: Array) -> Array:
@@ -148,8 +156,10 @@ _softmax_last = row(_softmax_rule, name="softmax", kind=Kind.REDUCTION)(_softmax
 _log_softmax_last = row(_log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION)(_log_softmax)
 
 
-def softmax(x: Array, axis: int = -1) -> Array:
+def softmax(x: Array, axis: Axis = -1) -> Array:
     """exp(x) / sum(exp(x)): logits -> probabilities that sum to 1 along `axis`.
+
+    The last axis by default (scipy.special.softmax takes all); None is all of them.
 
     >>> softmax(np.array([1000.0, 1000.0, -1000.0]))
     array([0.5, 0.5, 0. ])
@@ -157,7 +167,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
     return _along(_softmax_last, x, axis)
 
 
-def log_softmax(x: Array, axis: int = -1) -> Array:
+def log_softmax(x: Array, axis: Axis = -1) -> Array:
     """log(softmax(x)), exact also where the probability is too small for a float.
 
     >>> log_softmax(np.array([1000.0, -1000.0, 0.0]))
@@ -166,93 +176,14 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     return _along(_log_softmax_last, x, axis)
 
 
-def _along(op: Op, x: Array, axis: int) -> Array:
-    """Apply along another axis an op that works along the last."""
+def _along(op: Op, x: Array, axis: Axis) -> Array:
+    """Apply along other axes an op that works along the last."""
     x = x if hasattr(x, "dtype") else np.asarray(x, float)
-    return op(x) if axis == -1 else np.swapaxes(op(np.swapaxes(x, axis, -1)), axis, -1)
-
-
-# --- classification
-
-
-def one_hot(labels: Array, classes: int = 10, dtype: Any = np.float64) -> Array:
-    """Rows of the identity chosen by labels: (...) ints -> (..., classes) floats.
-
-    Raises ShapeError where a label is not one of 0 ... classes - 1.
-
-    >>> one_hot(np.array([1]), classes=3)
-    array([[0., 1., 0.]])
-    """
-    if classes < 1:
-        raise ShapeError(f"one_hot: needs at least one class, got {classes}")
-    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
-    at = _flat(labels, classes)
-    return hits(at, 1, shape=(*labels.shape, classes), dtype=np.dtype(dtype))
-
-
-def cross_entropy(logits: Array, labels: Array) -> Array:
-    """Mean over the batch of -log softmax(logits)[label]: (..., k) floats, (...) ints -> scalar.
-
-    Raises ShapeError where labels are not integers of the batch's shape in 0 ... k - 1.
-
-    >>> cross_entropy(np.array([[1000.0, 0.0], [0.0, 0.0]]), np.array([0, 1])) == np.log(2) / 2
-    np.True_
-    """
-    logits = logits if hasattr(logits, "dtype") else np.asarray(logits, float)
-    shape = logits.shape
-    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
-    if labels.shape != shape[:-1] or not labels.size:
-        raise ShapeError(
-            f"cross_entropy: logits (..., k) need a label for each of one or more rows, "
-            f"got logits {shape} and labels {labels.shape}"
-        )
-    return _nll(_log_softmax_last(logits), _flat(labels, shape[-1]))
-
-
-def _flat(labels: Array, classes: int) -> Array:
-    """Where each row's label lies in the flattened (..., classes): (...) -> (n,)."""
-    if labels.dtype.kind not in "iu" and labels.size:
-        raise ShapeError(
-            f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
-            "one-hot rows become such labels with .argmax(axis=-1)"
-        )
-    check = _checked if type(labels) is np.ndarray else check_labels
-    check(labels, classes=classes)
-    if labels.ndim != 1 or labels.dtype != np.intp:
-        labels = labels.reshape(-1).astype(np.intp)
-    return labels + np.arange(0, labels.size * classes, classes)
-
-
-def _checked(labels: Array, classes: int) -> Array:
-    """The number of labels, if all are in 0 ... classes - 1."""
-    indices = labels if labels.dtype == np.intp else labels.astype(np.intp)
-    # as unsigned numbers negative ones are large, so that one look at the largest is enough
-    fits = not labels.size or np.maximum.reduce(indices.view(np.uintp), axis=None) < classes
-    if not fits:
-        low, high = labels.min(), labels.max()
-        raise ShapeError(f"labels must be integers in 0 ... {classes - 1}, got {low} ... {high}")
-    return np.intp(labels.size)
-
-
-def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Zeros but for `value` at the flat indices `at`, of which each row has one."""
-    rows = np.zeros(shape, dtype)
-    rows.reshape(-1)[at] = value
-    return rows
-
-
-check_labels = define(_checked, name="check_labels")
-hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
-
-
-def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
-    return log_probabilities.reshape(-1)[at].sum() / -at.size
-
-
-def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
-    """-1/n at each label, 0 elsewhere."""
-    make = _hits_kernel if type(at) is np.ndarray else hits
-    return g * make(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
-
-
-_nll = row(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)
+    if isinstance(axis, int):
+        return op(x) if axis == -1 else np.swapaxes(op(np.swapaxes(x, axis, -1)), axis, -1)
+    axes = tuple(range(x.ndim)) if axis is None else axis
+    last = tuple(range(-len(axes), 0))
+    moved = np.moveaxis(x, axes, last)
+    together = x.ndim - len(axes)
+    rows = moved.reshape((*moved.shape[:together], prod(moved.shape[together:])))
+    return np.moveaxis(op(rows).reshape(moved.shape), last, axes)

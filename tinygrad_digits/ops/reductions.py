@@ -1,13 +1,17 @@
-"""Sums, means and extremes over axes (`axis`: None, an int or a tuple; `keepdims`)."""
+"""Sums, products, means, spreads and extremes over axes (`axis`: None, an int or a tuple).
+
+The rows take `axis` and `keepdims`, which is what programs are compiled for; `selected` has NumPy's
+other keywords.
+"""
 
 from functools import partial
-from math import prod
+from math import prod as _prod
 from typing import TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, handles, implement
-from ..engine.tape import Array
+from ..engine.primitive import Kind, Op, implement
+from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor
 from .elementwise import astype
 from .shaping import broadcast_to
@@ -28,8 +32,8 @@ def _restore(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
 def _count(x: Array, axis: Axis) -> int:
     """How many elements of x go into one of the result."""
     if axis is None or not x.shape:
-        return prod(x.shape)
-    return prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
+        return _prod(x.shape)
+    return _prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 # --- sums and means
@@ -118,19 +122,46 @@ max = row(np.max, _extreme_rule, reduces=np.maximum)
 min = row(np.min, _extreme_rule, reduces=np.minimum)
 
 
-# --- the same, asked for as methods of ufuncs, whose default axis is the first
+# --- products
 
 
-@handles((np.add, "reduce"))
-def _add_reduce(x: Array, axis: Axis = 0, *, keepdims: bool = False) -> Array:
-    return sum(x, axis, keepdims=keepdims)
+def merged(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
+    """x with the reduced axes as one, the last; and the order of its axes that made them so."""
+    every = reduced = tuple(range(x.ndim))
+    if axis is not None and x.shape:
+        reduced = np.lib.array_utils.normalize_axis_tuple(axis, x.ndim)
+    kept = tuple([i for i in every if i not in reduced])
+    order = (*kept, *reduced)
+    rows = x if order == every else np.transpose(x, order)
+    return rows.reshape([*rows.shape[: len(kept)], _prod(rows.shape[len(kept) :])]), order
 
 
-@handles((np.maximum, "reduce"))
-def _maximum_reduce(x: Array, axis: Axis = 0, *, keepdims: bool = False) -> Array:
-    return max(x, axis, keepdims=keepdims)
+def fold(op: Op, x: Array) -> Array:
+    """An associative op over the last axis, (..., n) -> (...), in log2(n) steps of halves."""
+    while (n := x.shape[-1]) > 1:
+        half = n // 2
+        pairs = op(x[..., :half], x[..., half : 2 * half])
+        x = np.concatenate([pairs, x[..., 2 * half :]], axis=-1) if n % 2 else pairs
+    return x[..., 0]
 
 
-@handles((np.minimum, "reduce"))
-def _minimum_reduce(x: Array, axis: Axis = 0, *, keepdims: bool = False) -> Array:
-    return min(x, axis, keepdims=keepdims)
+def pulled_back(f: Op, g: Array, x: Array) -> Array:
+    """The cotangent of x, given g for f(x): the derivative of a row whose kernel f does in ops."""
+    tape = Tape()
+    tensor = Tensor(x, tape)
+    return tape.gradients(f(tensor), tensor, g=g)[0]
+
+
+def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """That of a tree of products of two: none divides, so all orders are right at zeros too."""
+    if not x.size:
+        return np.zeros(x.shape, x.dtype)
+    g = _restore(g, x, axis, keepdims)
+
+    def tree(x: Array) -> Array:
+        return fold(np.multiply, merged(x, axis)[0]).reshape(g.shape)
+
+    return pulled_back(tree, g, x)
+
+
+prod = row(np.prod, prod_rule)

@@ -4,9 +4,10 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.errors import NotDifferentiableError
-from ..engine.primitive import Kind, handles, implement
+from ..engine.primitive import Kind, Op, handles, implement
 from ..engine.tape import Array, unbroadcast
 
 Shape: TypeAlias = int | tuple[int, ...]
@@ -15,9 +16,11 @@ row = partial(implement, kind=Kind.VIEW)
 
 
 def _reshape(x: Array, shape: Shape, order: Any = "C") -> Array:
-    if order not in ("C", "F"):  # the others depend on how x happens to lie in memory
+    if order == "C":  # which other libraries' arrays know without its name
+        return x.reshape(shape)
+    if order != "F":  # the others depend on how x happens to lie in memory
         raise ValueError(f"reshape: no derivative rule with order={order!r}; it takes 'C' or 'F'")
-    return x.reshape(shape, order=order)
+    return x.reshape(shape, order="F")
 
 
 def _broadcast_to(x: Array, shape: Shape) -> Array:
@@ -62,16 +65,141 @@ def full_like(
     return np.broadcast_to(fill_value, shape).astype(np.result_type(a) if dtype is None else dtype)
 
 
-@handles(np.copyto)
-def copyto(*_args: Array, **_options: Any) -> None:
-    """Refused, in the name of np.full_like and others that fill an array that they have made."""
-    raise NotDifferentiableError(
-        "np.copyto (np.full_like, np.full): a Tensor cannot be written into an array; "
-        "np.broadcast_to(tensor, shape) is filled with it"
-    )
+@handles(np.reshape)
+def _reshaped(a: Array, /, shape: Shape, order: Any = "C", *, copy: bool | None = None) -> Array:
+    """numpy.reshape; whether a Tensor is looked at or copied shows in assignments alone."""
+    if copy is not None and not copy:
+        raise NotDifferentiableError("reshape: copy=False cannot be promised for a Tensor")
+    return reshape(a, shape, order).copy() if copy else reshape(a, shape, order)
 
 
 @handles(np.ravel)
-def ravel(x: Array, order: Any = "C") -> Array:
+def ravel(a: Array, order: Any = "C") -> Array:
     """numpy.ravel: (...) -> (size,)."""
-    return reshape(x, -1, order=order)
+    return reshape(a, -1, order=order)
+
+
+def flatten(a: Array, order: Any = "C") -> Array:
+    """ndarray.flatten: (...) -> (size,), a copy."""
+    return ravel(a, order).copy()
+
+
+# --- axes in another order: NumPy's own function is asked where an array of shape (0, 1, 2, ...)
+# would have its axes
+
+
+def _in_the_order_of(reordered: Array, x: Array) -> Array:
+    return np.transpose(x, reordered.shape)
+
+
+def _axes(x: Array) -> Array:
+    return np.empty(tuple(range(x.ndim)))
+
+
+@handles(np.moveaxis)
+def moveaxis(a: Array, source: Shape, destination: Shape) -> Array:
+    """numpy.moveaxis."""
+    return _in_the_order_of(np.moveaxis(_axes(a), source, destination), a)
+
+
+@handles(np.rollaxis)
+def rollaxis(a: Array, axis: int, start: int = 0) -> Array:
+    """numpy.rollaxis."""
+    return _in_the_order_of(np.rollaxis(_axes(a), axis, start), a)
+
+
+@handles(np.matrix_transpose)
+def matrix_transpose(x: Array, /) -> Array:
+    """numpy.matrix_transpose: (..., n, m) -> (..., m, n)."""
+    return _in_the_order_of(np.matrix_transpose(_axes(x)), x)
+
+
+@handles(np.flip)
+def flip(m: Array, axis: Shape | None = None) -> Array:
+    """numpy.flip: the elements read backwards along the axes, all of them by default."""
+    axes = range(m.ndim) if axis is None else normalize_axis_tuple(axis, m.ndim)
+    return m[tuple([slice(None, None, -1 if i in axes else None) for i in range(m.ndim)])]
+
+
+@handles(np.fliplr)
+def fliplr(m: Array) -> Array:
+    """numpy.fliplr."""
+    return np.flip(m, 1)
+
+
+@handles(np.flipud)
+def flipud(m: Array) -> Array:
+    """numpy.flipud."""
+    return np.flip(m, 0)
+
+
+@handles(np.rot90)
+def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
+    """numpy.rot90: k quarter turns from the first of the axes towards the second."""
+    np.rot90(_axes(m), k, axes)  # which checks the axes
+    first, second = axes
+    if k % 2 == 0:
+        return np.flip(m, axes) if k % 4 else m[...]
+    turned = np.swapaxes(m, first, second)
+    return np.flip(turned, first if k % 4 == 1 else second)
+
+
+# --- axes of length one
+
+
+def _each(reshaped: Op) -> Op:
+    """One array for one, a tuple of them for several."""
+
+    def each(*arys: Array) -> Any:
+        found = tuple([reshaped(x if hasattr(x, "shape") else np.asarray(x)) for x in arys])
+        return found[0] if len(found) == 1 else found
+
+    return each
+
+
+@handles(np.atleast_1d)
+@_each
+def atleast_1d(x: Array) -> Array:
+    return x if x.shape else np.reshape(x, 1)
+
+
+@handles(np.atleast_2d)
+@_each
+def atleast_2d(x: Array) -> Array:
+    return x if len(x.shape) >= 2 else np.reshape(x, (1, -1) if x.shape else (1, 1))
+
+
+@handles(np.atleast_3d)
+@_each
+def atleast_3d(x: Array) -> Array:
+    if len(x.shape) >= 3:
+        return x
+    return np.reshape(x, (*x.shape, 1) if len(x.shape) == 2 else (1, *(x.shape or (1,)), 1))
+
+
+# --- broadcasting
+
+
+@handles(np.broadcast_arrays)
+def broadcast_arrays(*args: Array) -> tuple[Array, ...]:
+    """numpy.broadcast_arrays."""
+    shape = np.broadcast_shapes(*[np.shape(x) for x in args])
+    return tuple([np.broadcast_to(x, shape) for x in args])
+
+
+@handles(np.meshgrid)
+def meshgrid(
+    *xi: Array, copy: bool = True, sparse: bool = False, indexing: str = "xy"
+) -> tuple[Array, ...]:
+    """numpy.meshgrid: n vectors -> n arrays of n axes."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    axes = [*range(len(xi))]
+    if indexing == "xy":
+        axes[:2] = axes[1::-1]
+    grids: tuple[Array, ...] = tuple(
+        np.reshape(x, [-1 if i == axis else 1 for i in range(len(xi))])
+        for x, axis in zip(xi, axes, strict=True)
+    )
+    grids = grids if sparse else np.broadcast_arrays(*grids)
+    return tuple([+x for x in grids]) if copy else tuple(grids)

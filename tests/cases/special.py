@@ -1,0 +1,67 @@
+"""Cases of ops.special, and of logsumexp and softmax with the keywords that SciPy gives them."""
+
+import numpy as np
+import scipy.special
+
+from tests.cases import case, nonzero, normal, positive, uniform
+from tinygrad_digits.ops import neural, special
+
+WEIGHTS = np.array([[1.0, 0.0, 0.5]])
+
+
+def like(name, *args, **options):
+    """A case of a function that SciPy has under the same name."""
+    op = getattr(special, name, None) or getattr(neural, name)
+    return case(op, *args, **options).but(
+        label=f"td.{name}", reference=getattr(scipy.special, name)
+    )
+
+
+PROBABILITIES = uniform(0.05, 0.95, 3, 4)
+SMOOTH = ("erf", "erfc", "ndtr", "log_ndtr", "i0", "i1", "expit")
+ONE = [
+    *[like(name, draw) for name in SMOOTH for draw in (normal(), normal(3, 4))],
+    *[like("logit", draw) for draw in (uniform(0.1, 0.2), uniform(0.3, 0.7, 3), PROBABILITIES)],
+    *[like("erfinv", draw) for draw in (uniform(-0.9, 0.9), uniform(-0.9, 0.9, 3, 4))],
+    *[like("entr", draw) for draw in (positive(), positive(3))],
+    *[like(name, draw) for name in ("gammaln", "digamma") for draw in (positive(), positive(3))],
+    *[like(name, uniform(-0.7, -0.3, 3)) for name in ("gammaln", "digamma")],
+    *[like("polygamma", n, positive()) for n in (1, 0, 3)],
+    like("polygamma", n=2, x=positive(3)),
+    like("log_ndtr", uniform(-30, -10, 4)),
+    case(special.mills, normal()).but(
+        reference=lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi) / scipy.special.ndtr(x)
+    ),
+    case(special.iv, normal(), n=2).but(reference=lambda x, n: scipy.special.iv(n, x)),
+]
+TWO = [
+    *[like(name, positive(), positive()) for name in ("beta", "betaln", "xlogy")],
+    *[like(name, positive(3, 1), positive(4)) for name in ("beta", "betaln", "xlogy")],
+    *[like(name, positive(3), 2.0) for name in ("beta", "betaln", "xlogy")],
+    *[like(name, 0.5, positive()) for name in ("beta", "betaln", "xlogy")],
+    like("xlogy", 0.0, positive(3)),
+    like("xlogy", normal(3), 2.0),
+]
+SUMS = [
+    like("logsumexp", normal(3, 4)),
+    like("logsumexp", normal(2, 3), axis=1, keepdims=True),
+    like("logsumexp", normal(2, 3, 2), axis=(0, -1)),
+    like("logsumexp", normal(2, 3), b=WEIGHTS),
+    like("logsumexp", normal(2, 3), -1, positive(3)),
+    like("logsumexp", normal(3), b=positive(2, 1), axis=0, keepdims=True),
+    like("logsumexp", normal(2, 3), b=nonzero(2, 3), axis=0, return_sign=True),
+    like("logsumexp", normal(2, 3), return_sign=True),
+    like("logsumexp", normal(), b=2.0),
+    *[
+        like(name, normal(2, 3, 2), axis=axis)
+        for name in ("softmax", "log_softmax")
+        for axis in (-1, 0, None, (0, -1), (1,))
+    ],
+    *[like(name, normal(), axis=None) for name in ("softmax", "log_softmax")],
+]
+ITSELF = [
+    case(scipy.special.erf, normal(3)).but(label="scipy.special.erf"),
+    case(scipy.special.digamma, positive(3)).but(label="scipy.special.digamma"),
+    case(scipy.special.beta, positive(3), positive(2, 1)).but(label="scipy.special.beta"),
+]
+CASES = [*ONE, *TWO, *SUMS, *ITSELF]

@@ -1,0 +1,387 @@
+"""Linear algebra at its corners: singular, repeated, rank-deficient, empty, refused."""
+
+import sys
+
+import numpy as np
+import pytest
+import scipy.linalg
+from numpy.testing import assert_allclose, assert_array_equal
+
+import tinygrad_digits as td
+
+A = np.array([[2.0, 0.3, -0.1], [0.5, 3.0, 0.2], [-0.4, 0.7, 4.0]])
+SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
+ONES = np.ones((2, 2))
+
+
+def total(f, pick=lambda y: y):
+    """f with its result summed up, each element with a weight of its own."""
+
+    def summed(*xs):
+        y = pick(f(*xs))
+        return np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape))
+
+    return summed
+
+
+# --- determinants of singular matrices
+
+
+def test_the_determinant_of_a_singular_matrix_has_its_cofactors_for_derivative():
+    assert_allclose(td.grad(np.linalg.det)(SINGULAR), [[4, -2], [-2, 1]], atol=1e-14)
+    assert_allclose(td.grad(np.linalg.det)(np.zeros((2, 2))), 0, atol=0)
+    assert_allclose(td.grad(np.linalg.det)(np.diag([0.0, 2.0, -3.0])), np.diag([-6.0, 0, 0]))
+    assert_allclose(td.grad(np.linalg.det)(np.diag([0.0, 0.0, -3.0])), 0, atol=0)
+    td.check_grads(np.linalg.det, np.diag([0.0, 2.0, -3.0]) @ A, order=1)
+    td.check_grads(np.linalg.det, np.stack([SINGULAR, ONES]), order=1)
+
+
+def test_the_determinant_of_a_regular_matrix_has_every_order():
+    td.check_grads(np.linalg.det, A, order=3, rtol=1e-5)
+    td.check_grads(np.linalg.det, np.eye(3), order=2)  # all singular values are equal
+
+
+def test_slogdet_of_a_singular_matrix_spoils_that_matrix_alone():
+    batch = np.stack([2 * np.eye(2), np.zeros((2, 2))])
+    y, g = td.value_and_grad(lambda a: np.linalg.slogdet(a).logabsdet[0])(batch)
+    assert_allclose((y, g[0, 0, 0], g[0, 0, 1]), (np.log(4), 0.5, 0))
+    (sign, log), pullback = td.vjp(np.linalg.slogdet, batch)
+    assert_array_equal(sign, [1, 0])
+    assert_array_equal(log[1], -np.inf)
+    g = pullback(type(np.linalg.slogdet(A))(np.zeros(2), np.ones(2)))
+    assert_allclose(g[0], np.eye(2) / 2)
+    assert np.isnan(g[1]).all()
+    assert np.isnan(td.grad(lambda a: np.linalg.slogdet(a)[1])(np.zeros((2, 2)))).all()
+
+
+# --- repeated eigenvalues and singular values
+
+
+def test_functions_of_repeated_eigenvalues_have_derivatives():
+    def energy(a):
+        return np.sum(np.square(np.linalg.eigh(a).eigenvalues))
+
+    def same(a):
+        return np.sum(np.square(np.linalg.eigvalsh(a)))
+
+    for a in (np.eye(3), np.diag([1.0, 2, 2])):
+        assert_allclose(td.grad(energy)(a), 2 * a, atol=1e-12)
+        assert_allclose(td.grad(same)(a), 2 * a, atol=1e-12)
+        td.check_grads(energy, a, order=1)
+
+
+@pytest.mark.parametrize("turn", [np.eye(3), np.linalg.qr(A).Q], ids=["exact", "rounded"])
+def test_repeated_values_leave_everything_finite(turn):
+    a = turn @ np.diag([2.0, 2.0, 5.0]) @ turn.T
+    for f in (np.linalg.eigh, np.linalg.svd):
+        for part in (0, 1):
+            g = td.grad(total(f, lambda y, part=part: y[part]))(a)
+            assert np.abs(g).max() < 10
+    eigenvector = td.grad(total(np.linalg.eigh, lambda y: y.eigenvectors[:, 2] ** 2))(a)
+    assert np.abs(eigenvector).max() < 10  # that of the eigenvalue that stands alone is right:
+    td.check_grads(lambda x: np.linalg.eigh(x).eigenvectors[:, 2] ** 2, a, order=1)
+
+
+def test_the_polar_factor_is_right_at_equal_singular_values():
+    def polar(a):
+        u, _, vh = np.linalg.svd(a)
+        return u @ vh
+
+    td.check_grads(polar, np.eye(3), order=1)
+    td.check_grads(polar, 2 * np.linalg.qr(A).Q, order=1)
+
+
+def test_singular_values_of_zero():
+    zero = np.zeros((3, 2))
+    for f in (
+        np.linalg.svdvals,
+        lambda a: np.linalg.norm(a, "nuc"),
+        lambda a: np.linalg.norm(a, 2),
+    ):
+        assert_array_equal(td.grad(lambda a, f=f: np.sum(f(a)))(zero), zero)
+    one = np.outer([1.0, 2.0, 2.0], [0.6, 0.8])  # of rank one
+    nuclear = td.grad(lambda a: np.linalg.norm(a, "nuc"))(one)
+    assert_allclose(nuclear, one / 3, atol=1e-12)
+    for part in range(3):
+        g = td.grad(total(lambda a: np.linalg.svd(a, full_matrices=False), lambda y: y[part]))(one)  # noqa: B023
+        assert np.abs(g).max() < 10
+
+
+# --- one triangle
+
+
+@pytest.mark.parametrize(
+    ("f", "upper"),
+    [
+        (np.linalg.cholesky, False),
+        (lambda a: np.linalg.cholesky(a, upper=True), True),
+        (np.linalg.eigvalsh, False),
+        (lambda a: np.linalg.eigvalsh(a, "u"), True),
+        (lambda a: np.linalg.eigh(a).eigenvectors ** 2, False),
+        (lambda a: np.linalg.eigh(a, UPLO="U").eigenvectors ** 2, True),
+        (lambda a: np.linalg.pinv(a, hermitian=True), False),
+        (lambda a: np.linalg.svd(a, hermitian=True).S, False),
+    ],
+)
+def test_only_the_triangle_that_is_read_has_a_gradient(f, upper):
+    a = A + A.T
+    g = td.grad(total(f))(a)
+    unread = np.tril(g, -1) if upper else np.triu(g, 1)
+    assert not unread.any()
+    assert (g != 0)[np.triu_indices(3) if upper else np.tril_indices(3)].all()
+    both = td.grad(total(lambda a: f((a + a.T) / 2)))(a)
+    assert_allclose(both, (g + g.T) / 2, rtol=1e-12)
+    other = np.triu(a) + np.tril(np.full((3, 3), 7.0), -1)
+    assert_allclose(f(other if upper else other.T), f(a), rtol=1e-13)
+    assert_allclose(td.grad(total(f))(other if upper else other.T), g, rtol=1e-9, atol=1e-12)
+
+
+def test_solve_triangular_reads_one_triangle():
+    b = np.array([1.0, 2.0, 3.0])
+    for lower in (False, True):
+        g = td.grad(lambda a, lower=lower: td.solve_triangular(a, b, lower=lower).sum())(A)
+        assert_array_equal(g, np.tril(g) if lower else np.triu(g))
+    unit = td.grad(lambda a: td.solve_triangular(a, b, unit_diagonal=True).sum())(A)
+    assert_array_equal(unit, np.triu(unit, 1))
+
+
+# --- rank-deficient: the derivative along matrices of the same rank
+
+
+def test_pinv_and_lstsq_of_constant_rank():
+    u, v, b = np.array([1.0, 2.0, -1.0]), np.array([0.5, 2.0]), np.array([1.0, 0.2, 3.0])
+    td.check_grads(lambda u, v: np.linalg.pinv(np.outer(u, v), rcond=1e-8), u, v)
+    td.check_grads(lambda u, v: np.linalg.lstsq(np.outer(u, v), b, rcond=1e-8)[0], u, v)
+    y, _ = td.vjp(lambda u, v: np.linalg.lstsq(np.outer(u, v), b, rcond=1e-8), u, v)
+    assert y[1].shape == (0,)
+    assert (y[2], y[2].dtype) == (1, np.linalg.lstsq(np.outer(u, v), b, rcond=1e-8)[2].dtype)
+
+
+def test_residuals_under_jit_are_nan_where_the_rank_is_less():
+    a, b = np.array([[1.0, 2.0], [0.5, 1.0], [1.0, 0.0]]), np.array([1.0, 0.0, 2.0])
+
+    @td.jit
+    def fit(a):
+        x, residuals, rank, _ = np.linalg.lstsq(a, b)
+        return x, residuals, rank
+
+    x, residuals, rank = fit(a)
+    expected = np.linalg.lstsq(a, b)
+    assert_array_equal(x, expected[0])
+    assert_array_equal(residuals, expected[1])
+    assert rank == 2
+    x, residuals, rank = fit(np.ones((3, 2)))
+    assert_array_equal(x, np.linalg.lstsq(np.ones((3, 2)), b)[0])
+    assert np.isnan(residuals).all()
+    assert rank == 1
+
+
+def test_cond_of_a_singular_matrix_is_infinite_and_of_nan_is_nan():
+    for p in (None, 1, "fro", -2):
+        batch = np.stack([np.zeros((2, 2)), np.full((2, 2), np.nan), np.eye(2)])
+        with np.errstate(all="ignore"):
+            y, _ = td.vjp(lambda a, p=p: np.linalg.cond(a, p), batch[[0, 2]])
+            assert_array_equal(y, np.linalg.cond(batch[[0, 2]], p))
+        if p in (1, "fro"):  # SVD refuses NaN
+            y, _ = td.vjp(lambda a, p=p: np.linalg.cond(a, p), batch)
+            assert_array_equal(y, np.linalg.cond(batch, p))
+
+
+# --- norms at zero
+
+
+@pytest.mark.parametrize("ord", [None, 2, 1, 3, 1.5, np.inf])
+def test_the_slope_of_a_norm_at_zero_is_zero(ord):
+    f = np.linalg.norm
+    assert_array_equal(td.grad(lambda x: f(x, ord))(np.zeros(3)), np.zeros(3))
+    rows = np.array([[0.0, 0.0], [0.0, 2.0]])
+    g = td.grad(lambda x: np.sum(f(x, ord, axis=1)))(rows)
+    assert_array_equal(g, [[0, 0], [0, 1]])
+    assert_array_equal(td.grad(np.linalg.vector_norm)(rows * 0), rows * 0)
+
+
+def test_norms_of_nothing_are_zero():
+    for p in (2, "nuc", 1, np.inf):
+        y, g = td.value_and_grad(lambda a, p=p: np.linalg.norm(a, p))(np.zeros((0, 3)))
+        assert (y, g.shape) == (0, (0, 3))
+
+
+def test_a_high_power_of_a_small_vector_stays_finite():
+    g = td.grad(lambda x: np.linalg.norm(x, 300))(np.array([0.0, 1e-3, -1e-4]))
+    assert np.isfinite(g).all()
+    assert_array_equal(td.grad(np.linalg.norm)(np.zeros((2, 2))), np.zeros((2, 2)))
+    assert_array_equal(td.grad(lambda a: np.linalg.norm(a, "fro"))(np.zeros((2, 2))), 0 * ONES)
+
+
+# --- results and errors as NumPy's
+
+
+@pytest.mark.parametrize(
+    "f", [np.linalg.slogdet, np.linalg.qr, np.linalg.eigh, np.linalg.svd], ids=lambda f: f.__name__
+)
+def test_several_results_come_as_numpys_named_tuple(f):
+    kinds = []
+    td.grad(lambda a: (kinds.append(type(f(a))), np.sum(f(a)[1]))[1])(A)
+    assert kinds == [type(f(A))]
+
+
+def test_what_has_no_derivative_still_runs_under_jit():
+    wide = np.arange(6.0).reshape(2, 3) ** 2
+    assert_array_equal(td.jit(lambda a: np.linalg.svd(a).Vh)(wide), np.linalg.svd(wide).Vh)
+    tall = td.jit(lambda a: np.linalg.qr(a, mode="complete").Q)(wide.T)
+    assert_array_equal(tall, np.linalg.qr(wide.T, mode="complete").Q)
+    assert_array_equal(td.jit(np.linalg.eigvals)(A), np.linalg.eigvals(A))
+
+
+@pytest.mark.parametrize(
+    ("f", "a", "message"),
+    [
+        (np.linalg.inv, ONES, "Singular"),
+        (np.linalg.det, np.ones((2, 3)), "square"),
+        (lambda a: np.linalg.solve(a, np.ones(2)), ONES, "Singular"),
+        (np.linalg.cholesky, -ONES, "positive definite"),
+        (np.linalg.cond, np.zeros((0, 0)), "empty"),
+        (lambda a: np.linalg.cond(a, 1), np.ones((2, 3)), "square"),
+        (np.linalg.slogdet, np.ones((2, 3)), "square"),
+        (lambda a: np.linalg.matrix_power(a, 0), np.ones((2, 3)), "square"),
+        (lambda a: np.linalg.matrix_power(a, 2), np.ones(3), "square|two-dimensional"),
+        (lambda a: np.linalg.lstsq(a, np.ones(2)), np.ones((3, 2)), "dimensions"),
+        (np.linalg.svd, np.ones(3), "at least two-dimensional|no matrices"),
+        (np.linalg.qr, np.ones(3), "at least two-dimensional|no matrices"),
+        (lambda a: np.linalg.multi_dot([a, a[0], a]), ONES, "two-dimensional|takes matrices"),
+        (lambda a: np.linalg.multi_dot([a, a, a[None]]), ONES, "two-dimensional|takes matrices"),
+        (lambda a: np.linalg.tensorsolve(a, np.ones(2)), np.ones((2, 3)), "square|requirement"),
+        (lambda a: td.solve_triangular(a, np.ones(2)), np.zeros((2, 2)), "singular"),
+    ],
+)
+def test_errors_of_linear_algebra_come_through(f, a, message):
+    with pytest.raises(np.linalg.LinAlgError, match=message):
+        f(a)
+    with pytest.raises(np.linalg.LinAlgError, match=message):
+        td.vjp(f, a)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a: np.linalg.norm(a, "nonsense"),
+        lambda a: np.linalg.norm(a, 7),
+        lambda a: np.linalg.norm(a[0], "fro"),
+        lambda a: np.linalg.norm(a, 2, axis=(0, 0)),
+        lambda a: np.linalg.norm(a, 1, axis=(0, 5)),
+        lambda a: np.linalg.norm(a, axis=5),
+        lambda a: np.linalg.vector_norm(a, axis=(0, 5)),
+        lambda a: np.linalg.tensorsolve(a, a[0], axes=(-1,)),
+        lambda a: np.linalg.norm(a[None], 2),
+        lambda a: np.linalg.eigh(a, "X"),
+        lambda a: np.linalg.tensorinv(a, 0),
+        lambda a: np.linalg.outer(a, a),
+        lambda a: np.linalg.cross(a[:, :2], a[:, :2]),
+        lambda a: np.cross(a[:, :1], a[:, :1]),
+        lambda a: np.linalg.multi_dot([a]),
+        lambda a: np.linalg.matrix_transpose(a[0]),
+        lambda a: np.tensordot(a, a[:2], axes=1),
+        lambda a: np.tensordot(a, a, axes=([5], [0])),
+        lambda a: np.tensordot(a, a, axes=([0, 0], [0, 0])),
+        lambda a: np.kron(a, a) @ a,
+        lambda a: td.solve_triangular(a, np.ones(3), trans="X"),
+    ],
+)
+def test_what_numpy_refuses_is_refused(f):
+    with pytest.raises((ValueError, IndexError)):
+        f(A)
+    with pytest.raises((ValueError, IndexError)):
+        td.vjp(f, A)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda a: np.linalg.svd(a[:2]), "svd.*full_matrices=False"),
+        (lambda a: np.linalg.qr(a[:, :2], mode="complete"), "qr.*mode='complete'"),
+        (lambda a: np.linalg.qr(a, mode="raw"), "qr.*mode='raw'"),
+        (np.linalg.eig, "eig: .*np.linalg.eigh"),
+        (np.linalg.eigvals, "eigvals: .*np.linalg.eigh"),
+        (lambda a: np.matmul(a, a, axes=[(0, 1), (0, 1), (0, 1)]), "matmul.*axes"),
+        (lambda a: np.vecdot(a, a, axes=[0, 0, ()]), "vecdot.*axes"),
+        (lambda a: np.trace(a, out=np.zeros(())), "trace.*out"),
+        (lambda a: np.dot(a, a, out=np.zeros((3, 3))), "dot.*out"),
+        (lambda a: np.outer(a, a, out=np.zeros((9, 9))), "outer.*out"),
+        (lambda a: np.linalg.multi_dot([a, a], out=np.zeros((3, 3))), "multi_dot.*out"),
+        (lambda a: np.einsum("ii", a, order="F"), "einsum.*order"),
+        (lambda a: np.einsum("ii", a, casting="unsafe"), "einsum.*casting"),
+    ],
+)
+def test_refused(f, message):
+    with pytest.raises(td.NotDifferentiableError, match=message):
+        td.vjp(f, A)
+
+
+def test_einsum_path_and_ranks_look_at_no_derivative():
+    seen = []
+
+    def f(a):
+        seen.append(np.einsum_path("ij,jk,kl", a, a, a, optimize="optimal")[0])
+        return np.sum(a)
+
+    td.grad(f)(A)
+    td.jit(f)(A)
+    assert seen == [np.einsum_path("ij,jk,kl", A, A, A, optimize="optimal")[0]] * 2
+
+
+def test_the_power_zero_depends_on_nothing():
+    with pytest.warns(td.DisconnectedWarning):
+        g = td.grad(lambda a: np.sum(np.linalg.matrix_power(a, 0)))(A)
+    assert_array_equal(g, np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.linalg.inv,
+        lambda a: np.linalg.cholesky(a @ a.T),
+        np.linalg.eigvalsh,
+        np.linalg.svdvals,
+        np.linalg.pinv,
+        lambda a: np.linalg.qr(a).R,
+        td.expm,
+    ],
+)
+def test_third_derivatives(f):
+    td.check_grads(f, A, order=3, rtol=1e-5)
+
+
+# --- SciPy
+
+
+@pytest.mark.parametrize("trans", [0, 1, 2, "N", "T", "C"])
+@pytest.mark.parametrize("lower", [False, True])
+def test_triangular_equations_are_scipys(trans, lower):
+    for unit in (False, True):
+        got = td.solve_triangular(A, A[0], trans, lower, unit)
+        assert_array_equal(got, scipy.linalg.solve_triangular(A, A[0], trans, lower, unit))
+
+
+def test_the_exponential_against_its_series_and_of_commuting_matrices():
+    rotation = np.array([[0.0, -1.0], [1.0, 0.0]])
+    assert_allclose(td.expm(0.3 * rotation)[0], [np.cos(0.3), -np.sin(0.3)])
+    slope = td.grad(lambda t: td.expm(t * rotation)[1, 0])(0.3)
+    assert_allclose(slope, np.cos(0.3))
+    curvature = td.grad(td.grad(lambda t: td.expm(t * rotation)[1, 0]))(0.3)
+    assert_allclose(curvature, -np.sin(0.3))
+
+
+def test_cho_solve_through_the_factor():
+    def f(a):
+        return td.cho_solve((np.linalg.cholesky(a @ a.T), True), np.arange(3.0))
+
+    assert_allclose(f(A), np.linalg.solve(A @ A.T, np.arange(3.0)))
+    td.check_grads(f, A)
+
+
+def test_without_scipy_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "scipy.linalg", None)
+    for f in (td.expm, lambda a: td.solve_triangular(a, np.ones(3))):
+        with pytest.raises(td.MissingExtraError, match=r"needs scipy.*tinygrad-digits\[scipy\]"):
+            f(A)

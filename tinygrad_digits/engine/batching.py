@@ -1,0 +1,297 @@
+"""vmap: a function of one example, run once on all of them.
+
+    vmap : (x -> y) -> (xs with a batch axis) -> (ys with a batch axis)
+
+A `Batch` is a tape that records nothing. Its stand-ins (`Batched`) have the shape of one example,
+and hold all of them in one array with the batch axis first. An op on stand-ins is applied to what
+they hold, told by its batching rule to leave the first axis alone: most rules follow from the kind
+of the op. What they hold may be on other tapes, so that gradients and programs of a vmap need
+nothing more. An op without a batching rule is applied to each example in a loop.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+
+from ..ops.batching import KINDS, RULES, Call, moved, unknown
+from . import tree
+from .errors import ShapeError, TracedValueError
+from .primitive import Kind, Primitive
+from .standin import StandIn, user_line
+from .tape import NO_OPTIONS, Array, Tape
+from .tensor import Tensor
+from .transforms import leaf_paths, named
+from .tree import Tree
+
+Axes: TypeAlias = Any
+"""A batch axis (an int, or None for what all examples share), or a tree of them."""
+
+
+def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callable[..., Any]:
+    """`vmap : (x -> y) -> (xs with a batch axis) -> (ys with a batch axis)`, without a loop.
+
+    Args:
+        f: a function of one example, from trees to trees of arrays.
+        in_axes: where the arrays of the arguments have the batch axis; None for what is the same
+            for all examples. One for all, or a tuple with one for each argument, which may be a
+            tree with one for each of the argument's subtrees. Arrays that are given by keyword
+            have it first; what else is given by keyword is the same for all.
+        out_axes: where to put it in the results; None (for what is the same for all) checks that.
+
+    Inside f, np.shape and the like tell of one example, and `if` on a batched value raises
+    TracedValueError. What is drawn for a batched array (`dropout`) is drawn for each example, as a
+    loop would; an array that a generator fills on its own is the same for all. Raises ShapeError
+    where batch axes differ in length. `vmap(f).loops(*args)` names the ops that have no batching
+    rule and so were applied to each example in turn.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> x, w = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 0.5])
+    >>> td.vmap(td.grad(lambda w, x: np.tanh(w @ x)), in_axes=(None, 0))(w, x).shape
+    (2, 2)
+    >>> td.vmap(np.median).loops(x)
+    ()
+    """
+
+    def ran(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Batch]:
+        batch, boxed, named = _entered(f, in_axes, args, options)
+        try:
+            output = f(*boxed, **named)
+        finally:
+            batch.close()
+        leaves, structure = tree.flatten(output)
+        axes = _spread(out_axes, output, "out_axes")
+        results = [batch.left(y, axis) for y, axis in zip(leaves, axes, strict=True)]
+        return tree.unflatten(structure, results), batch
+
+    def mapped(*args: Any, **options: Any) -> Any:
+        return ran(args, options)[0]
+
+    def loops(*args: Any, **options: Any) -> tuple[str, ...]:
+        return tuple(sorted(ran(args, options)[1].looped))
+
+    mapped.loops = loops  # type: ignore[attr-defined]
+    return named("vmap", f, mapped)
+
+
+# --- the tape and its stand-ins
+
+
+class Batch(Tape):
+    """The tape of a function that is being applied to `length` examples at once."""
+
+    __slots__ = ("length", "looped", "origins", "owned")
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.length = length
+        self.origins: dict[int, tuple[Primitive, dict[str, Any]]] = {}
+        self.looped: set[str] = set()  # the names of the ops that had no batching rule
+        self.owned: set[int] = set()  # by id, arrays that are the caller's, or in a result
+
+    def entered(
+        self,
+        stacked: Array,
+        op: Primitive | None = None,
+        options: dict[str, Any] = NO_OPTIONS,
+    ) -> Batched:
+        """The stand-in for one example of an array whose first axis is the batch."""
+        batched = object.__new__(Batched)
+        batched.tape, batched.index, batched.stacked = self, -1, stacked
+        if op is not None:
+            batched.index = next(self.indices)
+            self.origins[batched.index] = op, options
+        return batched
+
+    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
+        return self.origins.get(index, (None, NO_OPTIONS))
+
+    def close(self) -> None:
+        super().close()
+        self.origins.clear()  # the index of an op may be on this tape, and make a cycle
+
+    def has(self, x: Any) -> bool:
+        return isinstance(x, Batched) and x.tape is self
+
+    def applied(
+        self,
+        op: Primitive,
+        kernel: Any,  # noqa: ARG002 (the op itself is applied, to what may be on other tapes)
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> Any:
+        if self.closed:
+            next(self.indices)  # raises
+        if op.kind is Kind.STATIC:
+            return op.apply(*tree.map(self._example, args), **tree.map(self._example, options))
+        on = [self.has(x) for x in args]
+        xs = [x.stacked if batched else x for x, batched in zip(args, on, strict=True)]
+        if op.rules:
+            xs = [np.asarray(x) if isinstance(x, list | tuple) else x for x in xs]
+        rule = RULES.get(op) or KINDS.get(op.kind, unknown)
+        y = rule(Call(op, self.length, xs, on, options, self.has))
+        if y is not NotImplemented:
+            if isinstance(y, tuple):
+                return tuple([self.entered(part, op, options) for part in y])
+            return self.entered(y, op, options)
+        if op.composed and not any(map(_is_differentiated, xs)):
+            return op.kernel(*args, **options)  # outside there is nobody who needs its own rules
+        self.looped.add(op.name)
+        return self._looped(op, args, options)
+
+    def _example(self, x: Any) -> Any:
+        """Something of the shape and dtype of one example."""
+        return np.empty(x.shape, x.dtype) if self.has(x) else x
+
+    def _looped(self, op: Primitive, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The op applied to each example (to an example of ones, if there are none)."""
+
+        def nth(k: int, x: Any) -> Any:
+            if not self.has(x):
+                return x
+            return x.stacked[k] if self.length else np.ones(x.shape, x.dtype)
+
+        results = []
+        for k in range(max(self.length, 1)):
+            each_args, each_options = tree.map(functools.partial(nth, k), (args, options))
+            results.append(op.apply(*each_args, **each_options))
+        parts = [tree.flatten(y)[0] for y in results]
+        structure = tree.flatten(results[0])[1]
+        return tree.unflatten(
+            structure, [self._stacked(op, column) for column in zip(*parts, strict=True)]
+        )
+
+    def _stacked(self, op: Primitive, ys: tuple[Any, ...]) -> Any:
+        if not hasattr(ys[0], "dtype") and not isinstance(ys[0], int | float):
+            return ys[0]
+        shapes = {np.shape(y) for y in ys}
+        if len(shapes) > 1:
+            raise ShapeError(
+                f"{op.name}: under vmap every example needs a result of the same shape, got "
+                f"{', '.join(map(str, sorted(shapes)))}; choose by np.where rather than by a mask"
+            )
+        stacked = np.stack([y if hasattr(y, "dtype") else np.asarray(y) for y in ys])
+        return self.entered(stacked if self.length else stacked[:0], op)
+
+    def left(self, y: Any, axis: int | None) -> Any:
+        """A result as the caller's own, with the batch axis in its place."""
+        number = isinstance(y, int | float) and not isinstance(y, np.generic)
+        if not self.has(y):
+            if not number and not hasattr(y, "dtype"):
+                return y
+            if axis is None:
+                return y.copy() if isinstance(y, np.ndarray) else y
+            y = y if hasattr(y, "dtype") else np.asarray(y)
+            y = self.entered(np.broadcast_to(y, (self.length, *y.shape)))
+        elif axis is None:
+            raise ShapeError(
+                f"out_axes: None, but the {y.dtype}{y.shape} there differs between examples"
+            )
+        ndim = 1 + y.ndim
+        if not -ndim <= axis < ndim:
+            raise ShapeError(f"out_axes: {axis}, but the result has {ndim} axes with the batch's")
+        whole = moved(y.stacked, 0, axis)
+        if isinstance(whole, np.ndarray) and (whole.base is not None or id(whole) in self.owned):
+            whole = whole.copy()
+        self.owned.add(id(whole))
+        return whole
+
+
+class Batched(StandIn):
+    """A stand-in for one example of many. It has an example's shape, but shows no value."""
+
+    __slots__ = ("stacked",)
+    stacked: Array
+    tape: Batch
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self.stacked.shape
+        return shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = self.stacked.dtype
+        return dtype
+
+    def __repr__(self) -> str:
+        return f"Batched({self.tape.length} x {self.dtype}{self.shape})"
+
+    def refuse(self, what: str) -> NoReturn:
+        raise TracedValueError(
+            f"{user_line()}: {what} needs the value of a batched {self.dtype}{self.shape}, which "
+            f"under vmap stands for {self.tape.length} examples at once. Choose between arrays "
+            "with np.where(condition, a, b), take elements of a plain one with "
+            "td.at(array)[index].get(), or leave this part out of the mapped function"
+        )
+
+
+# --- onto the tape
+
+
+def _entered(
+    f: Any, in_axes: Axes, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[Batch, tuple[Any, ...], dict[str, Any]]:
+    """The tape for the arguments' batch, and the arguments with what is mapped on it."""
+    if isinstance(in_axes, tuple | list) and len(in_axes) != len(args):
+        raise TypeError(
+            f"in_axes={in_axes} is for {len(in_axes)} arguments; vmap was called with {len(args)}"
+        )
+    axes = _spread(in_axes, args, "in_axes")
+    leaves, structure = tree.flatten((args, options))
+    paths = [*leaf_paths(args, tuple(range(len(args))), f)]
+    paths += [path for name, option in options.items() for path, _ in tree.items(option, name)]
+    axes += [0 if np.ndim(x) else None for x in leaves[len(axes) :]]
+    where = [*zip(paths, leaves, axes, strict=True)]
+    lengths = {path: _length(path, x, axis) for path, x, axis in where if _mapped(x, axis)}
+    if len(set(lengths.values())) != 1:
+        told = ", ".join(f"{path}: {n}" for path, n in lengths.items()) or "none at all"
+        raise ShapeError(f"vmap needs batch axes of one length, got {told}")
+    batch = Batch(next(iter(lengths.values())))
+    batch.owned.update(id(x) for x in leaves)
+    boxed = [batch.entered(moved(x, axis, 0)) if path in lengths else x for path, x, axis in where]
+    inside: tuple[tuple[Any, ...], dict[str, Any]] = tree.unflatten(structure, boxed)
+    return batch, *inside
+
+
+def _spread(axes: Axes, whole: Tree, name: str) -> list[Any]:
+    """For each leaf of a tree its batch axis, told by a tree of axes that may end earlier."""
+    if axes is None or (isinstance(axes, int) and not isinstance(axes, bool)):
+        return [axes] * len(tree.flatten(whole)[0])
+    inner, outer = _children(axes), _children(whole)
+    if inner is None or outer is None or inner.keys() != outer.keys():
+        raise ShapeError(
+            f"{name}: an axis is an int or None, or a tree of them like the arrays; got {axes!r} "
+            f"for {type(whole).__name__}"
+        )
+    return [axis for key, child in outer.items() for axis in _spread(inner[key], child, name)]
+
+
+def _children(whole: Tree) -> dict[Any, Tree] | None:
+    _, structure = tree.flatten(whole)
+    return None if structure is None else structure[0].open(whole)
+
+
+def _mapped(leaf: Any, axis: int | None) -> bool:
+    numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float)
+    return axis is not None and numeric and not isinstance(leaf, bool)
+
+
+def _length(path: str, x: Any, axis: int | None) -> int:
+    shape = np.shape(x)
+    if axis is None or not -len(shape) <= axis < len(shape):
+        raise ShapeError(
+            f"{path}: has no axis {axis} to map over, its shape is {shape}; what all examples "
+            "share has None in in_axes"
+        )
+    return int(shape[axis])
+
+
+def _is_differentiated(x: Any) -> bool:
+    """Whether a derivative is taken of this, by a transform around the vmap."""
+    while isinstance(x, Batched):
+        x = x.stacked
+    return isinstance(x, Tensor) and type(x.tape) is Tape

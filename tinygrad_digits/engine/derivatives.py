@@ -1,0 +1,349 @@
+"""Derivatives of every shape, each made of the tape's reversed loop.
+
+    jvp              : (params -> y) -> (params, tangent) -> (y, ẏ)
+    linearize        : (params -> y) -> params -> (y, (tangent -> ẏ))
+    jacobian         : (params -> y) -> params -> tree like y of trees like params
+    hessian          : (params -> scalar) -> params -> tree like params of trees like params
+    hvp              : (params -> scalar) -> (params, v) -> like v
+    elementwise_grad : (x -> y, each element by itself) -> x -> like x
+
+The reversed loop gives cotangents: ȳ -> Jᵀȳ. That map is linear and made of ops, so a second tape
+can record it, and the reversed loop over the second tape gives its transpose: ẏ = J ẋ, forward
+mode without rules of its own (Townsend, A new trick for calculating Jacobian vector products,
+2017). A whole Jacobian is one loop for all its rows, or columns, at once: the cotangents of a
+basis, one behind the other, on the tape of `vmap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from . import tree
+from .batching import Batch
+from .errors import NotDifferentiableError, ShapeError
+from .tape import Array, Tape
+from .tensor import Tensor, is_numeric, recorded
+from .transforms import (
+    ArgNums,
+    Run,
+    collected,
+    copied,
+    every,
+    grad,
+    guard,
+    leaf_paths,
+    name_of,
+    named,
+    owned,
+)
+from .tree import Tree
+
+Mode: TypeAlias = Literal["reverse", "forward"]
+
+
+# --- forward mode
+
+
+def jvp(
+    f: Callable[..., Any], primals: Tree, tangents: Tree, *, has_aux: bool = False
+) -> tuple[Any, ...]:
+    """`jvp : (params -> y) -> (params, tangent) -> (y, ẏ)`: the derivative in one direction.
+
+    Args:
+        f: returns any tree of arrays.
+        primals: where; a tuple holds the arguments of f, anything else is the only one.
+        tangents: the direction, a tree like primals. What is not an array there is passed over.
+        has_aux: f returns (y, aux); then the result is (y, ẏ, aux).
+
+    ẏ has the structure, shapes and dtypes of y; it is 0 where y does not depend on the primals.
+    Raises ShapeError where a tangent does not fit its primal. Forward mode is for functions of few
+    numbers: it takes the time of a few calls of f, however many numbers f returns.
+
+    >>> jvp(lambda x: np.stack([x**2, x**3]), 2.0, 1.0)
+    (array([4., 8.]), array([ 4., 12.]))
+    """
+    if not isinstance(primals, tuple):
+        primals, tangents = (primals,), (tangents,)
+    ran = _ran("jvp", f, primals, every(primals), has_aux=has_aux)
+    dy = Linear(ran).push(_directions("jvp", f, ran, primals, tangents))
+    return (ran.value, dy, ran.aux) if has_aux else (ran.value, dy)
+
+
+def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[..., Any]]:
+    """`linearize : (params -> y) -> params -> (y, (tangent -> ẏ))`: f runs once, for many jvps.
+
+    The function that comes back takes a tangent for each primal, and may be called as often as you
+    like: what it needs of your arrays is copied. Otherwise as `jvp`.
+
+    >>> y, push = linearize(np.sin, 0.0)
+    >>> push(1.0), push(2.0)
+    (np.float64(1.0), np.float64(2.0))
+    """
+    primals = tree.map(copied, primals)
+    ran = _ran("linearize", f, primals, every(primals))
+    linear = Linear(ran)
+    guard(linear.tape)
+
+    def push(*tangents: Tree) -> Any:
+        return linear.push(_directions("linearize", f, ran, primals, tangents))
+
+    return ran.value, push
+
+
+def _ran(
+    name: str, f: Any, primals: tuple[Tree, ...], argnums: ArgNums, *, has_aux: bool = False
+) -> Run:
+    if not primals:
+        raise TypeError(f"{name} needs at least one primal to differentiate at")
+    return Run(f, primals, argnums, has_aux=has_aux)
+
+
+def _directions(
+    name: str, f: Any, ran: Run, primals: tuple[Tree, ...], tangents: tuple[Tree, ...]
+) -> list[Array]:
+    """The tangent of each input, in its shape and dtype."""
+    if not isinstance(tangents, tuple) or len(tangents) != len(primals):
+        raise ShapeError(f"{name}: {len(primals)} primals need a tuple of as many tangents")
+    matched, _ = tree.flatten(tree.map(lambda _x, tangent: tangent, primals, tangents))
+    paths = leaf_paths(primals, tuple(range(len(primals))), f)
+    inputs = iter(ran.inputs)
+    directions = []
+    for path, leaf, v in zip(paths, ran.tensors, matched, strict=True):
+        if type(leaf) is not Tensor:
+            continue
+        x, v = next(inputs), v if hasattr(v, "dtype") else np.asarray(v)
+        if v.shape != x.shape:
+            raise ShapeError(f"{name}: {path} has shape {x.shape}, but its tangent {v.shape}")
+        if v.dtype.kind not in "fiub":
+            raise NotDifferentiableError(f"{name}: the tangent of {path} is {v.dtype}, not real")
+        directions.append(v if v.dtype == x.dtype else v.astype(x.dtype))
+    return directions
+
+
+class Linear:
+    """The map ẋ -> ẏ of a run: its map ȳ -> x̄ on a tape, whose sweep is the transposed map."""
+
+    def __init__(self, ran: Run) -> None:
+        self.ran = ran
+        self.tape = Tape()
+        seeds = [recorded(self.tape, np.zeros(y.shape, y.dtype)[()]) for y in ran.depending]
+        self.seeds = [seed.index for seed in seeds]
+        pulled = ran.tape.sweep(ran.started(seeds), free=True)
+        self.tape.close()
+        self.pulled = [pulled.get(index) for index in range(len(ran.inputs))]
+
+    def pushed(self, tangents: list[Array]) -> list[Array | None]:
+        """A tangent for each input -> one for each output that depends on them, None for 0."""
+        start: dict[int, Array] = {}
+        for ct, tangent in zip(self.pulled, tangents, strict=True):
+            if isinstance(ct, Tensor) and ct.tape is self.tape:
+                known = start.get(ct.index)
+                start[ct.index] = tangent if known is None else known + tangent
+        swept = self.tape.sweep(start, free=False)
+        return [swept.get(index) for index in self.seeds]
+
+    def push(self, tangents: list[Array]) -> Tree:
+        """The same as a tree like the output."""
+        found = iter(self.pushed(tangents))
+        leaves = [
+            owned(next(found), y.value) if self.ran.has(y) else _unchanged(y)
+            for y in self.ran.outputs
+        ]
+        return tree.unflatten(self.ran.structure, leaves)
+
+
+def _unchanged(y: Any) -> Any:
+    """The tangent of an output that depends on nothing; what is no number stays as it is."""
+    return np.zeros_like(y)[()] if is_numeric(y) else y
+
+
+# --- whole Jacobians
+
+
+def jacobian(
+    f: Callable[..., Any],
+    argnums: ArgNums = 0,
+    *,
+    mode: Mode | None = None,
+    has_aux: bool = False,
+) -> Callable[..., Any]:
+    """All first derivatives: `jacobian : (params -> y) -> params -> y-like of params-like`.
+
+    Args:
+        f: returns a tree of arrays.
+        argnums: as for `grad`; a tuple gives tuples.
+        mode: "reverse" takes one sweep for all the rows, "forward" one for all the columns; by
+            default reverse, unless y has more numbers than the params.
+        has_aux: f returns (y, aux); then the result is (jacobian, aux).
+
+    The result has the structure of y, and in the place of each of its arrays the structure of the
+    params, with arrays of shape y.shape + x.shape and of x's dtype; zeros where y does not depend
+    on x. All rows of one sweep are in memory at once.
+
+    >>> jacobian(lambda x: np.array([1.0, 2.0]) * x**2)(np.array([3.0, 4.0]))
+    array([[ 6.,  0.],
+           [ 0., 16.]])
+    >>> jacobian(lambda p: p["a"] * p["b"])({"a": np.ones(2), "b": 2.0})["b"]
+    array([1., 1.])
+    """
+    if mode not in (None, "reverse", "forward"):
+        raise ValueError(f"jacobian: mode is 'reverse', 'forward' or None, got {mode!r}")
+
+    def jacobian_at(*args: Any, **kwargs: Any) -> Any:
+        ran = Run(f, args, argnums, kwargs, has_aux=has_aux)
+        rows, columns = (sum(x.size for x in side) for side in (ran.depending, ran.inputs))
+        reverse = mode == "reverse" or (mode is None and rows <= columns)
+        blocks = iter((_by_rows if reverse else _by_columns)(ran))
+        if not any(map(is_numeric, ran.outputs)):
+            raise NotDifferentiableError(f"{name_of(f)} must return arrays, got {ran.value!r}")
+        leaves = [
+            ran.like_params(_row(ran, y, blocks)) if is_numeric(y) else y for y in ran.outputs
+        ]
+        whole = tree.unflatten(ran.structure, leaves)
+        return (whole, ran.aux) if has_aux else whole
+
+    return named("jacobian", f, jacobian_at)
+
+
+def hessian(
+    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[..., Any]:
+    """All second derivatives: `hessian : (params -> scalar) -> params -> params-like of like`.
+
+    The Jacobian of the gradient, by rows: a tree like the params, and in the place of each array
+    another, with arrays of shape x.shape + x2.shape. Arguments and errors are those of `grad`.
+
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 4.0]))
+    array([[8., 6.],
+           [6., 0.]])
+    """
+    gradient = grad(f, argnums, has_aux=has_aux)
+    return named("hessian", f, jacobian(gradient, argnums, has_aux=has_aux))
+
+
+def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
+    """`hvp : (params -> scalar) -> (params, v) -> H v`: the Hessian times a vector, like v.
+
+    Takes the time of a few calls of f; the Hessian is never made. The primals and tangents are
+    those of `jvp`. Since H is symmetric, H v is the gradient's pullback at v (Pearlmutter, Fast
+    exact multiplication by the Hessian, 1994, gets it forward).
+
+    >>> hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    array([6., 0.])
+    """
+    argnums: ArgNums = tuple(range(len(primals))) if isinstance(primals, tuple) else 0
+    if not isinstance(primals, tuple):
+        primals, tangents = (primals,), (tangents,)
+    ran = _ran("hvp", grad(f, argnums), primals, argnums)
+    gradients = [y for y in ran.outputs if is_numeric(y)]
+    along = zip(gradients, _directions("hvp", f, ran, primals, tangents), strict=True)
+    start = ran.started([v for y, v in along if ran.has(y)])
+    return tree.unflatten(ran.params, collected(ran.tensors, ran.tape.sweep(start, free=True)))
+
+
+def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+    """`elementwise_grad : (x -> y, each element by itself) -> x -> like x`: the slope at each x.
+
+    The derivative of the sum of y, which for an elementwise f is that of each element. Raises
+    ShapeError where y has not the shape of every array that is differentiated.
+
+    >>> elementwise_grad(np.tanh)(np.array([0.0, 1.0]))
+    array([1.        , 0.41997434])
+    """
+
+    def slopes(*args: Any, **kwargs: Any) -> Any:
+        ran = Run(f, args, argnums, kwargs)
+        shapes = {x.shape for x in ran.inputs}
+        (y, *more) = ran.outputs or [None]
+        if more or not is_numeric(y) or shapes != {getattr(y, "shape", ())}:
+            got = ", ".join(str(getattr(y, "shape", type(y).__name__)) for y in ran.outputs)
+            raise ShapeError(
+                f"{name_of(f)} is not elementwise: of {', '.join(map(str, shapes))} it made "
+                f"{got or 'nothing'}; other functions have a jacobian, or a vjp"
+            )
+        start = {y.index: np.ones(y.shape, y.dtype)[()]} if ran.has(y) else {}
+        return tree.unflatten(ran.params, collected(ran.tensors, ran.tape.sweep(start, free=True)))
+
+    return named("elementwise_grad", f, slopes)
+
+
+# --- one sweep for a basis
+
+
+def _row(ran: Run, y: Any, blocks: Iterator[list[Array]]) -> list[Array]:
+    """The next blocks for an output that depends on the inputs, zeros for others."""
+    if ran.has(y):
+        return next(blocks)
+    return [_block(np.zeros((*getattr(y, "shape", ()), *x.shape), x.dtype), x) for x in ran.inputs]
+
+
+def _by_rows(ran: Run) -> list[list[Array]]:
+    """For each output that depends on the inputs, its block of the Jacobian for each input."""
+    batch, basis = _basis(ran.depending)
+    swept = ran.tape.sweep(ran.started(basis), free=True)
+    columns = _stacks([swept.get(k) for k in range(len(ran.inputs))], ran.inputs, batch)
+    return [
+        [
+            _block(column[rows].reshape((*y.shape, *x.shape)), x)
+            for x, column in zip(ran.inputs, columns, strict=True)
+        ]
+        for y, rows in _slices(ran.depending)
+    ]
+
+
+def _by_columns(ran: Run) -> list[list[Array]]:
+    """The same from tangents: first the inputs' axes, and then those of the outputs."""
+    batch, basis = _basis(ran.inputs)
+    rows = _stacks(Linear(ran).pushed(basis), ran.depending, batch)
+    flat = [row.reshape(batch.length, y.size).T for row, y in zip(rows, ran.depending, strict=True)]
+    return [
+        [
+            _block(row[:, columns].reshape((*y.shape, *x.shape)), x)
+            for x, columns in _slices(ran.inputs)
+        ]
+        for y, row in zip(ran.depending, flat, strict=True)
+    ]
+
+
+def _basis(arrays: list[Tensor]) -> tuple[Batch, list[Array]]:
+    """All the unit vectors of the space of some arrays together, as one batch of each."""
+    batch = Batch(sum(x.size for x in arrays))
+    return batch, [
+        batch.entered(
+            np.eye(batch.length, x.size, -part.start, x.dtype).reshape((batch.length, *x.shape))
+        )
+        for x, part in _slices(arrays)
+    ]
+
+
+def _slices(arrays: list[Tensor]) -> Iterator[tuple[Tensor, slice]]:
+    """Each array with its part of the space of all."""
+    start = 0
+    for x in arrays:
+        yield x, slice(start, start + x.size)
+        start += x.size
+
+
+def _stacks(found: list[Array | None], likes: list[Tensor], batch: Batch) -> list[Array]:
+    """What a sweep has found for all of a batch, with the batch axis first: arrays of our own."""
+    batch.close()
+    stacks: list[Array] = []
+    for each, like in zip(found, likes, strict=True):
+        if each is None:
+            whole = np.zeros((batch.length, *like.shape), like.dtype)
+        elif batch.has(each):
+            whole = each.stacked
+        else:
+            whole = np.broadcast_to(each, (batch.length, *like.shape))
+        shared = isinstance(whole, np.ndarray) and whole.base is not None
+        stacks.append(copied(whole) if shared or any(whole is x for x in stacks) else whole)
+    return stacks
+
+
+def _block(block: Array, x: Tensor) -> Array:
+    """A part of the Jacobian in x's dtype, or as a scalar if that is what x is."""
+    block = block if block.dtype == x.dtype else block.astype(x.dtype)
+    return block if block.shape else owned(block, x.value)

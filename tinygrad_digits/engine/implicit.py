@@ -1,0 +1,178 @@
+"""Functions that are given by an equation, and differentiated by it.
+
+    fixed_point : ((params, x) -> x), params, x0 -> x with x = f(params, x)
+
+By the implicit function theorem the derivative of a solution needs the solution, and not the way
+to it: with w = ȳ + (∂f/∂x)ᵀ w the cotangent of params is (∂f/∂params)ᵀ w. The equation for w asks
+for a fixed point too, so it is solved, and for higher orders differentiated, as the first one is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .batching import Batched
+from .custom import (
+    pulled_back,
+    recorded_call,
+    row_of_calls,
+    sealed,
+    stop_gradient,
+    writing_explained,
+)
+from .errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
+from .primitive import Primitive
+from .tape import Array
+from .tensor import Tensor
+from .transforms import copied, name_of, vjp
+from .tree import Tree
+
+Step = Callable[[Tree], Tree]
+
+
+def fixed_point(
+    f: Callable[[Tree, Tree], Tree],
+    params: Tree,
+    x0: Tree,
+    *,
+    tolerance: float | None = None,
+    max_steps: int = 1000,
+) -> Tree:
+    """`fixed_point : ((params, x) -> x), params, x0 -> x`, such that x = f(params, x).
+
+    Args:
+        f: a contraction of x: iterating it converges.
+        params: any tree; the solution is differentiated with respect to it, without regard to the
+            steps that led there, in the memory of one step.
+        x0: where to start: a tree of floating-point arrays, like x. It has no derivative.
+        tolerance: the largest change of an element in the last step, relative to 1 + max|x|; by
+            default 100 times the precision of x. The equation for the derivative is solved to the
+            same, relative to the cotangent.
+        max_steps: after which to give up.
+
+    Raises ConvergenceError where the steps do not come to rest, ShapeError where f returns
+    something unlike x0, and NotDifferentiableError where f uses a Tensor other than params and x.
+    How many steps it takes depends on values, so `jit` cannot trace it. Under `vmap` all examples
+    take as many as the slowest needs.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> def root(a):  # Heron: x = (x + a / x) / 2
+    ...     return fixed_point(lambda a, x: (x + a / x) / 2, a, 1.0)
+    >>> root(4.0), td.grad(root)(4.0), td.grad(td.grad(root))(4.0)
+    (np.float64(2.0), np.float64(0.25), np.float64(-0.03125))
+    """
+    x0 = stop_gradient(tree.map(_number, x0))
+    if not all(map(tree.is_float, leaves := tree.flatten(x0)[0])) or not leaves:
+        raise NotDifferentiableError("fixed_point: x0 must be a tree of floating-point arrays")
+    if tolerance is None:
+        tolerance = 100 * max(float(np.finfo(leaf.dtype).eps) for leaf in leaves)
+
+    def stepping(params: Tree) -> Step:
+        return lambda x: f(params, x)
+
+    return _Solver(row_of_calls(f), name_of(f), tolerance, max_steps).solved(stepping, params, x0)
+
+
+class _Solver:
+    """How to find the x with step(x) = x, where step = stepping(known), and differentiate it."""
+
+    def __init__(self, row: Primitive, name: str, tolerance: float, max_steps: int) -> None:
+        self.row, self.name, self.tolerance, self.max_steps = row, name, tolerance, max_steps
+
+    def solved(
+        self, stepping: Callable[[Tree], Step], known: Tree, x0: Tree, unit: float = 1.0
+    ) -> Tree:
+        """x as a function of what is known."""
+
+        def iterated(known: Tree, x0: Tree) -> Tree:
+            return self.iterated(stepping(known), x0, unit)
+
+        def forward(known: Tree, x0: Tree) -> tuple[Tree, Tree]:
+            known = tree.map(sealed, known)
+            x = self.solved(stepping, known, x0, unit)
+            return x, (known, x)
+
+        def pull(_: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
+            known, x = residuals
+            w = self.solved(_adjoint(stepping), (known, x, g), stop_gradient(g), unit=0.0)
+            return pulled_back(lambda known: stepping(known)(x), (known,), tracked, w)
+
+        return recorded_call(self.row, (known, x0), iterated, forward, pull)
+
+    def iterated(self, step: Step, x: Tree, unit: float) -> Tree:
+        for count in itertools.count(1):
+            before = tree.map(sealed, x)
+            with writing_explained(self.name):
+                x = step(before)
+            change, size = self.compared(before, x)
+            if change <= self.tolerance * (unit + size) < np.inf:
+                return tree.map(copied, x)
+            if not np.isfinite(change) or count >= self.max_steps:
+                break
+        raise ConvergenceError(
+            f"fixed_point: {self.name} has not come to rest after {count} steps; the last changed "
+            f"x by {change:.2g}, which is not below the tolerance {self.tolerance:.2g}. Start "
+            "closer, damp it as in (x + f(params, x)) / 2, or allow more steps",
+            residual=change,
+            steps=count,
+        )
+
+    def compared(self, before: Tree, after: Tree) -> tuple[float, float]:
+        """The largest change of an element, and the largest element."""
+        change = size = 0.0
+        paths = tree.items(before, "x")
+        for (path, a), b in zip(
+            paths, tree.flatten(tree.map(_second, before, after))[0], strict=True
+        ):
+            if np.shape(b) != a.shape or getattr(b, "dtype", None) != a.dtype:
+                raise ShapeError(
+                    f"fixed_point: {self.name} returned {getattr(b, 'dtype', type(b).__name__)}"
+                    f"{np.shape(b)} for {path}, which is {a.dtype}{a.shape} in x0"
+                )
+            a, b = self.bare(a), self.bare(b)
+            with np.errstate(invalid="ignore"):  # inf - inf, which is told of below
+                change = float(np.max(np.abs(b - a), initial=change))
+            size = float(np.max(np.abs(b), initial=size))
+        return change, size
+
+    def bare(self, x: Array) -> Array:
+        """The numbers of x; under `vmap` those of all examples, which take the same steps."""
+        while isinstance(x, Tensor):
+            if type(x) is Tensor:
+                raise NotDifferentiableError(
+                    f"fixed_point: {self.name} uses a Tensor that it was not given (from a closure "
+                    "or a global), whose gradient would be lost; make it a part of params"
+                )
+            try:
+                x = x.stacked if isinstance(x, Batched) else x.value
+            except TracedValueError:
+                raise TracedValueError(
+                    "fixed_point takes as many steps as the values ask for, so it cannot be part "
+                    "of a program: call it outside of the jitted function, or write a loop of a "
+                    "fixed length"
+                ) from None
+        return x
+
+
+def _second(_: Any, x: Any) -> Any:
+    return x
+
+
+def _number(x: Any) -> Any:
+    return np.float64(x) if type(x) in (int, float) else x
+
+
+def _adjoint(stepping: Callable[[Tree], Step]) -> Callable[[Tree], Step]:
+    """w -> ȳ + (∂f/∂x)ᵀ w, of what is known: (params, x, ȳ)."""
+
+    def stepping_back(known: Tree) -> Step:
+        params, x, g = known
+        _, pullback = vjp(stepping(params), x)
+        return lambda w: tree.map(np.add, g, pullback(w))
+
+    return stepping_back

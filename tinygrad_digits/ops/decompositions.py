@@ -1,0 +1,543 @@
+"""numpy.linalg: inverses, determinants, factorisations, norms.
+
+The sources of the derivatives, by the names that the rules cite:
+
+    Giles      Collected matrix derivative results for forward and reverse mode AD, 2008
+    Golub      Golub and Pereyra, The differentiation of pseudo-inverses, 1973
+    Murray     Differentiation of the Cholesky decomposition, 2016
+    Roberts    Roberts and Roberts, QR and LQ decomposition matrix backpropagation, 2020
+    Townsend   Differentiating the singular value decomposition, 2016
+
+An op has one output, so a factorisation is an op whose kernel packs the factors into one array,
+and slices of that. Three conventions hold throughout:
+
+- What reads one triangle of a matrix (cholesky, eigh, eigvalsh, and hermitian=True) gives a
+  gradient to that triangle alone, as central differences of NumPy's function have it. For a
+  gradient that treats both triangles alike write the matrix as (a + a.T) / 2.
+- Where eigenvalues are equal to rounding, their vectors have no derivative; the terms that would
+  divide by the difference are left out, so that all is finite. The gradient of what is made of
+  the values alone stays right. What is made of values and vectors, as v @ diag(f(w)) @ v.T or the
+  gradient just named, loses its derivative with respect to how the equal ones mix. The same holds
+  for singular values that are equal or 0; the polar factor u @ vh stays right at equal ones.
+- Matrices are the last two axes; there may be any others before them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from ..engine.errors import NotDifferentiableError
+from ..engine.primitive import Kind, define, handles, implement
+from ..engine.tape import Array
+from ..engine.tensor import REFUSED, Tensor
+
+
+def _t(x: Array) -> Array:
+    """The transposes of matrices."""
+    return x.swapaxes(-1, -2)
+
+
+def _lengths(a: Array) -> tuple[int, int]:
+    """(m, n) of matrices."""
+    if a.ndim < 2:
+        raise np.linalg.LinAlgError(f"these are no matrices, (..., m, n), but an array {a.shape}")
+    return a.shape[-2], a.shape[-1]
+
+
+def _half(like: Array, upper: bool = False) -> Array:
+    """Ones in one triangle and halves on the diagonal: what a symmetric matrix is twice of."""
+    lower = np.tri(like.shape[-1], dtype=like.dtype) - np.eye(like.shape[-1], dtype=like.dtype) / 2
+    return lower.T if upper else lower
+
+
+def _mirrored(x: Array, upper: bool = False) -> Array:
+    """The symmetric matrix of which x has one triangle."""
+    triangle = _half(x, upper) * x
+    return triangle + _t(triangle)
+
+
+def _onto(x: Array, upper: bool = False) -> Array:
+    """The transpose of `_mirrored`: the cotangent of a symmetric matrix, for one triangle."""
+    return _half(x, upper) * (x + _t(x))
+
+
+def _inverses(x: Array, regular: Array) -> Array:
+    """1 / x where `regular`, and 0 elsewhere."""
+    return regular / (x + np.logical_not(regular))
+
+
+def _product(left: Array, values: Array, right: Array) -> Array:
+    """left @ diag(values) @ right.T"""
+    return (left * values[..., None, :]) @ _t(right)
+
+
+# --- inverses and linear equations
+
+
+def _inverse_rule(g: Array, y: Array, _a: Array) -> Array:
+    return -(_t(y) @ g @ _t(y))  # Giles 2.2.3
+
+
+def _inverse_or_nan(a: Array) -> Array:
+    """numpy.linalg.inv, with NaN for the singular matrices."""
+    try:
+        return np.linalg.inv(a)
+    except np.linalg.LinAlgError:
+        if a.shape[-1] != a.shape[-2]:
+            raise
+        if a.ndim == 2:
+            return np.full_like(a, np.nan)
+        return np.stack([_inverse_or_nan(matrix) for matrix in a])
+
+
+inv = implement(np.linalg.inv, _inverse_rule, kind=Kind.OPAQUE)
+inverse_or_nan = define(_inverse_or_nan, _inverse_rule, name="inverse_or_nan", trusted=True)
+_solve = define(
+    np.linalg.solve,
+    lambda g, y, a, _b: -(np.linalg.solve(_t(a), g) @ _t(y)),
+    lambda g, _y, a, _b: np.linalg.solve(_t(a), g),
+    name="solve",
+    kind=Kind.PRODUCT,
+    trusted=True,
+)  # Giles 2.3.1
+
+
+@handles(np.linalg.solve)
+def solve(a: Array, b: Array) -> Array:
+    """numpy.linalg.solve: (..., n, n) and (n,) or (..., n, k) -> x with a @ x = b."""
+    return _solve(a, np.reshape(b, (-1, 1)))[..., 0] if np.ndim(b) == 1 else _solve(a, b)
+
+
+@handles(np.linalg.tensorinv)
+def tensorinv(a: Array, ind: int = 2) -> Array:
+    """numpy.linalg.tensorinv: the inverse for tensordot over `ind` axes."""
+    if ind <= 0:
+        raise ValueError("Invalid ind argument.")
+    rows = int(np.prod(a.shape[ind:], dtype=int))
+    return np.linalg.inv(a.reshape((rows, -1))).reshape(a.shape[ind:] + a.shape[:ind])
+
+
+@handles(np.linalg.tensorsolve)
+def tensorsolve(a: Array, b: Array, axes: Any = None) -> Array:
+    """numpy.linalg.tensorsolve: x with tensordot(a, x, x.ndim) = b; `axes` of a go last before."""
+    if axes is not None:
+        a = np.transpose(a, [i for i in range(np.ndim(a)) if i not in axes] + list(axes))
+    shape = np.shape(a)[np.ndim(b) :]
+    size = int(np.prod(shape, dtype=int))
+    if np.size(a) != size**2:
+        raise np.linalg.LinAlgError(
+            f"tensorsolve: an array of {np.shape(a)} is not square for the other of {np.shape(b)}"
+        )
+    return np.linalg.solve(np.reshape(a, (size, size)), np.reshape(b, -1)).reshape(shape)
+
+
+# --- determinants
+
+
+def _cofactors(a: Array) -> Array:
+    """det(a) inv(a).T, which singular matrices have too: by their singular values.
+
+    Those of the cofactors are the products of all others.
+    """
+    u, s, vh = np.linalg.svd(a)
+    others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :])
+    sign = np.linalg.det(u) * np.linalg.det(vh)
+    return _product(u, sign[..., None] * np.prod(others, axis=-1), _t(vh))
+
+
+def _cofactors_rule(g: Array, y: Array, a: Array) -> Array:
+    """Of regular matrices: the product rule for det(a) inv(a).T."""
+    inverse = _t(np.linalg.inv(a))
+    return np.sum(g * y, axis=(-2, -1), keepdims=True) * inverse - y @ _t(g) @ inverse
+
+
+def _slogdet(a: Array) -> Array:
+    return np.stack(np.linalg.slogdet(a), axis=-1)
+
+
+cofactors = define(_cofactors, _cofactors_rule, name="cofactors", trusted=True)
+det = implement(
+    np.linalg.det,
+    lambda g, _y, a: g[..., None, None] * cofactors(a),  # Giles 2.2.4
+    kind=Kind.OPAQUE,
+)
+_sign_and_log = define(
+    _slogdet,
+    lambda g, _y, a: g[..., 1, None, None] * _t(inverse_or_nan(a)),
+    name="slogdet",
+    trusted=True,
+)
+SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
+
+
+@handles(np.linalg.slogdet)
+def slogdet(a: Array) -> Any:
+    """numpy.linalg.slogdet: (sign, logabsdet); the sign is constant."""
+    both = _sign_and_log(a)
+    return SlogdetResult(np.sign(both[..., 0]), both[..., 1])
+
+
+# --- Cholesky factors
+
+
+def _cholesky_rule(g: Array, y: Array, _a: Array, *, upper: bool = False) -> Array:
+    """Murray, put onto the triangle that NumPy reads."""
+    g, lower = (_t(g), _t(y)) if upper else (g, y)
+    inside = _half(y) * (_t(lower) @ g)
+    half = np.linalg.solve(_t(lower), inside)
+    return _onto(_t(np.linalg.solve(_t(lower), _t(half))), upper)
+
+
+cholesky = implement(np.linalg.cholesky, _cholesky_rule, kind=Kind.OPAQUE)
+
+
+# --- QR: packed as q.T beside r, (..., k, m + n)
+
+
+def _qr(a: Array) -> Array:
+    q, r = np.linalg.qr(a)
+    return np.concatenate([_t(q), r], axis=-1)
+
+
+def _qr_rule(g: Array, y: Array, a: Array) -> Array:
+    """Roberts; in a wide matrix, [square, rest], q comes from the square, and q @ r is the rest."""
+    m, n = a.shape[-2:]
+    gq, gr, q, r = _t(g[..., :m]), g[..., m:], _t(y[..., :m]), y[..., m:]
+    if m >= n:
+        return _qr_of_columns(gq, gr, q, r)
+    gq = gq + a[..., m:] @ _t(gr[..., m:])
+    left = _qr_of_columns(gq, gr[..., :m], q, r[..., :m])
+    return np.concatenate([left, q @ gr[..., m:]], axis=-1)
+
+
+def _qr_of_columns(gq: Array, gr: Array, q: Array, r: Array) -> Array:
+    inside = _mirrored(r @ _t(gr) - _t(gq) @ q)
+    return _t(np.linalg.solve(r, _t(gq + q @ inside)))
+
+
+_packed_qr = define(_qr, _qr_rule, name="qr", trusted=True)
+QRResult: Any = type(np.linalg.qr(np.eye(1)))
+
+
+@handles(np.linalg.qr)
+def qr(a: Array, mode: str = "reduced") -> Any:
+    """numpy.linalg.qr: (..., m, n) -> q, (..., m, k), and r, (..., k, n), k = min(m, n)."""
+    m, n = _lengths(a)
+    if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
+        raise NotDifferentiableError(
+            f"qr: no derivative rule with mode={mode!r} for {a.shape}; it takes 'reduced' and 'r' "
+            "('complete' adds arbitrary columns where a is tall)"
+        )
+    packed = _packed_qr(a)
+    q, r = _t(packed[..., :m]), packed[..., m:]
+    return r if mode == "r" else QRResult(q, r)
+
+
+# --- eigenvalues of symmetric matrices: packed as the values above the vectors, (..., n + 1, n)
+
+
+def _eigh(a: Array, UPLO: Any = "L") -> Array:
+    values, vectors = np.linalg.eigh(a, UPLO)
+    return np.concatenate([values[..., None, :], vectors], axis=-2)
+
+
+def _eigh_rule(g: Array, y: Array, _a: Array, UPLO: Any = "L") -> Array:
+    """Giles 3.1."""
+    values, vectors = y[..., 0, :], y[..., 1:, :]
+    distances = values[..., None, :] - values[..., :, None]
+    largest = np.maximum(np.abs(values[..., :1]), np.abs(values[..., -1:]))[..., None]
+    apart = np.abs(distances) > _rounding(g.dtype, *y.shape[-2:]) * largest
+    inside = _inverses(distances, apart) * (_t(vectors) @ g[..., 1:, :])
+    inside = inside + np.eye(values.shape[-1], dtype=g.dtype) * g[..., 0, None, :]
+    return _onto(vectors @ inside @ _t(vectors), UPLO.upper() == "U")
+
+
+def _eigvalsh_rule(g: Array, _y: Array, a: Array, UPLO: Any = "L") -> Array:
+    vectors = np.linalg.eigh(a, UPLO).eigenvectors
+    return _onto(_product(vectors, g, vectors), UPLO.upper() == "U")
+
+
+def _rounding(dtype: Any, *lengths: int) -> float:
+    """How far apart, relative to the largest of all, what is equal may be computed."""
+    return float(np.finfo(dtype).eps) * max(lengths)
+
+
+_packed_eigh = define(_eigh, _eigh_rule, name="eigh", trusted=True)
+eigvalsh = implement(np.linalg.eigvalsh, _eigvalsh_rule, kind=Kind.OPAQUE)
+EighResult: Any = type(np.linalg.eigh(np.eye(1)))
+
+
+@handles(np.linalg.eigh)
+def eigh(a: Array, UPLO: Any = "L") -> Any:
+    """numpy.linalg.eigh: (..., n, n) -> eigenvalues, (..., n), and eigenvectors, (..., n, n)."""
+    packed = _packed_eigh(a, UPLO=UPLO)
+    return EighResult(packed[..., 0, :], packed[..., 1:, :])
+
+
+REFUSED[np.linalg.eig] = REFUSED[np.linalg.eigvals] = (
+    "the eigenvalues of a matrix that is not symmetric are complex in general, and derivatives "
+    "here are real; for a symmetric one write np.linalg.eigh or np.linalg.eigvalsh"
+)
+
+
+# --- singular values: packed as u above s above v, (..., m + 1 + n, k)
+
+
+def _svd(a: Array, hermitian: bool = False) -> Array:
+    u, s, vh = np.linalg.svd(a, full_matrices=False, hermitian=hermitian)
+    return np.concatenate([u, s[..., None, :], _t(vh)], axis=-2)
+
+
+def _svd_parts(packed: Array, m: int) -> tuple[Array, Array, Array]:
+    return packed[..., :m, :], packed[..., m, :], packed[..., m + 1 :, :]
+
+
+def _svd_rule(g: Array, y: Array, a_like: Array, hermitian: bool = False) -> Array:
+    """Townsend, with 1 / (s_j^2 - s_i^2) split into what s_j - s_i and what s_j + s_i divides.
+
+    Only the former makes trouble where two singular values are equal.
+    """
+    m, n = a_like.shape[-2:]
+    (gu, gs, gv), (u, s, v) = _svd_parts(g, m), _svd_parts(y, m)
+    tiny = _rounding(g.dtype, m, n) * s[..., :1]
+    distances, sums = s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]
+    of_u, of_v = _t(u) @ gu, _t(v) @ gv
+    of_u, of_v = of_u - _t(of_u), of_v - _t(of_v)
+    inside = _inverses(distances, np.abs(distances) > tiny[..., None]) * (of_u + of_v) / 2
+    inside = inside + _inverses(sums, sums > tiny[..., None]) * (of_u - of_v) / 2
+    inside = inside + np.eye(s.shape[-1], dtype=g.dtype) * gs[..., None, :]
+    result = u @ inside @ _t(v)
+    each = _inverses(s, s > tiny)
+    if m > n:
+        result = result + _product(gu - u @ (_t(u) @ gu), each, v)
+    if m < n:
+        result = result + _product(u, each, gv - v @ (_t(v) @ gv))
+    return _onto(result) if hermitian else result
+
+
+def _singular_values(a: Array, hermitian: bool = False) -> Array:
+    return np.linalg.svd(a, compute_uv=False, hermitian=hermitian)
+
+
+def _singular_values_rule(g: Array, _y: Array, a: Array, hermitian: bool = False) -> Array:
+    """0 for a singular value of 0, at which it has a kink as abs does."""
+    u, s, vh = np.linalg.svd(a, full_matrices=False, hermitian=hermitian)
+    result = _product(u, g * (s > _rounding(g.dtype, *a.shape[-2:]) * s[..., :1]), _t(vh))
+    return _onto(result) if hermitian else result
+
+
+_packed_svd = define(_svd, _svd_rule, name="svd", trusted=True)
+singular_values = define(_singular_values, _singular_values_rule, name="svdvals", trusted=True)
+SVDResult: Any = type(np.linalg.svd(np.eye(1)))
+
+
+@handles(np.linalg.svd)
+def svd(
+    a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    """numpy.linalg.svd: (..., m, n) -> u, (..., m, k), s, (..., k), vh, (..., k, n), k = min(m, n).
+
+    The columns that full_matrices adds to one of them, where m is not n, are arbitrary and refused.
+    """
+    if not compute_uv:
+        return singular_values(a, hermitian=hermitian)
+    m, n = _lengths(a)
+    if full_matrices and m != n:
+        raise NotDifferentiableError(
+            f"svd: {a.shape} has no derivative with full_matrices=True, NumPy's default, since the "
+            "columns that it adds are arbitrary; write full_matrices=False"
+        )
+    u, s, v = _svd_parts(_packed_svd(a, hermitian=hermitian), m)
+    return SVDResult(u, s, _t(v))
+
+
+@handles(np.linalg.svdvals)
+def svdvals(x: Array, /) -> Array:
+    """numpy.linalg.svdvals: (..., m, n) -> (..., min(m, n)), from the largest to the smallest."""
+    return singular_values(x)
+
+
+# --- pseudo-inverses and least squares
+
+
+def _pinv_rule(g: Array, y: Array, a: Array, hermitian: bool = False) -> Array:
+    """Golub, equation 4.12: where the rank stays as it is."""
+    a = _mirrored(a) if hermitian else a
+    result = _t(y) @ g @ _t(y)
+    right, left = _t(g) @ y @ _t(y), _t(y) @ y @ _t(g)
+    result = (right - a @ (y @ right)) + (left - (left @ y) @ a) - result
+    return _onto(result) if hermitian else result
+
+
+pinv = implement(
+    np.linalg.pinv,
+    lambda g, y, a, rcond=None, hermitian=False, *, rtol=None: _pinv_rule(g, y, a, hermitian),
+    kind=Kind.OPAQUE,
+)
+
+
+def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
+    """All that numpy.linalg.lstsq returns in a row; NaN for residuals that it leaves out."""
+    x, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
+    if residuals.size != b.shape[1]:
+        residuals = np.full(b.shape[1], np.nan, x.dtype)
+    return np.concatenate([x.reshape(-1), residuals, s, np.array([rank], x.dtype)])
+
+
+def _lstsq_parts(packed: Array, a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+    n, k = a.shape[1], b.shape[1]
+    x, rest = packed[: n * k].reshape((n, k)), packed[n * k :]
+    return x, rest[:k], rest[k:-1], rest[-1]
+
+
+def _lstsq_rule_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
+    """Of x = pinv(a) @ b, of the squares of b - a @ x, and of the singular values."""
+    (x, *_), (gx, gr, gs, _) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
+    of_x = _pinv_rule(gx @ b.T, _pinv_of(a, rcond, g.dtype), a)
+    return of_x - 2 * ((b - a @ x) * gr) @ x.T + _singular_values_rule(gs, y, a)
+
+
+def _lstsq_rule_b(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
+    (x, *_), (gx, gr, *_) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
+    return _pinv_of(a, rcond, g.dtype).T @ gx + 2 * (b - a @ x) * gr
+
+
+def _pinv_of(a: Array, rcond: float | None, dtype: Any) -> Array:
+    """The pseudo-inverse, of the rank that lstsq finds."""
+    given = rcond is not None and rcond >= 0
+    return np.linalg.pinv(a, rcond if given else _rounding(dtype, *a.shape))
+
+
+_packed_lstsq = define(_lstsq, _lstsq_rule_a, _lstsq_rule_b, name="lstsq", trusted=True)
+
+
+@handles(np.linalg.lstsq)
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array, Array, Array]:
+    """numpy.linalg.lstsq: (m, n) and (m,) or (m, k) -> (x, residuals, rank, singular values).
+
+    Residuals are there where m > n and the rank is n. Since their shape depends on values, under
+    `jit` they are always there where m > n, and NaN where the rank is less.
+    """
+    a, b = (x if hasattr(x, "dtype") else np.asarray(x) for x in (a, b))
+    columns = b.reshape((-1, 1)) if b.ndim == 1 else b
+    packed = _packed_lstsq(a, columns, rcond=rcond)
+    x, residuals, s, rank = _lstsq_parts(packed, a, columns)
+    rank, (m, n) = rank.astype(np.intc), a.shape
+    if m <= n or not (_is_traced(packed) or rank == n):
+        residuals = residuals[:0]
+    return x[:, 0] if b.ndim == 1 else x, residuals, rank, s
+
+
+def _is_traced(x: Array) -> bool:
+    """Whether `jit` is tracing, so that the value is not to be had."""
+    while type(x) is Tensor:
+        x = x.value
+    return isinstance(x, Tensor)
+
+
+# --- norms
+
+
+def _norm_rule(
+    g: Array, y: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False
+) -> Array:
+    """Of the p-norm sign(x) (|x| / y)^(p-1), p = 2 for most; 0 where all elements are 0."""
+    if axis is None or not keepdims:
+        axes = _axes(x, axis)
+        shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
+        g, y = g.reshape(shape), y.reshape(shape)
+    y = y + (y == 0)
+    if ord in (None, 2, "fro", "f"):
+        return g * (x / y)
+    ratio = (np.abs(x) + (x == 0) * y) / y  # 1 for an element that is 0: its sign is 0
+    return g * np.sign(x) * ratio ** (ord - 1)
+
+
+def _axes(x: Array, axis: Any) -> list[int]:
+    """The axes of a norm, counted from the front."""
+    return list(range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim))
+
+
+_norm = define(np.linalg.norm, _norm_rule, name="norm", trusted=True)
+
+
+@handles(np.linalg.norm)
+def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    """numpy.linalg.norm, of vectors along one axis and of matrices in two; at 0 its slope is 0.
+
+    >>> import tinygrad_digits as td
+    >>> td.grad(np.linalg.norm)(np.array([3.0, 4.0]))
+    array([0.6, 0.8])
+    """
+    axes = (axis,) if axis is not None and not isinstance(axis, tuple) else axis
+    count = x.ndim if axes is None else len(axes)
+    if count == 1 and ord in (np.inf, -np.inf, 0, 1):
+        return _norm_of_vectors(x, ord, axes, keepdims)
+    if count == 2 and ord in (np.inf, -np.inf, 1, -1, 2, -2, "nuc"):
+        return _norm_of_matrices(x, ord, _axes(x, axes), keepdims)
+    return _norm(x, ord=ord, axis=axis, keepdims=keepdims)
+
+
+def _norm_of_vectors(x: Array, ord: float, axis: Any, keepdims: bool) -> Array:
+    if ord == 0:
+        return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
+    sizes = np.abs(x)
+    if ord == 1:
+        return np.sum(sizes, axis=axis, keepdims=keepdims)
+    if ord < 0:
+        return np.min(sizes, axis=axis, keepdims=keepdims)
+    return np.max(sizes, axis=axis, keepdims=keepdims, initial=0)
+
+
+def _norm_of_matrices(x: Array, ord: Any, axes: list[int], keepdims: bool) -> Array:
+    row, column = axes
+    if ord in (2, -2, "nuc"):
+        sizes = singular_values(np.moveaxis(x, axes, (-2, -1)))
+    else:
+        summed, other = (row, column) if abs(ord) == 1 else (column, row)
+        sizes = np.moveaxis(
+            np.sum(np.abs(x), axis=summed, keepdims=True), (summed, other), (-2, -1)
+        )
+        sizes = sizes[..., 0, :]
+    if ord == "nuc":
+        result = np.sum(sizes, axis=-1)
+    else:
+        result = np.min(sizes, axis=-1) if ord < 0 else np.max(sizes, axis=-1, initial=0)
+    return np.expand_dims(result, tuple(axes)) if keepdims else result
+
+
+@handles(np.linalg.vector_norm)
+def vector_norm(x: Array, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
+    """numpy.linalg.vector_norm: of all elements along any number of axes."""
+    axes = _axes(x, axis)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    if axis is None:
+        result = norm(x.reshape(-1), ord, 0)
+    elif isinstance(axis, tuple):
+        shape = [int(np.prod([x.shape[i] for i in axes], dtype=int)), *[x.shape[i] for i in rest]]
+        result = norm(np.transpose(x, axes + rest).reshape(shape), ord, 0)
+    else:
+        result = norm(x, ord, axis)
+    return np.expand_dims(result, tuple(axes)) if keepdims else result
+
+
+@handles(np.linalg.matrix_norm)
+def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
+    """numpy.linalg.matrix_norm: (..., m, n) -> (...)."""
+    return norm(x, ord, (-2, -1), keepdims)
+
+
+@handles(np.linalg.cond)
+def cond(x: Array, p: Any = None) -> Array:
+    """numpy.linalg.cond: (..., n, n) -> (...), by a norm of the matrix and of its inverse."""
+    if 0 in x.shape[-2:]:
+        raise np.linalg.LinAlgError("cond is not defined on empty arrays")
+    with np.errstate(all="ignore"):
+        if p in (None, 2, -2):
+            s = singular_values(x)
+            ratio = s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+        else:
+            ratio = norm(x, p, (-2, -1)) * norm(inverse_or_nan(x), p, (-2, -1))
+    singular = np.logical_and(np.isnan(ratio), np.logical_not(np.any(np.isnan(x), axis=(-2, -1))))
+    return np.where(singular, np.inf, ratio)[()]
