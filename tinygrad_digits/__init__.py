@@ -9,9 +9,6 @@ from . import ops, optim
 from .check import check_grads
 from .debugging import debug
 from .engine import tree
-from .engine.batching import vmap
-from .engine.custom import checkpoint, custom_vjp, stop_gradient
-from .engine.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
 from .engine.errors import (
     AutodiffError,
     ChangedArrayError,
@@ -27,7 +24,6 @@ from .engine.errors import (
     ShapeError,
     TracedValueError,
 )
-from .engine.implicit import fixed_point
 from .engine.primitive import Each, Kind, define, primitive
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
@@ -84,6 +80,11 @@ from .ops.special import (
 )
 from .profiling import profile
 from .recording import record
+from .transforms.batching import vmap
+from .transforms.checkpoint import checkpoint
+from .transforms.custom import custom_vjp, stop_gradient
+from .transforms.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
+from .transforms.implicit import fixed_point
 
 __version__ = "0.1.0"
 

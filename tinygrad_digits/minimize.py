@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from .engine import tree
-from .engine.custom import stop_gradient
-from .engine.derivatives import hessian, hvp, jacobian
 from .engine.errors import NotDifferentiableError, ShapeError, extra
 from .engine.tape import Array
 from .engine.tensor import Tensor, is_numeric
 from .engine.transforms import value_and_grad
 from .engine.tree import Tree
 from .jit.api import jit as jitted
+from .transforms.custom import stop_gradient
+from .transforms.derivatives import hessian, hvp, jacobian
 
 GRADIENT = ("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP")
 PRODUCTS = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")

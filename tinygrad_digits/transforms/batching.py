@@ -17,15 +17,15 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..ops.batching import KINDS, RULES, Call, moved, unknown
-from . import tree
-from .errors import ShapeError, TracedValueError
-from .primitive import Kind, Primitive
-from .standin import StandIn, user_line
-from .tape import NO_OPTIONS, Array, Tape
-from .tensor import Tensor
-from .transforms import leaf_paths, named
-from .tree import Tree
+from ..engine import tree
+from ..engine.errors import ShapeError, TracedValueError
+from ..engine.primitive import Kind, Primitive
+from ..engine.standin import StandIn, user_line
+from ..engine.tape import NO_OPTIONS, Array, Tape
+from ..engine.tensor import Tensor
+from ..engine.transforms import leaf_paths, named
+from ..engine.tree import Tree
+from .batching_rules import KINDS, RULES, Call, moved, unknown
 
 Axes: TypeAlias = Any
 """A batch axis (an int, or None for what all examples share), or a tree of them."""

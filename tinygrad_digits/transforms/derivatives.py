@@ -21,12 +21,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from . import tree
-from .batching import Batch
-from .errors import NotDifferentiableError, ShapeError
-from .tape import Array, Tape
-from .tensor import Tensor, is_numeric, recorded
-from .transforms import (
+from ..engine import tree
+from ..engine.errors import NotDifferentiableError, ShapeError
+from ..engine.tape import Array, Tape
+from ..engine.tensor import Tensor, is_numeric, recorded
+from ..engine.transforms import (
     ArgNums,
     Run,
     collected,
@@ -39,7 +38,8 @@ from .transforms import (
     named,
     owned,
 )
-from .tree import Tree
+from ..engine.tree import Tree
+from .batching import Batch
 
 Mode: TypeAlias = Literal["reverse", "forward"]
 

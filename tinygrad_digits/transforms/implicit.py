@@ -15,22 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from . import tree
+from ..engine import tree
+from ..engine.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
+from ..engine.primitive import Primitive
+from ..engine.tape import Array
+from ..engine.tensor import Tensor
+from ..engine.transforms import copied, name_of, vjp
+from ..engine.tree import Tree
 from .batching import Batched
-from .custom import (
-    pulled_back,
-    recorded_call,
-    row_of_calls,
-    sealed,
-    stop_gradient,
-    writing_explained,
-)
-from .errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
-from .primitive import Primitive
-from .tape import Array
-from .tensor import Tensor
-from .transforms import copied, name_of, vjp
-from .tree import Tree
+from .calls import pulled_back, recorded_call, row_of_calls
+from .checkpoint import sealed, writing_explained
+from .custom import stop_gradient
 
 Step = Callable[[Tree], Tree]
 

@@ -1,0 +1,119 @@
+"""Memory for time: a function that the tape computes a second time instead of keeping its inside.
+
+checkpoint : (args -> y) -> (args -> y)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..engine import tree
+from ..engine.errors import NotDifferentiableError
+from ..engine.primitive import Primitive
+from ..engine.tape import Array
+from ..engine.tensor import Tensor
+from ..engine.transforms import name_of
+from ..engine.tree import Tree
+from .calls import pulled_back, recorded_call, row_of_calls
+
+GENERATORS = (np.random.Generator, np.random.RandomState)
+
+
+def checkpoint(f: Callable[..., Tree]) -> Callable[..., Tree]:
+    """`checkpoint : (args -> y) -> (args -> y)`: f, of which a tape keeps the arguments alone.
+
+    The sweep computes f a second time, with a tape, and goes on through that. For one more
+    forward pass, n layers in sqrt(n) blocks, each with a checkpoint, need memory for 2 sqrt(n)
+    layers instead of n (Chen et al., Training deep nets with sublinear memory cost, 2016).
+
+    Gradients are those of f, of any order. A random generator among the arguments draws the same
+    again; the arrays among them cannot be written into. Raises NotDifferentiableError where f uses
+    a Tensor, or names a generator, that it was not given. Under `jit`, which plans memory by itself
+    and computes nothing twice, it saves none.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> td.grad(lambda x: checkpoint(np.sin)(x) ** 2)(0.5) == td.grad(lambda x: np.sin(x) ** 2)(0.5)
+    np.True_
+    """
+    row = row_of_calls(f)
+
+    @functools.wraps(f)
+    def checkpointed(*args: Any, **named: Any) -> Any:
+        if any(map(_draws_in_a_program, tree.flatten((args, named))[0])):
+            return f(*args, **named)
+        return _recomputed(row, f, args, named)
+
+    return checkpointed
+
+
+def _recomputed(
+    row: Primitive, f: Callable[..., Tree], args: tuple[Tree, ...], named: dict[str, Tree]
+) -> Tree:
+    """f(*args, **named), recorded as what is computed once more from the same arguments."""
+
+    def run(args: tuple[Tree, ...], named: dict[str, Tree]) -> Tree:
+        return f(*args, **named)
+
+    def forward(args: tuple[Tree, ...], named: dict[str, Tree]) -> tuple[Tree, Tree]:
+        _refuse_generators(f)
+        args, named = tree.map(sealed, (args, named))
+        kept = tree.map(_same_draws, (args, named))
+        with writing_explained(row.name):
+            return _recomputed(row, f, args, named), kept
+
+    def pull(_: Tree, kept: Tree, g: Tree, tracked: list[int]) -> list[Array]:
+        return pulled_back(run, tree.map(_same_draws, kept), tracked, g)
+
+    return recorded_call(row, (args, named), run, forward, pull)
+
+
+def sealed(x: Any) -> Any:
+    """An array of an argument, that nobody can write into before it is used once more."""
+    if type(x) is np.ndarray:
+        x = x.view()
+        x.flags.writeable = False
+    return x
+
+
+@contextlib.contextmanager
+def writing_explained(name: str) -> Iterator[None]:
+    """Around calls with sealed arrays: say why they are."""
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" in str(error):
+            error.add_note(
+                f"{name} is computed more than once, so it cannot write into its arguments: make "
+                "new arrays, as np.where(mask, new, old) does"
+            )
+        raise
+
+
+def _same_draws(x: Any) -> Any:
+    return copy.deepcopy(x) if isinstance(x, GENERATORS) else x
+
+
+def _draws_in_a_program(x: Any) -> bool:
+    """Whether x is a trace's stand-in for a generator, which cannot be copied."""
+    return isinstance(x, Tensor) and x.dtype == object
+
+
+def _refuse_generators(f: Any) -> None:
+    """Raise NotDifferentiableError where f draws from a generator that is not an argument."""
+    try:
+        used = inspect.getclosurevars(f)
+    except (TypeError, ValueError):  # not written in Python, or a variable is not set yet
+        return
+    for name, value in {**used.globals, **used.nonlocals}.items():
+        if isinstance(value, GENERATORS):
+            raise NotDifferentiableError(
+                f"checkpoint({name_of(f)}): the generator {name} would draw other numbers when "
+                f"{name_of(f)} is computed again; give it as an argument"
+            )

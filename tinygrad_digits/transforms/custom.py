@@ -1,0 +1,186 @@
+"""Derivatives of your own: none at all, or one that you write.
+
+stop_gradient : tree -> the same tree, a constant
+custom_vjp    : (args -> y), forward, backward -> (args -> y)
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import tree
+from ..engine.errors import NotDifferentiableError, RuleError, ShapeError
+from ..engine.primitive import Kind, define, innermost
+from ..engine.tape import Array
+from ..engine.tensor import Tensor
+from ..engine.transforms import leaf_paths
+from ..engine.tree import Tree
+from .calls import recorded_call, refuse_captured, row_of_calls
+
+# --- no derivative
+
+
+def _copied(x: Array) -> Array:
+    return x.copy()
+
+
+_stopped = define(_copied, name="stop_gradient", kind=Kind.ELEMENTWISE)
+
+
+def stop_gradient(x: Tree) -> Tree:
+    """`stop_gradient : tree -> tree`: the same numbers, which no derivative goes through.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> td.grad(lambda x: x * stop_gradient(x))(3.0)
+    np.float64(3.0)
+    """
+    return tree.map(_stop, x)
+
+
+def _stop(x: Any) -> Any:
+    if isinstance(x, Tensor):  # of a Python number, a trace's stand-in is as good as a copy
+        return x if x.dtype.kind != "f" or getattr(x, "is_number", False) else _stopped(x)
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+# --- a derivative of your own
+
+
+class custom_vjp:  # noqa: N801 (a decorator)
+    """`custom_vjp : (args -> y), forward, backward -> (args -> y)`: f, differentiated by backward.
+
+        forward  : args -> (y, residuals)
+        backward : (residuals, ȳ) -> (cotangent of the first argument, of the second, ...)
+
+    Args:
+        f: a function of trees that returns a tree. It runs where nothing is differentiated.
+        forward: runs instead where something is. The residuals are any tree.
+        backward: gets them and the cotangent of y, a tree like y, and returns a tuple with a
+            cotangent for each argument: a tree like it, in which None stands for zeros. Written
+            in differentiable functions it is differentiated in turn. For derivatives of higher
+            order forward is code like any other: where it returns (f(x), ...), with the function
+            that has the rule, the rule holds there too.
+
+    As a decorator, `@td.custom_vjp`, it is given the other two with `f.defvjp(forward, backward)`.
+    All arguments have a position: those given by name or left out are put there. Raises RuleError
+    where a cotangent does not fit its argument, and NotDifferentiableError where f uses a Tensor
+    that it was not given.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> clipped = td.custom_vjp(
+    ...     lambda x: x,
+    ...     lambda x: (x, None),
+    ...     lambda _, g: (np.clip(g, -1, 1),),
+    ... )
+    >>> td.grad(lambda x: np.sum(clipped(x) ** 2))(np.array([0.1, 5.0]))
+    array([0.2, 1. ])
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Tree],
+        forward: Callable[..., tuple[Tree, Tree]] | None = None,
+        backward: Callable[[Tree, Tree], tuple[Tree, ...]] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, f)
+        self.f, self.forward, self.backward = f, forward, backward
+        self.row = row_of_calls(f)
+
+    def defvjp(
+        self,
+        forward: Callable[..., tuple[Tree, Tree]],
+        backward: Callable[[Tree, Tree], tuple[Tree, ...]],
+    ) -> None:
+        """Give the function its derivative."""
+        self.forward, self.backward = forward, backward
+
+    def __repr__(self) -> str:
+        return f"<custom_vjp {self.row.name}>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __call__(self, *args: Any, **named: Any) -> Tree:
+        if named or not isinstance(self.f, np.ufunc):  # whose out= is not wanted
+            args = self._by_position(args, named)
+        return recorded_call(self.row, args, self._run, self._forward, self._pull)
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.f)
+
+    def _by_position(self, args: tuple[Tree, ...], named: dict[str, Tree]) -> tuple[Tree, ...]:
+        """All arguments in their positions, those that are left out by their defaults."""
+        bound = self.signature.bind(*args, **named)
+        if bound.kwargs:
+            raise TypeError(f"{self.row.name}: {', '.join(bound.kwargs)} has no position")
+        bound.apply_defaults()
+        return bound.args
+
+    def _run(self, *args: Tree) -> Tree:
+        return self._watched(self.f(*args), args)
+
+    def _watched(self, y: Tree, args: tuple[Tree, ...]) -> Tree:
+        """y, made of its arguments: what else it was made of would pass by the rule."""
+        tape = innermost(tree.flatten(args)[0])
+        tensors = [x for x in tree.flatten(y)[0] if type(x) is Tensor]
+        refuse_captured(self.row, tensors, tape.serial if tape else 0)
+        return y
+
+    def _forward(self, *args: Tree) -> tuple[Tree, Tree]:
+        if self.forward is None:
+            raise NotDifferentiableError(
+                f"{self.row.name} has no derivative yet: give it with "
+                f"{self.row.name}.defvjp(forward, backward)"
+            )
+        pair = self.forward(*args)
+        if not (isinstance(pair, tuple) and len(pair) == 2):
+            raise RuleError(f"{self.row.name}: forward must return a pair (y, residuals)")
+        self._watched(pair[0], args)
+        return pair
+
+    def _pull(self, likes: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
+        assert self.backward is not None
+        return _fitted(self, likes, self.backward(residuals, g), g, tracked)
+
+
+def _fitted(
+    f: custom_vjp, likes: tuple[Tree, ...], given: Any, g: Tree, tracked: list[int]
+) -> list[Array]:
+    """The cotangents of the tracked leaves, if backward has returned what fits the arguments."""
+    name = f.row.name
+    if not isinstance(given, tuple) or len(given) != len(likes):
+        got = f"a tuple of {len(given)}" if isinstance(given, tuple) else type(given).__name__
+        raise RuleError(
+            f"{name}: backward must return a tuple of {len(likes)}, with a cotangent for each "
+            f"argument, got {got}"
+        )
+    cts: list[Any] = []
+    for i, (like, ct) in enumerate(zip(likes, given, strict=True)):
+        try:
+            same = tree.map(lambda *_: None, like) if ct is None else ct
+            cts += tree.flatten(tree.map(lambda _, ct: ct, like, same))[0]
+        except ShapeError as error:
+            raise RuleError(f"{name}: backward, for argument {i}: {error}") from None
+    leaves = tree.flatten(likes)[0]
+    dtypes = {y.dtype for y in tree.flatten(g)[0] if hasattr(y, "dtype")}
+    fitted = []
+    for k in tracked:
+        like, ct = leaves[k], cts[k]
+        if ct is None or type(ct) in (int, float):
+            ct = np.full(like.shape, 0.0 if ct is None else ct, like.dtype)
+        shape, dtype = getattr(ct, "shape", None), getattr(ct, "dtype", type(ct).__name__)
+        if shape != like.shape or dtype not in {like.dtype} | dtypes:
+            path = leaf_paths(likes, tuple(range(len(likes))), f.f)[k]
+            got = f"{dtype}{'' if shape is None else shape}"
+            raise RuleError(
+                f"{name}: backward returned {got} as the cotangent of {path}, which is "
+                f"{like.dtype}{like.shape}"
+            )
+        fitted.append(ct if dtype == like.dtype else ct.astype(like.dtype))
+    return fitted
