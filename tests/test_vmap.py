@@ -15,7 +15,8 @@ from tests.domains import DOMAINS
 from tests.jit_programs import copied, programs
 from tests.test_cases import quiet
 from tinygrad_digits.engine.tensor import is_numeric
-from tinygrad_digits.ops import OPS, batching
+from tinygrad_digits.ops import OPS
+from tinygrad_digits.transforms import batching_rules as batching
 
 CASES = [
     pytest.param(case, id=name)

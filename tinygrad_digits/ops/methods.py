@@ -94,7 +94,7 @@ METHODS: dict[str, Op | property] = {
     "mT": property(shaping.matrix_transpose),
     "flat": property(shaping.ravel),
     "real": property(lambda x: x),
-    "imag": property(np.zeros_like),
+    "imag": property(_named(np.zeros_like), doc="Zeros: a Tensor is real."),
     "itemsize": property(lambda x: x.dtype.itemsize),
     "nbytes": property(lambda x: x.size * x.dtype.itemsize),
     **{
