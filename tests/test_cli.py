@@ -173,9 +173,19 @@ def test_gradcheck_shows_each_layer_in_both_dtypes(monkeypatch):
 
 def test_tape_prints_the_program_of_a_step():
     shown = invoke("tape", "--hidden", "7", "--batch-size", 3).stdout
-    for op in ("input", "matmul", "add", "relu", "(3, 7)", "(64, 7)", "float32", "%0 w0"):
+    for op in ("params['w0']", "matmul", "add", "relu", "(3, 7)", "(64, 7)", "float32", "-> y"):
         assert op in shown
     assert shown.count("matmul") == 2
+
+
+def test_tape_shows_the_way_back_costs_and_a_picture(tmp_path):
+    both = invoke("tape", "--backward", "--svg", tmp_path / "tape.svg").stdout
+    assert both.count("matmul") > 3
+    assert "-> y['w0']" in both
+    assert (tmp_path / "tape.svg").read_text(encoding="utf-8").startswith("<svg")
+    costs = invoke("tape", "--costs").stdout
+    assert costs.count(" us") > 10
+    assert "total" in costs
 
 
 def test_program_prints_what_a_step_is_compiled_to():

@@ -344,21 +344,24 @@ def test_an_exception_propagates_with_a_note_and_leaves_nothing():
 
 
 def test_nested_gradients_in_interleaved_threads():
-    barrier, found = threading.Barrier(2, timeout=20), {}
+    xs = [float(k) for k in range(1, 9)]
+    barrier, found = threading.Barrier(len(xs), timeout=20), {}
 
     def f(x):
+        barrier.wait()  # all have begun the outer gradient before one begins the inner
+        slope = td.grad(lambda y: (barrier.wait(), x * y**2)[1])(x)
         barrier.wait()
-        return x * td.grad(lambda y: (barrier.wait(), x * y)[1])(x)
+        return x * slope  # x * 2 x * x
 
     def task(x):
         found[x] = td.grad(f)(x)
 
-    threads = [threading.Thread(target=task, args=(x,)) for x in (3.0, 4.0)]
+    threads = [threading.Thread(target=task, args=(x,)) for x in xs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == {3.0: 6.0, 4.0: 8.0}
+    assert found == {x: 6 * x**2 for x in xs}
 
 
 def test_assignment_to_a_tensor_rebinds_it():

@@ -55,7 +55,7 @@ class Profile:
     def table(self, limit: int = 30) -> str:
         """Aligned columns; the ops beyond `limit` as one line."""
         shown, rest = self.costs[:limit], self.costs[limit:]
-        head = ("op", "", "forward", "backward", "share", "makes", "backward makes")
+        head = ("op", "", *map("{:>11}".format, ("forward", "backward")), " share", "   makes")
         lines = shown + ([_added(f"{len(rest)} more", rest)] if rest else []) + [self.total]
         whole = self.total.seconds or 1.0
         rows = [
@@ -70,7 +70,10 @@ class Profile:
             )
             for cost in lines
         ]
-        return aligned([head, *rows]) + f"\nmedians of {self.rounds} rounds, each op by itself"
+        return (
+            aligned([(*head, "backward makes"), *rows])
+            + f"\nmedians of {self.rounds} rounds, each op by itself"
+        )
 
     __str__ = __repr__ = table
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from .. import __version__
 from ..engine.errors import AutodiffError
-from ..engine.tape import Tape
-from ..engine.tensor import Tensor
+from ..engine.transforms import grad
 from ..jit.api import jit
+from ..profiling import profile
+from ..recording import record
 from . import crosscheck, model, run, store
 from .data import CLASSES, PIXELS
 from .evaluation import evaluate as evaluated
@@ -241,7 +242,14 @@ def gradcheck(seed: Seed = 0, batch_size: Batch = 32, hidden: Hidden = HIDDEN) -
 
 @app.command()
 @guarded
-def tape(seed: Seed = 0, batch_size: Batch = DEFAULT.batch_size, hidden: Hidden = HIDDEN) -> None:
+def tape(
+    seed: Seed = 0,
+    batch_size: Batch = DEFAULT.batch_size,
+    hidden: Hidden = HIDDEN,
+    backward: Annotated[bool, typer.Option(help="Record the gradient's ops too.")] = False,
+    costs: Annotated[bool, typer.Option(help="Print what each op costs instead.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw it into this file, too.")] = None,
+) -> None:
     """Print the program that the tape records in one training step.
 
     One line for each op: its number, its inputs, its output's shape and dtype. The gradient is the
@@ -250,11 +258,15 @@ def tape(seed: Seed = 0, batch_size: Batch = DEFAULT.batch_size, hidden: Hidden 
     rng = np.random.default_rng(seed)
     sizes = (PIXELS, *_widths(hidden), CLASSES)
     params, x, labels = crosscheck.example(sizes, np.float32, batch_size, rng)
-    recording = Tape()
-    tensors = {name: Tensor(array, recording) for name, array in params.items()}
-    model.loss(tensors, x, labels)
-    typer.echo(f"inputs: {', '.join(f'%{t.index} {name}' for name, t in tensors.items())}")
-    typer.echo(recording)
+
+    def loss(params: model.Params) -> Any:
+        return model.loss(params, x, labels)
+
+    recording = record(grad(loss) if backward else loss, params)
+    typer.echo(profile(loss, params) if costs else recording)
+    if svg is not None:
+        svg.write_text(recording.svg(), encoding="utf-8", newline="\n")
+        _say(f"drawn in {svg}")
 
 
 @app.command()
