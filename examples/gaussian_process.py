@@ -65,7 +65,7 @@ def draw(path, x, y, new, mean, deviation):
     axes.plot(x, y, "k.", label="observations")
     axes.set(title="A Gaussian process fitted by the gradient of its likelihood", xlabel="x")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower center")
+    axes.legend(loc="upper right", fontsize=8)
     figure.savefig(path, dpi=120)
 
 

@@ -119,7 +119,9 @@ def _package(function: Any) -> str:
 def _is_ours(function: Any) -> bool:
     """Whether a function is a transform's or an optimiser's, which holds nothing that changes."""
     code: CodeType = function.__code__
-    return code.co_filename.startswith(_OURS) and "digits" not in function.__module__.split(".")
+    return code.co_filename.startswith(_OURS) and "digits" not in (function.__module__ or "").split(
+        "."
+    )
 
 
 def _names_used(code: CodeType) -> list[str]:
