@@ -21,7 +21,7 @@ from .engine.primitive import Op, Primitive
 from .engine.standin import user_line
 from .engine.tape import Array, Tape
 from .engine.tensor import Tensor
-from .recording import Recorder, bare
+from .recording import Recorder, bare, is_real
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,7 +34,8 @@ ADVICE = {
     "help, since both of its branches are evaluated",
     "sqrt": "its derivative is infinite at 0: np.sqrt(x + tiny), np.linalg.norm(x), np.hypot(a, b) "
     "or np.std(x), whose derivatives are finite there",
-    "power": "a fractional power is NaN below 0, and its derivative infinite at 0",
+    "power": "a negative power is infinite at 0; a fractional one is NaN below 0, and its derivative "
+    "infinite at 0",
     "square": "a sum of squares overflows early: np.linalg.norm(x), or scale x first",
     "arccos": "rounding may lead out of [-1, 1]: np.clip(x, -1, 1), or np.arctan2",
     "arcsin": "rounding may lead out of [-1, 1]: np.clip(x, -1, 1), or np.arctan2",
@@ -91,7 +92,7 @@ class Watch(Recorder):
             parents = tuple([x.index if self.has(x) else None for x in args])
             self.lines[y.index] = Line(op, parents, where)
             del self.records[y.index]  # it holds all operands
-            if not _finite(y) and all(map(_finite, args)):
+            if not _finite(y) and all(map(_finite, (*args, *options.values()))):
                 raise NonFiniteError(self._explained(op, args, y, where))
         return y
 
@@ -188,7 +189,7 @@ def _off(leaf: Any, tape: Watch) -> Any:
 
 def _finite(x: Any) -> bool:
     x = bare(x)
-    return getattr(getattr(x, "dtype", None), "kind", "") != "f" or bool(np.isfinite(x).all())
+    return not is_real(x) or bool(np.isfinite(x).all())
 
 
 def _sweeping() -> tuple[Primitive, tuple[Any, ...], Any] | None:

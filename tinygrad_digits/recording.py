@@ -21,6 +21,8 @@ from .engine.tape import Array, Record, Tape, aligned, operands
 from .engine.tensor import Tensor
 from .engine.transforms import leaf_paths
 from .jit.trace import ARITHMETIC, NUMBERS
+from .transforms.batching import Batched
+from .transforms.calls import recorded_call
 
 
 class Recorder(Tape):
@@ -54,6 +56,32 @@ class Recorder(Tape):
         inputs = tuple([x.value if self.has(x) else x for x in args])
         y = _computed(op, kernel, inputs, options)
         return self.written(op, parents, inputs, options, y) if op.rules and is_real(y) else y
+
+    def called(
+        self,
+        row: Primitive,
+        args: tuple[Any, ...],
+        f: Callable[..., Any],
+        forward: Callable[..., Any],
+        pull: Any,
+    ) -> Any:
+        """A call whose derivative, if an outer tape takes it, is its own; its ops are seen here."""
+        inside = self.left(args)
+        if innermost(tree.flatten(inside)[0]) is None:
+            return f(*args)
+
+        def seen(g: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda *args: self.left(g(*tree.map(self.placed, args)))
+
+        return tree.map(self.placed, recorded_call(row, inside, seen(f), seen(forward), pull))
+
+    def placed(self, x: Any) -> Any:
+        """A leaf on this tape, if it is a real number or an array of them."""
+        return self.written(None, (), (), {}, x) if is_real(x) else x
+
+    def left(self, whole: Any) -> Any:
+        """A tree without this tape."""
+        return tree.map(lambda x: x.value if self.has(x) else x, whole)
 
     def has(self, x: Any) -> bool:
         return isinstance(x, Tensor) and x.tape is self
@@ -112,9 +140,9 @@ def _computed(op: Primitive, kernel: Op, inputs: tuple[Any, ...], options: dict[
 
 
 def bare(x: Any) -> Any:
-    """The value under however many tapes."""
+    """The value under however many tapes; under `vmap`, those of all examples."""
     while isinstance(x, Tensor):
-        x = x.value
+        x = x.stacked if isinstance(x, Batched) else x.value
     return x
 
 

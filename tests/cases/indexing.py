@@ -43,6 +43,7 @@ UFUNCS = {
     "power": np.power,
     "min": np.minimum,
     "max": np.maximum,
+    "logaddexp": np.logaddexp,
 }
 
 

@@ -108,6 +108,12 @@ class Tape:
         """What an op does on a tape of another kind (a subclass), instead of recording here."""
         raise NotImplementedError
 
+    def called(
+        self, row: Primitive, args: tuple[Any, ...], f: Any, forward: Any, pull: Any
+    ) -> Any:  # (forward and pull are for a tape that others differentiate through)
+        """What a call with a derivative of its own does there: f, op by op."""
+        return f(*args)
+
     def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
         """The op that made a Tensor, and its options; no op for an input."""
         op, _, _, _, options, _, _ = self.records[index]

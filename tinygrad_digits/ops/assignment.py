@@ -43,10 +43,11 @@ put: Op = define(
 def at(x: Array) -> "At":
     """Functional assignment: `td.at(x)[index].set(v)` is a copy of x with v at index.
 
-    Also add, subtract, multiply, divide, power, min and max, which combine what is there with v,
-    one after the other where an element is named twice (as ufunc.at does); and get, which is
-    x[index]. Both x and v may be Tensors; v is broadcast into the place and cast to the dtype of
-    x. Where `set` names an element twice, the last of the values stays and has the gradient.
+    Also add, subtract, multiply, divide, power, min, max and logaddexp, or combine(f, v) for any f,
+    which combine what is there with v, one after the other where an element is named twice (as
+    ufunc.at does); and get, which is x[index]. Both x and v may be Tensors; v is broadcast into the
+    place and cast to the dtype of x. Where `set` names an element twice, the last of the values
+    stays and has the gradient.
 
     >>> import tinygrad_digits as td
     >>> td.at(np.zeros(3))[1:].set(5.0)
@@ -99,23 +100,23 @@ class Place:
 
     def multiply(self, v: Array) -> Array:
         """With v times what is there."""
-        return self._combined(np.multiply, v)
+        return self.combine(np.multiply, v)
 
     def divide(self, v: Array) -> Array:
         """With what is there divided by v."""
-        return self._combined(np.divide, v)
+        return self.combine(np.divide, v)
 
     def power(self, v: Array) -> Array:
         """With what is there to the power of v."""
-        return self._combined(np.power, v)
+        return self.combine(np.power, v)
 
     def min(self, v: Array) -> Array:
         """With v where that is smaller than what is there."""
-        return self._combined(np.minimum, v)
+        return self.combine(np.minimum, v)
 
     def max(self, v: Array) -> Array:
         """With v where that is larger than what is there."""
-        return self._combined(np.maximum, v)
+        return self.combine(np.maximum, v)
 
     def _check(self, v: Array) -> None:
         """Raise NotDifferentiableError where casting v would end its gradient."""
@@ -133,7 +134,12 @@ class Place:
             v = np.reshape(v, v.shape[v.ndim - len(shape) :])  # assignments take (1, 3) for (3,)
         return np.broadcast_to(v, shape).astype(self.x.dtype)
 
-    def _combined(self, f: Callable[..., Array], v: Array) -> Array:
+    def logaddexp(self, v: Array) -> Array:
+        """With the logarithm of the sum of the exponentials of what is there and v."""
+        return self.combine(np.logaddexp, v)
+
+    def combine(self, f: Callable[..., Array], v: Array) -> Array:
+        """With f(what is there, v): what f.at does in place, for any function of two arrays."""
         if not may_repeat(self.index):
             return self.set(f(self.get(), v))
         if any(isinstance(part, Tensor) for part in _parts(self.index)):

@@ -100,15 +100,16 @@ def at(ufunc: Ufunc, *_args: Array, **_options: Any) -> NoReturn:
     """ufunc.at writes into its first argument: refused."""
     name = ufunc.__name__
     twin = {"maximum": "max", "minimum": "min"}.get(name, name)
-    way = f"{twin}(v)" if twin in ASSIGNMENTS else f"set(np.{name}(a[i]{', v' * (ufunc.nin - 1)}))"
+    way = f"combine(np.{name}, v)" if ufunc.nin == 2 else f"set(np.{name}(a[i]))"
+    way = f"{twin}(v)" if twin in ASSIGNMENTS else way
     raise NotDifferentiableError(
         f"np.{name}.at writes into its argument, and no Tensor is written into an array, or "
         f"changes: make a new array, a = td.at(a)[i].{way}"
     )
 
 
-ASSIGNMENTS = {"add", "multiply", "divide", "power", "max", "min"}
-"""What td.at(a)[i] can do with repeated indices."""
+ASSIGNMENTS = {"add", "subtract", "multiply", "divide", "power", "max", "min", "logaddexp"}
+"""What td.at(a)[i] has methods for."""
 
 
 def reduceat(ufunc: Ufunc, x: Array, /, indices: Any, axis: int = 0, dtype: Any = None) -> Array:

@@ -86,7 +86,7 @@ def recorded_call(
     if isinstance(tape, Batch):
         return _batched_call(row, args, f, forward, pull, tape)
     if type(tape) is not Tape:
-        return f(*args)
+        return f(*args) if tape is None else tape.called(row, args, f, forward, pull)
     if tape.closed:
         next(tape.indices)  # raises
     parents = [x.index if type(x) is Tensor and x.tape is tape else None for x in leaves]
