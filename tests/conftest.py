@@ -3,7 +3,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tests.cases import rows_recorded
+from tests.cases import all_cases, rows_recorded
 
 
 @pytest.fixture
@@ -15,4 +15,4 @@ def rng(request):
 @pytest.fixture(scope="session")
 def rows_of_cases():
     """Which case records each row first: {row's name: case}."""
-    return rows_recorded()
+    return rows_recorded(case for _, _, case in all_cases())

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
-from tests.cases import Drawn, all_cases, is_float
+from tests.cases import Drawn, all_cases, is_float, rows_of, rows_recorded
 from tests.domains import DOMAINS
 from tests.jit_programs import assert_same, copied, skip_without
 from tinygrad_digits.engine.primitive import Each
@@ -128,14 +128,14 @@ def value_with_gradients(drawn, *xs):
 
 
 def in_groups(size=8):
-    """Two traced cases of each function, eight functions to a program: compiling takes its time."""
-    by_name = {}
-    for _, name, case in all_cases():
-        if not case.untraced:
-            by_name.setdefault(case.name, {})[name] = case
-    chosen = [dict([*cases.items()][:2]) for cases in by_name.values()]
+    """A traced case of each function and of each row, so many to a program: compiling takes time."""
+    traced = [(name, case) for _, name, case in all_cases() if not case.untraced]
+    chosen = {case.name: (name, case) for name, case in reversed(traced)}  # the first of each
+    seen = {row for _, case in chosen.values() for row in rows_of(case)}
+    rows = rows_recorded(case for _, case in traced)
+    chosen |= {row: (row, case) for row, case in rows.items() if row not in seen}
     for k in range(0, len(chosen), size):
-        group = {name: case for cases in chosen[k : k + size] for name, case in cases.items()}
+        group = dict([*chosen.values()][k : k + size])
         yield pytest.param(group, id=f"{k}-{next(iter(group))}")
 
 

@@ -78,6 +78,36 @@ def test_second_derivatives_over_chunks(problem):
     )
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum(np.pad(x, 1, constant_values=2.0) ** 3),
+        lambda x: np.sum(x[900:5:-2, 1:] ** 3) + np.sum(x[::-3, 2] ** 3),
+        lambda x: np.sum(td.at(np.ones((N, 64)))[:, :3].set(x[:, 1:4]) ** 3),
+    ],
+    ids=["pad", "slices", "put"],
+)
+def test_moving_elements_computes_nothing(f, problem):
+    _, x, _ = problem
+
+    def both(x):
+        return td.grad(f)(x), td.grad(lambda x: np.sum(td.grad(f)(x) ** 2))(x)
+
+    with Largest() as largest:
+        lazy = both(chunks(x))
+    assert largest.tasks == 0
+    close(dask.compute(*lazy), both(x))
+
+
+def test_a_fixed_point_over_chunks(problem):
+    _, x, _ = problem
+
+    def solved(x):
+        return lambda a: td.fixed_point(lambda a, y: np.mean(np.cos(x)) * y / 2 + a, a, 1.0)
+
+    assert_allclose(td.grad(solved(chunks(x)))(2.0), td.grad(solved(x))(2.0), rtol=1e-12)
+
+
 class Largest(Callback):
     """How many tasks there were, and the largest matrix that one of them made, in bytes."""
 

@@ -68,6 +68,53 @@ def test_infinities_that_were_given_are_no_fault():
     assert td.debug(lambda x: np.where(x > 0, x, -np.inf))(np.array([1.0]))[0] == 1
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum(td.softmax(np.where(x > 0, x, -np.inf))),
+        lambda x: np.sum(np.exp(td.at(x)[0].set(-np.inf))),
+        lambda x: np.sum(td.max_pool2d(x[None, None, None], (1, 2), padding=(0, 1))),
+        lambda x: np.sum(np.where(x > 0, x, np.nan)[:1]),
+    ],
+    ids=["mask", "put", "pool", "nan"],
+)
+def test_nor_are_those_that_the_code_writes(f):
+    x = np.array([1.0, -1.0, 2.0])
+    assert_array_equal(td.debug(td.grad(f))(x), td.grad(f)(x))
+
+
+def test_a_derivative_of_ones_own_holds_outside_of_debug():
+    clipped = td.custom_vjp(lambda x: x, lambda x: (x, None), lambda _, g: (np.clip(g, -1, 1),))
+
+    def f(x):
+        return np.sum(clipped(x) ** 2) + np.sum(td.checkpoint(np.sin)(x))
+
+    def root(a):
+        return td.fixed_point(lambda a, x: (x + a / x) / 2, a, 1.0)
+
+    x = np.array([0.1, 5.0])
+    assert_array_equal(td.grad(td.debug(f))(x), td.grad(f)(x))
+    assert_array_equal(td.hessian(td.debug(f))(x), td.hessian(f)(x))
+    assert td.grad(td.debug(root))(4.0) == td.grad(root)(4.0)
+
+
+def test_ones_own_function_is_looked_at_under_a_gradient():
+    with pytest.raises(td.NonFiniteError, match="log made an infinity"):
+        td.grad(td.debug(td.checkpoint(np.log)))(0.0)
+
+
+def test_under_vmap_all_examples_are_looked_at():
+    f = td.debug(td.grad(lambda x: np.sum(np.log(x))))
+    assert_array_equal(td.vmap(f)(np.array([[1.0, 2.0], [4.0, 0.5]])), [[1, 0.5], [0.25, 2]])
+    with pytest.raises(td.NonFiniteError, match=r"log made an infinity.*(?s:.)*at \[1, 0\]"):
+        td.vmap(f)(np.array([[1.0, 2.0], [0.0, 1.0]]))
+
+
+def test_a_program_is_debugged_from_outside():
+    with pytest.raises(td.TracedValueError, match=r"td\.debug\(td\.jit\(f\)\)"):
+        td.jit(td.debug(np.log))(np.ones(2))
+
+
 # --- what is not
 
 
@@ -187,6 +234,40 @@ def test_a_change_after_the_last_use():
         td.debug(td.grad(f))(np.ones(2))
     with pytest.raises(td.ChangedArrayError, match="when the function returned"):
         td.grad(td.debug(f))(np.ones(2))
+
+
+def steps(x, batches):
+    buffer = np.empty(2)
+    for batch in batches:
+        buffer[:] = batch
+        x = x - td.grad(lambda x: np.sum((buffer * x) ** 2))(x)  # here
+    return np.sum(x)
+
+
+def test_a_buffer_may_change_when_its_gradient_is_done():
+    batches = [[0.25, 0.5], [0.5, 0.75]]
+    assert td.debug(lambda x: steps(x, batches))(np.ones(2)) == steps(np.ones(2), batches)
+
+
+@pytest.mark.parametrize(
+    "transformed", [lambda f: td.debug(td.grad(f)), lambda f: td.grad(td.debug(f))]
+)
+def test_but_not_when_a_gradient_around_it_is_not(transformed):
+    with pytest.raises(td.ChangedArrayError) as caught:
+        transformed(lambda x: steps(x, [[0.25, 0.5], [0.5, 0.75]]))(np.ones(2))
+    assert f":{line_of(steps, '# here')}" in str(caught.value)
+
+
+@pytest.mark.parametrize("whole", [np.ones((2, 3)), np.ones((4, 3))[1:3]], ids=["own", "view"])
+def test_a_change_that_the_sweep_reads_through_a_view(whole):
+    def f(x):
+        matrix = whole[:]
+        y = np.sum((matrix @ x) ** 2)
+        matrix[:] = 5
+        return y
+
+    with pytest.raises(td.ChangedArrayError, match="matmul used it"):
+        td.debug(td.grad(f))(np.ones(3))
 
 
 def test_arrays_that_do_not_change_are_used_as_often_as_one_likes():

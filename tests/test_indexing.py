@@ -156,6 +156,48 @@ def test_a_closed_over_tensor_of_an_outer_tape_keeps_its_gradient():
     assert_array_equal(td.grad(outer)(X), [4, 0, 0])
 
 
+@pytest.mark.parametrize(
+    "index", [(slice(None), [0, 1]), (0, [0, 2]), ([1], slice(None)), (np.array([True, False]), 0)]
+)
+def test_a_number_at_several_parts_of_an_index(index):
+    def f(x):
+        x[index] = 2.0
+        return np.sum(x**2)
+
+    x = np.arange(1.0, 7).reshape(2, 3)
+    expected = 2 * x
+    expected[index] = 0
+    assert_array_equal(td.grad(f)(x), expected)
+
+
+def test_methods_that_write_in_place():
+    def f(x):
+        x.sort(axis=0)
+        y = x.copy()
+        y.partition(1)
+        z = x.copy()
+        z.fill(y[0, 0])
+        return np.sum(x * np.arange(6.0).reshape(2, 3)) + y[0, 1] ** 2 + np.sum(z)
+
+    x = np.array([[4.0, 1.0, 6.0], [2.0, 5.0, 3.0]])
+    before = x.copy()
+    value, slope = td.value_and_grad(f)(x)
+    assert_array_equal(x, before)
+    assert value == f(x.copy())
+    # sorted: [[2, 1, 3], [4, 5, 6]], of which 2 is y[0, 1] and 1 is y[0, 0]
+    assert_array_equal(slope, [[3, 1 + 6, 5], [0 + 2 * 2, 4, 2]])
+    with pytest.raises(td.NotDifferentiableError, match="view"):
+        td.grad(lambda x: x[0].sort() or np.sum(x))(x)
+
+
+def test_rounding_ends_the_gradient():
+    def f(x):
+        assert round(x[0], 1) == 1.2
+        return round(x[0]) * x[1]
+
+    assert_array_equal(td.grad(f)(np.array([1.24, 3.0])), [0, 1])
+
+
 def test_loops_that_fill_an_array():
     def f(x):
         y = np.zeros(3) * x

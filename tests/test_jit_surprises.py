@@ -777,13 +777,38 @@ def test_a_comparison_of_two_python_numbers_is_a_bool():
     check_calls(lambda rate: rate < 0.5, [(0.1,), (0.7,)])
 
 
-def test_powers_of_numpy_scalars_may_differ_in_the_last_bit():
-    """Eager's np.float64 ** 3 is computed by another routine than np.power's."""
-    f = td.jit(lambda x: x**3)
-    numbers = np.random.default_rng(0).random(1000)
-    np.testing.assert_allclose([f(x) for x in numbers], [x**3 for x in numbers], rtol=1e-15)
-    assert_array_equal([f(x) for x in numbers], [np.power(x, 3) for x in numbers])
-    assert_array_equal(f(numbers), numbers**3)
+SCALAR_POWERS = {
+    "cube": lambda v: v[0] ** 3,
+    "square": lambda v: v[0] ** 2,
+    "root": lambda v: v[1] ** 0.5,
+    "inverse": lambda v: v[1] ** -2,
+    "of scalars": lambda v: v[1] ** v[0],
+    "of a number": lambda v: 2.5 ** v[0],
+    "of an array": lambda v: v**2.0 * v[1] ** np.abs(v),
+    "of a sum": lambda v: np.sum(v) ** 3,
+    "by a captured scalar": lambda v: v[1] ** np.float32(3),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("what", SCALAR_POWERS)
+def test_powers_of_numpy_scalars_have_a_routine_of_their_own(what, dtype, rng):
+    """np.float64(x) ** 3 and np.power(x, 3) differ in the last bit of every tenth x."""
+
+    def both(v):
+        return SCALAR_POWERS[what](v), td.value_and_grad(lambda v: SCALAR_POWERS[what](v).sum())(v)
+
+    f = td.jit(both)
+    for v in rng.uniform(0.5, 2, (100, 3)).astype(dtype):
+        assert_same(f(v), both(v))
+
+
+def test_powers_of_captured_numpy_scalars_may_differ_in_the_last_bit(rng):
+    """For np.float64(3) ** x, NumPy asks x, as for np.power(3.0, x)."""
+    f = td.jit(lambda x: np.float64(3) ** x)
+    numbers = rng.random(1000)
+    np.testing.assert_allclose([f(x) for x in numbers], [3**x for x in numbers], rtol=1e-15)
+    assert_array_equal([f(x) for x in numbers], [np.power(3.0, x) for x in numbers])
 
 
 def test_zero_division_of_python_numbers():

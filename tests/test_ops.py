@@ -497,7 +497,7 @@ REFUSED = {
     ),
     "stack casting": (lambda t: np.stack([t, t], casting="no"), "stack.*casting"),
     "einsum dtype": (lambda t: np.einsum("i->", t, dtype=np.float32), "einsum.*dtype"),
-    "too many positions": (lambda t: np.sum(t, 0, np.float32), "sum"),
+    "an integer dtype": (lambda t: np.sum(t, 0, np.int64), "dtype=int64 would end the gradient"),
     "reshape A": (lambda t: np.reshape(t, (3, 1), order="A"), "reshape.*'A'"),
     "cumsum out": (lambda t: np.cumsum(t, out=np.zeros(3)), "cumsum.*out"),
     "add.at": (lambda t: np.add.at(np.zeros(3), [0], t), "np.add.at writes.*td.at"),

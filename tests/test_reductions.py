@@ -245,6 +245,41 @@ def test_where_a_quantile_lies_is_not_differentiated():
         td.grad(lambda w: np.quantile(x, 0.5, weights=w, method="inverted_cdf"))(x)
 
 
+def test_several_axes_of_quantiles_and_of_an_array():
+    # NumPy lays the results of nanquantile out by chance here, e.g. (1, 2, 2)
+    x, q = np.arange(6.0).reshape(2, 1, 3), [[0.2], [0.9]]
+    for f in (np.nanquantile, np.nanpercentile):
+        with pytest.raises(td.NotDifferentiableError, match=rf"{f.__name__}.*q\.ravel\(\)"):
+            td.grad(lambda x: f(x, q, axis=(1, 2)).sum())(x)  # noqa: B023
+    got = td.grad(lambda x: np.nanquantile(x, q, axis=2).sum())(x)
+    assert_array_equal(got, td.grad(lambda x: np.quantile(x, q, axis=2).sum())(x))
+
+
+@pytest.mark.parametrize("f", [np.std, np.var, np.nanstd, np.nanvar])
+@pytest.mark.filterwarnings("ignore:Degrees of freedom", "ignore:invalid value")
+def test_spreads_of_nothing(f):
+    x = np.zeros((0, 3))
+    for options in ({}, {"where": np.ones(3, bool)}):
+        value, slope = td.value_and_grad(lambda x: np.nansum(f(x, axis=0, **options)))(x)  # noqa: B023
+        assert (value, slope.shape) == (0, (0, 3))
+
+
+def test_options_by_position():
+    x = np.array([[1.0, 5, 2], [4, 3, 9]])
+    for f, args, options in [
+        (np.sum, (0, None, None, True, 2.0), {"axis": 0, "keepdims": True, "initial": 2.0}),
+        (np.mean, (1, np.float32, None, True), {"axis": 1, "dtype": "f", "keepdims": True}),
+        (np.std, (1, None, None, 1), {"axis": 1, "ddof": 1}),
+        (np.max, (0, None, True), {"axis": 0, "keepdims": True}),
+        (np.median, (0, None, False, True), {"axis": 0, "keepdims": True}),
+        (np.quantile, (0.3, 0, None, False, "lower"), {"q": 0.3, "axis": 0, "method": "lower"}),
+    ]:
+        got = td.grad(lambda x: np.sum(f(x, *args) ** 2))(x)  # noqa: B023
+        assert_array_equal(got, td.grad(lambda x: np.sum(f(x, **options) ** 2))(x))  # noqa: B023
+    with pytest.raises(td.NotDifferentiableError, match="out"):
+        td.grad(lambda x: np.sum(x, 0, None, np.zeros(3)))(x)
+
+
 def test_numpys_errors_are_those_of_tensors():
     for options, message in [
         ({"q": 1.5}, "range"),

@@ -312,3 +312,19 @@ def test_a_rank_is_no_news_to_polyfit():
 def test_the_message_of_a_function_without_an_answer_names_it():
     with pytest.raises(td.NotDifferentiableError, match=re.escape("np.roots")):
         td.vjp(np.roots, X)
+
+
+@pytest.mark.parametrize("num", [0, 1])
+def test_there_is_no_step_between_fewer_than_two_numbers(num):
+    def f(x):
+        y, step = np.linspace(x, 3.0, num, retstep=True)
+        assert type(step) is float
+        assert np.isnan(step)
+        return np.sum(y)
+
+    assert_array_equal(td.grad(f)(np.array([1.0, 2.0])), [num, num])
+
+
+def test_arrays_and_a_dtype_by_name():
+    got = td.grad(lambda x: np.sum(np.vstack(tup=[x, x], dtype=np.float64)))(np.ones(2))
+    assert_array_equal(got, [2, 2])

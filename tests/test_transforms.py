@@ -746,7 +746,6 @@ def test_a_tensor_does_not_become_an_array(how):
 
 
 BY_FLOAT = {
-    "assign an element": lambda t: np.zeros(3).__setitem__(0, t[0]),
     "fill": lambda t: np.zeros(3).fill(t[0]),
     "fromiter": lambda t: np.fromiter(t, float),
 }
@@ -757,6 +756,18 @@ BY_FLOAT = {
 def test_an_element_of_an_array_does_not_swallow_a_gradient(how):
     with pytest.raises(TypeError):
         BY_FLOAT[how](on_tape(X))
+
+
+def test_an_element_of_a_plain_array_is_not_assigned_a_tensor():
+    out = np.zeros((2, 3))
+    t = on_tape(X)
+    with pytest.raises(ValueError, match="element") as caught:  # which NumPy makes of ours
+        out[0, 1] = t[0] ** 2
+    assert "td.at(a)[i].set(t)" in str(caught.value.__cause__)
+    with pytest.raises(ValueError, match="element"):
+        out[0, 1] += t[0]
+    out[0, 1] = float(t[0])  # asked for aloud
+    assert out[0, 1] == X[0]
 
 
 def test_assignment_to_a_tensor_leaves_the_array_as_it_was():

@@ -434,6 +434,22 @@ def test_closing_over_a_tensor(rng):
     assert_allclose(inner(x), wanted)
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda v: np.sum(np.sort(v) ** 3),
+        lambda v: np.sum(td.at(v)[np.argsort(v)[:2]].set(v[:2] ** 2) ** 2),
+    ],
+    ids=["take", "put"],
+)
+def test_a_gradient_by_places_that_an_outer_vmap_maps(f, rng):
+    def around(v):
+        return np.sum(td.vmap(td.grad(f))(np.stack([v, v])) ** 2)
+
+    x = rng.standard_normal((3, 4))
+    assert_allclose(td.vmap(td.grad(around))(x), [td.grad(around)(v) for v in x])
+
+
 def test_nothing_is_mutated_or_shared(rng):
     x = rng.standard_normal((3, 2))
     before = copied(x)

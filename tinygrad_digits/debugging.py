@@ -16,11 +16,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .engine import tree
-from .engine.errors import ChangedArrayError, NonFiniteError, NotDifferentiableError
+from .engine.errors import (
+    ChangedArrayError,
+    NonFiniteError,
+    NotDifferentiableError,
+    TracedValueError,
+)
 from .engine.primitive import Op, Primitive
 from .engine.standin import user_line
 from .engine.tape import Array, Tape
 from .engine.tensor import Tensor
+from .engine.transforms import value_and_grad
 from .recording import Recorder, bare, is_real
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,8 +40,8 @@ ADVICE = {
     "help, since both of its branches are evaluated",
     "sqrt": "its derivative is infinite at 0: np.sqrt(x + tiny), np.linalg.norm(x), np.hypot(a, b) "
     "or np.std(x), whose derivatives are finite there",
-    "power": "a negative power is infinite at 0; a fractional one is NaN below 0, and its derivative "
-    "infinite at 0",
+    "power": "a negative power is infinite at 0; a fractional one is NaN below 0, and its "
+    "derivative infinite at 0",
     "square": "a sum of squares overflows early: np.linalg.norm(x), or scale x first",
     "arccos": "rounding may lead out of [-1, 1]: np.clip(x, -1, 1), or np.arctan2",
     "arcsin": "rounding may lead out of [-1, 1]: np.clip(x, -1, 1), or np.arctan2",
@@ -68,6 +74,22 @@ class Use(NamedTuple):
     copy: Array
     op: str
     where: str
+    gradient: int
+    """The gradient that it is needed for, by the number of its tape; 0 if it may be another's."""
+
+
+class Guarded(dict[int, Any]):
+    """The records of a gradient's tape, with a check before the sweep that begins at the last."""
+
+    def __init__(self, records: dict[int, Any], check: Callable[[], None]) -> None:
+        super().__init__(records)
+        self.check: Callable[[], None] | None = check
+
+    def popitem(self) -> tuple[int, Any]:
+        if self.check is not None:
+            check, self.check = self.check, None
+            check()
+        return super().popitem()
 
 
 class Watch(Recorder):
@@ -84,9 +106,12 @@ class Watch(Recorder):
         self, op: Primitive, kernel: Op, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
         where = user_line()
+        gradient = self._gradient()
+        if any(isinstance(x, Tensor) and isinstance(x.value, Tensor) for x in args if self.has(x)):
+            gradient = 0
         for x in args:
             if isinstance(x, np.ndarray):
-                self._unchanged(x, op.name, where)
+                self._unchanged(x, op.name, where, gradient)
         y = super().applied(op, kernel, args, options)
         if self.has(y):
             parents = tuple([x.index if self.has(x) else None for x in args])
@@ -96,11 +121,29 @@ class Watch(Recorder):
                 raise NonFiniteError(self._explained(op, args, y, where))
         return y
 
-    def _unchanged(self, x: Array, op: str, where: str) -> None:
-        """Remember an array that does not come from the arguments; it must stay as it is."""
+    def _gradient(self) -> int:
+        """The outermost gradient that is being taken in what is watched; 0 for none."""
+        tape: Tape | None = None
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code is _GRADIENT and frame.f_locals["tape"].serial > self.serial:
+                tape = frame.f_locals["tape"]
+            frame = frame.f_back
+        if tape is None:
+            return 0
+        if type(tape.records) is dict:
+            check = functools.partial(self.check_unchanged, tape.serial, "when it began")
+            tape.records = Guarded(tape.records, check)
+        return tape.serial
+
+    def _unchanged(self, x: Array, op: str, where: str, gradient: int) -> None:
+        """Remember an array that does not come from the arguments; it must stay as it is.
+
+        What a gradient needed may change when that is done.
+        """
         use = self.uses.get(id(x))
-        if use is None or use.array is not x:
-            self.uses[id(x)] = Use(x, x.copy(), op, where)
+        if use is None or use.array is not x or use.gradient not in (0, gradient):
+            self.uses[id(x)] = Use(x, x.copy(), op, where, gradient)
         elif not np.array_equal(use.copy, x, equal_nan=x.dtype.kind == "f"):
             raise ChangedArrayError(
                 f"{where}: {op} reads a {x.dtype}{x.shape} array that was written into since "
@@ -108,9 +151,11 @@ class Watch(Recorder):
                 "array instead, or pass a copy"
             )
 
-    def check_unchanged(self) -> None:
+    def check_unchanged(self, gradient: int, when: str) -> None:
+        """Raise ChangedArrayError for an array that a sweep needs, and that has changed."""
         for use in [*self.uses.values()]:
-            self._unchanged(use.array, "the reverse sweep", "when the function returned")
+            if use.gradient in (0, gradient):
+                self._unchanged(use.array, "the reverse sweep", when, gradient)
 
     def _explained(self, op: Primitive, args: tuple[Any, ...], y: Tensor, where: str) -> str:
         sweeping = _sweeping()
@@ -154,9 +199,9 @@ def debug(f: F) -> F:
     Bad is what makes a NaN or an infinity out of finite operands: NonFiniteError then names the op
     (or the op whose derivative it was), the line of yours that called it, the operands' ranges and,
     where it is known, the stable way to write it. Raises ChangedArrayError where an array that an
-    op has used is written into before f returns. Wrap what takes the gradient, so that the reverse
-    sweep is watched too: `debug(grad(loss))`. What does not depend on floating-point arguments is
-    not looked at.
+    op has used is written into before f returns, or if a gradient inside f needed it before that is
+    done. Wrap what takes the gradient, so that the reverse sweep is watched too:
+    `debug(grad(loss))`. What does not depend on floating-point arguments is not looked at.
 
     >>> debug(lambda x: np.log(x))(np.array([1.0, 0.0]))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -173,7 +218,7 @@ def debug(f: F) -> F:
         try:
             with np.errstate(all="ignore"):
                 y = f(*args, **kwargs)
-            tape.check_unchanged()
+            tape.check_unchanged(0, "when the function returned")
         finally:
             tape.close()
         return tree.map(lambda leaf: _off(leaf, tape), y)
@@ -188,7 +233,13 @@ def _off(leaf: Any, tape: Watch) -> Any:
 
 
 def _finite(x: Any) -> bool:
-    x = bare(x)
+    try:
+        x = bare(x)
+    except TracedValueError:
+        raise TracedValueError(
+            "debug looks at values, which a program that is being traced has not got; watch it "
+            "from outside, with td.debug(td.jit(f))"
+        ) from None
     return not is_real(x) or bool(np.isfinite(x).all())
 
 
@@ -204,6 +255,7 @@ def _sweeping() -> tuple[Primitive, tuple[Any, ...], Any] | None:
 
 
 _SWEEP = Tape.sweep.__wrapped__.__code__  # type: ignore[attr-defined]
+_GRADIENT = value_and_grad(len).__code__
 
 
 def _described(x: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> str:

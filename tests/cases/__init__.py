@@ -14,7 +14,7 @@ import importlib
 import math
 import pkgutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -189,20 +189,28 @@ def all_cases() -> list[tuple[str, str, Case]]:
     return found
 
 
-def rows_recorded() -> dict[str, Case]:
-    """The rows that the cases put on a tape, each with a case that uses most of its rules."""
-    rows, most = {}, {}
-    for _, _, each in all_cases():
-        drawn = Drawn(each, np.random.default_rng(0))
-        tape = td.Tape()
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            drawn(*[td.Tensor(x, tape) for x in drawn.xs])
-        for record in tape:
-            if record.op is None:
-                continue
+def rows_of(case: Case) -> dict[str, int]:
+    """The rows that a case puts on a tape, and of how many rules at most each makes use there."""
+    drawn = Drawn(case, np.random.default_rng(0))
+    tape = td.Tape()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        drawn(*[td.Tensor(x, tape) for x in drawn.xs])
+    rows: dict[str, int] = {}
+    for record in tape:
+        if record.op is not None:
             name, pairs = record.op.name, zip(record.parents, record.op.rules)  # noqa: B905
             used = len({k for k, (x, rule) in enumerate(pairs) if x is not None and rule})
-            if used > most.get(name, 0):
-                rows[name], most[name] = each, used
+            rows[name] = max(used, rows.get(name, 0))
     return rows
+
+
+def rows_recorded(cases: Iterable[Case]) -> dict[str, Case]:
+    """The rows that these cases put on a tape, each with a case that uses most of its rules."""
+    best: dict[str, Case] = {}
+    most: dict[str, int] = {}
+    for each in cases:
+        for name, used in rows_of(each).items():
+            if used > most.get(name, 0):
+                best[name], most[name] = each, used
+    return best

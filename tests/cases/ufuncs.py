@@ -164,6 +164,7 @@ OTHERS = [
     *[case(f, normal(*shape)) for f in (np.real, np.real_if_close) for shape in ((2, 3), ())],
     case(np.real_if_close, normal(3), tol=10),
     *[case(f, normal(*shape)) for f in (np.imag, np.angle) for shape in ((2, 3), ())],
+    case(np.multiply, normal(3), True, dtype=np.float64),
     case(np.angle, normal(3), deg=True),
     case(np.nan_to_num, normal(2, 3)),
     case(np.nan_to_num, normal(5), True, 2.0, 3.0, -3.0),

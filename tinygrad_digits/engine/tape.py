@@ -109,8 +109,13 @@ class Tape:
         raise NotImplementedError
 
     def called(
-        self, row: Primitive, args: tuple[Any, ...], f: Any, forward: Any, pull: Any
-    ) -> Any:  # (forward and pull are for a tape that others differentiate through)
+        self,
+        row: Primitive,  # noqa: ARG002 (these are for a tape that others differentiate through)
+        args: tuple[Any, ...],
+        f: Any,
+        forward: Any,  # noqa: ARG002
+        pull: Any,  # noqa: ARG002
+    ) -> Any:
         """What a call with a derivative of its own does there: f, op by op."""
         return f(*args)
 

@@ -9,11 +9,14 @@ binds them, so that `a + b` is one Python call away from the op.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import numbers
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
+from opcode import opmap
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +88,8 @@ class Tensor:
         return bool(self.value)
 
     def __float__(self) -> float:
-        # NumPy too asks for this alone in `array[i] = t`, where the gradient ends
+        if _is_assigned(sys._getframe(1)):
+            raise NotDifferentiableError(NO_ARRAY)
         return float(self.value)
 
     def __int__(self) -> int:
@@ -149,15 +153,20 @@ class Tensor:
             raise no_rule(function)
         if not args:  # np.sum(a=x)
             args, options = _by_position(function, options)
+        elif len(args) > 2:  # np.sum(x, 0, None, None, True)
+            args, options = _by_name(function, op, args, options)
         return op(*args, **options)
 
     def __array__(self, *args: Any, **options: Any) -> Any:
-        raise NotDifferentiableError(
-            "a Tensor cannot become a plain array: its gradient would be lost. To build an array "
-            "out of Tensors use np.stack or np.concatenate rather than np.array, and rather than "
-            "`a[i] = t` write a = td.at(a)[i].set(t); "
-            "for the bare numbers take tensor.value"
-        )
+        raise NotDifferentiableError(NO_ARRAY)
+
+
+NO_ARRAY = (
+    "a Tensor cannot become a plain array: its gradient would be lost. To build an array "
+    "out of Tensors use np.stack or np.concatenate rather than np.array, and rather than "
+    "`a[i] = t` write a = td.at(a)[i].set(t); "
+    "for the bare numbers take tensor.value"
+)
 
 
 _new = object.__new__  # and setting three slots take half the time of calling the class
@@ -234,10 +243,63 @@ def _by_position(
     args: list[Any] = []
     rest = dict(options)
     for name in inspect.signature(function).parameters:
-        if name not in rest or (args and not hasattr(rest[name], "shape")):
+        if name not in rest or (args and not _has_shape(rest[name])):
             break
         args.append(rest.pop(name))
     return tuple(args), rest
+
+
+def _has_shape(x: Any) -> bool:
+    return hasattr(x, "shape") and not isinstance(x, type | np.dtype)
+
+
+def _by_name(
+    function: Callable[..., Any],
+    op: Callable[..., Any],
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments that the op does not take by position, by NumPy's names for them."""
+    most, names = _positional(op), _names(function)
+    if len(args) <= most or len(args) > len(names):
+        return args, options
+    rest = dict(zip(names[most:], args[most:], strict=False))
+    given = {name: x for name, x in rest.items() if x is not np._NoValue}
+    if twice := given.keys() & options.keys():
+        raise TypeError(f"{function.__name__} got multiple values for {', '.join(sorted(twice))}")
+    return args[:most], {**given, **options}
+
+
+@functools.cache
+def _positional(op: Callable[..., Any]) -> int:
+    """How many arguments an op takes by position: a row its arrays, and what it says."""
+    if (row := getattr(op, "primitive", None)) is not None:
+        return sys.maxsize if row.arity is None else row.arity + len(row.positional)
+    kinds = [p.kind for p in inspect.signature(op).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return sys.maxsize
+    return sum(
+        kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        for kind in kinds
+    )
+
+
+@functools.cache
+def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """NumPy's names for what a function takes by position, where it tells them."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple([p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD])
+
+
+def _is_assigned(frame: FrameType) -> bool:
+    """Whether a frame is at `array[i] = ...`, for which NumPy asks a Tensor for its number."""
+    return frame.f_code.co_code[frame.f_lasti] == STORE_SUBSCR
+
+
+STORE_SUBSCR = opmap["STORE_SUBSCR"]
 
 
 def _is_scipys(ufunc: np.ufunc) -> bool:

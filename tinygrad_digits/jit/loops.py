@@ -26,6 +26,9 @@ from .program import Line, Operand, Var
 BLOCK = 512
 """Elements that are added up before their sum is added to the others."""
 
+ADDING = {np.add: "+=", np.multiply: "*="}
+"""Of ufuncs that reduce, those that take one more element in by an operator."""
+
 
 class Reduction(NamedTuple):
     """A line that reduces its operand over some axes of the loop."""
@@ -213,8 +216,8 @@ class _Loop:
         """What a reduction of nothing is."""
         dtype = self._wide(r)
         name = NATIVE_DTYPES[dtype]
-        if r.ufunc is np.add:
-            return f"{name}(0)"
+        if r.ufunc in ADDING:
+            return f"{name}({0 if r.ufunc is np.add else 1})"
         low = r.ufunc is np.maximum
         if dtype.kind == "f":
             return f"{name}({'-' if low else ''}np.inf)"
@@ -231,8 +234,8 @@ class _Loop:
         elif r in self._partial():
             total = f"p{r.line}"
         x = f"{NATIVE_DTYPES[self._wide(r)]}({x})"
-        if r.ufunc is np.add:
-            return f"{total} += {x}"
+        if r.ufunc in ADDING:
+            return f"{total} {ADDING[r.ufunc]} {x}"
         sign = ">=" if r.ufunc is np.maximum else "<="
         return f"{total} = {total} if {total} {sign} {x} or {total} != {total} else {x}"
 

@@ -35,7 +35,7 @@ from ..engine.primitive import row_of
 from ..ops import indexing
 from . import blas, loops, numpy_backend, ufunc_loops
 from .fusion import Block, Role, fused, stored
-from .native import ALONE, NATIVE_DTYPES, Roles, Scope, number, prepared
+from .native import ALONE, NATIVE_DTYPES, Roles, Scope, number, order_of_axes, prepared
 from .numpy_backend import Code, Emitter
 from .program import Line, Program, Value, found, is_draw, written
 
@@ -257,7 +257,7 @@ class _Native:
         for i in self.literals:
             literal = number(self.program.constants[i].item(), self.program.value(i).dtype)
             steps.append(_Step([f"{self.names[i]} = {literal}"]))
-        views = {i: self._view(self.program.lines[i]) for i in self.views}
+        views = {i: self._view(i) for i in self.views}
         steps += [_Step([f"{self.names[i]} = {view}"]) for i, view in views.items()]
         steps += [self._part(self._statements(block)) for block in self.segment]
         counts = Counter(step.function for step in steps)
@@ -299,16 +299,17 @@ class _Native:
         function = f"(arena, start, stop, shape):\n    {shaped}\n"
         return _Step([f"{flat}.reshape({value.shape})"], function, f"{call}, {value.shape})")
 
-    def _view(self, line: Line) -> str:
-        x, rank = self.names[line.args[0].index], len(line.value.shape)
-        if line.op.kernel is np.transpose:
-            axes = line.options.get("axes")
-            return f"{x}.T" if axes is None else f"{x}.transpose({tuple(a % rank for a in axes)})"
-        if line.op.kernel is np.swapaxes:
-            axes = [*range(rank)]
-            i, j = line.options["axis1"] % rank, line.options["axis2"] % rank
-            axes[i], axes[j] = axes[j], axes[i]
-            return f"{x}.transpose({tuple(axes)})"
+    def _view(self, made: int) -> str:
+        line = self.program.lines[made]
+        x = self.names[line.args[0].index]
+        if line.op.kernel in (np.transpose, np.swapaxes):
+            order = order_of_axes(line)
+            if order == sorted(order):
+                return x
+            if self.emitter.roles.layouts[made] == "F":
+                return f"{x}.T"
+            steps = ", ".join(f"{x}.strides[{axis}]" for axis in order)
+            return f"as_strided({x}, {line.value.shape}, ({steps},))"  # which compiles at once
         if line.op.kernel is row_of(indexing.take).kernel:
             parts = line.options["index"]
             return f"{x}[{', '.join(map(written, parts if type(parts) is tuple else (parts,)))}]"
@@ -379,6 +380,7 @@ def _compiled(native: _Native) -> Any:
 
 def _built(native: _Native, types: tuple[Any, ...], *, cached: bool) -> Any:
     namespace = {"np": np, "f4": np.float32, "f8": np.float64, "ShapeError": ShapeError}
+    namespace["as_strided"] = np.lib.stride_tricks.as_strided
     namespace |= blas.routines() | ufunc_loops.routines()
     for name, source in native.emitter.parts.items():
         namespace[name] = _jitted(name, source, namespace, cached)

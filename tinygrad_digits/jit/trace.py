@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..engine.errors import TracedValueError
-from ..engine.primitive import Kind, Primitive
+from ..engine.primitive import Kind, Primitive, innermost
 from ..engine.standin import StandIn, user_line
 from ..engine.tape import NO_OPTIONS, Tape
 from ..engine.tensor import Tensor
@@ -210,6 +210,12 @@ class Traced(StandIn):
     def is_scalar(self) -> bool:
         return isinstance(self.concrete, np.generic)
 
+    def __pow__(self, n: Any) -> Any:
+        return _raised(self, n) if _are_scalars(self, n) else np.power(self, n)
+
+    def __rpow__(self, x: Any) -> Any:
+        return _raised(x, self) if _are_scalars(x, self) else np.power(x, self)
+
     def strong(self) -> Traced:
         """Itself, or for a Python number the NumPy scalar that it is worth."""
         if not self.is_number:
@@ -236,6 +242,28 @@ class TracedGenerator(Traced):
             self.refuse(f"Generator.{name}")
         op = Primitive(getattr(np.random.Generator, name), (), f"random.{name}", Kind.OPAQUE)
         return lambda *args, **options: self.tape.applied(op, op.kernel, (self, *args), options)
+
+
+def _power(x: Any, n: Any) -> Any:
+    x, n = [each[()] if isinstance(each, np.ndarray) else each for each in (x, n)]
+    return x**n
+
+
+SCALAR_POWER = Primitive(_power, (), "power", Kind.OPAQUE)
+"""The ** of NumPy's scalars: a routine of its own, which rounds differently from np.power's."""
+
+
+def _are_scalars(*operands: Any) -> bool:
+    """Whether operands are NumPy scalars, one at least, and Python numbers."""
+    values = [*map(_concrete, operands)]
+    scalars = [isinstance(x, np.generic) for x in values]
+    return any(scalars) and all(map(operator.or_, scalars, [type(x) in NUMBERS for x in values]))
+
+
+def _raised(x: Any, n: Any) -> Any:
+    tape = innermost((x, n))
+    assert tape is not None
+    return tape.applied(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
 
 
 _STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)

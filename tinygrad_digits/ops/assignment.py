@@ -13,14 +13,25 @@ from .indexing import frozen, getitem, is_basic, is_mask, may_repeat, scatter, t
 
 
 def _put(x: Array, v: Array, index: Any) -> Array:
+    if hasattr(v, "__array_function__") and type(v) is not np.ndarray and type(x) is np.ndarray:
+        return _put_foreign(x, v, index)
     full = x.copy() if hasattr(x, "__setitem__") else np.array(x)
     full[index] = v
     return full if hasattr(x, "__setitem__") else full[()]
 
 
+def _put_foreign(x: Array, v: Array, index: Any) -> Array:
+    """The same with an array of another library, which is not computed for it."""
+    chosen = np.zeros(x.shape, bool)
+    chosen[index] = True
+    spread = scatter(np.broadcast_to(v, x[index].shape), index=index, shape=x.shape)
+    full: Array = np.where(chosen, spread, x)
+    return full.astype(x.dtype)
+
+
 def _put_values(g: Array, _y: Array, _x: Array, v_like: Array, index: Any) -> Array:
     """The cotangent at the places, but 0 for an element that a later one has replaced."""
-    taken = g[index]
+    taken = take(g, index=index)
     if may_repeat(index):
         order = np.arange(taken.size).reshape(taken.shape)
         last = getitem(put(np.zeros(g.shape, int), order, index=index), index)
@@ -163,7 +174,7 @@ def _parts(index: Any) -> tuple[Any, ...]:
 
 def _chooses_all(index: Any, x: Array) -> bool:
     """Whether an index is a mask that says of each element whether it is meant."""
-    return is_mask(index) and index.shape == x.shape
+    return not isinstance(index, tuple) and is_mask(index) and index.shape == x.shape
 
 
 def _nth_time(places: Array) -> Array:

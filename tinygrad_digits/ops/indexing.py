@@ -131,7 +131,7 @@ take = define(
 )
 scatter: Op = define(
     _scatter,
-    lambda g, _y, _x, index, shape: g[index],
+    lambda g, _y, _x, index, shape: take(g, index=index),
     name="scatter",
     kind=Kind.GATHER,
     trusted=True,

@@ -46,7 +46,7 @@ def linspace(
     start, stop = _array(start).astype(kind), _array(stop).astype(kind)
     delta, parts = stop - start, num - 1 if endpoint else num
     numbers = np.arange(num, dtype=kind).reshape((num,) + (1,) * delta.ndim)
-    step = delta / parts if parts > 0 else np.full(delta.shape, np.nan, kind)[()]
+    step = delta / parts if parts > 0 else np.nan
     y = numbers * (step if parts > 0 else delta) + start
     if endpoint and num > 1:
         last = np.broadcast_to(stop, delta.shape)[None]

@@ -42,6 +42,15 @@ def _spread(op: Op) -> Op:
     return method
 
 
+def _rewriting(function: Any) -> Op:
+    """A method that puts what a function makes of an array in its place: t.sort()."""
+
+    def method(self: Tensor, *args: Any, **options: Any) -> None:
+        assignment.assign(self, ..., function(self, *args, **options))
+
+    return method
+
+
 BINARY = {
     "add": elementwise.add,
     "sub": elementwise.subtract,
@@ -76,15 +85,20 @@ METHODS: dict[str, Op | property] = {
     "cumsum": cumulative.cumsum,
     "cumprod": cumulative.cumprod,
     "__setitem__": assignment.assign,
+    "sort": _rewriting(np.sort),
+    "partition": _rewriting(np.partition),
+    "fill": _rewriting(lambda _, value: value),
+    "__round__": _named(np.round),
     "reshape": _spread(shaping.reshape),
     "transpose": _spread(shaping.transpose),
     "ravel": shaping.ravel,
     "flatten": shaping.flatten,
-    **{name: _named(getattr(np, name)) for name in ("take", "repeat", "compress", "diagonal")},
+    **{name: _named(getattr(np, name)) for name in ("take", "repeat", "diagonal")},
+    "compress": lambda x, condition, axis=None: np.compress(condition, x, axis),
     "swapaxes": shaping.swapaxes,
     "squeeze": shaping.squeeze,
     "clip": elementwise.clip,
-    "copy": elementwise.positive,
+    "copy": lambda x, order="C": elementwise.positive(x),
     "astype": elementwise.astype,
     "conj": elementwise.conjugate,
     "conjugate": elementwise.conjugate,

@@ -88,6 +88,8 @@ def _per_degree(numerator: float, x: Array, axis: Axis, ddof: float) -> float:
 def _var_rule(
     g: Array, _y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
 ) -> Array:
+    if not x.size:
+        return np.zeros_like(x)
     deviation = x - np.mean(x, axis=axis, keepdims=True)
     return _restore(g, x, axis, keepdims) * deviation * _per_degree(2.0, x, axis, ddof)
 
@@ -96,6 +98,8 @@ def _std_rule(
     g: Array, y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
 ) -> Array:
     """(x - mean) / (n std), and 0 for constant data, whose mean may have been rounded."""
+    if not x.size:
+        return np.zeros_like(x)
     varies = np.max(x, axis=axis, keepdims=True) != np.min(x, axis=axis, keepdims=True)
     deviation = (x - np.mean(x, axis=axis, keepdims=True)) * varies
     nonzero = y + (y == 0)
@@ -164,4 +168,4 @@ def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: boo
     return pulled_back(tree, g, x)
 
 
-prod = row(np.prod, prod_rule)
+prod = row(np.prod, prod_rule, reduces=np.multiply)

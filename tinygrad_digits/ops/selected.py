@@ -213,6 +213,8 @@ def _freedom(ddof: float, correction: float | None) -> float:
 
 def _varies(x: Array, known: Array, axis: Axis) -> Array:
     """Whether what is known differs: if not, the deviations are no more than rounding."""
+    if not x.size:
+        return known  # and there are no deviations
     largest = np.max(np.where(known, x, -np.inf), axis=axis, keepdims=True)
     return largest != np.min(np.where(known, x, np.inf), axis=axis, keepdims=True)
 

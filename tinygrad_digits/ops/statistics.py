@@ -107,11 +107,20 @@ def _as_quantile(op: Op) -> Op:
                     f"{op.__name__}: no derivative with respect to {name}, which says what "
                     f"elements are taken; give it as plain numbers ({name}.value)"
                 )
+        if op.__name__.startswith("nan") and np.ndim(q) > 1 and _are_several(axis):
+            raise NotDifferentiableError(
+                f"{op.__name__}: with axis={axis} NumPy mixes the axes of a q of several with "
+                "those of the array; give it q.ravel(), and reshape the result"
+            )
         given = {} if weights is None else {"weights": _frozen(weights)}
         return op(x, _frozen(q), axis, method=method, keepdims=keepdims, **given)
 
     named.__name__ = op.__name__
     return named
+
+
+def _are_several(axis: Axis) -> bool:
+    return isinstance(axis, tuple) and len(axis) != 1
 
 
 def _frozen(option: Any) -> Any:

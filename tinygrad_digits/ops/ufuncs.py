@@ -71,13 +71,18 @@ def _is_number(x: Any) -> bool:
     return type(x) in (int, float, bool) or getattr(x, "is_number", False)
 
 
+def _kind(x: Any) -> Any:
+    """What stands for a Python number where NumPy resolves dtypes."""
+    return np.dtype(bool) if type(x) is bool else type(x)
+
+
 def _cast(ufunc: Ufunc, operands: list[Array], dtype: Any) -> list[Array]:
     """The operands in the dtypes in which NumPy computes a result of this dtype."""
     if np.dtype(dtype).kind != "f":
         raise NotDifferentiableError(
             f"{ufunc.__name__}: with a Tensor dtype= is real floating point, not {np.dtype(dtype)}"
         )
-    given = [type(x) if _is_number(x) else x.dtype for x in operands]
+    given = [_kind(x) if _is_number(x) else x.dtype for x in operands]
     signature = (*[None] * ufunc.nin, *[np.dtype(dtype)] * ufunc.nout)
     try:
         wanted = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), signature=signature)

@@ -131,8 +131,8 @@ class _Solver:
                 )
             a, b = self.bare(a), self.bare(b)
             with np.errstate(invalid="ignore"):  # inf - inf, which is told of below
-                change = float(np.max(np.abs(b - a), initial=change))
-            size = float(np.max(np.abs(b), initial=size))
+                change = _larger(change, b - a)
+            size = _larger(size, b)
         return change, size
 
     def bare(self, x: Array) -> Array:
@@ -152,6 +152,11 @@ class _Solver:
                     "fixed length"
                 ) from None
         return x
+
+
+def _larger(least: float, x: Array) -> float:
+    """The largest absolute value of x, or least if that is larger; NaN where x has one."""
+    return float(np.maximum(least, np.max(np.abs(x)))) if x.size else least
 
 
 def _second(_: Any, x: Any) -> Any:
