@@ -128,7 +128,7 @@ def value_with_gradients(drawn, *xs):
 
 
 def in_groups(size=8):
-    """A traced case of each function and of each row, so many to a program: compiling takes time."""
+    """A traced case of each function and each row, so many to a program: compiling takes time."""
     traced = [(name, case) for _, name, case in all_cases() if not case.untraced]
     chosen = {case.name: (name, case) for name, case in reversed(traced)}  # the first of each
     seen = {row for _, case in chosen.values() for row in rows_of(case)}

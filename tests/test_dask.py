@@ -99,6 +99,63 @@ def test_moving_elements_computes_nothing(f, problem):
     close(dask.compute(*lazy), both(x))
 
 
+ROWS = np.array([7, 1199, 7, 0, -1, 7])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum(x[ROWS] ** 3),
+        lambda x: np.sum(x[:300, ROWS % 60] ** 3),
+        lambda x: np.sum(np.take(x, ROWS % 60, axis=1) ** 3),
+        lambda x: np.sum(x[np.arange(N) % 7 == 0] ** 3),
+        lambda x: np.sum(x[5:2] ** 3) + np.sum(x[:, 3:1:2] ** 3) + np.sum(x**3),
+        lambda x: np.sum(x[np.array([], int)] ** 3) + np.sum(x**3),
+    ],
+    ids=["rows", "columns", "take", "mask", "no rows", "no index"],
+)
+def test_taking_elements_computes_nothing(f, problem):
+    _, x, _ = problem
+
+    def both(x):
+        return td.grad(f)(x), td.grad(lambda x: np.sum(td.grad(f)(x) ** 2))(x)
+
+    with Largest() as largest:
+        lazy = both(chunks(x))
+    assert largest.tasks == 0
+    close(dask.compute(*lazy), both(x))
+
+
+@pytest.mark.parametrize(
+    ("f", "said"),
+    [
+        (lambda x: np.sum(x[x > 0.5]), r"np\.where\(mask, x, 0\)"),
+        (lambda x: np.sum(x[x.value[:, 0] > 0.5]), r"np\.where\(mask, x, 0\)"),
+        (lambda x: np.sum(x[ROWS, 0]), "one plain array of one dimension"),
+        (lambda x: np.sum(np.linalg.cholesky(x[:64])), "another triangle than NumPy"),
+    ],
+)
+def test_what_chunks_cannot_do_is_said(f, said, problem):
+    with pytest.raises((td.ShapeError, td.NotDifferentiableError), match=said):
+        td.grad(f)(chunks(problem[1]))
+
+
+def test_in_place_operators_replace_what_dask_does_not_write_into(problem):
+    _, x, _ = problem
+
+    def f(x):
+        y = 1.0 * x
+        same, row = y, y[0]
+        row += 1.0
+        y *= 2.0
+        return np.sum(y * same) + np.sum(row)
+
+    lazy = chunks(x)
+    value, gradient = dask.compute(*td.value_and_grad(f)(lazy))
+    assert_allclose(value, f(lazy).compute(), rtol=1e-13)
+    assert_allclose(gradient[1:], 4 * x[1:], rtol=1e-13)
+
+
 def test_a_fixed_point_over_chunks(problem):
     _, x, _ = problem
 

@@ -9,6 +9,8 @@ from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
 
+X = np.array([0.5, 2.0])
+
 
 def line_of(f, text):
     lines, start = inspect.getsourcelines(f)
@@ -208,7 +210,24 @@ def test_nothing_to_watch():
 # --- arrays that change
 
 
-@pytest.mark.parametrize("transform", [td.grad, lambda f: f])
+def pulled(f):
+    def pull(x):
+        y, pullback = td.vjp(f, x)
+        return pullback(y)
+
+    return pull
+
+
+def by_hand(f):
+    def swept(x):
+        tape = td.Tape()
+        tensor = td.Tensor(x, tape)
+        return tape.gradients(f(tensor), tensor)[0]
+
+    return swept
+
+
+@pytest.mark.parametrize("transform", [td.grad, pulled, by_hand, lambda f: by_hand(td.grad(f))])
 def test_a_buffer_used_again(transform):
     def f(x):
         buffer = np.empty(2)
@@ -221,6 +240,80 @@ def test_a_buffer_used_again(transform):
         td.debug(transform(f))(np.ones(2))
     assert str(caught.value).count(f":{line_of(f, '# here')}") == 2
     assert "multiply" in str(caught.value)
+
+
+def test_a_buffer_that_nothing_relies_on():
+    def f(x):
+        buffer, moment = np.empty(2), np.zeros(2)
+        for k in (1.0, 2.0, 3.0):
+            buffer[:] = k
+            gradient = td.grad(lambda x: np.sum(np.tanh(x)))(x)
+            moment *= 0.9
+            moment += 0.1
+            x = x * buffer - moment * gradient
+        buffer[:] = 0
+        return np.sum(x)
+
+    assert td.debug(f)(np.ones(2)) == f(np.ones(2))
+    assert td.debug(td.debug(f))(np.ones(2)) == f(np.ones(2))
+    with pytest.raises(td.ChangedArrayError):
+        td.grad(td.debug(f))(np.ones(2))
+    with pytest.raises(td.ChangedArrayError):
+        td.debug(by_hand(f))(np.ones(2))
+
+
+def test_an_array_that_is_only_compared_with_may_change():
+    def f(x):
+        bound = np.ones(2)
+        x = np.where(x > bound, x, 2 * x)
+        bound[:] = 3
+        return np.sum(np.where(x < bound, x, 3 * x))
+
+    assert_array_equal(td.debug(td.grad(f))(X), td.grad(f)(X))
+
+
+def test_assignments_are_looked_at():
+    def f(x):
+        y = 2.0 * x
+        y[0] = x[1]
+        y += 1.0
+        y[1:] *= 3.0
+        return np.sum(np.log(y))
+
+    assert_array_equal(td.debug(td.grad(f))(X), td.grad(f)(X))
+    with pytest.raises(td.NonFiniteError, match="log made"):
+        td.debug(f)(np.array([1.0, -1.0]))
+
+
+def test_the_arguments_that_are_watched():
+    def fill(x, batch, *, rate=1.0):
+        buffer = np.empty(2)
+        buffer[:] = batch
+        return np.log(x * buffer) * rate
+
+    x = np.ones(2)
+    with pytest.raises(TypeError, match="plain array"):
+        td.debug(fill)(x, x)
+    for argnums in (0, (0,), -2):
+        assert_array_equal(td.debug(fill, argnums)(x, x, rate=2.0), [0, 0])
+        with pytest.raises(td.NonFiniteError):
+            td.debug(fill, argnums=argnums)(0 * x, x)
+        assert list(td.record(fill, x, x, argnums=argnums).names.values()) == ["x"]
+        assert [c.op for c in td.profile(fill, x, x, argnums=argnums, seconds=0.0).costs]
+    assert [*td.record(lambda x, y: x * y, x, x).names.values()] == ["x", "y"]
+    with pytest.raises(TypeError, match="argnums: 2"):
+        td.debug(fill, 2)(x, x)
+    with pytest.raises(td.NotDifferentiableError, match="no floating-point argument"):
+        td.debug(lambda n, x: x, 0)(1, x)
+
+
+def test_minimize_is_looked_at_from_inside():
+    def f(x):
+        return np.sum(np.log(x) ** 2 + np.sqrt(x - 1))
+
+    x = np.array([0.5, 2.0])
+    with np.errstate(all="ignore"), pytest.raises(td.NonFiniteError, match="sqrt made NaN"):
+        td.minimize(td.debug(f), x)
 
 
 def test_a_change_after_the_last_use():

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tests.domains import DOMAINS
 from tests.jit_programs import (
+    TOLERANCE,
     assert_own_memory,
     assert_same,
     check_calls,
@@ -23,7 +24,7 @@ from tests.jit_programs import (
 from tests.test_ops import CASES, floats, moving, put, weighted
 from tinygrad_digits.digits import model
 from tinygrad_digits.engine.primitive import Kind
-from tinygrad_digits.jit import numpy_backend, passes
+from tinygrad_digits.jit import native, numpy_backend, passes
 from tinygrad_digits.jit.plan import Place, PlanError, check
 from tinygrad_digits.jit.program import Line, Program, Value, Var
 from tinygrad_digits.ops import OPS, elementwise, logic
@@ -152,6 +153,28 @@ def test_an_op_without_rules(op, backend):
         ordered = name in ("searchsorted", "digitize", "matrix_rank")
         calls = [args] if ordered else [args, (args[0][::-1].copy(), *args[1:])]
         check_calls(op, calls, backend)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_native_ufuncs_do_as_numpy_at_the_corners(dtype):
+    skip_without("numba")
+    known = [f for f in native.SYMBOLS if not f.__name__.startswith("bitwise")]
+    kind = np.finfo(dtype)
+    sizes = [np.nan, np.inf, 0.0, 0.5, 1, 2.5, 3, 7.25, 1e5, kind.max, kind.tiny]
+    sizes = np.array([*sizes, kind.smallest_subnormal], dtype)
+    numbers = np.concatenate([sizes, -sizes])
+    x, y = np.repeat(numbers, len(numbers)), np.tile(numbers, len(numbers))
+    places = np.arange(x.size) % 9 - 4
+
+    def all_of_them(x, y, places):
+        return [f(*(x, places if f is np.ldexp else y)[: f.nin]) for f in known]
+
+    with np.errstate(all="ignore"):
+        wanted = all_of_them(x, y, places)
+    got = td.jit(all_of_them, backend="numba")(x, y, places)
+    for f, a, b in zip(known, got, wanted, strict=True):
+        assert a.dtype == b.dtype
+        assert_allclose(a, b, rtol=TOLERANCE[x.dtype], atol=0, err_msg=f.__name__)
 
 
 @pytest.mark.parametrize("f", [*logic.ELEMENTWISE, np.where], ids=lambda f: f.__name__)
@@ -982,8 +1005,22 @@ def test_complex_constants_stay_complex(backend):
         (td.grad(lambda a, b: (a @ b).sum()), (np.ones(5), np.ones((5, 1)))),
         (lambda x: np.exp(x - np.log(np.sum(np.exp(x)))), (np.full(2, -700.0),)),
         (lambda a: a.transpose(0, 1) @ a.swapaxes(1, 1), (np.arange(9.0).reshape(3, 3),)),
+        (lambda a: (2 * a).transpose(0, 1).reshape(-1) + 1, (np.ones((3, 4)),)),
+        (
+            lambda a: np.exp(a).transpose(2, 0, 1).reshape(4, 6) + 1,
+            (np.arange(24.0).reshape(2, 3, 4),),
+        ),
+        (lambda a: 2 * np.swapaxes((a + 1)[:, ::-1], 0, -1), (np.arange(24.0).reshape(2, 3, 4),)),
+        (lambda a: np.concatenate([2 * a, (a + 1).T], axis=-1), (np.arange(9.0).reshape(3, 3),)),
+        (lambda a: np.prod(a + 1, axis=0) * np.prod(a), (np.arange(1.0, 10).reshape(3, 3),)),
+        (lambda a: np.clip(a, np.array([[0.5]]), 1.0), (np.array([1.5, np.nan]),)),
+        (lambda a: np.clip(a, [[0.5]], 1.0), (np.array([1.5, np.nan]),)),
     ],
-    ids=["sums", "broadcast view", "vector by column", "its gradient", "no shift", "no turn"],
+    ids=[
+        *("sums", "broadcast view", "vector by column", "its gradient", "no shift", "no turn"),
+        *("flat after no turn", "flat after a turn", "turn of a slice", "joined", "products"),
+        *("clip to more axes", "clip by a list"),
+    ],
 )
 def test_what_native_code_once_did_not_do(f, args):
     skip_without("numba")

@@ -811,6 +811,14 @@ def test_powers_of_captured_numpy_scalars_may_differ_in_the_last_bit(rng):
     assert_array_equal([f(x) for x in numbers], [np.power(3.0, x) for x in numbers])
 
 
+def test_compositions_may_have_another_order_in_memory_than_numpys_own(rng):
+    x = rng.standard_normal((2, 3, 4))
+    f = lambda x: np.nanmean(x.T, axis=-1)  # noqa: E731
+    got, wanted = td.jit(f)(x), f(x)
+    assert_same(got, wanted)
+    assert got.strides != wanted.strides
+
+
 def test_zero_division_of_python_numbers():
     f = td.jit(lambda x, rate: x * (1 / rate))
     assert_array_equal(f(X, 2.0), X / 2)

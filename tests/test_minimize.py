@@ -239,3 +239,9 @@ def test_without_scipy_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(td.MissingExtraError, match=r"tinygrad-digits\[scipy\]"):
         td.minimize(rosenbrock, np.ones(2))
+
+
+@pytest.mark.parametrize("params", [np.zeros(0), {"w": np.zeros((2, 0)), "name": "net"}])
+def test_nothing_to_move(params):
+    with pytest.raises(ValueError, match="its arrays are empty"):
+        td.minimize(lambda p: 1.0, params)

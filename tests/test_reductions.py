@@ -141,6 +141,7 @@ def test_running_totals_pass_over_nan():
 @pytest.mark.parametrize("name", ["sum", "prod", "mean", "std", "var", "max", "min", "median"])
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning", "ignore:Mean of empty:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")
 def test_nothing_but_nan_has_no_gradient_and_leaves_the_others_theirs(name):
     x = [[NAN, NAN, NAN], [1.0, 4.0, 2.0]]
     got = gradient(getattr(np, f"nan{name}"), x, axis=1)
@@ -278,6 +279,108 @@ def test_options_by_position():
         assert_array_equal(got, td.grad(lambda x: np.sum(f(x, **options) ** 2))(x))  # noqa: B023
     with pytest.raises(td.NotDifferentiableError, match="out"):
         td.grad(lambda x: np.sum(x, 0, None, np.zeros(3)))(x)
+
+
+METHODS = {
+    "sum": (0, None, None, True, 0.5, True),
+    "prod": (0, None, None, True, 0.5, np.array([True, False, True])),
+    "mean": (0, None, None, True),
+    "max": (0, None, True, 2.5, np.array([[True], [False]])),
+    "min": (0, None, True, 3.5, True),
+    "var": (0, None, None, 1, True),
+    "std": (0, None, None, 1, True),
+    "cumsum": (0, None, None),
+    "cumprod": (1, None),
+    "trace": (0, 1, 0, None, None),
+    "clip": (1.5, 4.5, None),
+    "dot": (np.ones((3, 2)), None),
+    "compress": ([True, False], 0, None),
+    "astype": (np.float32, "K", "same_kind", True, True),
+    "item": (1, 2),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_options_of_methods_by_position(name):
+    x = np.array([[1.0, 5, 2], [4, 3, 9]])
+
+    def f(x):
+        return getattr(x, name)(*METHODS[name])
+
+    assert_array_equal(td.vjp(f, x)[0], f(x))
+    if name not in ("item", "astype"):  # a number, and float32
+        td.check_grads(f, x)
+    if name not in ("item", "compress"):  # which jit has not
+        assert_array_equal(td.jit(f)(x), f(x))
+
+
+def test_what_methods_do_not_take():
+    x = np.ones((2, 3))
+    for call, said in [
+        (lambda x: x.sum(0, None, np.ones(3)), "out"),
+        (lambda x: x.clip(0, 1, np.ones(3)), "out"),
+        (lambda x: x.astype("f", "K", "safe"), "float64 is not cast to float32 by 'safe'"),
+        (lambda x: x.sum(0, None, None, True, axis=1), "axis"),
+        (lambda x: x.sum(0, None, None, True, 0.0, True, 1), "more were given"),
+    ]:
+        with pytest.raises(TypeError, match=said):
+            td.vjp(call, x)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (np.nanstd, [1, np.nan, 3]),
+        (np.nanvar, [1, np.nan, 3]),
+        (lambda x: np.std(x, where=[True, False, True]), [1, 2, 3]),
+        (lambda x: np.average(x, returned=True)[1], [1, 2, 3]),
+        (lambda x: np.average(x, weights=[1, 2, 3], returned=True)[1], [1, 2, 3]),
+        (lambda x: np.linalg.slogdet(x)[1], [[1, 2], [3, 4]]),
+        (np.nan_to_num, 2),
+        (np.sum, [1, 2]),
+        (np.min, [1, 2]),
+        (np.median, [1, 2]),
+        (lambda x: x[0], [1, 2]),
+    ],
+)
+def test_a_single_number_is_a_numpy_scalar(f, x):
+    tensor = td.Tensor(np.array(x, float), td.Tape())
+    found = f(tensor)
+    assert isinstance(f(tensor.value), np.float64)
+    assert isinstance(found.value if isinstance(found, td.Tensor) else found, np.float64)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: np.nanstd(x, ddof=2), [1, np.nan, 3]),
+        (lambda x: np.nanvar(x, axis=0, ddof=1), [[1, np.nan, np.nan], [2, 3, np.nan]]),
+    ],
+)
+def test_no_degrees_of_freedom_warn_as_in_numpy(f, x):
+    x = np.array(x)
+    with pytest.warns(RuntimeWarning) as numpys:
+        expected = f(x)
+    with pytest.warns(RuntimeWarning) as ours:
+        value, _ = td.vjp(f, x)
+    assert_array_equal(value, expected)
+    assert [str(w.message) for w in ours] == [str(w.message) for w in numpys]
+    assert ours[0].filename == __file__
+
+
+def test_variables_in_columns_beside_a_row(rng):
+    m, y = rng.random((5, 2)), rng.random((1, 5))
+    assert_allclose(
+        td.vjp(lambda m: np.cov(m, y, rowvar=False), m)[0], np.cov(m, y, rowvar=False), rtol=1e-13
+    )
+    td.check_grads(lambda m, y: np.corrcoef(m, y, rowvar=False), m, y)
+    for f in (np.cov, np.corrcoef):
+        with pytest.raises(ValueError, match="must match"):
+            td.vjp(lambda x: f(x, y, rowvar=False), y)  # noqa: B023
+
+
+def test_no_differences_of_a_number():
+    assert td.vjp(lambda x: np.diff(x, n=0), np.array(2.0))[0] == 2
 
 
 def test_numpys_errors_are_those_of_tensors():

@@ -376,6 +376,28 @@ def test_assignment_to_a_tensor_rebinds_it():
     assert_array_equal(x, [1, 1])
 
 
+def test_operating_on_a_tensor_in_place_rebinds_it():
+    def f(x):
+        same = x
+        x += 1.0
+        x[0] *= 2.0
+        return np.sum(same**2)
+
+    x = np.ones(2)
+    value, gradient = td.value_and_grad(f)(x)
+    assert value == f(x.copy()) == 20
+    assert_array_equal(gradient, [16, 4])
+    assert_array_equal(x, [1, 1])
+
+    def of_rows(x):
+        for row in x:
+            row /= 2.0
+        return np.sum(x)
+
+    with pytest.raises(TypeError, match="view of another Tensor"):
+        td.grad(of_rows)(np.ones((2, 2)))
+
+
 def test_adding_a_tensor_to_an_array_in_place_raises_with_the_remedy():
     def f(x):
         h = np.zeros(2)

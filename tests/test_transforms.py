@@ -4,6 +4,7 @@ import collections
 import copy
 import dataclasses
 import math
+import pickle
 import types
 import warnings
 from collections import OrderedDict, defaultdict, namedtuple
@@ -745,17 +746,26 @@ def test_a_tensor_does_not_become_an_array(how):
         CONVERSIONS[how](on_tape(X))
 
 
+def filled(t):
+    out = np.zeros(3)
+    out.fill(t[0])
+    return np.sum(out)
+
+
 BY_FLOAT = {
-    "fill": lambda t: np.zeros(3).fill(t[0]),
-    "fromiter": lambda t: np.fromiter(t, float),
+    "float": lambda t: float(t[0]),
+    "item": lambda t: t[0].item(),
+    "math.sin": lambda t: math.sin(t[0]),
+    "np.float64": lambda t: np.float64(t[0]),
+    "fill": filled,
+    "fromiter": lambda t: np.sum(np.fromiter(t, float)),
 }
 
 
-@pytest.mark.xfail(reason="float(t) follows NumPy's rules, and it is all that NumPy calls here")
 @pytest.mark.parametrize("how", BY_FLOAT)
-def test_an_element_of_an_array_does_not_swallow_a_gradient(how):
-    with pytest.raises(TypeError):
-        BY_FLOAT[how](on_tape(X))
+def test_what_asks_a_tensor_for_its_number_ends_the_gradient(how):
+    with pytest.warns(td.DisconnectedWarning):
+        assert_array_equal(td.grad(BY_FLOAT[how])(X), 0)
 
 
 def test_an_element_of_a_plain_array_is_not_assigned_a_tensor():
@@ -787,14 +797,52 @@ def test_adding_a_tensor_to_an_array_in_place_shows_the_way():
         np.add(on_tape(X), 1.0, out=h)
 
 
-def test_adding_in_place_to_a_tensor_makes_another():
+def test_adding_in_place_to_a_tensor_is_seen_under_all_its_names():
     def f(x):
         y = x
         y += 1
         y *= x
         return np.sum(y)
 
-    assert_array_equal(td.grad(f)(X), 2 * X + 1)
+    value, gradient = td.value_and_grad(f)(X)
+    assert value == f(X.copy())
+    assert_array_equal(gradient, 2 * (X + 1))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda t: np.sum([t, t]), r"np\.sum\(np\.stack\("),
+        (lambda t: np.mean([t, t], axis=0), r"np\.mean\(np\.stack\("),
+        (lambda t: np.linalg.norm([t, t]), r"np\.linalg\.norm\(np\.stack\("),
+        (lambda t: np.dot([t, t], X), r"np\.stack"),
+        (lambda t: np.r_[t, t], r"np\.concatenate"),
+    ],
+)
+def test_a_list_of_tensors_is_stacked_first(call, said):
+    with pytest.raises(td.NotDifferentiableError, match=said):
+        call(on_tape(X))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *[(name, rf"tensor\.value\.{name}") for name in ("strides", "view", "flags", "tobytes")],
+        ("put", r"td\.at\(x\)\["),
+        ("choose", r"np\.choose"),
+        ("foo", "'Tensor' object has no attribute 'foo'"),
+        ("__array_interface__", "'Tensor' object has no attribute"),
+    ],
+)
+def test_attributes_that_arrays_alone_have(name, said):
+    assert not hasattr(on_tape(X), name)
+    with pytest.raises(AttributeError, match=said):
+        getattr(on_tape(X), name)
+
+
+def test_a_tensor_is_not_pickled():
+    with pytest.raises(td.NotDifferentiableError, match=r"pickle tensor\.value"):
+        td.grad(lambda x: np.sum(pickle.loads(pickle.dumps(x)) * x))(X)
 
 
 def test_copies_of_a_tensor_are_the_tensor():

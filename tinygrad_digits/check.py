@@ -62,7 +62,7 @@ def check_grads(
         """f as a function from a row of arrays to a list of them."""
         full = list(leaves)
         for i, value in zip(moving, values, strict=True):
-            full[i] = value
+            full[i] = value.copy() if type(value) is np.ndarray else value  # f may write into it
         return tree.flatten(f(*tree.unflatten(structure, full)))[0]
 
     primals = [np.asarray(leaves[i]) for i in moving]

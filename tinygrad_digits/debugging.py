@@ -24,10 +24,12 @@ from .engine.errors import (
 )
 from .engine.primitive import Op, Primitive
 from .engine.standin import user_line
-from .engine.tape import Array, Tape
+from .engine.tape import NO_OPTIONS, Array, Tape
 from .engine.tensor import Tensor
-from .engine.transforms import value_and_grad
-from .recording import Recorder, bare, is_real
+from .engine.transforms import ArgNums, value_and_grad
+from .ops import elementwise, shaping
+from .recording import Recorder, Seen, bare, is_real
+from .transforms.batching import Batched
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,6 +66,7 @@ class Line(NamedTuple):
 
     op: Primitive | None
     parents: tuple[int | None, ...]
+    options: dict[str, Any]
     where: str
 
 
@@ -75,7 +78,7 @@ class Use(NamedTuple):
     op: str
     where: str
     gradient: int
-    """The gradient that it is needed for, by the number of its tape; 0 if it may be another's."""
+    """What it is needed for, by the number of that tape; 0 for what may be swept at any time."""
 
 
 class Guarded(dict[int, Any]):
@@ -107,34 +110,46 @@ class Watch(Recorder):
     ) -> Any:
         where = user_line()
         gradient = self._gradient()
-        if any(isinstance(x, Tensor) and isinstance(x.value, Tensor) for x in args if self.has(x)):
+        if any(_is_differentiated(x) for x in args if self.has(x)):
             gradient = 0
         for x in args:
-            if isinstance(x, np.ndarray):
+            if isinstance(x, np.ndarray) and op.rules and gradient is not None:
                 self._unchanged(x, op.name, where, gradient)
         y = super().applied(op, kernel, args, options)
         if self.has(y):
             parents = tuple([x.index if self.has(x) else None for x in args])
-            self.lines[y.index] = Line(op, parents, where)
+            self.lines[y.index] = Line(op, parents, options, where)
             del self.records[y.index]  # it holds all operands
             if not _finite(y) and all(map(_finite, (*args, *options.values()))):
                 raise NonFiniteError(self._explained(op, args, y, where))
         return y
 
-    def _gradient(self) -> int:
-        """The outermost gradient that is being taken in what is watched; 0 for none."""
-        tape: Tape | None = None
+    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
+        line = self.lines.get(index)
+        return (None, NO_OPTIONS) if line is None else (line.op, line.options)
+
+    def _gradient(self) -> int | None:
+        """What an op is needed for, by the number of its tape, if it is needed.
+
+        That is the outermost gradient that is being taken in what is watched; 0 where the op is
+        recorded by a tape that may be swept at any time, as those of vjp.
+        """
+        oldest: Tape | None = None
+        swept = False
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
-            if frame.f_code is _GRADIENT and frame.f_locals["tape"].serial > self.serial:
-                tape = frame.f_locals["tape"]
+            if frame.f_code in _TAPED:
+                tape: Any = frame.f_locals.get("tape")
+                inside = type(tape) is Tape and tape.serial > self.serial
+                if inside and (oldest is None or tape.serial <= oldest.serial):
+                    oldest, swept = tape, frame.f_code is _GRADIENT
             frame = frame.f_back
-        if tape is None:
-            return 0
-        if type(tape.records) is dict:
-            check = functools.partial(self.check_unchanged, tape.serial, "when it began")
-            tape.records = Guarded(tape.records, check)
-        return tape.serial
+        if oldest is None or not swept:
+            return None if oldest is None else 0
+        if type(oldest.records) is dict:
+            check = functools.partial(self.check_unchanged, oldest.serial, "when it began")
+            oldest.records = Guarded(oldest.records, check)
+        return oldest.serial
 
     def _unchanged(self, x: Array, op: str, where: str, gradient: int) -> None:
         """Remember an array that does not come from the arguments; it must stay as it is.
@@ -193,15 +208,18 @@ class Watch(Recorder):
         return user_line()
 
 
-def debug(f: F) -> F:
+def debug(f: F, argnums: ArgNums | None = None) -> F:
     """`debug : (args -> y) -> args -> y`: f itself, but the first bad op raises an error.
 
     Bad is what makes a NaN or an infinity out of finite operands: NonFiniteError then names the op
     (or the op whose derivative it was), the line of yours that called it, the operands' ranges and,
-    where it is known, the stable way to write it. Raises ChangedArrayError where an array that an
-    op has used is written into before f returns, or if a gradient inside f needed it before that is
-    done. Wrap what takes the gradient, so that the reverse sweep is watched too:
-    `debug(grad(loss))`. What does not depend on floating-point arguments is not looked at.
+    where it is known, the stable way to write it. Raises ChangedArrayError where an array that a
+    gradient needs is written into before that is done. Wrap what takes the gradient, so that the
+    reverse sweep is watched too: `debug(grad(loss))`.
+
+    What does not depend on floating-point arguments (on those at the positions `argnums`, if that
+    is given) is not looked at, nor is what is called with bare numbers, as `td.minimize` and SciPy
+    do: wrap the function that is given to them, `minimize(debug(f), x)`.
 
     >>> debug(lambda x: np.log(x))(np.array([1.0, 0.0]))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -212,7 +230,7 @@ def debug(f: F) -> F:
     @functools.wraps(f)
     def debugged(*args: Any, **kwargs: Any) -> Any:
         tape = Watch()
-        args, kwargs, names = tape.entered(f, args, kwargs)
+        args, kwargs, names = tape.entered(f, args, kwargs, argnums)
         if not names:
             raise NotDifferentiableError("debug: there is no floating-point argument to watch")
         try:
@@ -230,6 +248,13 @@ def _off(leaf: Any, tape: Watch) -> Any:
     """A result without its tape, and nobody else's memory."""
     value = leaf.value if tape.has(leaf) else leaf
     return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _is_differentiated(x: Any) -> bool:
+    """Whether a derivative is taken of this from outside."""
+    while isinstance(x, Seen | Batched):
+        x = x.stacked if isinstance(x, Batched) else x.value
+    return isinstance(x, Tensor) and type(x.tape) is Tape
 
 
 def _finite(x: Any) -> bool:
@@ -256,6 +281,8 @@ def _sweeping() -> tuple[Primitive, tuple[Any, ...], Any] | None:
 
 _SWEEP = Tape.sweep.__wrapped__.__code__  # type: ignore[attr-defined]
 _GRADIENT = value_and_grad(len).__code__
+_TAPED = {_GRADIENT, *(op.__code__ for op in (elementwise.sin, elementwise.add, shaping.reshape))}
+"""What has a tape at hand: a gradient, and an op of one array, of two, of any."""
 
 
 def _described(x: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> str:

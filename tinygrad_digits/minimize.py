@@ -99,8 +99,8 @@ def minimize(
         jit: whether to compile f and its derivatives first.
 
     A method that gives up is no error: see `success` and `message`. Raises ValueError where the
-    method is unknown or cannot do what is asked for, NotDifferentiableError for arrays of
-    integers, and MissingExtraError without SciPy.
+    method is unknown or cannot do what is asked for, or the arrays of params are empty,
+    NotDifferentiableError for arrays of integers, and MissingExtraError without SciPy.
 
     >>> import numpy as np, tinygrad_digits as td
     >>> def rosenbrock(p):
@@ -115,6 +115,8 @@ def minimize(
     start = stop_gradient(tree.map(_float, params))
     _check(start)
     vector, unravel = tree.ravel(start)
+    if not vector.size:
+        raise ValueError("minimize: params holds no number that could move: its arrays are empty")
     problem = _Problem(lambda v, *rest: f(unravel(v), *rest), args, jit)
     found = optimize.minimize(
         problem.value if method in VALUES else problem.valued,

@@ -17,6 +17,7 @@ import numpy as np
 
 from .engine.errors import NotDifferentiableError
 from .engine.tape import Array, Record, aligned, unbroadcast
+from .engine.transforms import ArgNums
 from .recording import Recording, record
 
 
@@ -78,18 +79,26 @@ class Profile:
     __str__ = __repr__ = table
 
 
-def profile(f: Callable[..., Any], *args: Any, seconds: float = 0.3, **kwargs: Any) -> Profile:
+def profile(
+    f: Callable[..., Any],
+    *args: Any,
+    seconds: float = 0.3,
+    argnums: ArgNums | None = None,
+    **kwargs: Any,
+) -> Profile:
     """`profile : (args -> y) -> args -> Profile`: time and bytes of each op, there and back.
 
     f may return any tree of arrays; backward is the pullback of ones. A gradient taken inside f
-    counts as forward, since its ops are what f does. Rounds go on for about `seconds`, three at
+    counts as forward, since its ops are what f does, and so does what runs inside custom_vjp,
+    checkpoint and fixed_point, whose backward time is that of those ops. `argnums` says, as for
+    record, which arguments to begin at. Rounds go on for about `seconds`, three at
     the least. Raises NotDifferentiableError where f returns nothing that depends on its inputs.
 
     >>> costs = profile(lambda x, w: np.tanh(x @ w), np.ones((2, 3)), np.ones(3))
     >>> sorted(cost.op for cost in costs.costs)
     ['matmul', 'tanh']
     """
-    recording = record(f, *args, **kwargs)
+    recording = record(f, *args, argnums=argnums, **kwargs)
     if not recording.outputs:
         raise NotDifferentiableError("profile: what the function returns depends on no argument")
     arriving = _cotangents(recording)

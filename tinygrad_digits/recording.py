@@ -19,7 +19,7 @@ from .engine.errors import NotDifferentiableError
 from .engine.primitive import Op, Primitive, innermost
 from .engine.tape import Array, Record, Tape, aligned, operands
 from .engine.tensor import Tensor
-from .engine.transforms import leaf_paths
+from .engine.transforms import ArgNums, check_argnums, leaf_paths
 from .jit.trace import ARITHMETIC, NUMBERS
 from .transforms.batching import Batched
 from .transforms.calls import recorded_call
@@ -31,15 +31,25 @@ class Recorder(Tape):
     __slots__ = ()
 
     def entered(
-        self, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: ArgNums | None
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[int, str]]:
-        """The arguments with their floating-point arrays and floats on this tape; their names."""
+        """The arguments with the floating-point arrays and floats on this tape; their names.
+
+        Of all arguments, or of those at `argnums`.
+        """
         names: dict[int, str] = {}
+        chosen = set(range(len(args)))
+        if argnums is not None:
+            check_argnums(argnums, len(args), f)
+            asked = argnums if isinstance(argnums, tuple) else (argnums,)
+            chosen = {i % len(args) for i in asked}
+        entering = [i in chosen for i, arg in enumerate(args) for _ in tree.items(arg, "")]
         paths = leaf_paths(args, tuple(range(len(args))), f)
         paths += [path for key, value in kwargs.items() for path, _ in tree.items(value, key)]
         leaves, structure = tree.flatten((args, kwargs))
+        entering += [argnums is None] * (len(leaves) - len(entering))
         for k, path in enumerate(paths):
-            if is_real(leaves[k]):
+            if entering[k] and is_real(leaves[k]):
                 leaves[k] = seen = self.written(None, (), (), {}, leaves[k])
                 names[seen.index] = path
         return *tree.unflatten(structure, leaves), names
@@ -196,11 +206,15 @@ class Recording:
         return self.svg()
 
 
-def record(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Recording:
+def record(
+    f: Callable[..., Any], *args: Any, argnums: ArgNums | None = None, **kwargs: Any
+) -> Recording:
     """`record : (args -> y) -> args -> Recording`: the tape of one call of a function.
 
-    Every floating-point array (and float) in the arguments is an input of the tape. What f returns
-    is not differentiated, so it may be any tree. Gradients taken inside f are recorded too.
+    Every floating-point array (and float) in the arguments, or in those at the positions
+    `argnums`, is an input of the tape. What f returns is not differentiated, so it may be any tree.
+    Gradients taken inside f are recorded too. Of custom_vjp, checkpoint and fixed_point the tape
+    shows what runs inside them, and not the rule that a gradient would use.
 
     >>> print(record(lambda x, w: np.tanh(x @ w), np.ones((2, 3)), np.ones(3)))
     %0  x               (2, 3)  float64
@@ -209,7 +223,7 @@ def record(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Recording:
     %3  tanh    %2      (2,)    float64  -> y
     """
     tape = Recorder()
-    args, kwargs, names = tape.entered(f, args, kwargs)
+    args, kwargs, names = tape.entered(f, args, kwargs, argnums)
     try:
         y = f(*args, **kwargs)
     finally:

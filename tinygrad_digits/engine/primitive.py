@@ -22,6 +22,7 @@ from __future__ import annotations
 import enum
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
@@ -29,7 +30,7 @@ import numpy as np
 
 from .errors import NotDifferentiableError, RuleError
 from .tape import NO_OPTIONS, Array, Tape
-from .tensor import NUMPY, Tensor, recorded
+from .tensor import NUMPY, Tensor, by_name, recorded
 
 Rule: TypeAlias = Callable[..., Array]
 Op: TypeAlias = Callable[..., Any]
@@ -422,12 +423,15 @@ def _two_arrays(row: Primitive, inside: Op) -> Op:
 
 def _any_arrays(row: Primitive, inside: Op) -> Op:
     kernel, arity = row.kernel, row.arity
+    most = sys.maxsize if arity is None else arity + len(row.positional)
     reads = functools.cache(row.reads)
 
     def apply(*args: Any, **options: Any) -> Array:
         tape = innermost(args, options)
         if tape is None:
             return kernel(*args, **options)
+        if len(args) > most:
+            args, options = _as_numpys(row, args, options)
         if options and row.more is not None and not options.keys() <= row.options:
             return row.more(*args, **options)
         if arity is not None:
@@ -494,6 +498,15 @@ def innermost(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Tape
             if isinstance(x, Tensor) and (tape is None or x.tape.serial > tape.serial):
                 tape = x.tape
     return tape
+
+
+def _as_numpys(
+    row: Primitive, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """More positional arguments than a row takes, by NumPy's names: t.sum(0, None, None, True)."""
+    function: Any = getattr(np, row.name, None)
+    known = NUMPY.get(function) is row.apply
+    return by_name(function, row.apply, args, options) if known else (args, options)
 
 
 def _bound(

@@ -19,7 +19,7 @@ import numpy as np
 from . import tree
 from .errors import NotDifferentiableError, TracedValueError
 from .primitive import Kind, Primitive, innermost
-from .tensor import NUMPY, Tensor
+from .tensor import NUMPY, Tensor, given_once
 
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
 """Functions that write into their argument."""
@@ -93,7 +93,7 @@ class StandIn(Tensor):
     def __array__(self, *args: Any, **options: Any) -> NoReturn:
         self.refuse("making a plain array of it (np.asarray, np.array, `a[i] = t`)")
 
-    def item(self) -> float:
+    def item(self, *_place: int) -> float:
         self.refuse(".item()")
 
     def tolist(self) -> Any:
@@ -118,6 +118,7 @@ class StandIn(Tensor):
             self.refuse_writing(f"{ufunc.__name__}.at")
         if options.get("out") is not None:
             return super().__array_ufunc__(ufunc, method, *inputs, **options)  # raises
+        options = given_once(method, options)
         plain = not options and method == "__call__"
         known = NUMPY.get(ufunc if plain else (ufunc, method))
         if known is not None and not options:
@@ -171,13 +172,16 @@ def _inverted(x: StandIn) -> Any:
     return np.invert(x)
 
 
-for _name, _ufunc in {
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "lshift": np.left_shift,
-    "rshift": np.right_shift,
-}.items():  # which no derivative passes, so that a Tensor lacks them
+BITWISE = {
+    "and": ("&", np.bitwise_and),
+    "or": ("|", np.bitwise_or),
+    "xor": ("^", np.bitwise_xor),
+    "lshift": ("<<", np.left_shift),
+    "rshift": (">>", np.right_shift),
+}
+"""Operators that no derivative passes, so that a Tensor lacks them."""
+
+for _name, (_, _ufunc) in BITWISE.items():
     setattr(StandIn, f"__{_name}__", lambda a, b, f=_ufunc: f(a, b))
     setattr(StandIn, f"__r{_name}__", lambda b, a, f=_ufunc: f(a, b))
 setattr(StandIn, "__invert__", _inverted)  # noqa: B010

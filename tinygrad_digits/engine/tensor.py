@@ -88,7 +88,7 @@ class Tensor:
         return bool(self.value)
 
     def __float__(self) -> float:
-        if _is_assigned(sys._getframe(1)):
+        if is_stored(sys._getframe(1)):
             raise NotDifferentiableError(NO_ARRAY)
         return float(self.value)
 
@@ -110,11 +110,17 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         return self.__copy__()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise NotDifferentiableError(
+            "a Tensor cannot be pickled: its tape would stay behind, and its gradient be lost; "
+            "pickle tensor.value"
+        )
+
     def __contains__(self, item: Any) -> bool:
         return item in self.value
 
-    def item(self) -> float:
-        return self.value.item()  # type: ignore[no-any-return]
+    def item(self, *place: int) -> float:
+        return self.value.item(*place)  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
         return self.value.tolist()
@@ -134,6 +140,7 @@ class Tensor:
                 f"{ufunc.__name__}: cannot write a Tensor into an existing array (out=, or +=); "
                 "make a new one instead: h = h + x, not h += x"
             )
+        options = given_once(method, options)
         op = NUMPY.get((ufunc, method))
         if op is None and method == "__call__" and _is_scipys(ufunc):
             op = SCIPY.get(ufunc.__name__)
@@ -154,11 +161,11 @@ class Tensor:
         if not args:  # np.sum(a=x)
             args, options = _by_position(function, options)
         elif len(args) > 2:  # np.sum(x, 0, None, None, True)
-            args, options = _by_name(function, op, args, options)
+            args, options = by_name(function, op, args, options)
         return op(*args, **options)
 
     def __array__(self, *args: Any, **options: Any) -> Any:
-        raise NotDifferentiableError(NO_ARRAY)
+        raise NotDifferentiableError(_of_a_list(sys._getframe(1)) + NO_ARRAY)
 
 
 NO_ARRAY = (
@@ -167,6 +174,18 @@ NO_ARRAY = (
     "`a[i] = t` write a = td.at(a)[i].set(t); "
     "for the bare numbers take tensor.value"
 )
+
+
+def _of_a_list(frame: FrameType | None) -> str:
+    """What to write for np.sum([t1, t2]), which does not see the Tensors in the list."""
+    name = ""
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("numpy."):
+        name, frame = frame.f_code.co_name, frame.f_back
+    for module, path in ((np, "np"), (np.linalg, "np.linalg")):
+        if name in module.__all__ and getattr(module, name) in NUMPY:
+            call = f"{path}.{name}"
+            return f"{call}([...]) with Tensors in a list is {call}(np.stack([...])): "
+    return ""
 
 
 _new = object.__new__  # and setting three slots take half the time of calling the class
@@ -236,6 +255,13 @@ def _is_masked(value: Any) -> bool:
     return masked is not None and isinstance(value, masked.MaskedArray)
 
 
+def given_once(method: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a ufunc's method, without the arrays: by keyword NumPy gives those twice."""
+    if method == "__call__":
+        return options
+    return {name: x for name, x in options.items() if name not in ("array", "indices")}
+
+
 def _by_position(
     function: Callable[..., Any], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -253,7 +279,7 @@ def _has_shape(x: Any) -> bool:
     return hasattr(x, "shape") and not isinstance(x, type | np.dtype)
 
 
-def _by_name(
+def by_name(
     function: Callable[..., Any],
     op: Callable[..., Any],
     args: tuple[Any, ...],
@@ -294,12 +320,21 @@ def _names(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple([p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD])
 
 
-def _is_assigned(frame: FrameType) -> bool:
-    """Whether a frame is at `array[i] = ...`, for which NumPy asks a Tensor for its number."""
-    return frame.f_code.co_code[frame.f_lasti] == STORE_SUBSCR
+def is_stored(frame: FrameType, *, ahead: bool = False) -> bool:
+    """Whether a frame is at the storing of `array[i] = ...`; ahead, at the sum of `a[i] += ...`.
+
+    In the first NumPy asks a Tensor for its number; the second puts the sum in place right after.
+    """
+    code, at = frame.f_code.co_code, frame.f_lasti
+    if ahead:
+        at += 2
+        while code[at] in BEFORE_STORE:
+            at += 2
+    return code[at] in STORE
 
 
-STORE_SUBSCR = opmap["STORE_SUBSCR"]
+STORE = frozenset({opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap})
+BEFORE_STORE = frozenset({opmap["CACHE"], opmap["SWAP"]})
 
 
 def _is_scipys(ufunc: np.ufunc) -> bool:

@@ -192,7 +192,7 @@ def _boxed(
 ) -> tuple[list[Any], list[Any], tree.Structure | None]:
     """The arguments with the chosen ones' arrays and numbers on the tape; those, and their tree."""
     if type(argnums) is not int or not -len(args) <= argnums < len(args):
-        _check_argnums(argnums, len(args), f)
+        check_argnums(argnums, len(args), f)
     chosen: Tree = (
         tuple([args[i] for i in argnums]) if isinstance(argnums, tuple) else args[argnums]
     )
@@ -213,7 +213,7 @@ def _boxed(
     return replaced, tensors, structure
 
 
-def _check_argnums(argnums: Any, count: int, f: Any) -> None:
+def check_argnums(argnums: Any, count: int, f: Any) -> None:
     """Raise TypeError unless argnums names arguments that f was called with, each once."""
     asked = argnums if isinstance(argnums, tuple) else (argnums,)
     for i in asked:

@@ -107,15 +107,18 @@ def prepared(program: Program) -> Program:
             within = next(fresh)
             lines[within], line = _clipped(line, program, within)
         lines[index] = _sum_by_ones(line, program) or _softmax_again(line, current) or line
-    return replace(program, lines=lines)
+    constants = {i: x if x.flags.c_contiguous else x.copy() for i, x in program.constants.items()}
+    return replace(program, lines=lines, constants=constants)
 
 
 def _is_alike(line: Line, program: Program) -> bool:
     """Whether a line's operands are arrays of its own dtype, and numbers."""
-    values = [program.value(i) for i in line.vars]
-    return not line.options and all(
-        (value.dtype, value.form != "number") == (line.value.dtype, True) for value in values
-    )
+    values = [program.value(x.index) for x in line.args if isinstance(x, Var)]
+    numbers = [type(x) in (int, float) for x in line.args if not isinstance(x, Var)]
+    arrays = [
+        (value.dtype, value.form == "number") == (line.value.dtype, False) for value in values
+    ]
+    return all(numbers) and all(arrays) and not line.options
 
 
 def _clipped(line: Line, program: Program, within: int) -> tuple[Line, Line]:
@@ -210,9 +213,6 @@ class Roles:
 
     def layout(self, x: Operand) -> str:
         if not isinstance(x, Var):
-            return "A"
-        constant = self.program.constants.get(x.index)
-        if constant is not None and constant.ndim and not constant.flags.c_contiguous:
             return "A"
         return self.layouts.get(x.index, "C")
 

@@ -37,7 +37,7 @@ from . import blas, loops, numpy_backend, ufunc_loops
 from .fusion import Block, Role, fused, stored
 from .native import ALONE, NATIVE_DTYPES, Roles, Scope, number, order_of_axes, prepared
 from .numpy_backend import Code, Emitter
-from .program import Line, Program, Value, found, is_draw, written
+from .program import Program, Value, found, is_draw, written
 
 
 def compiled(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:

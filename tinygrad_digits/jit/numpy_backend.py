@@ -363,7 +363,7 @@ class Emitter:
             dtypes = {self.program.value(i).dtype for i in line.vars}
             plain = all(self._is_array(i) for i in line.vars)
             if plain and len(dtypes) == 1 and (dtype := dtypes.pop()).kind == "f":
-                many = line.op.kernel in (np.maximum, np.minimum)
+                many = line.op.kernel in (np.maximum, np.minimum) and not line.value.order
                 return self._number(x, dtype, line.value.shape if many else ())
         return self._text(x)
 
@@ -417,4 +417,6 @@ class Emitter:
             return f"{name}[()]"
         line = self.program.lines.get(i)
         fresh = line is not None and not may_alias(line, self.program) and not given
-        return (f"asarray({name})" if value.shape == () else name) if fresh else f"{name}.copy()"
+        if not fresh:
+            return f"{name}.copy('K')"  # in the order in which eager has it
+        return f"asarray({name})" if value.shape == () else name

@@ -176,7 +176,7 @@ class Trace(Tape):
             if known is None or self.program.constants[known[1].index].tobytes() != x.tobytes():
                 var = Var(next(self.indices))  # new, or written into since
                 self.known[id(x)] = known = x, var
-                self.program.constants[var.index] = x.copy()
+                self.program.constants[var.index] = x.copy(order="K")  # as BLAS sees it
             return known[1]
         return x
 

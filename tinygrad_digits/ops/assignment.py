@@ -1,15 +1,22 @@
 """Arrays with some elements replaced: td.at(x)[index].set(v), and x[index] = v on top of it."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..engine.errors import EscapedTensorError, NotDifferentiableError, TracedValueError
-from ..engine.primitive import Kind, Op, define, row_of
+from ..engine.errors import (
+    EscapedTensorError,
+    NotDifferentiableError,
+    ShapeError,
+    TracedValueError,
+)
+from ..engine.primitive import Kind, Op, Primitive, define, row_of
+from ..engine.standin import StandIn
 from ..engine.tape import Array, unbroadcast
-from ..engine.tensor import REFUSED, Tensor
-from .indexing import frozen, getitem, is_basic, is_mask, may_repeat, scatter, take
+from ..engine.tensor import REFUSED, Tensor, is_stored
+from .indexing import frozen, getitem, is_basic, is_mask, may_repeat, nth_time, scatter, take
 
 
 def _put(x: Array, v: Array, index: Any) -> Array:
@@ -160,7 +167,7 @@ class Place:
             )
         x, v = self.x, np.reshape(self._fitted(v), -1)
         places = np.arange(x.size).reshape(x.shape)[self.index].reshape(-1)
-        rounds = _nth_time(places)
+        rounds = nth_time(places)
         for n in range(rounds.max(initial=-1) + 1):
             now = np.flatnonzero(rounds == n)
             where = np.unravel_index(places[now], x.shape)
@@ -177,19 +184,6 @@ def _chooses_all(index: Any, x: Array) -> bool:
     return not isinstance(index, tuple) and is_mask(index) and index.shape == x.shape
 
 
-def _nth_time(places: Array) -> Array:
-    """For each place, how often it was named before.
-
-    >>> _nth_time(np.array([7, 3, 7, 7]))
-    array([0, 0, 1, 2])
-    """
-    order = np.argsort(places, kind="stable")
-    ordered = places[order]
-    nth = np.empty_like(places)
-    nth[order] = np.arange(places.size) - np.searchsorted(ordered, ordered)
-    return nth
-
-
 def assign(t: Tensor, index: Any, v: Array) -> None:
     """t[index] = v: from now on t is td.at(t)[index].set(v). No array is written.
 
@@ -198,19 +192,87 @@ def assign(t: Tensor, index: Any, v: Array) -> None:
     """
     if t.tape.closed:
         raise EscapedTensorError("t[i] = v: the Tensor has outlived the call that made it")
-    op, options = t.tape.origin(t.index)
-    looks = op is not None and (
-        op.kind is Kind.VIEW
-        or (op is row_of(take) and all(map(is_basic, _parts(options["index"]))))
-    )
-    if looks:
-        raise NotDifferentiableError(
-            f"t[i] = v: t came out of {op and op.name} as a view of another Tensor, and would not "
-            "write into that. Assign to the whole, as in x[0, 1] = v for row = x[0]; row[1] = v; "
-            "or to a copy, row = x[0].copy()"
-        )
+    _refuse_view(t, "t[i] = v", "in x[0, 1] = v for row = x[0]; row[1] = v")
     t.become(at(t)[index].set(v))
 
+
+def _refuse_view(t: Tensor, what: str, way: str) -> None:
+    """Raise NotDifferentiableError where NumPy would write into what t is a view of."""
+    if (op := _looking(t)) is not None:
+        raise NotDifferentiableError(
+            f"{what}: t came out of {op.name} as a view of another Tensor, and would not "
+            f"write into that. Assign to the whole, as {way}; or to a copy, row = x[0].copy()"
+        )
+
+
+def _looking(t: Tensor) -> Primitive | None:
+    """The op that made t as a view of another Tensor, if one did."""
+    op, options = t.tape.origin(t.index)
+    if op is row_of(take):
+        return op if all(map(is_basic, _parts(options["index"]))) else None
+    return op if op is not None and op.kind is Kind.VIEW else None
+
+
+def rewriting(op: Op, symbol: str) -> Op:
+    """`t += v` and its like: from now on t is what the op makes of it, as by t[...] = t + v.
+
+    What NumPy would write into keeps its shape and dtype; a scalar, which NumPy does not write
+    into, is left alone, and a new one returned.
+    """
+
+    def rewritten(t: Tensor, v: Any) -> Array:
+        y = op(t, v)
+        if not _is_written(t):
+            return y
+        what = f"t {symbol}= v"
+        _check_fit(y, t, what)
+        if getattr(y, "tape", None) is not t.tape or y.dtype != t.dtype or not y.shape:
+            y = at(t)[...].set(y)
+        if _looking(t) is None:
+            t.become(y)
+            return t
+        # of x[0] += v this is the second of three steps: x[0], its sum with v, and x[0] = that
+        if sys.getrefcount(t) > UNNAMED or not is_stored(sys._getframe(1), ahead=True):
+            _refuse_view(t, what, f"in x[0] {symbol}= v for row = x[0]; row {symbol}= v")
+        return y
+
+    return rewritten
+
+
+def _is_written(t: Array) -> bool:
+    """Whether `t += v` writes into t, if that has the value of this Tensor."""
+    while isinstance(t, Tensor) and not isinstance(t, StandIn):
+        t = t.value
+    if not isinstance(t, StandIn):
+        return hasattr(type(t), "__iadd__")
+    number = getattr(t, "is_scalar", True) or getattr(t, "is_number", False)
+    return bool(t.shape) or not number
+
+
+def _check_fit(y: Array, t: Tensor, what: str) -> None:
+    """Raise, as NumPy would, where y cannot take the place of t."""
+    if y.shape != t.shape:
+        raise ShapeError(f"{what}: the result {y.shape} does not fit into t, which is {t.shape}")
+    if not np.can_cast(y.dtype, t.dtype, "same_kind"):
+        raise TypeError(f"{what}: the result is {y.dtype}, which t, of {t.dtype}, cannot hold")
+
+
+class _Counted:
+    """Counts the references to what `x[i] += v` works on, which has no name of its own."""
+
+    def __getitem__(self, _: Any) -> "_Counted":
+        return _Counted()
+
+    def __iadd__(self, _: Any) -> int:
+        return sys.getrefcount(self)
+
+    def __setitem__(self, _: Any, count: int) -> None:
+        self.count = count
+
+
+_counted: Any = _Counted()
+_counted[0] += 1
+UNNAMED: int = _counted.count
 
 REFUSED |= {
     function: "a Tensor is not written into; the new array is td.at(x)[" + remedy

@@ -175,7 +175,8 @@ SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 def slogdet(a: Array) -> Any:
     """numpy.linalg.slogdet: (sign, logabsdet); the sign is constant."""
     both = _sign_and_log(a)
-    return SlogdetResult(np.sign(both[..., 0]), both[..., 1])
+    sign, log = (both[..., 0], both[..., 1]) if both.ndim > 1 else (both[0], both[1])
+    return SlogdetResult(np.sign(sign), log)
 
 
 # --- Cholesky factors
@@ -189,7 +190,16 @@ def _cholesky_rule(g: Array, y: Array, _a: Array, *, upper: bool = False) -> Arr
     return _onto(_t(np.linalg.solve(_t(lower), _t(half))), upper)
 
 
-cholesky = implement(np.linalg.cholesky, _cholesky_rule, kind=Kind.OPAQUE)
+def _cholesky(a: Array, *, upper: bool = False) -> Array:
+    if not isinstance(a, np.ndarray):
+        raise NotDifferentiableError(
+            f"cholesky: no derivative rule for a {type(a).__name__}, whose library may mean "
+            "another triangle than NumPy (Dask does); it takes plain arrays"
+        )
+    return np.linalg.cholesky(a, upper=upper) if upper else np.linalg.cholesky(a)
+
+
+cholesky = implement(np.linalg.cholesky, _cholesky_rule, kind=Kind.OPAQUE, kernel=_cholesky)
 
 
 # --- QR: packed as q.T beside r, (..., k, m + n)

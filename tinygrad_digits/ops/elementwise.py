@@ -312,8 +312,9 @@ def clip(x: Array, a_min: Array = None, a_max: Array = None, **limits: Array) ->
     array([0., 1., 1., 0.])
     """
     low, high = limits.pop("min", None), limits.pop("max", None)
-    for option in limits:
-        raise no_rule_with("clip", option, ["max", "min"])
+    for option, value in limits.items():
+        if value is not None:
+            raise no_rule_with("clip", option, ["max", "min"])
     if (low is not None and a_min is not None) or (high is not None and a_max is not None):
         raise TypeError("clip: a limit was given twice, as min or max and as a_min or a_max")
     low, high = a_min if low is None else low, a_max if high is None else high
@@ -339,7 +340,8 @@ def nan_to_num(
     limits = np.finfo(x.dtype)
     y = where(np.isnan(x), nan, x)
     y = where(np.equal(x, np.inf), float(limits.max) if posinf is None else posinf, y)
-    return where(np.equal(x, -np.inf), float(limits.min) if neginf is None else neginf, y)
+    y = where(np.equal(x, -np.inf), float(limits.min) if neginf is None else neginf, y)
+    return y if y.shape else y[()]
 
 
 # --- dtype

@@ -5,14 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import NotDifferentiableError
+from ..engine.errors import NotDifferentiableError, ShapeError
 from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
 
 
 def _getitem(x: Array, index: Any) -> Array:
-    return x[index]
+    y = x[index]
+    if type(x) is not np.ndarray and any(n != n for n in y.shape):
+        raise ShapeError(
+            f"x[mask]: how many elements of a {type(x).__name__} a mask chooses is known when it "
+            "is computed, and not before; write np.where(mask, x, 0)"
+        )
+    return y
 
 
 def _scatter(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
@@ -47,15 +53,21 @@ def _add_at(full: Array, index: Any, g: Array) -> None:
 
 
 def _spread(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
-    """The same for an array of another library, in functions of its own: slices and integers."""
+    """The same for an array of another library, in functions of its own: not for all indices."""
     parts = index if isinstance(index, tuple) else (index,)
-    if not all(map(is_basic, parts)):
+    arrays = [part for part in parts if not is_basic(part)]
+    if arrays and (
+        len(arrays) > 1
+        or type(arrays[0]) is not np.ndarray
+        or arrays[0].ndim != 1
+        or any(map(_is_int, parts))
+    ):
         raise NotDifferentiableError(
-            f"x[index]: the derivative for a {type(g).__name__} takes slices and integers, "
-            f"not arrays: {index!r}"
+            f"x[index]: the derivative for a {type(g).__name__} takes slices and integers, or "
+            f"slices and one plain array of one dimension: {index!r}"
         )
     known = len([part for part in parts if part is not None and part is not Ellipsis])
-    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
+    at = [part is Ellipsis for part in (*parts, Ellipsis)].index(True)
     parts = (*parts[:at], *[slice(None)] * (len(shape) - known), *parts[at + 1 :])
     kept = [0 if part is None else slice(None) for part in parts if not _is_int(part)]
     g = g[tuple(kept)]  # without the new axes
@@ -67,6 +79,10 @@ def _spread(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
 def _stretched(g: Array, axis: int, part: Any, n: int) -> Array:
     """g with zeros along an axis, for what part of n elements does not take."""
     before = (slice(None),) * axis
+    if g.shape[axis : axis + 1] == (0,) and not _is_int(part):
+        return np.zeros_like(g, shape=(*g.shape[:axis], n, *g.shape[axis + 1 :]))
+    if isinstance(part, np.ndarray):
+        return _returned(g, axis, np.flatnonzero(part) if is_mask(part) else part % n, n)
     if _is_int(part):
         g, part = g[(*before, None)], slice(part % n, part % n + 1)
     start, stop, step = part.indices(n)
@@ -74,13 +90,38 @@ def _stretched(g: Array, axis: int, part: Any, n: int) -> Array:
         taken = range(start, stop, step)
         g, start, step = g[(*before, slice(None, None, -1))], taken[-1] if taken else 0, -step
     count = g.shape[axis]
-    if count == 0:
-        start = 0
-    if step > 1 and count:  # (count,) -> (count, step) -> (count * step,), zeros in between
+    if step > 1:  # (count,) -> (count, step) -> (count * step,), zeros in between
         g = np.pad(g[(*before, slice(None), None)], _only(axis + 1, 0, step - 1, g.ndim + 1))
         g = g.reshape(*g.shape[:axis], count * step, *g.shape[axis + 2 :])
         g = g[(*before, slice((count - 1) * step + 1))]
     return np.pad(g, _only(axis, start, n - start - g.shape[axis], g.ndim))
+
+
+def _returned(g: Array, axis: int, places: Array, n: int) -> Array:
+    """g with its elements along an axis at their places among n, those at one place added up."""
+    before: tuple[Any, ...] = (slice(None),) * axis
+    padded = np.pad(g, _only(axis, 0, 1, g.ndim))  # a last one of zeros, for all other places
+    rounds = nth_time(places)
+    total: Array = 0.0
+    for nth in range(rounds.max() + 1):
+        now = np.flatnonzero(rounds == nth)
+        taken = np.full(n, len(places))
+        taken[places[now]] = now
+        total = total + padded[(*before, taken)]
+    return total
+
+
+def nth_time(places: Array) -> Array:
+    """For each place, how often it was named before.
+
+    >>> nth_time(np.array([7, 3, 7, 7]))
+    array([0, 0, 1, 2])
+    """
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    nth = np.empty_like(places)
+    nth[order] = np.arange(places.size) - np.searchsorted(ordered, ordered)
+    return nth
 
 
 def _only(axis: int, before: int, after: int, ndim: int) -> list[tuple[int, int]]:
@@ -118,6 +159,8 @@ def is_basic(part: Any) -> bool:
 def _array(part: Any) -> Array:
     if isinstance(part, Tensor) and type(part) is not Tensor:
         return part  # of a trace, which cannot change
+    if not isinstance(part, np.ndarray) and hasattr(part, "__array_function__"):
+        return part  # of another library, which need not be computed
     array = np.array(part)
     return array if array.size or array.dtype == bool else array.astype(int)  # [] selects nothing
 

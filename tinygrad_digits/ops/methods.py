@@ -3,13 +3,14 @@
 They are bound here rather than written in the class so that `a + b` calls the op directly.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ..engine.primitive import Op
+from ..engine.standin import BITWISE, StandIn
 from ..engine.tape import Array
-from ..engine.tensor import Tensor
+from ..engine.tensor import NUMPY, REFUSED, Tensor
 from . import assignment, cumulative, elementwise, indexing, linalg, logic, reductions, shaping
 
 
@@ -51,6 +52,35 @@ def _rewriting(function: Any) -> Op:
     return method
 
 
+def _lacking(name: str) -> property:
+    """An attribute of ndarrays that a Tensor has not got, and what to write instead."""
+
+    def refuse(_: Tensor) -> NoReturn:
+        function = getattr(np, name, None)
+        instead = f"that is about a plain array, tensor.value.{name}"
+        if function in REFUSED:
+            instead = REFUSED[function]
+        elif function in NUMPY:
+            instead = f"write np.{name}(...), which makes a new one"
+        raise AttributeError(f"a Tensor has no {name}: {instead}")
+
+    return property(refuse)
+
+
+def _astype(
+    x: Tensor,
+    dtype: Any,
+    order: str = "K",  # noqa: ARG001 (a Tensor promises no order in memory)
+    casting: Any = "unsafe",
+    subok: bool = True,  # noqa: ARG001 (it has no subclasses)
+    copy: bool = True,  # noqa: ARG001 (and shares no memory)
+) -> Array:
+    """ndarray.astype."""
+    if not np.can_cast(x.dtype, dtype, casting):
+        raise TypeError(f"astype: {x.dtype} is not cast to {np.dtype(dtype)} by {casting!r}")
+    return elementwise.astype(x, dtype)
+
+
 BINARY = {
     "add": elementwise.add,
     "sub": elementwise.subtract,
@@ -62,9 +92,12 @@ BINARY = {
     "pow": elementwise.power,
     "matmul": linalg.matmul,
 }
+SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "floordiv": "//"}
+SIGNS |= {"pow": "**", "matmul": "@"}
 METHODS: dict[str, Op | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
+    **{f"__i{name}__": assignment.rewriting(BINARY[name], sign) for name, sign in SIGNS.items()},
     "__neg__": elementwise.negative,
     "__pos__": elementwise.positive,
     "__abs__": elementwise.absolute,
@@ -93,17 +126,17 @@ METHODS: dict[str, Op | property] = {
     "transpose": _spread(shaping.transpose),
     "ravel": shaping.ravel,
     "flatten": shaping.flatten,
-    **{name: _named(getattr(np, name)) for name in ("take", "repeat", "diagonal")},
-    "compress": lambda x, condition, axis=None: np.compress(condition, x, axis),
+    **{
+        name: _named(getattr(np, name))
+        for name in ("take", "repeat", "diagonal", "trace", "clip", "dot")
+    },
+    "compress": lambda x, condition, *args, **options: np.compress(condition, x, *args, **options),
     "swapaxes": shaping.swapaxes,
     "squeeze": shaping.squeeze,
-    "clip": elementwise.clip,
     "copy": lambda x, order="C": elementwise.positive(x),
-    "astype": elementwise.astype,
+    "astype": _astype,
     "conj": elementwise.conjugate,
     "conjugate": elementwise.conjugate,
-    "dot": linalg.dot,
-    "trace": linalg.trace,
     "T": property(shaping.transpose),
     "mT": property(shaping.matrix_transpose),
     "flat": property(shaping.ravel),
@@ -122,3 +155,8 @@ METHODS: dict[str, Op | property] = {
 
 for _name, _method in METHODS.items():
     setattr(Tensor, _name, _method)
+for _name in dir(np.ndarray):
+    if not _name.startswith("_") and not hasattr(Tensor, _name):
+        setattr(Tensor, _name, _lacking(_name))  # (a __getattr__ would slow down all attributes)
+for _name, (_sign, _ufunc) in BITWISE.items():
+    setattr(StandIn, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))

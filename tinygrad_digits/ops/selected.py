@@ -3,6 +3,7 @@
 A plain call goes to the row in `reductions`. Others go to a row of (x, mask), or are composed.
 """
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..engine.errors import NotDifferentiableError
 from ..engine.primitive import Kind, Op, define, extends, handles
 from ..engine.tape import Array
+from ..engine.tensor import Tensor
 from . import reductions
 from .reductions import Axis, _count, _restore, prod_rule
 
@@ -235,18 +237,27 @@ def _spread(
     known = _known(x, where) if nan else where
     centre, counted = mean, known
     if mean is None:
-        centre = (np.nanmean if nan else np.mean)(x, axis=axis, keepdims=True, where=where)
+        if nan:
+            total = np.nansum(x, axis=axis, keepdims=True, where=where)
+            centre = _per(total, np.maximum(_number(x, axis, known, keepdims=True), 1))
+        else:
+            centre = np.mean(x, axis=axis, keepdims=True, where=where)
         counted = np.logical_and(known, _varies(x, known, axis))
     deviation = np.where(counted, x - centre, 0.0)
     squares = np.sum(np.square(deviation), axis=axis, keepdims=keepdims, where=where)
     freedom = _number(x, axis, known, keepdims) - ddof
-    y = _per(squares, np.maximum(freedom, 0))
+    if not isinstance(freedom, Tensor) and np.any(freedom <= 0):
+        message = "Degrees of freedom <= 0 for slice" + "." * nan  # as NumPy
+        warnings.warn(message, RuntimeWarning, stacklevel=5)
     if nan:
-        y = np.where(freedom > 0, y, np.nan)
-    if not root:
-        return y
-    zero = y == 0  # where the root has no derivative, and a spread has 0
-    return np.where(zero, y, np.sqrt(np.where(zero, 1.0, y)))
+        some = freedom > 0
+        y = np.where(some, _per(squares, np.where(some, freedom, 1)), np.nan)
+    else:
+        y = _per(squares, np.maximum(freedom, 0))
+    if root:
+        zero = y == 0  # where the root has no derivative, and a spread has 0
+        y = np.where(zero, y, np.sqrt(np.where(zero, 1.0, y)))
+    return y if y.shape else y[()]
 
 
 def _spreading(op: Op | None, *, root: bool, nan: bool) -> Op:

@@ -79,13 +79,15 @@ def diff(
     if n < 0:
         raise ValueError(f"diff: order must be non-negative, got {n}")
     a = _array(a)
+    if n == 0:
+        return a
     axis = normalize_axis_index(axis, a.ndim)
     one = tuple([1 if i == axis else length for i, length in enumerate(a.shape)])
 
     def end(x: Array) -> list[Array]:
         return [] if x is None else [_array(x) if np.ndim(x) else np.broadcast_to(x, one)]
 
-    if n and not (prepend is None and append is None):
+    if not (prepend is None and append is None):
         a = np.concatenate([*end(prepend), a, *end(append)], axis=axis)
     for _ in range(n):
         a = _part(a, axis, 1, None) - _part(a, axis, None, -1)

@@ -193,7 +193,7 @@ def average(
     x = _array(x)
     if weights is None:
         y = np.mean(x, axis=axis, keepdims=keepdims)
-        total = np.asarray(x.size / y.size, y.dtype)
+        total = y.dtype.type(x.size / y.size)
     else:
         weights = _along(_array(weights), x, axis)
         whole = [np.float64] if x.dtype.kind in "iub" else []
@@ -201,7 +201,9 @@ def average(
         total = np.sum(weights, axis=axis, keepdims=keepdims)
         check_weights(total)
         y = np.sum(x * weights, axis=axis, keepdims=keepdims) / total
-    return (y, np.broadcast_to(total, y.shape)) if returned else y
+    if not returned:
+        return y
+    return y, total if total.shape == y.shape else np.broadcast_to(total, y.shape)
 
 
 # --- covariances
@@ -247,7 +249,9 @@ def cov(
     """numpy.cov; the weights of observations, aweights, can be differentiated too."""
     if dtype is None:
         dtype = np.result_type(np.float64, *[_array(x).dtype for x in (m, y) if x is not None])
-    data = [_observed(x, rowvar, floating(dtype)) for x in (m, y) if x is not None]
+    data = [_observed(m, rowvar, floating(dtype))]
+    if y is not None:  # of which NumPy takes a single row as it is
+        data.append(_observed(y, rowvar or _array(y).shape[:1] == (1,), floating(dtype)))
     x = np.concatenate(data, axis=0) if len(data) > 1 else data[0]
     if ddof is None:
         ddof = 0 if bias else 1
