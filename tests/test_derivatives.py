@@ -1,6 +1,5 @@
 """jvp, linearize, jacobian, hessian, hvp, elementwise_grad: against closed forms and each other."""
 
-import gc
 import threading
 from types import SimpleNamespace
 
@@ -10,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tests.jit_programs import copied
+from tests.leaks import cycles_left
 
 MODES = ("reverse", "forward", None)
 
@@ -462,10 +462,7 @@ def test_no_cycles_are_left(x):
         lambda: td.elementwise_grad(np.tanh)(x),
     ]
     for call in calls:
-        call()
-        gc.collect()
-        call()
-        assert gc.collect() == 0
+        assert not cycles_left(call)
 
 
 def test_threads(x):

@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
+from tests.leaks import cycles_left
 
 
 @pytest.fixture
@@ -63,14 +64,18 @@ def failing(n, params, loss):
             td.grad(lambda p: loss(p) + p["w"] @ p["w"])(params)
 
 
-@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("run", [steps, nested, pulled])
 def test_a_training_loop_makes_no_reference_cycles(run, rng):
     params, loss = network(rng)
-    run(2, params, loss)
-    gc.collect()
-    run(20, params, loss)
-    assert gc.collect() == 0
+    assert not cycles_left(lambda: run(20, params, loss))
+
+
+def test_a_cycle_would_be_found():
+    def entangled():
+        tape = td.Tape()
+        tape.records[0] = td.Tensor(1.0, tape)
+
+    assert {type(x) for x in cycles_left(entangled)} == {td.Tape, td.Tensor}
 
 
 @pytest.mark.usefixtures("no_collector")

@@ -1,6 +1,5 @@
 """vmap equals a loop over the examples, for every row, every case and whatever hypothesis draws."""
 
-import gc
 import itertools
 import threading
 
@@ -13,6 +12,7 @@ import tinygrad_digits as td
 from tests.cases import Drawn, all_cases
 from tests.domains import DOMAINS
 from tests.jit_programs import copied, programs
+from tests.leaks import cycles_left
 from tests.test_cases import quiet
 from tinygrad_digits.engine.tensor import is_numeric
 from tinygrad_digits.ops import OPS
@@ -471,10 +471,7 @@ def test_what_outlives_the_call_says_so():
 def test_no_cycles_are_left():
     x, i = np.arange(6.0).reshape(2, 3), np.array([0, 2])
     mapped = td.vmap(td.grad(lambda x, i: x[i] * np.sum(x)))
-    mapped(x, i)
-    gc.collect()
-    mapped(x, i)
-    assert gc.collect() == 0
+    assert not cycles_left(lambda: mapped(x, i))
 
 
 def test_threads():
