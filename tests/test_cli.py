@@ -15,10 +15,13 @@ import tinygrad_digits as td
 from tinygrad_digits.digits import cli, crosscheck, data, evaluation, manual, run, store, training
 
 FILES = {
-    "params.safetensors", "config.json", "metrics.json", "history.json",
-    "curves.png", "confusion.png", "mistakes.png",
+    "checkpoint.safetensors", "params.safetensors", "config.json", "metrics.json", "history.json",
+    "curves.png", "confusion.png", "mistakes.png", "report.html",
 }  # fmt: skip
-COMMANDS = ["train", "evaluate", "predict", "gradcheck", "tape", "program"]
+COMMANDS = [
+    *("train", "evaluate", "predict", "report", "serve", "compare", "sweep"),
+    *("gradcheck", "tape", "program"),
+]
 PROGRAM = [sys.executable, "-m", "tinygrad_digits"]
 
 
@@ -32,7 +35,7 @@ def invoke(*args, code=0):
 def trained(tmp_path_factory):
     """A run folder, and what `train` printed."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    return folder, invoke("train", "--out", folder, "--epochs", 5, "--seed", 3)
+    return folder, invoke("train", "--plain", "--out", folder, "--epochs", 5, "--seed", 3)
 
 
 def names(folder):
@@ -60,11 +63,11 @@ def test_train_writes_a_run_folder_and_prints_the_report(trained):
 
 def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
     folder, _ = trained
-    invoke("train", "--out", tmp_path / "again", "--epochs", 5, "--seed", 3)
+    invoke("train", "--plain", "--out", tmp_path / "again", "--epochs", 5, "--seed", 3)
     again = store.load_run(tmp_path / "again").params
     td.tree.map(np.testing.assert_array_equal, again, store.load_run(folder).params)
     options = ["--hidden", "7", "--dtype", "float64", "--optimizer", "momentum", "--rate", 0.01]
-    invoke("train", "--out", tmp_path / "b", "--epochs", 1, "--batch-size", 50, *options)
+    invoke("train", "--plain", "--out", tmp_path / "b", "--epochs", 1, "--batch-size", 50, *options)
     params, config = store.load_run(tmp_path / "b")
     assert params["w0"].shape == (64, 7)
     assert params["w0"].dtype == np.float64
@@ -75,7 +78,8 @@ def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
 
 def test_eager_training_gives_the_same_run(trained, tmp_path):
     folder, _ = trained
-    invoke("train", "--out", tmp_path / "eager", "--epochs", 5, "--seed", 3, "--eager")
+    options = ["--plain", "--epochs", 5, "--seed", 3, "--eager"]
+    invoke("train", "--out", tmp_path / "eager", *options)
     assert read(tmp_path / "eager", "history.json") == read(folder, "history.json")
     eager, compiled = store.load_run(tmp_path / "eager"), store.load_run(folder)
     for name, array in compiled.params.items():
@@ -87,7 +91,7 @@ def test_eager_training_gives_the_same_run(trained, tmp_path):
 def test_numba_trains_too(trained, tmp_path):
     pytest.importorskip("numba")
     folder, _ = trained
-    options = ["--epochs", 5, "--seed", 3, "--backend", "numba"]
+    options = ["--plain", "--epochs", 5, "--seed", 3, "--backend", "numba"]
     invoke("train", "--out", tmp_path / "native", *options)
     assert store.load_run(tmp_path / "native").config["backend"] == "numba"
     losses = [
@@ -220,6 +224,11 @@ def test_version():
         ["train", "--dtype", "int8"],
         ["train", "--backend", "abacus"],
         ["train", "--backend", "numba", "--eager"],
+        ["train", "--schedule", "steep"],
+        ["train", "--ema", "1"],
+        ["train", "--save-every", "0"],
+        ["train", "--resume", "somewhere", "--plain"],
+        ["train", "--resume", "somewhere", "--out", "elsewhere"],
         ["predict", "somewhere"],
         ["evaluate"],
     ],
@@ -256,14 +265,23 @@ def test_failure_exits_with_1_and_one_line(args, message, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("mode", [[], ["--eager"]], ids=["compiled", "eager"])
 def test_a_loss_that_explodes_fails_and_says_so(mode, tmp_path):
-    options = ["--rate", "1e38", "--optimizer", "momentum", "--out", tmp_path / "x", *mode]
+    options = [
+        "--plain",
+        "--rate",
+        "1e38",
+        "--optimizer",
+        "momentum",
+        "--out",
+        tmp_path / "x",
+        *mode,
+    ]
     assert "lower the learning rate" in invoke("train", *options, code=1).stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child there")
 def test_ctrl_c_saves_what_was_trained_and_exits_with_130(tmp_path):
     folder = tmp_path / "run"
-    command = [*PROGRAM, "train", "--out", folder, "--epochs", "1000000"]
+    command = [*PROGRAM, "train", "--plain", "--out", folder, "--epochs", "1000000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         for line in process.stderr:
             if line.startswith(b"epoch 2/"):
@@ -272,6 +290,7 @@ def test_ctrl_c_saves_what_was_trained_and_exits_with_130(tmp_path):
         printed, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert b"interrupted after epoch" in errors
+    assert b"--resume" in errors
     assert b"test accuracy" in printed
     assert names(folder) == FILES
     history, found = read(folder, "history.json"), read(folder, "metrics.json")
@@ -294,7 +313,9 @@ def test_a_full_disk_fails_and_leaves_the_older_run_whole(tmp_path, monkeypatch)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("module", ["typer", "rich", "sklearn", "matplotlib", "safetensors"])
+@pytest.mark.parametrize(
+    "module", ["typer", "rich", "sklearn", "matplotlib", "safetensors", "jinja2", "PIL"]
+)
 def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
     code = f"import sys; sys.modules[{module!r}] = None\n"
     code += "from tinygrad_digits.__main__ import main; main()"
@@ -322,13 +343,14 @@ def test_without_numba_one_line_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_momentum_has_a_rate_of_its_own(tmp_path):
-    invoke("train", "--optimizer", "momentum", "--out", tmp_path / "run")
+    invoke("train", "--plain", "--optimizer", "momentum", "--out", tmp_path / "run")
     accuracy = json.loads((tmp_path / "run" / "metrics.json").read_text())["test_accuracy"]
     assert accuracy >= 0.95
 
 
 def test_a_run_that_diverges_leaves_no_folder(tmp_path):
-    done = invoke("train", "--rate", "1e9", "--epochs", "3", "--out", tmp_path / "run", code=1)
+    options = ["--plain", "--rate", "1e9", "--epochs", "3"]
+    done = invoke("train", *options, "--out", tmp_path / "run", code=1)
     assert "learning rate" in done.stderr
     assert not (tmp_path / "run").exists()
 
@@ -337,3 +359,50 @@ def test_a_file_where_the_run_should_go_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     done = invoke("train", "--epochs", "0", "--out", tmp_path / "file", code=1)
     assert "is a file" in done.stderr
+
+
+def test_train_follows_the_recipe_unless_it_is_to_be_plain(tmp_path):
+    for options, expected in ([], run.RECIPE), (["--plain"], run.PLAIN):
+        folder = tmp_path / expected.optimizer
+        invoke("train", "--epochs", 1, "--out", folder, *options)
+        config = store.load_run(folder).config
+        settings = {**expected.settings(), "hidden": [*expected.hidden], "epochs": 1}
+        assert settings.items() <= config.items()
+
+
+def test_json_is_all_that_scripts_find_on_stdout(trained, tmp_path):
+    folder, _ = trained
+    done = invoke("train", "--epochs", 1, "--out", tmp_path / "run", "--json")
+    said = json.loads(done.stdout)
+    assert said["folder"] == str(tmp_path / "run")
+    assert said["config"] == read(tmp_path / "run", "config.json")
+    assert {**said, **read(tmp_path / "run", "metrics.json")} == said
+    assert "epoch 1/1" in done.stderr
+    found = json.loads(invoke("evaluate", folder, "--json").stdout)
+    assert found["test_accuracy"] == read(folder, "metrics.json")["test_accuracy"]
+    np.save(tmp_path / "two.npy", data.load_digits().images[:2])
+    done = invoke("predict", folder, tmp_path / "two.npy", tmp_path / "gone.npy", "--json", code=1)
+    said = json.loads(done.stdout)
+    assert [row["image"] for row in said] == [f"{tmp_path / 'two.npy'}[{i}]" for i in range(2)]
+    for row in said:
+        assert sum(row["probabilities"]) == pytest.approx(1)
+        assert row["digit"] == np.argmax(row["probabilities"])
+    assert "gone.npy" in done.stderr
+    rows = json.loads(invoke("gradcheck", "--hidden", "5", "--json").stdout)
+    assert {row["name"] for row in rows} == {"w0", "b0", "w1", "b1"}
+    assert all(row["agrees"] is True and row["tape_manual"] < 1e-5 for row in rows)
+
+
+def test_shells_complete_its_commands():
+    for shell in ("bash", "zsh", "fish"):
+        done = subprocess.run(
+            PROGRAM, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "_TINYGRAD_DIGITS_COMPLETE": f"source_{shell}"},
+        )  # fmt: skip
+        assert "tinygrad-digits" in done.stdout, done.stderr
+    words = {"COMP_WORDS": "tinygrad-digits tr", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        PROGRAM, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, **words, "_TINYGRAD_DIGITS_COMPLETE": "complete_bash"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["train"]

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import model, run, store
+from tinygrad_digits.digits import locking, model, run, store
 
 CONFIG = {"seed": 1, "hidden": [5], "rate": 0.1}
 
@@ -163,20 +163,62 @@ def test_parameters_of_no_network_are_refused(folder, params, changed, message):
         store.load_run(folder)
 
 
-@pytest.mark.parametrize("saved", [{}, {"hidden": 5, "seed": 1}, {**CONFIG, "colour": "red"}])
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {},
+        {"hidden": 5, "seed": 1},
+        {**CONFIG, "colour": "red"},
+        {**CONFIG, "rate": "fast"},
+        {**CONFIG, "hidden": ["wide"]},
+        {**CONFIG, "optimizer": None},
+    ],
+    ids=str,
+)
 def test_a_foreign_configuration_is_refused(saved):
     with pytest.raises(store.RunError, match="configuration"):
         run.Config.of(saved)
+
+
+def test_a_configuration_of_before_there_were_recipes_is_a_plain_one():
+    assert run.Config.of({"seed": 3, "hidden": [5], "rate": 1, "backend": None}) == run.Config(
+        seed=3, hidden=(5,), rate=1, backend=None
+    )
 
 
 def test_new_folders_are_numbered_and_a_run_is_not_overwritten_unasked(tmp_path):
     first, second = store.new_folder(tmp_path / "runs"), store.new_folder(tmp_path / "runs")
     assert (first.name, second.name) == ("1", "2")
     store.write_json(first / store.CONFIG, CONFIG)
-    with pytest.raises(store.RunError, match="--overwrite"):
-        store.claim_folder(first, overwrite=False)
-    assert store.claim_folder(first, overwrite=True) == first
-    assert store.claim_folder(second, overwrite=False) == second
+    with pytest.raises(store.RunError, match="--overwrite"), store.claimed(first):
+        raise AssertionError("it holds a run")
+    for folder, options in ((first, {"overwrite": True}), (first, {"resume": True}), (second, {})):
+        with store.claimed(folder, **options):
+            assert (folder / locking.NAME).exists()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_folder_that_stays_empty_goes_when_its_run_fails(tmp_path, kept):
+    folder = tmp_path / "deep" / "run"
+
+    def fail():
+        if kept:
+            store.write_json(folder / store.CONFIG, CONFIG)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), store.claimed(folder):
+        fail()
+    assert folder.exists() is kept
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    left = tmp_path / f".{store.CHECKPOINT}.x1y2{store.TEMPORARY}"
+    others = [tmp_path / name for name in ("notes.tmp", store.CHECKPOINT, ".hidden")]
+    for path in (left, *others):
+        path.write_bytes(b"half")
+    with store.claimed(tmp_path, resume=True):
+        assert not left.exists()
+    assert {*tmp_path.iterdir()} == {*others}
 
 
 def test_a_full_disk_names_the_file(tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import data, evaluation, model, run, training
+from tinygrad_digits.digits import data, descent, evaluation, fitting, model, run, training
+from tinygrad_digits.digits.augment import augment
 
 SMALL = data.Dataset(np.eye(64), np.arange(64) % 10)
 
@@ -19,6 +20,17 @@ def start(epochs=3, optimizer=None, dataset=SMALL, **options):
         dataset,
         dataset,
         **{"epochs": epochs, "batch_size": 10, "rng": np.random.default_rng(1), **options},
+    )
+
+
+def same_bits(ours, theirs):
+    """Whether two trees hold the same; -0 is not 0."""
+    ours, theirs = dict(td.tree.items(ours)), dict(td.tree.items(theirs))
+    arrays = [path for path, leaf in ours.items() if isinstance(leaf, np.ndarray | np.generic)]
+    return (
+        ours.keys() == theirs.keys()
+        and all(ours[path].tobytes() == theirs[path].tobytes() for path in arrays)
+        and all(ours[path] == theirs[path] for path in ours.keys() - {*arrays})
     )
 
 
@@ -59,7 +71,7 @@ def test_training_descends_and_yields_a_record_for_each_epoch(make):
     last = records[-1]
     assert last.validation_loss == pytest.approx(float(model.loss(last.params, *SMALL)))
     assert last.validation_accuracy == model.accuracy(last.params, *SMALL)
-    assert set(last.scores()) == set(training.Epoch._fields) - {"params"}
+    assert set(last.scores()) == set(training.Epoch._fields) - {"params", "state"}
 
 
 def test_training_is_the_fold_of_its_step():
@@ -102,9 +114,9 @@ def test_training_keeps_the_parameters_dtype(make):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", run.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", descent.OPTIMIZERS)
 def test_a_jitted_run_equals_the_eager_one_to_the_last_bit(optimizer, dtype):
-    config = run.Config(epochs=20, rate=run.RATES[optimizer], optimizer=optimizer, dtype=dtype)
+    config = run.Config(epochs=4, rate=fitting.RATES[optimizer], optimizer=optimizer, dtype=dtype)
     assert config.backend == "numpy"
     digits = run.load_split(config)
     jitted = list(run.start(config, digits))
@@ -114,6 +126,63 @@ def test_a_jitted_run_equals_the_eager_one_to_the_last_bit(optimizer, dtype):
         for name, array in theirs.params.items():
             assert ours.params[name].dtype == array.dtype
             assert ours.params[name].tobytes() == array.tobytes()  # which tells -0 from 0
+
+
+@pytest.mark.parametrize("schedule", descent.SCHEDULES)
+def test_the_recipes_run_is_the_same_compiled_and_eager(schedule):
+    config = run.configured(
+        {"epochs": 3, "hidden": (9, 8), "schedule": schedule, "ema": 0.9, "smoothing": 0.1}
+    )
+    digits = run.load_split(config)
+    *_, jitted = run.start(config, digits)
+    *_, eager = run.start(dataclasses.replace(config, backend=None), digits)
+    assert jitted.scores() == eager.scores()
+    assert same_bits(jitted.state, eager.state)
+    assert jitted.params["w0"].dtype == np.float32
+
+
+def test_an_average_is_measured_in_place_of_the_parameters():
+    optimizer = td.optim.ema(td.optim.gradient_descent(0.5), decay=0.9)
+    *_, last = start(2, optimizer, average=descent.averaged)
+    td.tree.map(np.testing.assert_array_equal, last.params, last.state.memory.average)
+    assert not np.array_equal(last.params["w0"], last.state.params["w0"])
+    assert last.train_loss == float(model.loss(last.params, *SMALL))
+
+
+def test_each_epoch_augments_afresh_and_changes_no_image():
+    before, seen = SMALL.images.copy(), []
+
+    def watched(images, rng):
+        np.testing.assert_array_equal(images, before)
+        seen.append(augment(images, rng))
+        return seen[-1]
+
+    list(start(2, augment=watched))
+    assert len(seen) == 2
+    assert not np.array_equal(*seen)
+    np.testing.assert_array_equal(SMALL.images, before)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"rate": -1.0}, "rate"), ({"warmup": 1.0}, "warmup"), ({"weight_decay": -1.0}, "decay")],
+)
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_settings_of_the_descent_that_make_no_sense_are_refused(optimizer, changed, message):
+    config = run.Config(optimizer=optimizer, schedule="cosine", **changed)
+    with pytest.raises(ValueError, match=message):
+        descent.descent(config, 100)
+
+
+def test_decay_shrinks_weights_and_spares_biases():
+    for optimizer in ("gd", "adamw"):
+        config = run.Config(optimizer=optimizer, rate=0.1, weight_decay=0.5)
+        descends = descent.descent(config, 1)
+        params = {"w0": np.ones((2, 2)), "b0": np.ones(2)}
+        zeros = td.tree.map(np.zeros_like, params)
+        after, _ = descends.update(params, zeros, descends.init(params))
+        np.testing.assert_allclose(after["w0"], 0.95)
+        np.testing.assert_array_equal(after["b0"], 1)
 
 
 def test_each_size_of_batch_has_its_program():

@@ -11,7 +11,7 @@ import functools
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .engine.errors import (
     NotDifferentiableError,
     TracedValueError,
 )
+from .engine.pickling import made
 from .engine.primitive import Op, Primitive
 from .engine.standin import user_line
 from .engine.tape import NO_OPTIONS, Array, Tape
@@ -227,7 +228,6 @@ def debug(f: F, argnums: ArgNums | None = None) -> F:
     tinygrad_digits.engine.errors.NonFiniteError: log made an infinity out of finite numbers, at ...
     """
 
-    @functools.wraps(f)
     def debugged(*args: Any, **kwargs: Any) -> Any:
         tape = Watch()
         args, kwargs, names = tape.entered(f, args, kwargs, argnums)
@@ -241,7 +241,7 @@ def debug(f: F, argnums: ArgNums | None = None) -> F:
             tape.close()
         return tree.map(lambda leaf: _off(leaf, tape), y)
 
-    return debugged  # type: ignore[return-value]
+    return cast("F", made(debugged, f, debug, f))
 
 
 def _off(leaf: Any, tape: Watch) -> Any:
@@ -280,7 +280,7 @@ def _sweeping() -> tuple[Primitive, tuple[Any, ...], Any] | None:
 
 
 _SWEEP = Tape.sweep.__wrapped__.__code__  # type: ignore[attr-defined]
-_GRADIENT = value_and_grad(len).__code__
+_GRADIENT = value_and_grad(len).func.__code__  # type: ignore[attr-defined]
 _TAPED = {_GRADIENT, *(op.__code__ for op in (elementwise.sin, elementwise.add, shaping.reshape))}
 """What has a tape at hand: a gradient, and an op of one array, of two, of any."""
 

@@ -5,7 +5,11 @@ Exit codes: 0 done, 1 failed (one line on stderr says why), 2 misused, 130 inter
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
+import threading
+import webbrowser
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +23,17 @@ from ..engine.transforms import grad
 from ..jit.api import jit
 from ..profiling import profile
 from ..recording import record
-from . import crosscheck, model, run, store
-from .data import CLASSES, PIXELS
+from . import compare as contest
+from . import crosscheck, model, past, run, store
+from . import report as reports
+from .data import CLASSES, PIXELS, Split, load_digits
+from .descent import descent
+from .evaluation import Evaluation
 from .evaluation import evaluate as evaluated
 from .extras import extra
+from .fitting import RATES
 from .images import read_images
+from .recipe import PLAIN, RECIPE
 from .training import make_step
 
 with extra():
@@ -42,7 +52,6 @@ app = typer.Typer(
     help="Train a handwritten-digit classifier on a small autodiff engine, and look inside.",
     no_args_is_help=True,
     rich_markup_mode="markdown",  # which fills paragraphs
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -52,6 +61,28 @@ class OptimizerName(StrEnum):
 
     gd = "gd"
     momentum = "momentum"
+    nesterov = "nesterov"
+    rmsprop = "rmsprop"
+    adagrad = "adagrad"
+    adam = "adam"
+    adamw = "adamw"
+    lion = "lion"
+
+
+class ScheduleName(StrEnum):
+    """Choices of --schedule."""
+
+    constant = "constant"
+    step = "step"
+    cosine = "cosine"
+    one_cycle = "one-cycle"
+
+
+class Keep(StrEnum):
+    """Choices of --keep."""
+
+    last = "last"
+    best = "best"
 
 
 class Dtype(StrEnum):
@@ -75,7 +106,7 @@ Hidden = Annotated[
     str, typer.Option(help="Widths of the hidden layers, as in 64,32; none for no hidden layer.")
 ]
 OptimizerOption = Annotated[
-    OptimizerName, typer.Option("--optimizer", help="Plain gradient descent, or heavy ball.")
+    OptimizerName, typer.Option("--optimizer", help="Plain gradient descent, or one of its kin.")
 ]
 DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="Of parameters and images.")]
 BackendOption = Annotated[
@@ -86,8 +117,24 @@ BackendOption = Annotated[
         "native loops by Numba, of the extra jit.",
     ),
 ]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON on stdout; progress and remarks go to stderr.")
+]
 HIDDEN = ",".join(map(str, model.SIZES[1:-1]))
 DEFAULT = run.Config()
+RECIPE_PANEL = "Recipe"
+
+
+def _default(name: str) -> str:
+    """A setting's defaults, for --help."""
+
+    def said(value: Any) -> str:
+        if isinstance(value, tuple):
+            return ",".join(map(str, value))
+        return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+    ours, plain = said(getattr(RECIPE, name)), said(getattr(PLAIN, name))
+    return f"[default: {ours}]" if ours == plain else f"[default: {ours}; --plain: {plain}]"
 
 
 def guarded(command: F) -> F:
@@ -133,63 +180,252 @@ def train(
         typer.Option("--out", metavar="DIR", help="Run folder. [default: the next of runs/1, ...]"),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the run that DIR holds.")] = False,
-    seed: Seed = DEFAULT.seed,
-    epochs: Annotated[int, typer.Option(min=0, help="Passes over the data.")] = DEFAULT.epochs,
-    batch_size: Batch = DEFAULT.batch_size,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Continue the run in this folder, as if never stopped."),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Vanilla gradient descent on the images as they are.")
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=2**32 - 1, help=f"Of all that is random. [default: {DEFAULT.seed}]"
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL,
+            metavar="N",
+            min=0,
+            help=f"Passes over the data. {_default('epochs')}",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL,
+            metavar="N",
+            min=1,
+            help=f"Images in a minibatch. {_default('batch_size')}",
+        ),
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL,
+            metavar="WIDTHS",
+            help="Widths of the hidden layers, as in 64,32; none for no hidden layer. "
+            + _default("hidden"),
+        ),
+    ] = None,
+    optimizer: Annotated[
+        OptimizerName | None,
+        typer.Option(rich_help_panel=RECIPE_PANEL, help=f"How to descend. {_default('optimizer')}"),
+    ] = None,
     rate: Annotated[
         float | None,
         typer.Option(
-            help=f"Learning rate. [default: {', '.join(f'{k} {v}' for k, v in run.RATES.items())}]"
+            rich_help_panel=RECIPE_PANEL,
+            metavar="R",
+            help=f"Learning rate, the highest of the schedule. {_default('rate')} Another "
+            f"--optimizer's own: {', '.join(f'{name} {rate}' for name, rate in RATES.items())}.",
         ),
     ] = None,
-    optimizer: OptimizerOption = OptimizerName.gd,
-    hidden: Hidden = HIDDEN,
-    dtype: DtypeOption = Dtype.float32,
+    schedule: Annotated[
+        ScheduleName | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL, help=f"How the rate falls. {_default('schedule')}"
+        ),
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL,
+            metavar="SHARE",
+            min=0,
+            max=0.99,
+            help=f"Share of the steps in which it rises. {_default('warmup')}",
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL,
+            metavar="R",
+            min=0,
+            help=f"Of weights, not of biases. {_default('weight_decay')}",
+        ),
+    ] = None,
+    smoothing: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL,
+            metavar="SHARE",
+            min=0,
+            max=0.99,
+            help=f"Share of a label spread over all. {_default('smoothing')}",
+        ),
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            rich_help_panel=RECIPE_PANEL,
+            help=f"Move and turn the images a little, afresh in each epoch. {_default('augment')}",
+        ),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=RECIPE_PANEL,
+            metavar="DECAY",
+            min=0,
+            max=0.99999,
+            help="Decay of a moving average of the parameters, which is then what is measured and "
+            f"kept; 0 for none. {_default('ema')}",
+        ),
+    ] = None,
+    keep: Annotated[
+        Keep | None,
+        typer.Option(
+            help="Which parameters to save: the last, or those with the best validation accuracy. "
+            "[default: last]"
+        ),
+    ] = None,
+    dtype: Annotated[
+        Dtype | None, typer.Option(help="Of parameters and images. [default: float32]")
+    ] = None,
     stratify: Annotated[
-        bool, typer.Option(help="Give the test set each digit in its share.")
-    ] = DEFAULT.stratify,
-    backend: BackendOption = Backend.numpy,
+        bool | None,
+        typer.Option(
+            "--stratify/--no-stratify",
+            help="Give the test set each digit in its share. [default: no-stratify]",
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend | None,
+        typer.Option(
+            help="For what to compile the step: NumPy, with the bits of --eager, or native loops "
+            "by Numba, of the extra jit. [default: numpy]"
+        ),
+    ] = None,
     eager: Annotated[
         bool, typer.Option("--eager", help="Take each step op by op instead of compiled.")
     ] = False,
+    save_every: Annotated[
+        int, typer.Option(min=1, metavar="EPOCHS", help="How often to write the checkpoint.")
+    ] = 1,
+    as_json: Json = False,
 ) -> None:
     """Train on scikit-learn's digits and write a run folder.
 
-    The folder gets the parameters, the configuration, the metrics, the history and pictures.
-    The training step is compiled when it is first taken, to what the command program shows.
-    Ctrl-C saves what has been trained and exits with 130. A fifth of the digits is the test set,
-    by default that of train_test_split(images, labels, test_size=0.2, random_state=SEED).
+    The folder gets the parameters, the configuration, the metrics, the history, pictures and a
+    report of one page to read in a browser, and during training a checkpoint: a run that was
+    stopped, in whatever way, goes on with --resume to the same bits. Ctrl-C saves what has been
+    trained and exits with 130. The training step is compiled when it is first taken, to what the
+    command program shows. A fifth of the digits is the test set, by default that of
+    train_test_split(images, labels, test_size=0.2, random_state=SEED).
     """
-    rate = run.RATES[optimizer.value] if rate is None else rate
-    widths, target = _widths(hidden), _backend(backend, eager=eager)
-    config = run.Config(
-        seed, epochs, batch_size, rate, optimizer.value, widths, dtype.value, stratify, target
-    )
+    given = {
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "rate": rate,
+        "optimizer": optimizer and optimizer.value,
+        "hidden": None if hidden is None else _widths(hidden),
+        "dtype": dtype and dtype.value,
+        "stratify": stratify,
+        "schedule": schedule and schedule.value,
+        "warmup": warmup,
+        "weight_decay": weight_decay,
+        "smoothing": smoothing,
+        "augment": augment,
+        "ema": ema,
+        "keep": keep and keep.value,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if eager or backend is not None:
+        given["backend"] = _backend(backend or Backend.numpy, eager=eager)
     run.check_extra()
+    if resume is None:
+        _train_anew(run.configured(given, plain=plain), out_folder, overwrite, save_every, as_json)
+    elif out_folder is not None or overwrite or plain:
+        raise typer.BadParameter("--resume goes without --out, --overwrite and --plain")
+    else:
+        _train_on(resume, given, save_every, as_json)
+
+
+def _train_anew(
+    config: run.Config, out_folder: Path | None, overwrite: bool, save_every: int, as_json: bool
+) -> None:
     data = run.load_split(config)
-    records = run.start(config, data)  # refuses what makes no sense, before there is a folder
-    folder = _folder(out_folder, overwrite=overwrite)
-    _say(f"run folder: {folder}")
-    with store.dropped_if_empty(folder), display.progress(err, epochs) as watch:
-        trained = run.follow(records, watch)
+    run.start(config, data)  # refuses what makes no sense, before there is a folder
+    folder = store.new_folder(Path("runs")) if out_folder is None else out_folder
+    with store.claimed(folder, overwrite=overwrite):
+        try:
+            _train(folder, config, data, None, save_every, as_json)
+        except FloatingPointError:  # as it would again
+            (folder / store.CHECKPOINT).unlink(missing_ok=True)
+            raise
+
+
+def _train_on(folder: Path, given: dict[str, Any], save_every: int, as_json: bool) -> None:
+    with store.claimed(folder, resume=True):
+        saved, config = run.load_checkpoint(folder)
+        config = run.continued(config, given)
+        data = run.load_split(config)
+        before = run.resumed(saved, config, data)
+        _note(f"resumed after epoch {before.state.epoch}", as_json)
+        _train(folder, config, data, before, save_every, as_json)
+
+
+def _train(
+    folder: Path,
+    config: run.Config,
+    data: Split,
+    before: run.Trained | None,
+    save_every: int,
+    as_json: bool,
+) -> None:
+    _note(f"run folder: {folder}", as_json)
+
+    def save(so_far: run.Trained) -> None:
+        if so_far.state.epoch % save_every == 0:
+            run.save_checkpoint(folder, config, so_far)
+
+    records = run.start(config, data, before and before.state)
+    with display.progress(err, config.epochs) as watch:
+        trained = run.follow(records, watch, save, before)
     with run.holding_interrupts():
-        found = run.save(folder, config, trained, data.test)
-        out.print(display.report(found))
-        _say(f"test accuracy: {found.accuracy:.2%} ({trained.seconds:.1f} s of training)")
+        found, achieved = run.save(folder, config, trained, data)
+        if as_json:
+            _json({"folder": str(folder), "config": dataclasses.asdict(config), **achieved})
+        else:
+            _show(found, f" ({trained.seconds:.1f} s of training)")
     if trained.interrupted:
-        err.print(f"interrupted after epoch {trained.history[-1]['epoch']}; saved")
+        err.print(
+            f"interrupted after epoch {trained.state.epoch}; saved; "
+            f"go on with: tinygrad-digits train --resume {folder}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
         raise typer.Exit(INTERRUPTED)
 
 
 @app.command()
 @guarded
-def evaluate(folder: RunFolder) -> None:
+def evaluate(folder: RunFolder, as_json: Json = False) -> None:
     """Measure a trained model on the test set of its run."""
     saved = store.load_run(folder)
     data = run.load_split(run.Config.of(saved.config))
     found = evaluated(saved.params, data.test)
-    out.print(display.report(found))
-    _say(f"test accuracy: {found.accuracy:.2%}")
+    if as_json:
+        _json(run.measures(found))
+    else:
+        _show(found)
 
 
 @app.command()
@@ -197,6 +433,7 @@ def evaluate(folder: RunFolder) -> None:
 def predict(
     folder: RunFolder,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".npy or PNG files.")],
+    as_json: Json = False,
 ) -> None:
     """Say which digits image files show, and how surely.
 
@@ -214,17 +451,26 @@ def predict(
             failures.append(str(error))
             continue
         for i, row in enumerate(probabilities):
-            name = str(path) if len(probabilities) == 1 else f"{path}[{i}]"
-            rows.append((name, int(row.argmax()), float(row.max())))
-    if rows:
-        out.print(display.predictions(rows))
+            rows.append((str(path) if len(probabilities) == 1 else f"{path}[{i}]", row))
+    if as_json:
+        _json(
+            [
+                {"image": name, "digit": int(row.argmax()), "probabilities": row.tolist()}
+                for name, row in rows
+            ]
+        )
+    elif rows:
+        table = [(name, int(row.argmax()), float(row.max())) for name, row in rows]
+        out.print(display.predictions(table))
     if failures:
         raise ValueError("\nerror: ".join(failures))
 
 
 @app.command()
 @guarded
-def gradcheck(seed: Seed = 0, batch_size: Batch = 32, hidden: Hidden = HIDDEN) -> None:
+def gradcheck(
+    seed: Seed = 0, batch_size: Batch = 32, hidden: Hidden = HIDDEN, as_json: Json = False
+) -> None:
     """Compare the tape's gradients with manual backprop and central differences.
 
     Layer by layer, in float32 and float64. Exits with 1 where they differ by more than allowed.
@@ -234,10 +480,24 @@ def gradcheck(seed: Seed = 0, batch_size: Batch = 32, hidden: Hidden = HIDDEN) -
     for dtype in crosscheck.TOLERANCES:
         rng = np.random.default_rng(seed)
         rows += crosscheck.compare(*crosscheck.example(sizes, dtype, batch_size, rng), rng)
-    out.print(display.agreement(rows))
+    if as_json:
+        _json([{**row._asdict(), "dtype": row.dtype.name, "agrees": row.agrees} for row in rows])
+    else:
+        out.print(display.agreement(rows))
     if not all(row.agrees for row in rows):
         raise ValueError("the gradients differ by more than is allowed")
-    _say("the three gradients agree")
+    _note("the three gradients agree", as_json)
+
+
+@app.command()
+@guarded
+def report(folder: RunFolder) -> None:
+    """Write a run's report again: report.html, one page that needs no network.
+
+    Curves, confusion, mistakes with their saliency, the first layer's weights, the tape, the
+    configuration and the environment. For folders of before there were reports, too.
+    """
+    _say(f"report: {reports.write(folder, *past.past_run(folder))}")
 
 
 @app.command()
@@ -287,14 +547,142 @@ def program(
     rng = np.random.default_rng(0)  # for values, which a program does not depend on
     sizes = (PIXELS, *_widths(hidden), CLASSES)
     params, x, labels = crosscheck.example(sizes, dtype.value, batch_size, rng)
-    descent = run.OPTIMIZERS[optimizer.value](run.RATES[optimizer.value])
-    step = jit(make_step(descent, backend=None), backend=backend.value)
-    typer.echo(step.program(params, descent.init(params), x, labels))
+    config = run.configured({"optimizer": optimizer.value}, plain=True)
+    descends = descent(config, steps=1)
+    step = jit(make_step(descends, backend=None), backend=backend.value)
+    typer.echo(step.program(params, descends.init(params), x, labels))
+
+
+@app.command()
+@guarded
+def serve(
+    folder: RunFolder,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 lets other computers in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+) -> None:
+    """Open a page to draw digits on, which the model reads as you draw.
+
+    It shows the probabilities, the 8x8 image that the model sees, and which pixels decided. Ctrl-C
+    ends it. Needs the extra serve.
+    """
+    from . import serve as server  # an extra of its own
+
+    def ready(address: str) -> None:
+        _say(f"draw at {address} (Ctrl-C ends this)")
+        if browser:  # in a thread of its own, as a browser for terminals would not return
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    if host in server.EVERYWHERE:
+        err.print("open to all who can reach this computer: they can draw, and nothing else")
+    server.run(store.load_run(folder).params, host, port, ready)
+
+
+@app.command()
+@guarded
+def compare(
+    splits: Annotated[int, typer.Option(min=1, help="How many splits to try.")] = 10,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the first split; the others count up from it.")
+    ] = 0,
+    jobs: Annotated[int, typer.Option(min=-1, help="Processes at once; -1 for all cores.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Compare the classifier with scikit-learn's on the same splits of the digits.
+
+    Each split trains on 80 % of the images and tests on the others, with each digit in its share.
+    Ours is trained as train does by default, and by plain gradient descent; none holds out a
+    validation set here. Several jobs at once make each fit slower.
+    """
+    seeds, entrants = range(seed, seed + splits), contest.contenders()
+    found = []
+    with display.counting(err, len(entrants) * splits) as done:
+        for one in contest.fits(entrants, seeds, load_digits(np.float32), jobs):
+            found.append(one)
+            done(f"{one.name}: {one.accuracy:.2%}")
+    rows = contest.standings(found, list(entrants))
+    if as_json:
+        _json({"seeds": [*seeds], "standings": [row._asdict() for row in rows]})
+    else:
+        out.print(display.standings(rows, seeds))
+
+
+@app.command()
+@guarded
+def sweep(
+    grid: Annotated[
+        str,
+        typer.Option(
+            help="What to try, as in 'rate=0.001,0.01 hidden=64,32|128,64 augment=true,false': "
+            "parameters of DigitsClassifier, in all combinations."
+        ),
+    ],
+    splits: Annotated[int, typer.Option(min=2, help="Parts to cross-validate on.")] = 3,
+    seed: Seed = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=-1, help="Processes at once; -1 for all cores. [default: 1; all of Dask]"),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run on the Dask cluster at this address (of the extra distributed), or on one "
+            "made for this: local.",
+        ),
+    ] = None,
+    out_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="JSON lines of what is done; a sweep goes on from there."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Cross-validate the classifier's settings on a grid, over processes or a cluster.
+
+    The images are those that train --seed SEED trains and validates on, so that its test set takes
+    no part in the choice. Whatever kills the sweep, the same command with the same --out goes on.
+    """
+    from . import sweep as search
+
+    tried = search.candidates(grid)
+    journal = search.Journal(out_file, splits=splits, seed=seed)
+    wanted = {search.Fit(settings, k, None, 0.0).key for settings in tried for k in range(splits)}
+    known = [one for one in journal.fits if one.key in wanted]
+    found, images = known.copy(), search.training_images(seed)
+    with search.cluster(dask, jobs), display.counting(err, len(wanted) - len(known)) as done:
+        for one in search.fits(tried, images, splits=splits, seed=seed, jobs=jobs, known=known):
+            journal.add(one)
+            found.append(one)
+            done(f"{display.spelled(one.settings)}: {display.share(one.accuracy)}")
+    ranks = search.ranked(found)
+    if as_json:
+        _json({"splits": splits, "seed": seed, "settings": [rank._asdict() for rank in ranks]})
+    else:
+        out.print(display.ranks(ranks, splits, seed))
 
 
 def _say(text: str) -> None:
     """A line for people and for grep: no colours, no wrapping."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _note(text: str, as_json: bool) -> None:
+    """A line for people, out of the way of JSON."""
+    (err if as_json else out).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _json(content: Any) -> None:
+    """For scripts."""
+    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def _show(found: Evaluation, remark: str = "") -> None:
+    out.print(display.report(found))
+    _say(f"test accuracy: {found.accuracy:.2%}{remark}")
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -315,9 +703,3 @@ def _backend(backend: Backend, *, eager: bool) -> str | None:
     if eager and backend is not Backend.numpy:
         raise typer.BadParameter(f"--eager compiles nothing, so not for --backend {backend.value}")
     return None if eager else backend.value
-
-
-def _folder(chosen: Path | None, *, overwrite: bool) -> Path:
-    if chosen is None:
-        return store.new_folder(Path("runs"))
-    return store.claim_folder(chosen, overwrite=overwrite)

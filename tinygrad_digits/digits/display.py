@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from .compare import Standing
 from .crosscheck import TOLERANCES, Agreement
 from .data import CLASSES
 from .evaluation import AVERAGES, Evaluation
@@ -17,6 +19,9 @@ with extra():
     from rich.progress import TimeRemainingColumn as Remaining
     from rich.table import Table
     from rich.text import Text
+
+if TYPE_CHECKING:
+    from .sweep import Rank
 
 COLUMNS = ("precision", "recall", "f1-score")
 
@@ -54,6 +59,18 @@ def _summary(record: Epoch) -> str:
         f"loss {record.train_loss:.4f}, accuracy {record.train_accuracy:.1%}; "
         f"validation {record.validation_loss:.4f}, {record.validation_accuracy:.1%}"
     )
+
+
+@contextmanager
+def counting(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """Say what each call says was done: beside a bar on a terminal, elsewhere on a line each."""
+    if not console.is_terminal:
+        yield lambda done: console.print(done, highlight=False)
+        return
+    columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), Remaining())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, advance=1, description=done)
 
 
 def report(found: Evaluation) -> Table:
@@ -107,3 +124,58 @@ def agreement(rows: Sequence[Agreement]) -> Table:
             end_section=i + 1 < len(rows) and rows[i + 1].dtype != row.dtype,
         )
     return table
+
+
+def standings(rows: Sequence[Standing], seeds: Sequence[int]) -> Table:
+    """Of each contender: test accuracy over the splits, and how long one fit took."""
+    many = f"{len(seeds)} stratified splits, seeds {seeds[0]} to {seeds[-1]}"
+    table = Table(
+        title="Test accuracy",
+        title_justify="left",
+        caption=many if len(seeds) > 1 else f"one stratified split, seed {seeds[0]}",
+        caption_justify="left",
+    )
+    table.add_column("classifier")
+    for name in ("mean", "min", "max", "seconds a fit"):
+        table.add_column(name, justify="right")
+    best = max(row.mean for row in rows)
+    for row in rows:
+        cells = [f"{share:.2%}" for share in (row.mean, row.min, row.max)]
+        style = "bold" if row.mean == best else ""
+        table.add_row(row.name, *cells, f"{row.seconds:.2f}", style=style)
+    return table
+
+
+def ranks(rows: Sequence[Rank], splits: int, seed: int) -> Table:
+    """Of each of a grid's settings: accuracies over the splits, best first."""
+    table = Table(
+        title="Cross-validated accuracy",
+        title_justify="left",
+        caption=f"{splits} stratified parts of the training images; seed {seed}",
+        caption_justify="left",
+    )
+    table.add_column("settings", overflow="fold")
+    for name in ("mean", "std", "min", "max", "seconds a fit"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        scores = [accuracy or 0.0 for accuracy in row.accuracies]
+        cells = [f"{number:.2%}" for number in (row.mean, row.std, min(scores), max(scores))]
+        style = "bold" if row.mean == rows[0].mean else ""
+        table.add_row(Text(spelled(row.settings)), *cells, f"{row.seconds:.2f}", style=style)
+    return table
+
+
+def spelled(settings: dict[str, Any]) -> str:
+    """Settings as a grid has them: hidden=64,32 rate=0.1."""
+
+    def said(value: Any) -> str:
+        if isinstance(value, tuple):
+            return ",".join(map(str, value)) or "none"
+        return str(value).lower() if isinstance(value, bool | type(None)) else str(value)
+
+    return " ".join(f"{name}={said(value)}" for name, value in settings.items())
+
+
+def share(accuracy: float | None) -> str:
+    """In percent; None is of a loss that became infinite."""
+    return "diverged" if accuracy is None else f"{accuracy:.2%}"

@@ -61,11 +61,23 @@ def _from_picture(path: Path) -> Array:
     dark on light and light on dark both work. A picture of another size than 8x8 is cropped to the
     ink and padded to a square, since the training images fill their height, then averaged down.
     """
-    ink = _ink(_grey(path))
+    return fitted(_ink(_grey(path))).reshape(PIXELS)
+
+
+def fitted(ink: Array) -> Array:
+    """Ink of any size and place, (height, width) in 0 ... 1, as the model sees it: (8, 8).
+
+    Scaled to 1 where it is darkest. What is 8x8 already is not cropped. There must be some ink.
+
+    >>> drawing = np.zeros((40, 60))
+    >>> drawing[4:20, 9:25] = 0.5
+    >>> fitted(drawing).shape, float(fitted(drawing).min())
+    ((8, 8), 1.0)
+    """
     if ink.shape != (SIDE, SIDE):
-        ink = _fitted(ink)
+        ink = _cropped(ink / ink.max())
     scaled: Array = ink / ink.max()
-    return scaled.reshape(PIXELS)
+    return scaled
 
 
 def _grey(path: Path) -> Array:
@@ -96,7 +108,7 @@ def _ink(grey: Array) -> Array:
     return scaled
 
 
-def _fitted(ink: Array) -> Array:
+def _cropped(ink: Array) -> Array:
     """Crop to the ink, pad to a square, average down to 8x8."""
     from PIL import Image
 

@@ -27,6 +27,16 @@ def png(figure: Figure, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
+def svg(figure: Figure) -> bytes:
+    """The figure as the bytes of an SVG file, which are the same for the same figure."""
+    with extra():
+        import matplotlib as mpl
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "tinygrad_digits"}):  # else its ids are random
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def curves(history: Sequence[Mapping[str, float]]) -> Figure:
     """Loss (logarithmic) and accuracy on train and validation, epoch by epoch.
 
@@ -34,27 +44,20 @@ def curves(history: Sequence[Mapping[str, float]]) -> Figure:
     """
     figure = _figure(10, 4)
     losses, accuracies = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in history]
-    for axes, measure in ((losses, "loss"), (accuracies, "accuracy")):
-        for part, colour in (("train", TRAIN), ("validation", VALIDATION)):
-            values = [row[f"{part}_{measure}"] for row in history]
-            axes.plot(epochs, values, color=colour, linewidth=1.8, label=part)
-        _bare(axes)
-        axes.grid(color=FAINT, linewidth=0.6)
-        axes.set_xlabel("epoch")
-        axes.set_xlim(0, max(1, *epochs))
-    losses.set_yscale("log")
-    losses.tick_params(which="minor", length=0)
-    losses.set_title("Cross-entropy", loc="left", color=INK)
+    _curve(losses, history, "loss")
+    _curve(accuracies, history, "accuracy")
     losses.legend(frameon=False)
-    accuracies.set_title(
-        f"Accuracy: {history[-1]['validation_accuracy']:.1%} of the validation digits",
-        loc="left",
-        color=INK,
-    )
-    reached = min(history[-1]["train_accuracy"], history[-1]["validation_accuracy"])
-    accuracies.set_ylim(0.8 if reached > 0.8 else 0.0, 1.005)  # where good models differ
-    accuracies.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    return figure
+
+
+def curve(history: Sequence[Mapping[str, float]], measure: str) -> Figure:
+    """One of the two `curves`, of measure loss or accuracy, on a ground that is clear."""
+    figure = _figure(5.6, 3.8)
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    _curve(axes, history, measure)
+    axes.legend(frameon=False)
     return figure
 
 
@@ -119,6 +122,28 @@ def _figure(width: float, height: float) -> Figure:
     with extra():
         from matplotlib import figure
     return figure.Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _curve(axes: Axes, history: Sequence[Mapping[str, float]], measure: str) -> None:
+    """Draw loss or accuracy on train and validation, epoch by epoch."""
+    epochs = [row["epoch"] for row in history]
+    for part, colour in (("train", TRAIN), ("validation", VALIDATION)):
+        values = [row[f"{part}_{measure}"] for row in history]
+        axes.plot(epochs, values, color=colour, linewidth=1.8, label=part)
+    _bare(axes)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_xlabel("epoch")
+    axes.set_xlim(0, max(1, *epochs))
+    if measure == "loss":
+        axes.set_yscale("log")
+        axes.tick_params(which="minor", length=0)
+        axes.set_title("Cross-entropy", loc="left", color=INK)
+        return
+    reached = history[-1]["validation_accuracy"]
+    axes.set_title(f"Accuracy: {reached:.1%} of the validation digits", loc="left", color=INK)
+    good = min(history[-1]["train_accuracy"], reached) > 0.8
+    axes.set_ylim(0.8 if good else 0.0, 1.005)  # where good models differ
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
 
 
 def _bare(axes: Axes, spines: Sequence[str] = ("left", "bottom")) -> None:

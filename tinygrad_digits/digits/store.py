@@ -1,10 +1,12 @@
 """The run folder: what a training run leaves behind, written so that no file is ever half there.
 
-params.safetensors   the parameters; as metadata, the layer sizes and the configuration
-config.json          what the run was asked to do, again, for people
-metrics.json         what it achieved on the test set
-history.json         a list: loss and accuracy, epoch by epoch
-*.png                the curves, the confusion matrix, the mistakes
+checkpoint.safetensors  all that training goes on from, of the last epoch (checkpoint.py)
+params.safetensors      the parameters; as metadata, the layer sizes and the configuration
+config.json             what the run was asked to do, again, for people
+metrics.json            what it achieved on the test set
+history.json            a list: loss and accuracy, epoch by epoch
+*.png                   the curves, the confusion matrix, the mistakes
+report.html             all of it on one page, readable offline
 """
 
 from __future__ import annotations
@@ -20,17 +22,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.errors import AutodiffError
 from . import model
-from .extras import extra
+from .locking import locked
 from .model import Params
+from .sealed import RunError as RunError
+from .sealed import facts, seal, unseal
 
-PARAMS, CONFIG = "params.safetensors", "config.json"
+PARAMS, CONFIG, CHECKPOINT = "params.safetensors", "config.json", "checkpoint.safetensors"
 FORMAT = "tinygrad-digits mlp"
-
-
-class RunError(AutodiffError, ValueError):
-    """A run folder, or a file in it, is missing, damaged or somebody else's."""
+TEMPORARY = ".tmp"
 
 
 class Run(NamedTuple):
@@ -46,7 +46,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     The bytes go to a temporary file in the same folder, and to the disk; only then does that file
     take the name. Whatever goes wrong before (a full disk, Ctrl-C), the temporary file is removed.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -69,42 +69,33 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def save_params(path: Path, params: Params, config: dict[str, Any]) -> None:
-    """As safetensors with the configuration, atomically.
+    """As sealed safetensors with the configuration, atomically.
 
     Raises MissingExtraError without safetensors.
     """
-    with extra():
-        from safetensors import numpy as safetensors
-    arrays = {name: np.ascontiguousarray(array) for name, array in params.items()}
     metadata = {
         "format": FORMAT,
         "sizes": json.dumps(model.layer_sizes(params)),
         "config": json.dumps(config),
     }
-    write_atomically(path, safetensors.save(arrays, metadata))
+    write_atomically(path, seal(params, metadata))
 
 
 def load_run(folder: Path) -> Run:
     """What `save_params` wrote into a run's folder: finite float parameters, and what made them.
 
-    Raises RunError, naming the file, where it is missing, truncated or not of this program.
+    Raises RunError, naming the file, where it is missing, truncated, altered or not of this
+    program.
     """
-    with extra():
-        from safetensors import SafetensorError, safe_open
     path = folder / PARAMS
     if not path.is_file():
-        raise RunError(f"{path}: no such file; `tinygrad-digits train` makes run folders")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise RunError(f"{path} was not saved by this program: it lacks {FORMAT!r}")
-            params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-        sizes, config = json.loads(metadata["sizes"]), json.loads(metadata["config"])
-    except RunError:
-        raise
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged, or not a safetensors file ({error})") from error
+        remedy = "`tinygrad-digits train` makes run folders"
+        if (folder / CHECKPOINT).is_file():
+            remedy = f"finish the run with `tinygrad-digits train --resume {folder}`"
+        raise RunError(f"{path}: no such file; {remedy}")
+    # the first versions of this program sealed nothing
+    params, metadata = unseal(path, FORMAT, unsealed=frozenset({"format", "sizes", "config"}))
+    sizes, config = facts(path, metadata, "sizes", "config")
     if not isinstance(config, dict):
         raise RunError(f"{path}: its metadata hold no configuration")
     return Run(_checked(params, sizes, path), config)
@@ -138,26 +129,52 @@ def new_folder(parent: Path) -> Path:
     raise AssertionError("unreachable: the count does not end")
 
 
-def claim_folder(folder: Path, *, overwrite: bool) -> Path:
-    """Make a folder for a run, unless it holds one already; then RunError, or `overwrite`."""
-    if not overwrite and ((folder / CONFIG).exists() or (folder / PARAMS).exists()):
-        raise RunError(f"{folder} holds a run already: choose another --out, or --overwrite")
+@contextlib.contextmanager
+def claimed(folder: Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
+    """Make a folder for a run and keep other processes from writing it; inside, fill it.
+
+    Raises RunError where another process is writing it, and where it holds a run already, unless
+    that is to be resumed or overwritten. A folder that stays empty is removed when the block fails.
+    """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file, but a run needs a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):  # a folder that cannot be written to: say so now
-        return folder
+    if not resume:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _alone(folder):
+            if not (resume or overwrite) and holds_run(folder):
+                raise RunError(
+                    f"{folder} holds a run already: choose another --out, --overwrite it, or "
+                    "continue it with --resume"
+                )
+            for left in folder.glob(f".*{TEMPORARY}"):  # by a process that was killed
+                left.unlink(missing_ok=True)
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is not empty: a run's
+            if not resume:
+                folder.rmdir()
+        raise
 
 
 @contextlib.contextmanager
-def dropped_if_empty(folder: Path) -> Iterator[None]:
-    """Remove a new run's folder when what was to fill it fails before it has written anything."""
-    try:
+def _alone(folder: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except BlockingIOError as error:
+            raise RunError(
+                f"{folder}: another process is writing this run; wait until it is done, or choose "
+                "another --out"
+            ) from error
+        except FileNotFoundError as error:
+            raise RunError(f"{folder}: no such folder; there is no run to resume") from error
         yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # it is not empty: an older run's
-            folder.rmdir()
-        raise
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether there is anything in a folder that training would replace."""
+    return any((folder / name).exists() for name in (CONFIG, PARAMS, CHECKPOINT))
 
 
 def _umask() -> int:

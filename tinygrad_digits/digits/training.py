@@ -2,6 +2,8 @@
 
 step  : (params, state), (x, labels) -> (params, state)
 train : ... -> Epoch, Epoch, ...
+
+Each Epoch holds the State that training goes on from: the rest of the run follows from it alone.
 """
 
 from __future__ import annotations
@@ -12,17 +14,31 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..engine import tree
 from ..engine.transforms import grad
 from ..jit.api import jit
+from ..ops.losses import cross_entropy
 from ..optim import Optimizer
 from . import model
-from .data import Dataset, minibatches, validate
+from .data import Array, Dataset, minibatches, validate
 from .model import Params
 
-State: TypeAlias = Any
-"""What an optimiser remembers between steps."""
+Memory: TypeAlias = Any
+"""What an optimiser remembers between steps: a tree of arrays, or None."""
 
-Step: TypeAlias = Callable[[Params, State, Any, Any], tuple[Params, State]]
+Step: TypeAlias = Callable[[Params, Memory, Any, Any], tuple[Params, Memory]]
+Augment: TypeAlias = Callable[[Array, np.random.Generator], Array]
+Average: TypeAlias = Callable[[Params, Memory], Params]
+
+
+class State(NamedTuple):
+    """All that training goes on from."""
+
+    epoch: int
+    params: Params
+    memory: Memory
+    generator: dict[str, Any]
+    """The bit generator's state, as NumPy gives it: a dict of strings and ints."""
 
 
 class Epoch(NamedTuple):
@@ -30,21 +46,25 @@ class Epoch(NamedTuple):
 
     epoch: int
     params: Params
+    """What is measured: the state's parameters, or their average."""
     train_loss: float
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
+    state: State
 
     def scores(self) -> dict[str, float]:
-        """All but the parameters, for tables and files."""
-        return {name: value for name, value in self._asdict().items() if name != "params"}
+        """The numbers, for tables and files."""
+        return {
+            name: value for name, value in self._asdict().items() if name not in ("params", "state")
+        }
 
 
-def make_step(optimizer: Optimizer, backend: str | None = "numpy") -> Step:
+def make_step(optimizer: Optimizer, backend: str | None = "numpy", smoothing: float = 0.0) -> Step:
     """One step of descent as a pure function: (params, state, x, labels) -> (params, state).
 
     Jitted for a backend of `jit`, with a program for each size of a batch; eager for None. With
-    "numpy" both give the same bits.
+    "numpy" both give the same bits. `smoothing` is that of the labels in `cross_entropy`.
 
     >>> import tinygrad_digits as td
     >>> step = make_step(td.optim.gradient_descent(1.0))
@@ -53,9 +73,13 @@ def make_step(optimizer: Optimizer, backend: str | None = "numpy") -> Step:
     >>> params["b0"]
     array([ 0.5, -0.5])
     """
-    gradient = grad(model.loss)
 
-    def step(params: Params, state: State, x: Any, labels: Any) -> tuple[Params, State]:
+    def loss(params: Params, x: Any, labels: Any) -> Any:
+        return cross_entropy(model.logits(params, x), labels, smoothing=smoothing)
+
+    gradient = grad(loss)
+
+    def step(params: Params, state: Memory, x: Any, labels: Any) -> tuple[Params, Memory]:
         return optimizer.update(params, gradient(params, x, labels), state)
 
     return step if backend is None else jit(step, backend=backend)
@@ -71,14 +95,33 @@ def train(
     batch_size: int,
     rng: np.random.Generator,
     backend: str | None = "numpy",
+    smoothing: float = 0.0,
+    augment: Augment | None = None,
+    average: Average | None = None,
+    resume: State | None = None,
 ) -> Iterator[Epoch]:
     """Yield the start (epoch 0), then where each epoch has led; print nothing, change nothing.
 
-    Stop when you like: each record holds parameters of its own. `rng` draws the minibatches;
-    `backend` is as in `make_step`: None suits an optimiser that `jit` cannot trace, or whose state
-    is an int that counts, for which it would trace every step. Raises ShapeError or ValueError,
-    before anything is computed, for datasets or settings that make no sense, and
-    FloatingPointError when the loss stops being finite.
+    Stop when you like: each record holds arrays of its own. A record's state given as `resume`,
+    with all else as it was, yields that record again and then the rest of the same run, to the bit.
+
+    Args:
+        params: where to start.
+        optimizer: how to step.
+        train_set: what to learn.
+        validation_set: what to measure, too.
+        epochs: how many passes over the data, those before `resume` included.
+        batch_size: images in a step; the last of an epoch takes what remains.
+        rng: draws the minibatches and the augmentation.
+        backend: as in `make_step`. None suits an optimiser that `jit` cannot trace, or whose state
+            is an int that counts, for which it would trace every step.
+        smoothing: as in `make_step`.
+        augment: (images, rng) -> images, done to the training images afresh in each epoch.
+        average: (params, memory) -> params, which to measure instead of the parameters.
+        resume: where to start, instead of at the parameters and at what `rng` would draw.
+
+    Raises ShapeError or ValueError, before anything is computed, for datasets or settings that make
+    no sense, and FloatingPointError when the loss stops being finite.
 
     >>> import tinygrad_digits as td
     >>> images = Dataset(np.eye(64), np.arange(64) % 10)
@@ -94,39 +137,53 @@ def train(
     )
     if epochs < 0 or batch_size < 1:
         raise ValueError(f"needs epochs >= 0 and batch_size >= 1, got {epochs} and {batch_size}")
-    step, state = make_step(optimizer, backend), optimizer.init(params)
-    return _epochs(step, params, state, train_set, validation_set, epochs, batch_size, rng)
+    if resume is not None and resume.epoch > epochs:
+        raise ValueError(f"cannot resume after epoch {resume.epoch} a run of {epochs} epochs")
+    step = make_step(optimizer, backend, smoothing)
+
+    def follow(state: State) -> State:
+        images = train_set.images if augment is None else augment(train_set.images, rng)
+        batches = minibatches(Dataset(images, train_set.labels), batch_size, rng)
+        with np.errstate(over="ignore", invalid="ignore"):  # _record says it better
+            after = functools.reduce(lambda so_far, b: step(*so_far, *b), batches, state[1:3])
+        return State(state.epoch + 1, *after, dict(rng.bit_generator.state))
+
+    def record(state: State) -> Epoch:
+        measured = state.params if average is None else average(state.params, state.memory)
+        return _record(state, measured, train_set, validation_set)
+
+    if resume is None:
+        resume = State(0, params, optimizer.init(params), dict(rng.bit_generator.state))
+    else:
+        rng.bit_generator.state = resume.generator
+    return _epochs(resume, epochs, follow, record)
 
 
 def _epochs(
-    step: Step,
-    params: Params,
-    state: State,
-    train_set: Dataset,
-    validation_set: Dataset,
-    epochs: int,
-    batch_size: int,
-    rng: np.random.Generator,
+    state: State, epochs: int, follow: Callable[[State], State], record: Callable[[State], Epoch]
 ) -> Iterator[Epoch]:
-    yield _record(0, params, train_set, validation_set)
-    for epoch in range(1, epochs + 1):
-        with np.errstate(over="ignore", invalid="ignore"):  # _record says it better
-            params, state = functools.reduce(
-                lambda so_far, batch: step(*so_far, *batch),
-                minibatches(train_set, batch_size, rng),
-                (params, state),
-            )
-        yield _record(epoch, params, train_set, validation_set)
+    yield record(state)
+    while state.epoch < epochs:
+        state = follow(state)
+        yield record(state)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _record(epoch: int, params: Params, train_set: Dataset, validation_set: Dataset) -> Epoch:
-    scores = []
-    for dataset in (train_set, validation_set):
-        loss = float(model.loss(params, *dataset))
+def _record(state: State, params: Params, train_set: Dataset, validation_set: Dataset) -> Epoch:
+    scores: list[tuple[float, float]] = []
+    for images, labels in (train_set, validation_set):
+        z = model.logits(params, images)  # (n, 10)
+        loss = float(cross_entropy(z, labels))
         if not np.isfinite(loss):
             raise FloatingPointError(
-                f"the loss became {loss} in epoch {epoch}: lower the learning rate"
+                f"the loss became {loss} in epoch {state.epoch}: lower the learning rate"
             )
-        scores += [loss, model.accuracy(params, *dataset)]
-    return Epoch(epoch, {name: array.copy() for name, array in params.items()}, *scores)
+        scores.append((loss, float(np.mean(z.argmax(axis=1) == labels))))
+    train, validation = scores
+    return Epoch(
+        state.epoch, tree.map(_copied, params), *train, *validation, tree.map(_copied, state)
+    )
+
+
+def _copied(leaf: Any) -> Any:
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf

@@ -20,6 +20,7 @@ import numpy as np
 
 from . import tree
 from .errors import DisconnectedWarning, NotDifferentiableError
+from .pickling import Call, Made, made
 from .tape import NO_OPTIONS, Array, Tape, as_cotangent
 from .tensor import Tensor, enter
 from .tree import Tree
@@ -47,13 +48,13 @@ def grad(
     >>> grad(grad(np.sin))(0.5) == -np.sin(0.5)
     np.True_
     """
-    valued = value_and_grad(f, argnums, has_aux=has_aux)
+    valued = _valued(f, argnums, has_aux)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, grads = valued(*args, **kwargs)
         return (grads, value[1]) if has_aux else grads
 
-    return named("grad", f, gradient)
+    return named(f, gradient, grad, argnums, has_aux=has_aux)
 
 
 def value_and_grad(
@@ -66,7 +67,11 @@ def value_and_grad(
     >>> value_and_grad(lambda x: x**2)(3.0)
     (np.float64(9.0), np.float64(6.0))
     """
+    valued = _valued(f, argnums, has_aux)
+    return named(f, valued, value_and_grad, argnums, has_aux=has_aux)
 
+
+def _valued(f: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> Callable[..., Any]:
     def valued(*args: Any, **kwargs: Any) -> Any:
         tape = Tape()
         boxed, tensors, structure = _boxed(args, argnums, tape, f)
@@ -82,7 +87,7 @@ def value_and_grad(
         grads = tree.unflatten(structure, collected(tensors, tape.sweep(seeds, free=True)))
         return ((value, aux) if has_aux else value), grads
 
-    return named("value_and_grad", f, valued)
+    return valued
 
 
 def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
@@ -99,7 +104,8 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
     """
     if not primals:
         raise TypeError("vjp(f, *primals) needs at least one primal to differentiate at")
-    ran = Run(f, tree.map(copied, primals), every(primals), has_aux=has_aux)
+    primals = tree.map(copied, primals)
+    ran = Run(f, primals, every(primals), has_aux=has_aux)
     for leaf in ran.outputs:
         if not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
             raise NotDifferentiableError(
@@ -114,7 +120,8 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
         swept = ran.tape.sweep(ran.started(seeds), free=False)
         return tree.unflatten(ran.params, map(copied, collected(ran.tensors, swept)))
 
-    return (ran.value, pullback, ran.aux) if has_aux else (ran.value, pullback)
+    remade = made(pullback, pullback, Call(vjp, (f, *primals), {"has_aux": has_aux}).part, 1)
+    return (ran.value, remade, ran.aux) if has_aux else (ran.value, remade)
 
 
 # --- a function on a tape
@@ -369,8 +376,10 @@ def name_of(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def named(transform: str, f: Any, g: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a transformed function the signature and the name of the one that it came from."""
-    functools.update_wrapper(g, f)
-    g.__name__ = g.__qualname__ = f"{transform}({name_of(f)})"
-    return g
+def named(
+    f: Any, g: Callable[..., Any], transform: Callable[..., Any], *args: Any, **options: Any
+) -> Made:
+    """g as what transform(f, *args, **options) makes of f, in name, signature and pickles."""
+    whole = made(g, f, transform, f, *args, **options)
+    whole.__name__ = whole.__qualname__ = f"{transform.__name__}({name_of(f)})"
+    return whole

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import sys
 import threading
 import time
 import warnings
@@ -22,6 +21,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueError
+from ..engine.pickling import Decorated, Made, findable, importable_name
 from ..engine.tensor import Tensor
 from .captures import holds_a_tensor, watches
 from .entry import MISS, Enter, is_input
@@ -95,7 +95,7 @@ _TRACING = threading.RLock()
 """Held while a function is traced: one lock for all, since they may call each other."""
 
 
-class Jitted:
+class Jitted(Decorated):
     """A function and the programs that have been made of it."""
 
     def __init__(
@@ -147,11 +147,8 @@ class Jitted:
 
     def __reduce__(self) -> Any:
         """Pickles as the name under which it can be imported, or as its function and options."""
-        module = sys.modules.get(self.f.__module__)
-        if getattr(module, self.f.__qualname__, None) is self:
-            return self.f.__qualname__
         options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
-        return Jitted, (self.f, *options)
+        return importable_name(self) or (Jitted, (findable(self.f), *options))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
         return self
@@ -404,8 +401,9 @@ def _output(leaf: Any, trace: Trace, f: Any) -> Any:
     if isinstance(leaf, Tensor | np.ndarray | np.number | np.bool_):
         return trace.operand(leaf)
     if callable(leaf) or inspect.isgenerator(leaf) or inspect.iscoroutine(leaf):
+        kind = "function" if isinstance(leaf, Made) else type(leaf).__name__
         raise TypeError(
-            f"{_name(f)} returned a {type(leaf).__name__}: a jitted function returns arrays, "
+            f"{_name(f)} returned a {kind}: a jitted function returns arrays, "
             "numbers and trees of them, since what it returned would run after the program"
         )
     return leaf

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import tree
+from ..engine.pickling import Made
 from ..engine.tensor import Tensor
 
 _OURS = str(pathlib.Path(__file__).parent.parent)
@@ -36,7 +37,7 @@ def holds_a_tensor(held: Any, depth: int = 4) -> bool:
 
 def is_fixed(held: Any) -> bool:
     """Whether something is a function, a class or a module, whose own variables are watched."""
-    return inspect.isroutine(held) or isinstance(held, type | ModuleType | np.ufunc)
+    return inspect.isroutine(held) or isinstance(held, type | ModuleType | np.ufunc | Made)
 
 
 class Watch(NamedTuple):

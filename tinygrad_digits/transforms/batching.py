@@ -73,8 +73,9 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callab
     def loops(*args: Any, **options: Any) -> tuple[str, ...]:
         return tuple(sorted(ran(args, options)[1].looped))
 
-    mapped.loops = loops  # type: ignore[attr-defined]
-    return named("vmap", f, mapped)
+    whole = named(f, mapped, vmap, in_axes, out_axes)
+    whole.loops = loops  # type: ignore[attr-defined]
+    return whole
 
 
 # --- the tape and its stand-ins

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError
+from ..engine.pickling import made
 from ..engine.primitive import Primitive
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -44,13 +44,12 @@ def checkpoint(f: Callable[..., Tree]) -> Callable[..., Tree]:
     """
     row = row_of_calls(f)
 
-    @functools.wraps(f)
     def checkpointed(*args: Any, **named: Any) -> Any:
         if any(map(_draws_in_a_program, tree.flatten((args, named))[0])):
             return f(*args, **named)
         return _recomputed(row, f, args, named)
 
-    return checkpointed
+    return made(checkpointed, f, checkpoint, f)
 
 
 def _recomputed(

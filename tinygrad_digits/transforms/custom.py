@@ -15,6 +15,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RuleError, ShapeError
+from ..engine.pickling import Decorated, findable, importable_name
 from ..engine.primitive import Kind, define, innermost
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -51,7 +52,7 @@ def _stop(x: Any) -> Any:
 # --- a derivative of your own
 
 
-class custom_vjp:  # noqa: N801 (a decorator)
+class custom_vjp(Decorated):  # noqa: N801 (a decorator)
     """`custom_vjp : (args -> y), forward, backward -> (args -> y)`: f, differentiated by backward.
 
         forward  : args -> (y, residuals)
@@ -101,6 +102,10 @@ class custom_vjp:  # noqa: N801 (a decorator)
 
     def __repr__(self) -> str:
         return f"<custom_vjp {self.row.name}>"
+
+    def __reduce__(self) -> Any:
+        rule = {"forward": self.forward, "backward": self.backward}
+        return importable_name(self) or (custom_vjp, (findable(self.f),), rule)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

@@ -23,6 +23,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, ShapeError
+from ..engine.pickling import Call, made
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor, is_numeric, recorded
 from ..engine.transforms import (
@@ -90,7 +91,7 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
     def push(*tangents: Tree) -> Any:
         return linear.push(_directions("linearize", f, ran, primals, tangents))
 
-    return ran.value, push
+    return ran.value, made(push, push, Call(linearize, (f, *primals), {}).part, 1)
 
 
 def _ran(
@@ -205,7 +206,7 @@ def jacobian(
         whole = tree.unflatten(ran.structure, leaves)
         return (whole, ran.aux) if has_aux else whole
 
-    return named("jacobian", f, jacobian_at)
+    return named(f, jacobian_at, jacobian, argnums, mode=mode, has_aux=has_aux)
 
 
 def hessian(
@@ -220,8 +221,8 @@ def hessian(
     array([[8., 6.],
            [6., 0.]])
     """
-    gradient = grad(f, argnums, has_aux=has_aux)
-    return named("hessian", f, jacobian(gradient, argnums, has_aux=has_aux))
+    whole = jacobian(grad(f, argnums, has_aux=has_aux), argnums, has_aux=has_aux)
+    return named(f, whole, hessian, argnums, has_aux=has_aux)
 
 
 def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
@@ -267,7 +268,7 @@ def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..
         start = {y.index: np.ones(y.shape, y.dtype)[()]} if ran.has(y) else {}
         return tree.unflatten(ran.params, collected(ran.tensors, ran.tape.sweep(start, free=True)))
 
-    return named("elementwise_grad", f, slopes)
+    return named(f, slopes, elementwise_grad, argnums)
 
 
 # --- one sweep for a basis

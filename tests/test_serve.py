@@ -1,0 +1,571 @@
+"""The page to draw on: what the server answers, and what a browser shows."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from selenium.common.exceptions import TimeoutException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from typer.testing import CliRunner
+
+import tinygrad_digits as td
+from tests.browser import chromium, console, requests
+from tinygrad_digits.digits import cli, data, images, model, reading, saliency, serve, store
+from tinygrad_digits.digits.augment import augment
+
+DIGITS = data.load_digits(np.float32)
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def params():
+    """A classifier of digits that are not quite where those of the data are; two seconds."""
+    rng = np.random.default_rng(0)
+    optimizer = td.optim.adam(0.002)
+
+    @td.jit
+    def step(params, state, x, labels):
+        return optimizer.update(params, td.grad(model.loss)(params, x, labels), state)
+
+    params = model.init_params((64, 96, 10), rng, np.float32)
+    state = optimizer.init(params)
+    for _ in range(25):
+        moved = data.Dataset(augment(DIGITS.images[:1792], rng), DIGITS.labels[:1792])
+        for x, labels in data.minibatches(moved, 64, rng):
+            params, state = step(params, state, x, labels)
+    return params
+
+
+@contextmanager
+def serving(params, hosts=serve.LOOPBACK):
+    """The port of a server in a thread."""
+    server = serve.server(serve.application(params, hosts))
+    with serve.listening("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def port(params):
+    with serving(params) as port:
+        yield port
+
+
+def ask(port, method, path, body=None, headers=None, **options):
+    """(status, headers, content) of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, headers or {}, **options)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def read(port, pixels):
+    """What the server makes of a drawing."""
+    status, _, content = ask(port, "POST", "/read", json.dumps({"pixels": pixels}), JSON)
+    assert status == 200, content
+    return json.loads(content)
+
+
+def grid(image, enlarged=1, rows=(0, 0), columns=(0, 0)):
+    """An image of the data as a drawing, with some paper around it."""
+    drawing = np.kron(np.round(image.reshape(8, 8) * 255), np.ones((enlarged, enlarged)))
+    return np.pad(drawing, (rows, columns)).astype(int).tolist()
+
+
+def test_a_drawing_is_read_as_the_model_reads_it(port, params):
+    image = np.round(DIGITS.images[6] * 255) / 255
+    image /= image.max()
+    found = read(port, grid(DIGITS.images[6]))
+    assert set(found) == {"digit", "probabilities", "image", "saliency"}
+    assert found["digit"] == 6 == np.argmax(found["probabilities"])
+    np.testing.assert_allclose(np.ravel(found["image"]), image, atol=1e-6)
+    expected = model.probabilities(params, image[np.newaxis])[0]
+    np.testing.assert_allclose(found["probabilities"], expected, rtol=1e-4, atol=1e-6)
+    assert np.shape(found["saliency"]) == (8, 8)
+    expected = saliency.saliency(params, image[np.newaxis])[0]
+    np.testing.assert_allclose(np.ravel(found["saliency"]), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_saliency_is_how_the_score_changes_with_each_pixel(params):
+    params = td.tree.map(np.float64, params)
+    found = reading.reader(params)(DIGITS.images[8].reshape(8, 8).astype(float))
+    x, steps = found.image.ravel(), np.eye(64) * 1e-6
+    up, down = (model.logits(params, x + h)[:, found.digit] for h in (steps, -steps))
+    np.testing.assert_allclose(found.saliency.ravel(), (up - down) / 2e-6, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("enlarged", [2, 4, 7])
+def test_a_digit_may_stand_anywhere_and_be_of_any_size(port, enlarged):
+    spare = 64 - 8 * enlarged
+    right = 0
+    for digit in range(10):
+        image = DIGITS.images[digit]
+        first = read(port, grid(image, enlarged, (0, spare), (0, spare)))
+        assert read(port, grid(image, enlarged, (spare, 0), (spare, 0))) == first
+        assert read(port, grid(image, enlarged)) == first  # without any margin
+        right += first["digit"] == digit
+    assert right >= 9
+
+
+def test_faint_ink_counts_as_much_as_strong(port):
+    strong, faint = (read(port, [[0] * 8, *[[p] * 8] * 7]) for p in (255, 1))
+    assert faint == strong
+
+
+PAPER = [[0] * 8] * 8
+DEEP = b'{"pixels": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 400, "must be JSON"),
+        (b"{", 400, "must be JSON"),
+        (b"\xff\xfe\x00", 400, "must be JSON"),
+        (b'{"pixels": ' + b"9" * 10_000 + b"}", 400, "must be JSON"),
+        (DEEP, 400, "must be JSON"),
+        (b"[]", 422, "body must be"),
+        (b"{}", 422, "body must be"),
+        (b'{"pixels": [], "more": 1}', 422, "body must be"),
+        (b'{"\\ud800": []}', 422, "body must be"),
+        (b'{"pixels": null}', 422, "list of rows"),
+        (b'{"pixels": "00"}', 422, "list of rows"),
+        (b'{"pixels": [0, 0]}', 422, "list of rows"),
+        (b'{"pixels": []}', 422, "8 to 64 rows"),
+        (json.dumps({"pixels": [[0] * 7] * 8}).encode(), 422, "8 to 64 rows"),
+        (json.dumps({"pixels": [[0] * 8] * 65}).encode(), 422, "8 to 64 rows"),
+        (json.dumps({"pixels": [*PAPER, [0] * 9]}).encode(), 422, "8 to 64 rows"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [256]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [-1]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [10**400]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [np.nan]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [np.inf]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [True]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + ["1"]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [None]]}).encode(), 422, "numbers in 0"),
+        (json.dumps({"pixels": PAPER}).encode(), 422, "blank"),
+        (json.dumps({"pixels": [*PAPER, [0] * 7 + [5e-324]]}).encode(), 422, "blank"),
+        (b" " * (serve.LARGEST_BODY + 1), 413, "bytes at most"),
+    ],
+    ids=lambda value: repr(value)[:40] if isinstance(value, bytes) else None,
+)  # fmt: skip
+def test_what_is_no_drawing_is_refused_and_the_server_lives_on(port, body, status, message):
+    found, _, content = ask(port, "POST", "/read", body, JSON)
+    assert (found, message in json.loads(content)["error"]) == (status, True), content
+    assert read(port, grid(DIGITS.images[0]))["digit"] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/read", {}, 405),
+        ("PUT", "/read", JSON, 405),
+        ("OPTIONS", "/read", {"Origin": "http://elsewhere.example"}, 405),
+        ("POST", "/", JSON, 405),
+        ("GET", "/nowhere", {}, 404),
+        ("GET", "/static/../serve.py", {}, 404),
+        ("GET", "/static/%2e%2e/serve.py", {}, 404),
+        ("POST", "/read", {}, 415),
+        ("POST", "/read", {"Content-Type": "text/plain"}, 415),
+        ("POST", "/read", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ("GET", "/", {"Host": "elsewhere.example"}, 421),
+        ("GET", "/", {"Host": "127.0.0.1.elsewhere.example:80"}, 421),
+        ("GET", "/", {"Host": "elsewhere.example@127.0.0.1.nip.io"}, 421),
+        ("GET", "/", {"Host": "[::1"}, 421),
+        ("GET", "/", {"Host": ""}, 421),
+        ("POST", "/read", {"Host": "elsewhere.example", **JSON}, 421),
+    ],
+)
+def test_other_requests_are_refused(port, method, path, headers, status):
+    found, sent, content = ask(port, method, path, b"{}" if method != "GET" else None, headers)
+    assert found == status
+    assert json.loads(content)["error"]
+    assert sent["X-Content-Type-Options"] == "nosniff"
+    assert not [name for name in sent if name.lower().startswith("access-control")]
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:1", "[::1]:8000"])
+def test_names_of_this_computer_are_answered(port, host):
+    assert ask(port, "GET", "/", headers={"Host": host})[0] == 200
+
+
+def test_any_name_is_answered_where_all_may_come(params):
+    with serving(params, hosts=None) as port:
+        assert ask(port, "GET", "/", headers={"Host": "laptop.example"})[0] == 200
+
+
+def exchange(port, sent):
+    """Bytes for bytes, until the server hangs up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(sent)
+        answer = b""
+        while chunk := client.recv(65536):
+            answer += chunk
+    return answer
+
+
+HEAD = b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+def test_a_body_that_is_too_large_is_not_waited_for(port):
+    answer = exchange(port, HEAD + b"Content-Length: 1000000000000\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    chunk = serve.LARGEST_BODY + 1
+    answer = exchange(
+        port, HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % chunk + b" " * chunk
+    )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert read(port, grid(DIGITS.images[0]))["digit"] == 0
+
+
+def test_a_flood_of_chunks_is_cut_off(port):
+    def flood():
+        for _ in range(4096):  # 256 MB
+            yield b" " * 65536
+
+    try:
+        status = ask(port, "POST", "/read", flood(), JSON, encode_chunked=True)[0]
+    except OSError:  # the server has hung up in the middle
+        status = 413
+    assert status == 413
+    assert read(port, grid(DIGITS.images[0]))["digit"] == 0
+
+
+def test_a_body_that_never_comes_is_given_up(port, monkeypatch):
+    monkeypatch.setattr(serve, "PATIENCE", 0.1)
+    answer = exchange(port, HEAD + b"Content-Length: 10\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_nonsense_and_hanging_up_do_no_harm(port):
+    assert exchange(port, b"\x16\x03\x01 nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    for sent in (HEAD + b"Content-Length: 10\r\n\r\n{", HEAD, b""):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            client.sendall(sent)
+    assert read(port, grid(DIGITS.images[0]))["digit"] == 0
+
+
+@pytest.mark.parametrize("path", serve.FILES)
+def test_the_page_and_its_parts_are_ours_alone(port, path):
+    status, sent, content = ask(port, "GET", path)
+    assert status == 200
+    assert sent["Content-Type"].partition(";")[0] == serve.FILES[path][1]
+    assert "default-src 'self'" in sent["Content-Security-Policy"]
+    assert "unsafe" not in sent["Content-Security-Policy"]
+    assert {name: sent[name] for name in serve.HEADERS} == serve.HEADERS
+    assert "server" not in sent
+    elsewhere = content.decode().replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.findall(r"//\w.*", elsewhere)  # a comment has a space there
+
+
+@pytest.mark.parametrize("sizes", [(9, 10), (64, 5)])
+def test_a_model_of_something_else_is_refused(sizes):
+    with pytest.raises(store.RunError, match="64 pixels"):
+        serve.application(model.init_params(sizes))
+
+
+def test_addresses():
+    with serve.listening("0.0.0.0", 0) as listener:
+        assert serve.address(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    with serve.listening("localhost", 0) as listener:
+        assert serve.address(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+# ---- the command ----
+
+
+@pytest.fixture(scope="module")
+def run_folder(params, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    store.save_params(folder / store.PARAMS, params, {})
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child there")
+def test_the_command_serves_until_ctrl_c(run_folder):
+    command = [sys.executable, "-m", "tinygrad_digits", "serve", run_folder]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--no-browser"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    ) as process:  # fmt: skip
+        port = int(process.stdout.readline().split("http://127.0.0.1:")[1].split("/")[0])
+        assert read(port, grid(DIGITS.images[0]))["digit"] == 0
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_the_command_opens_the_browser_unless_told_not_to(run_folder, monkeypatch):
+    opened = threading.Event()
+    monkeypatch.setattr(cli.webbrowser, "open", lambda _address: opened.set())
+    monkeypatch.setattr(serve, "run", lambda *given: given[-1]("http://127.0.0.1:1/"))
+    quiet = CliRunner().invoke(cli.app, ["serve", str(run_folder), "--no-browser"])
+    assert (quiet.exit_code, opened.is_set()) == (0, False)
+    shown = CliRunner().invoke(cli.app, ["serve", str(run_folder), "--host", "0.0.0.0"])
+    assert "http://127.0.0.1:1/" in shown.stdout
+    assert "all who can reach" in shown.stderr
+    assert opened.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["nowhere"], "nowhere"),
+        (["RUN", "--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
+        (["RUN", "--port", "TAKEN"], "--port 0"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(run_folder, port, options, message):
+    words = {"RUN": str(run_folder), "TAKEN": str(port)}
+    result = CliRunner().invoke(cli.app, ["serve", *[words.get(o, o) for o in options]])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert message in line
+
+
+def test_without_the_extra_one_line_says_what_to_install(run_folder):
+    code = "import sys; sys.modules['starlette'] = None\n"
+    code += "from tinygrad_digits.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve", run_folder],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert 'pip install "tinygrad-digits[serve]"' in line
+
+
+# ---- the page in a browser ----
+
+
+def ring(x, y, wide, high):
+    turn = np.linspace(0, 2 * np.pi, 25)
+    return list(zip(x + wide * np.sin(turn), y - high * np.cos(turn), strict=True))
+
+
+STROKES = {
+    0: [ring(0.5, 0.5, 0.28, 0.42)],
+    1: [[(0.5, 0.08), (0.5, 0.92)]],
+    4: [[(0.58, 0.08), (0.2, 0.62), (0.82, 0.62)], [(0.62, 0.35), (0.62, 0.92)]],
+    7: [[(0.2, 0.1), (0.8, 0.1), (0.42, 0.92)], [(0.35, 0.5), (0.75, 0.5)]],
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(browser, port):
+    browser.get(f"http://127.0.0.1:{port}/")
+    console(browser)
+    requests(browser)
+    yield browser
+    assert console(browser) == []
+    assert {address.split("/")[2] for address in requests(browser)} <= {f"127.0.0.1:{port}"}
+
+
+def draw(driver, strokes, left=0.15, top=0.15, size=0.7, kind="mouse"):
+    """Strokes in 0 ... 1 into a part of the pad."""
+    box = driver.find_element(By.ID, "pad").rect
+    actions = ActionBuilder(driver, PointerInput(kind, kind), duration=0)
+    for stroke in strokes:
+        for i, (x, y) in enumerate(stroke):
+            actions.pointer_action.move_to_location(
+                round(box["x"] + (left + x * size) * box["width"]),
+                round(box["y"] + (top + y * size) * box["height"]),
+            )
+            if i == 0:
+                actions.pointer_action.pointer_down()
+        actions.pointer_action.pointer_up()
+    actions.perform()
+
+
+def text(driver, id):
+    return driver.find_element(By.ID, id).text
+
+
+def wait(driver, condition):
+    try:
+        return WebDriverWait(driver, 15, poll_frequency=0.05).until(condition)
+    except TimeoutException:
+        pytest.fail(f"the page says {text(driver, 'verdict')!r}")
+
+
+def press(driver, keys):
+    ActionChains(driver, duration=0).send_keys(keys).perform()
+
+
+@pytest.mark.parametrize(
+    ("digit", "place", "kind"),
+    [
+        (0, (0.1, 0.1, 0.8), "mouse"),
+        (1, (0.1, 0.5, 0.4), "touch"),
+        (4, (0.2, 0.1, 0.6), "pen"),
+        (7, (0.6, 0.0, 0.4), "mouse"),
+    ],
+)
+def test_a_digit_that_is_drawn_is_read(page, digit, place, kind):
+    draw(page, STROKES[digit], *place, kind=kind)
+    wait(page, lambda _: text(page, "verdict").startswith("This is a"))
+    assert text(page, "verdict").startswith(f"This is a {digit}, ")
+    assert text(page, "digit") == str(digit)
+    shares = page.find_elements(By.CSS_SELECTOR, "#probabilities td:last-child")
+    assert [share.text.endswith(" %") for share in shares] == [True] * 10
+    assert text(page, "verdict").endswith(f"{shares[digit].text}.")
+    bars = page.find_elements(By.CSS_SELECTOR, "#probabilities .bar span")
+    assert max(range(10), key=lambda i: float(bars[i].value_of_css_property("width")[:-2])) == digit
+
+
+def test_the_pictures_are_of_what_the_server_saw(page):
+    draw(page, STROKES[0])
+    wait(page, lambda _: text(page, "verdict").startswith("This is a 0"))
+    cells = page.execute_script(
+        "return ['image', 'saliency'].map((name) =>"
+        " [...document.querySelectorAll(`#${name}-numbers td`)].map((cell) => cell.textContent))"
+    )
+    image, pulls = (np.array([c.replace("−", "-") for c in of], float) for of in cells)
+    assert image.shape == pulls.shape == (64,)
+    assert image.max() == 100
+    assert image.reshape(8, 8)[3:5, 3:5].max() < 50  # the hole of the 0
+    assert image.reshape(8, 8)[3:5, 2].min() > image.reshape(8, 8)[3:5, 0].max()
+    assert pulls.min() < 0 < pulls.max()
+    for name, colours in (("image", 8), ("saliency", 16)):
+        painted = page.execute_script(
+            f"const c = document.getElementById('{name}').getContext('2d');"
+            "return new Set(new Uint32Array(c.getImageData(0, 0, 8, 8).data.buffer)).size"
+        )
+        assert painted > colours
+    labels = [page.find_element(By.ID, i).accessible_name for i in ("image", "saliency")]
+    assert "of the 64" in labels[0]
+    assert "for the 0" in labels[1]
+
+
+def test_a_digit_can_be_drawn_by_the_keyboard(page):
+    press(page, Keys.TAB)
+    assert page.switch_to.active_element.get_attribute("id") == "pad"
+    press(page, Keys.ARROW_UP * 6 + " ")
+    wait(page, lambda _: text_content(page, "pen") == "pen down")
+    press(page, Keys.ARROW_DOWN * 12)
+    wait(page, lambda _: text_content(page, "pen") == "drawing, column 8, row 14 of 16")
+    press(page, " ")
+    wait(page, lambda _: text_content(page, "pen") == "pen up")
+    wait(page, lambda _: text(page, "verdict").startswith("This is a 1"))
+
+
+def text_content(driver, id):
+    return driver.find_element(By.ID, id).get_property("textContent")
+
+
+def test_diagonals_by_the_keyboard_make_a_seven(page):
+    press(page, Keys.TAB + Keys.HOME * 4 + Keys.ARROW_UP * 2 + " ")
+    press(page, Keys.ARROW_RIGHT * 7 + (Keys.END + Keys.ARROW_DOWN) * 6 + " ")
+    press(page, Keys.ARROW_UP * 6 + " " + Keys.ARROW_RIGHT * 5 + " ")  # the bar across
+    wait(page, lambda _: text(page, "verdict").startswith("This is a 7"))
+
+
+def test_strokes_are_taken_back_and_cleared(page):
+    undo, clear = (page.find_element(By.ID, i) for i in ("undo", "clear"))
+    assert not undo.is_enabled()
+    assert not clear.is_enabled()
+    draw(page, STROKES[1])
+    wait(page, lambda _: text(page, "verdict").startswith("This is a 1"))
+    draw(page, [[(0.0, 0.05), (1.0, 0.1)], [(0.0, 0.95), (1.0, 0.9)]])
+    wait(page, lambda _: text(page, "digit") != "1")
+    undo.click()
+    page.find_element(By.ID, "pad").send_keys("u")
+    wait(page, lambda _: text(page, "verdict").startswith("This is a 1"))
+    for clears in (clear.click, lambda: press(page, "c"), lambda: press(page, Keys.ESCAPE)):
+        clears()
+        wait(page, lambda _: text(page, "verdict") == "Nothing drawn yet.")
+        assert text(page, "digit") == "?"
+        assert page.switch_to.active_element.get_attribute("id") == "pad"
+        draw(page, STROKES[1])
+        wait(page, lambda _: text(page, "verdict").startswith("This is a 1"))
+    ActionChains(page).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
+    wait(page, lambda _: text(page, "verdict") == "Nothing drawn yet.")
+
+
+def test_the_page_can_be_used_without_sight(page):
+    pad, verdict = page.find_element(By.ID, "pad"), page.find_element(By.ID, "verdict")
+    assert pad.accessible_name == "Drawing pad"
+    assert "arrow keys" in page.find_element(By.ID, pad.get_attribute("aria-describedby")).text or (
+        "arrow keys" in text_content(page, "how")
+    )
+    assert verdict.aria_role == "status"
+    assert page.find_element(By.TAG_NAME, "html").get_attribute("lang") == "en"
+    levels = [h.tag_name for h in page.find_elements(By.CSS_SELECTOR, "h1, h2, h3")]
+    assert levels == ["h1", *["h2"] * 4]
+    names = page.find_elements(By.CSS_SELECTOR, "button, canvas, summary")
+    assert all(element.accessible_name for element in names)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_narrow_page_does_not_scroll_sideways_and_can_be_read(port, dark):
+    with chromium(size=(320, 800), dark=dark) as driver:
+        driver.get(f"http://127.0.0.1:{port}/")
+        draw(driver, STROKES[1])
+        wait(driver, lambda _: text(driver, "verdict").startswith("This is a 1"))
+        assert driver.execute_script(
+            "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+        worst = driver.execute_script(CONTRAST)
+        assert worst[0] >= 4.5, worst
+        assert console(driver) == []
+
+
+CONTRAST = """
+const light = (rgb) => rgb.map((v) => v / 255)
+  .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const parse = (color) => color.match(/[\\d.]+/g).map(Number);
+const paper = (element) => {
+  for (; element; element = element.parentElement) {
+    const found = parse(getComputedStyle(element).backgroundColor);
+    if (found.length === 3 || found[3] === 1) return found.slice(0, 3);
+  }
+  return [255, 255, 255];
+};
+const texts = [...document.querySelectorAll("body *")].filter((element) =>
+  element.offsetParent && [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
+return texts.map((element) => {
+  const [a, b] = [parse(getComputedStyle(element).color).slice(0, 3), paper(element)].map(light);
+  return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.outerHTML];
+}).sort((a, b) => a[0] - b[0])[0];
+"""
+
+
+def test_a_server_that_has_gone_is_noticed(params, browser):
+    with serving(params) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
+    draw(browser, STROKES[1])
+    wait(browser, lambda _: "is it still running" in text(browser, "verdict"))
+    console(browser)  # it says so there, too
+
+
+def test_the_training_images_look_the_same_to_the_fitting():
+    image = DIGITS.images[3].reshape(8, 8)
+    np.testing.assert_allclose(images.fitted(image / 2), image / image.max())

@@ -1,0 +1,116 @@
+"""What every optimiser does with the leaves of its trees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engine import tree
+from ..engine.errors import ShapeError
+from ..engine.tensor import is_numeric
+from ..engine.tree import Tree
+
+
+def each(f: Callable[..., Any], first: Tree, *rest: Tree) -> Tree:
+    """`tree.map` over arrays and numbers; of other leaves, those of the first tree are kept.
+
+    >>> each(np.add, {"w": 1.0, "name": "linear"}, {"w": 2.0, "name": None})
+    {'w': np.float64(3.0), 'name': 'linear'}
+    """
+
+    def leaf(x: Any, *others: Any) -> Any:
+        moves = (type(x) is np.ndarray and x.dtype.kind == "f") or is_numeric(x)
+        return f(x, *others) if moves else x
+
+    return tree.map(leaf, first, *rest)
+
+
+def with_grads(f: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) -> Tree:
+    """`each` of f(parameter, gradient, ...), each gradient in its parameter's dtype.
+
+    Raises ShapeError, with the path, for a gradient that has not its parameter's shape.
+
+    >>> with_grads(np.subtract, {"w": np.ones(2)}, {"w": np.ones(3)})
+    Traceback (most recent call last):
+    ...
+    tinygrad_digits.engine.errors.ShapeError: params['w'] has shape (2,), but its gradient (3,)
+    """
+
+    def leaf(p: Any, g: Any, *others: Any) -> Any:
+        usual = type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape
+        if usual and p.dtype.kind == "f":  # 0.2 us less than the line below
+            return f(p, g, *others)
+        return f(p, _fitted(p, g), *others) if is_numeric(p) else p
+
+    try:
+        return tree.map(leaf, params, grads, *rest)
+    except ShapeError as error:
+        raise _misfit(params, grads) or error from None
+
+
+def zeros(params: Tree) -> Tree:
+    """Zeros like the parameters: new arrays, and NumPy's numbers for numbers."""
+    return each(lambda p: unboxed(np.zeros_like(p)), params)
+
+
+def unboxed(x: Any) -> Any:
+    """An array, or the NumPy number in one without axes, which is what arithmetic gives."""
+    return x if x.ndim else x[()]
+
+
+def weak(number: Any, like: Any) -> Any:
+    """A number that takes on the dtype of the array that it meets, as Python's numbers do.
+
+    >>> (weak(np.float64(0.5), np.float32(1)) * np.float32(1)).dtype
+    dtype('float32')
+    """
+    kind = getattr(getattr(like, "dtype", None), "kind", "")
+    return number.astype(like.dtype) if kind == "f" and hasattr(number, "astype") else number
+
+
+def positive(name: str, value: float) -> float:
+    """A Python number, which unlike NumPy's leaves float32 parameters float32."""
+    if not value > 0:
+        raise ValueError(f"{name} must be positive, got {value}")
+    return float(value)
+
+
+def fraction(name: str, value: float) -> float:
+    """A Python number in [0, 1): how much of the past is kept."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value}")
+    return float(value)
+
+
+def count(name: str, value: int) -> int:
+    if not (isinstance(value, int | np.integer) and value >= 1):
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return int(value)
+
+
+def _fitted(p: Any, g: Any) -> Any:
+    """The gradient in its parameter's dtype."""
+    if not is_numeric(g) or getattr(g, "shape", ()) != getattr(p, "shape", ()):
+        raise ShapeError("a gradient does not fit its parameter")
+    wanted = getattr(p, "dtype", None)
+    foreign = getattr(g, "dtype", wanted) != wanted
+    return g.astype(wanted) if foreign and wanted is not None and wanted.kind == "f" else g
+
+
+def _misfit(params: Tree, grads: Tree) -> ShapeError | None:
+    """The first place where gradients do not fit their parameters."""
+    wanted, there = dict(tree.items(params)), dict(tree.items(grads))
+    for path, p in wanted.items():
+        if path not in there:
+            got = ", ".join(f"grads{other}" for other in [*there][:9])
+            return ShapeError(f"params{path} has no gradient; there are {got or 'none'}")
+        g = there[path]
+        if is_numeric(p) and not is_numeric(g):
+            return ShapeError(f"params{path} is a number, but its gradient {g!r}")
+        shape, other = getattr(p, "shape", ()), getattr(g, "shape", ())
+        if is_numeric(p) and shape != other:
+            return ShapeError(f"params{path} has shape {shape}, but its gradient {other}")
+    more = [path for path in there if path not in wanted]
+    return ShapeError(f"grads{more[0]} is the gradient of no parameter") if more else None

@@ -1,0 +1,169 @@
+"""What is done to gradients before a step is taken along them.
+
+    init  : params -> state
+    apply : (grads, state, params) -> (grads, state)
+
+`chain` puts them before an optimiser; Adam is gradient descent along `scale_by_adam`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine import tree
+from ..engine.pickling import pickled_as_call
+from ..engine.tensor import is_numeric
+from ..engine.tree import Tree
+from .leaves import each, fraction, positive, weak, with_grads, zeros
+
+
+class Transform(NamedTuple):
+    """How to start and how to transform gradients, as pure functions."""
+
+    init: Callable[[Tree], Tree]
+    apply: Callable[[Tree, Tree, Tree], tuple[Tree, Tree]]
+
+
+def _stateless(apply: Callable[[Tree, Tree], Tree]) -> Transform:
+    return Transform(
+        lambda params: None, lambda grads, state, params: (apply(grads, params), state)
+    )
+
+
+@pickled_as_call
+def clip_by_global_norm(limit: float) -> Transform:
+    """g min(1, limit / |g|), |g| over all leaves together (Pascanu, Mikolov and Bengio, 2013).
+
+    The norm is taken in float64, so that float32 gradients above 1e19 do not overflow. A gradient
+    that is not finite stays so.
+
+    >>> clip = clip_by_global_norm(1.0)
+    >>> clip.apply({"w": np.array([3.0]), "b": np.array([4.0])}, None, None)[0]
+    {'w': array([0.6]), 'b': array([0.8])}
+    """
+    limit = positive("limit", limit)
+
+    def apply(grads: Tree, params: Tree) -> Tree:
+        leaves = [g for g in tree.flatten(grads)[0] if is_numeric(g)]
+        total = sum(np.sum(np.square(np.abs(_double(g)))) for g in leaves)
+        scale = limit / np.maximum(np.sqrt(total), limit)
+        return each(lambda g: weak(scale, g) * g, grads)
+
+    return _stateless(apply)
+
+
+def _double(g: Any) -> Any:
+    return g.astype(np.float64) if getattr(g, "dtype", None) in (np.float16, np.float32) else g
+
+
+@pickled_as_call
+def weight_decay(decay: float, where: Callable[[Any], Any] = lambda p: True) -> Transform:
+    """g + decay p, for the parameters that `where` says True of: `lambda p: p.ndim > 1`.
+
+    Right before `gradient_descent` it is decoupled (Loshchilov and Hutter, 2019): each step also
+    takes rate * decay * p off. Before momentum or Adam it is the gradient of decay/2 |p|^2.
+
+    >>> weight_decay(0.1).apply(np.array([0.0]), None, np.array([2.0]))[0]
+    array([0.2])
+    """
+    decay = positive("decay", decay)
+    return _stateless(
+        lambda grads, params: with_grads(
+            lambda p, g: g + decay * p if where(p) else g, params, grads
+        )
+    )
+
+
+class AdamState(NamedTuple):
+    """How many gradients there were, and the moving averages of them and of their squares."""
+
+    step: Any
+    mean: Tree
+    square: Tree
+
+
+@pickled_as_call
+def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Transform:
+    """m / (sqrt(v) + eps), of averages m of g and v of g^2 (Kingma and Ba, 2015).
+
+    m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2 start at 0 and are divided by
+    1 - beta^t at the t-th gradient, which makes them weighted means of what they have seen.
+
+    >>> adam = scale_by_adam()
+    >>> adam.apply(np.array([100.0, -0.01]), adam.init(np.zeros(2)), None)[0].round(3)
+    array([ 1., -1.])
+    """
+    beta1, beta2 = fraction("beta1", beta1), fraction("beta2", beta2)
+    eps = positive("eps", eps)
+
+    def init(params: Tree) -> AdamState:
+        return AdamState(np.int64(0), zeros(params), zeros(params))
+
+    def apply(grads: Tree, state: AdamState, params: Tree) -> tuple[Tree, AdamState]:
+        step = state.step + 1
+        mean = _average(beta1, state.mean, grads)
+        square = _average(beta2, state.square, each(np.square, grads))
+        seen1, seen2 = 1 - np.power(beta1, step), 1 - np.power(beta2, step)
+        scaled = each(
+            lambda m, v: (m / weak(seen1, m)) / (np.sqrt(v / weak(seen2, v)) + eps), mean, square
+        )
+        return scaled, AdamState(step, mean, square)
+
+    return Transform(init, apply)
+
+
+@pickled_as_call
+def scale_by_rms(beta: float = 0.9, eps: float = 1e-8) -> Transform:
+    """g / (sqrt(v) + eps), v = beta v + (1 - beta) g^2 (Tieleman and Hinton, 2012).
+
+    >>> rms = scale_by_rms(beta=0.75)
+    >>> rms.apply(np.array([3.0]), rms.init(np.zeros(1)), None)
+    (array([1.99999999]), array([2.25]))
+    """
+    beta, eps = fraction("beta", beta), positive("eps", eps)
+
+    def apply(grads: Tree, square: Tree, params: Tree) -> tuple[Tree, Tree]:
+        square = _average(beta, square, each(np.square, grads))
+        return each(lambda g, v: g / (np.sqrt(v) + eps), grads, square), square
+
+    return Transform(zeros, apply)
+
+
+@pickled_as_call
+def scale_by_adagrad(eps: float = 1e-10) -> Transform:
+    """g / (sqrt(v) + eps), v = v + g^2 (Duchi, Hazan and Singer, 2011).
+
+    >>> adagrad = scale_by_adagrad()
+    >>> adagrad.apply(np.array([4.0]), np.array([9.0]), None)
+    (array([0.8]), array([25.]))
+    """
+    eps = positive("eps", eps)
+
+    def apply(grads: Tree, square: Tree, params: Tree) -> tuple[Tree, Tree]:
+        square = each(lambda v, g: v + g * g, square, grads)
+        return each(lambda g, v: g / (np.sqrt(v) + eps), grads, square), square
+
+    return Transform(zeros, apply)
+
+
+@pickled_as_call
+def scale_by_lion(beta1: float = 0.9, beta2: float = 0.99) -> Transform:
+    """sign(beta1 m + (1 - beta1) g), then m = beta2 m + (1 - beta2) g (Chen et al., 2023).
+
+    >>> lion = scale_by_lion(beta2=0.75)
+    >>> lion.apply(np.array([4.0, -2.0]), np.zeros(2), None)
+    (array([ 1., -1.]), array([ 1. , -0.5]))
+    """
+    beta1, beta2 = fraction("beta1", beta1), fraction("beta2", beta2)
+
+    def apply(grads: Tree, mean: Tree, params: Tree) -> tuple[Tree, Tree]:
+        return each(np.sign, _average(beta1, mean, grads)), _average(beta2, mean, grads)
+
+    return Transform(zeros, apply)
+
+
+def _average(beta: float, mean: Tree, new: Tree) -> Tree:
+    return each(lambda m, x: beta * m + (1 - beta) * x, mean, new)
