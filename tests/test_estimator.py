@@ -259,6 +259,10 @@ def test_rows_that_are_not_finite_are_refused(bad, blobs):
         ({"scaling": "minmax"}, "scaling must be one of auto"),
         ({"backend": "cuda"}, "backend must be one of numpy"),
         ({"dtype": "float16"}, "dtype must be one of None, float32, float64"),
+        ({"rate": "fast"}, "rate must be a number, got 'fast'"),
+        ({"tol": None}, "tol must be a number, got None"),
+        ({"early_stopping": "no"}, "early_stopping must be True or False, got 'no'"),
+        ({"augment": 3}, "augment must be True or False, got 3"),
     ],
     ids=str,
 )
@@ -278,6 +282,27 @@ def test_a_rate_too_high_says_so_and_leaves_what_was_learned(method, blobs):
         getattr(classifier, method)(2 * rows + 1, labels)
     np.testing.assert_array_equal(classifier.predict_proba(rows), before)
     assert classifier.loss_curve_ == loss
+
+
+def test_an_augmentation_that_loses_rows_is_refused(blobs):
+    with pytest.raises(ValueError, match="augment must keep the shape"):
+        quick(augment=lambda rows, _: rows[::2]).fit(*blobs)
+
+
+def test_numpys_truths_are_truths(digits):
+    pixels, _, labels, _ = digits
+    settings = {"augment": np.True_, "early_stopping": np.False_, "warm_start": np.False_}
+    moving = quick(epochs=1, **settings).fit(pixels[:200], labels[:200])
+    plain = quick(epochs=1, augment=True).fit(pixels[:200], labels[:200])
+    np.testing.assert_array_equal(moving.params_["w0"], plain.params_["w0"])
+
+
+@pytest.mark.parametrize("on", ["fit", "partial_fit"])
+def test_going_on_with_other_layers_is_refused(blobs, on):
+    model = quick(hidden=(4,), warm_start=True).fit(*blobs).set_params(hidden=(8,))
+    with pytest.raises(ValueError, match=r"hidden cannot become \(8,\): .* layers \(4,\)"):
+        getattr(model, on)(*blobs)
+    assert model.set_params(hidden=[4]).fit(*blobs).n_features_in_ == blobs[0].shape[1]
 
 
 def test_a_first_fit_that_fails_or_is_interrupted_leaves_it_unfitted(blobs):

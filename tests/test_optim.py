@@ -532,7 +532,7 @@ def test_gradients_that_do_not_fit_are_refused_by_path(name, jitted):
         (lambda: optim.rmsprop(0.1, beta=-0.1), r"beta must be in \[0, 1\)"),
         (lambda: optim.adamw(0.1, beta2=1.5), r"beta2 must be in \[0, 1\)"),
         (lambda: optim.adam(0.1, eps=0.0), "eps must be positive"),
-        (lambda: optim.weight_decay(-1.0), "decay must be positive"),
+        (lambda: optim.weight_decay(-1.0), "decay must not be negative"),
         (lambda: optim.clip_by_global_norm(0), "limit must be positive"),
         (lambda: optim.accumulate(optim.adam(), every=0), "every must be a whole number"),
         (lambda: optim.accumulate(optim.adam(), every=1.5), "every must be a whole number"),

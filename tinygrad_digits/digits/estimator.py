@@ -6,7 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -205,7 +205,11 @@ class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         counts = weights > 0
         if not counts.any():
             raise ValueError("all sample weights are zero: one or more must be positive")
-        if self.augment is True and x.shape[1] != PIXELS:
+        if not reset and (*self.hidden,) != (there := self._layers()):
+            raise ValueError(
+                f"hidden cannot become {self.hidden}: training goes on with layers {there}"
+            )
+        if moves_images(self.augment) and x.shape[1] != PIXELS:
             raise ValueError(
                 f"augment=True is for 8x8 images, {PIXELS} features, got {x.shape[1]}: "
                 "use False, or a function (rows, generator) -> rows"
@@ -235,6 +239,10 @@ class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _seed(self) -> None:
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         self._rng = np.random.default_rng(seed)
+
+    def _layers(self) -> tuple[int, ...]:
+        """The sizes of the hidden layers that there are."""
+        return (*model.layer_sizes(self.params_)[1:-1],)
 
     def _new_params(self, dtype: Any) -> Params:
         sizes = (self.n_features_in_, *self.hidden, len(self.classes_))
@@ -279,8 +287,11 @@ class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _epoch(self, progress: Progress, rows: Rows, recipe: Recipe, steps: int) -> Progress:
         x = self._scaled(rows.x)
         if self.augment:
-            move = move_a_little if self.augment is True else self.augment
-            x = move(x, self._rng).astype(x.dtype, copy=False)
+            move = self.augment if callable(self.augment) else move_a_little
+            moved = np.asarray(move(x, self._rng), x.dtype)
+            if moved.shape != x.shape:
+                raise ValueError(f"augment must keep the shape {x.shape}, but made {moved.shape}")
+            x = moved
         size = fitting.padded_size(len(x), self.batch_size)
         shapes = (size, *model.layer_sizes(progress.params), x.dtype)
         step = fitting.make_step(recipe, steps, self.backend, shapes)
@@ -377,6 +388,7 @@ def check_settings(estimator: DigitsClassifier) -> None:
     ValueError: epochs must be a whole number of 1 or more, got 0
     """
     e = estimator
+    _check_kinds(e)
     whole = {"batch_size": e.batch_size, "epochs": e.epochs, "n_iter_no_change": e.n_iter_no_change}
     for name, value in whole.items():
         if not isinstance(value, Integral) or value < 1:
@@ -402,5 +414,23 @@ def check_settings(estimator: DigitsClassifier) -> None:
         if getattr(e, name) not in allowed:
             names = ", ".join(str(choice) for choice in allowed)
             raise ValueError(f"{name} must be one of {names}, got {getattr(e, name)!r}")
-    if e.augment is True and e.scaling not in ("auto", "range"):
+    if moves_images(e.augment) and e.scaling not in ("auto", "range"):
         raise ValueError(f"augment=True needs scaling='auto' or 'range', got {e.scaling!r}")
+
+
+def _check_kinds(e: DigitsClassifier) -> None:
+    """Raise ValueError for what is no number, or no truth value, where one is needed."""
+    numbers = ("warmup", "smoothing", "ema", "validation_fraction", "tol", "weight_decay", "rate")
+    for name in numbers:
+        value = getattr(e, name)
+        if not isinstance(value, Real) and (name not in numbers[-2:] or value is not None):
+            raise ValueError(f"{name} must be a number, got {value!r}")
+    for name in ("augment", "early_stopping", "warm_start"):
+        value = getattr(e, name)
+        if not isinstance(value, bool | np.bool) and not (name == "augment" and callable(value)):
+            raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def moves_images(augment: Any) -> bool:
+    """Whether that asks for the program's own augmentation, not for a function or none."""
+    return bool(augment) and not callable(augment)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.pickling import pickled_as_call
+from ..engine.tensor import is_numeric
 from ..engine.tree import Tree
-from .leaves import each, fraction, positive, weak, with_grads, zeros
+from .leaves import each, fitted, fraction, matched, positive, weak, with_grads, zeros
 from .schedules import Rate
 from .transforms import (
     Transform,
@@ -47,12 +48,17 @@ def gradient_descent(rate: Rate) -> Optimizer:
     """
 
     def at(rate: Any) -> Optimizer:
-        if type(rate) is float:  # which needs no help to be weak; 0.1 us less for each array
-            step = lambda p, g: p - rate * g  # noqa: E731
-        else:
-            step = lambda p, g: p - weak(rate, g) * g  # noqa: E731
+        def step(p: Any, g: Any) -> Any:
+            return p - weak(rate, g) * g
+
+        def plain_step(p: Any, g: Any) -> Any:  # 0.3 us less for each array
+            if type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape:
+                return p - rate * g
+            return step(p, fitted(p, g)) if is_numeric(p) else p
 
         def update(params: Tree, grads: Tree, state: None) -> tuple[Tree, None]:
+            if type(rate) is float:
+                return matched(plain_step, params, grads), state
             return with_grads(step, params, grads), state
 
         return Optimizer(init=lambda params: None, update=update)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine.pickling import pickled_as_call
-from .leaves import count, positive
+from .leaves import count, not_negative, positive
 
 Schedule: TypeAlias = Callable[[Any], Any]
 """step -> rate."""
@@ -54,7 +54,7 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [round(float(schedule(step)), 3) for step in range(6)]
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
-    rate, steps, final = positive("rate", rate), count("steps", steps), _not_negative(final)
+    rate, steps, final = positive("rate", rate), count("steps", steps), not_negative("final", final)
     return lambda step: _swing(rate, final, step / steps)
 
 
@@ -106,9 +106,3 @@ def one_cycle(
 def _swing(a: float, b: float, at: Any) -> Any:
     """From a at 0 to b at 1, along half a cosine; a before, and b after."""
     return b + (a - b) * (1 + np.cos(np.pi * np.minimum(1.0, np.maximum(0.0, at)))) / 2
-
-
-def _not_negative(final: float) -> float:
-    if not final >= 0:
-        raise ValueError(f"final must not be negative, got {final}")
-    return float(final)

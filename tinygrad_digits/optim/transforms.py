@@ -17,7 +17,7 @@ from ..engine import tree
 from ..engine.pickling import pickled_as_call
 from ..engine.tensor import is_numeric
 from ..engine.tree import Tree
-from .leaves import each, fraction, positive, weak, with_grads, zeros
+from .leaves import each, fraction, not_negative, positive, weak, with_grads, zeros
 
 
 class Transform(NamedTuple):
@@ -69,7 +69,7 @@ def weight_decay(decay: float, where: Callable[[Any], Any] = lambda p: True) -> 
     >>> weight_decay(0.1).apply(np.array([0.0]), None, np.array([2.0]))[0]
     array([0.2])
     """
-    decay = positive("decay", decay)
+    decay = not_negative("decay", decay)
     return _stateless(
         lambda grads, params: with_grads(
             lambda p, g: g + decay * p if where(p) else g, params, grads
