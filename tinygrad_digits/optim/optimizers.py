@@ -52,7 +52,8 @@ def gradient_descent(rate: Rate) -> Optimizer:
             return p - weak(rate, g) * g
 
         def plain_step(p: Any, g: Any) -> Any:  # 0.3 us less for each array
-            if type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape:
+            usual = type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape
+            if usual and p.dtype.kind == "f":
                 return p - rate * g
             return step(p, fitted(p, g)) if is_numeric(p) else p
 
