@@ -189,3 +189,23 @@ def test_settings_that_diverge_come_last(tmp_path):
     assert (best["settings"]["rate"], worst["settings"]["rate"]) == (0.1, 1e30)
     assert worst["accuracies"] == [None, None]
     assert "diverged" in result.stderr
+
+
+# --- one sweep a file
+
+
+def test_two_sweeps_cannot_write_one_file(tmp_path):
+    path = tmp_path / "sweep.jsonl"
+    with sweep.kept(path, splits=2, seed=0):
+        before = path.read_bytes()
+        refused = invoke("--grid", "epochs=1", "--splits", 2, "--out", path, code=1)
+        assert "another sweep is writing it" in refused.stderr
+        assert path.read_bytes() == before
+    with sweep.kept(path, splits=2, seed=0) as journal:
+        assert journal.fits == []
+    assert [each.name for each in tmp_path.iterdir()] == ["sweep.jsonl"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    refused = invoke("--grid", "epochs=1", "--out", tmp_path / "no" / "sweep.jsonl", code=1)
+    assert "there is no folder" in refused.stderr

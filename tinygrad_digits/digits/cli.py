@@ -172,151 +172,139 @@ def root(
     """Train a handwritten-digit classifier on a small autodiff engine, and look inside."""
 
 
+def _recipe(name: str, help: str, *flags: str, **options: Any) -> Any:
+    """An option of `train` that the recipe has a value for, which --help tells."""
+    return typer.Option(
+        *flags, rich_help_panel=RECIPE_PANEL, help=f"{help} {_default(name)}", **options
+    )
+
+
+OutFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Run folder. [default: the next of runs/1, ...]"),
+]
+Overwrite = Annotated[bool, typer.Option(help="Replace the run that DIR holds.")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(metavar="RUN", help="Continue the run in this folder, as if never stopped."),
+]
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Vanilla gradient descent on the images as they are.")
+]
+OptionalSeed = Annotated[
+    int | None,
+    typer.Option(min=0, max=2**32 - 1, help=f"Of all that is random. [default: {DEFAULT.seed}]"),
+]
+Epochs = Annotated[int | None, _recipe("epochs", "Passes over the data.", metavar="N", min=0)]
+OptionalBatch = Annotated[
+    int | None, _recipe("batch_size", "Images in a minibatch.", metavar="N", min=1)
+]
+Widths = Annotated[
+    str | None,
+    _recipe(
+        "hidden",
+        "Widths of the hidden layers, as in 64,32; none for no hidden layer.",
+        metavar="WIDTHS",
+    ),
+]
+Descent = Annotated[OptimizerName | None, _recipe("optimizer", "How to descend.")]
+LearningRate = Annotated[
+    float | None,
+    _recipe(
+        "rate",
+        "Learning rate, the highest of the schedule. Another --optimizer's own: "
+        f"{', '.join(f'{name} {rate}' for name, rate in RATES.items())}.",
+        metavar="R",
+    ),
+]
+ScheduleOption = Annotated[ScheduleName | None, _recipe("schedule", "How the rate falls.")]
+WarmUp = Annotated[
+    float | None,
+    _recipe("warmup", "Share of the steps in which it rises.", metavar="SHARE", min=0, max=0.99),
+]
+WeightDecay = Annotated[
+    float | None, _recipe("weight_decay", "Of weights, not of biases.", metavar="R", min=0)
+]
+Smoothing = Annotated[
+    float | None,
+    _recipe("smoothing", "Share of a label spread over all.", metavar="SHARE", min=0, max=0.99),
+]
+Augment = Annotated[
+    bool | None,
+    _recipe(
+        "augment",
+        "Move and turn the images a little, afresh in each epoch.",
+        "--augment/--no-augment",
+    ),
+]
+Average = Annotated[
+    float | None,
+    _recipe(
+        "ema",
+        "Decay of a moving average of the parameters, which is then what is measured and kept; "
+        "0 for none.",
+        metavar="DECAY",
+        min=0,
+        max=0.99999,
+    ),
+]
+KeepOption = Annotated[
+    Keep | None,
+    typer.Option(
+        help="Which parameters to save: the last, or those with the best validation accuracy. "
+        "[default: last]"
+    ),
+]
+OptionalDtype = Annotated[
+    Dtype | None, typer.Option(help="Of parameters and images. [default: float32]")
+]
+Stratify = Annotated[
+    bool | None,
+    typer.Option(
+        "--stratify/--no-stratify",
+        help="Give the test set each digit in its share. [default: no-stratify]",
+    ),
+]
+OptionalBackend = Annotated[
+    Backend | None,
+    typer.Option(
+        help="For what to compile the step: NumPy, with the bits of --eager, or native loops "
+        "by Numba, of the extra jit. [default: numpy]"
+    ),
+]
+Eager = Annotated[
+    bool, typer.Option("--eager", help="Take each step op by op instead of compiled.")
+]
+SaveEvery = Annotated[
+    int, typer.Option(min=1, metavar="EPOCHS", help="How often to write the checkpoint.")
+]
+
+
 @app.command()
 @guarded
 def train(
-    out_folder: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Run folder. [default: the next of runs/1, ...]"),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace the run that DIR holds.")] = False,
-    resume: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Continue the run in this folder, as if never stopped."),
-    ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Vanilla gradient descent on the images as they are.")
-    ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=2**32 - 1, help=f"Of all that is random. [default: {DEFAULT.seed}]"
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="N",
-            min=0,
-            help=f"Passes over the data. {_default('epochs')}",
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="N",
-            min=1,
-            help=f"Images in a minibatch. {_default('batch_size')}",
-        ),
-    ] = None,
-    hidden: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="WIDTHS",
-            help="Widths of the hidden layers, as in 64,32; none for no hidden layer. "
-            + _default("hidden"),
-        ),
-    ] = None,
-    optimizer: Annotated[
-        OptimizerName | None,
-        typer.Option(rich_help_panel=RECIPE_PANEL, help=f"How to descend. {_default('optimizer')}"),
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="R",
-            help=f"Learning rate, the highest of the schedule. {_default('rate')} Another "
-            f"--optimizer's own: {', '.join(f'{name} {rate}' for name, rate in RATES.items())}.",
-        ),
-    ] = None,
-    schedule: Annotated[
-        ScheduleName | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL, help=f"How the rate falls. {_default('schedule')}"
-        ),
-    ] = None,
-    warmup: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="SHARE",
-            min=0,
-            max=0.99,
-            help=f"Share of the steps in which it rises. {_default('warmup')}",
-        ),
-    ] = None,
-    weight_decay: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="R",
-            min=0,
-            help=f"Of weights, not of biases. {_default('weight_decay')}",
-        ),
-    ] = None,
-    smoothing: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="SHARE",
-            min=0,
-            max=0.99,
-            help=f"Share of a label spread over all. {_default('smoothing')}",
-        ),
-    ] = None,
-    augment: Annotated[
-        bool | None,
-        typer.Option(
-            "--augment/--no-augment",
-            rich_help_panel=RECIPE_PANEL,
-            help=f"Move and turn the images a little, afresh in each epoch. {_default('augment')}",
-        ),
-    ] = None,
-    ema: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=RECIPE_PANEL,
-            metavar="DECAY",
-            min=0,
-            max=0.99999,
-            help="Decay of a moving average of the parameters, which is then what is measured and "
-            f"kept; 0 for none. {_default('ema')}",
-        ),
-    ] = None,
-    keep: Annotated[
-        Keep | None,
-        typer.Option(
-            help="Which parameters to save: the last, or those with the best validation accuracy. "
-            "[default: last]"
-        ),
-    ] = None,
-    dtype: Annotated[
-        Dtype | None, typer.Option(help="Of parameters and images. [default: float32]")
-    ] = None,
-    stratify: Annotated[
-        bool | None,
-        typer.Option(
-            "--stratify/--no-stratify",
-            help="Give the test set each digit in its share. [default: no-stratify]",
-        ),
-    ] = None,
-    backend: Annotated[
-        Backend | None,
-        typer.Option(
-            help="For what to compile the step: NumPy, with the bits of --eager, or native loops "
-            "by Numba, of the extra jit. [default: numpy]"
-        ),
-    ] = None,
-    eager: Annotated[
-        bool, typer.Option("--eager", help="Take each step op by op instead of compiled.")
-    ] = False,
-    save_every: Annotated[
-        int, typer.Option(min=1, metavar="EPOCHS", help="How often to write the checkpoint.")
-    ] = 1,
+    out_folder: OutFolder = None,
+    overwrite: Overwrite = False,
+    resume: Resume = None,
+    plain: Plain = False,
+    seed: OptionalSeed = None,
+    epochs: Epochs = None,
+    batch_size: OptionalBatch = None,
+    hidden: Widths = None,
+    optimizer: Descent = None,
+    rate: LearningRate = None,
+    schedule: ScheduleOption = None,
+    warmup: WarmUp = None,
+    weight_decay: WeightDecay = None,
+    smoothing: Smoothing = None,
+    augment: Augment = None,
+    ema: Average = None,
+    keep: KeepOption = None,
+    dtype: OptionalDtype = None,
+    stratify: Stratify = None,
+    backend: OptionalBackend = None,
+    eager: Eager = False,
+    save_every: SaveEvery = 1,
     as_json: Json = False,
 ) -> None:
     """Train on scikit-learn's digits and write a run folder.
@@ -649,15 +637,14 @@ def sweep(
     from . import sweep as search
 
     tried = search.candidates(grid)
-    journal = search.Journal(out_file, splits=splits, seed=seed)
-    wanted = {search.Fit(settings, k, None, 0.0).key for settings in tried for k in range(splits)}
-    known = [one for one in journal.fits if one.key in wanted]
-    found, images = known.copy(), search.training_images(seed)
-    with search.cluster(dask, jobs), display.counting(err, len(wanted) - len(known)) as done:
-        for one in search.fits(tried, images, splits=splits, seed=seed, jobs=jobs, known=known):
-            journal.add(one)
-            found.append(one)
-            done(f"{display.spelled(one.settings)}: {display.share(one.accuracy)}")
+    with search.kept(out_file, splits=splits, seed=seed) as journal:
+        known, missing = journal.sorted_out(tried)
+        found, images = known.copy(), search.training_images(seed)
+        with search.cluster(dask, jobs), display.counting(err, missing) as done:
+            for one in search.fits(tried, images, splits=splits, seed=seed, jobs=jobs, known=known):
+                journal.add(one)
+                found.append(one)
+                done(f"{display.spelled(one.settings)}: {display.share(one.accuracy)}")
     ranks = search.ranked(found)
     if as_json:
         _json({"splits": splits, "seed": seed, "settings": [rank._asdict() for rank in ranks]})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from .data import Dataset
 from .extras import extra
+from .parallel import as_done
 from .recipe import PLAIN, RECIPE
 
 TEST = 0.2
@@ -100,20 +100,15 @@ def fits(
     [('k-NN(1)', 5), ('k-NN(1)', 6)]
     """
     with extra():
-        from joblib import Parallel, delayed
-    tasks = (
-        delayed(fit)(name, entrant, seed, dataset)
-        for name, entrant in entrants.items()
-        for seed in seeds
+        from joblib import delayed
+    return as_done(
+        [
+            delayed(fit)(name, entrant, seed, dataset)
+            for name, entrant in entrants.items()
+            for seed in seeds
+        ],
+        jobs,
     )
-    found = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
-    try:
-        for one in found:  # noqa: UP028  # `yield from` would close it before `finally` does
-            yield one
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tasks that stopping early cancels
-            found.close()
 
 
 def standings(found: Sequence[Fit], names: Sequence[str]) -> list[Standing]:

@@ -12,8 +12,10 @@ NAME = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; BlockingIOError at once where another process, or we, hold it.
+def locked(folder: Path, name: str = NAME) -> Iterator[None]:
+    """Hold the folder's lock, or the one of this name in it.
+
+    Raises BlockingIOError at once where another process holds it, or we do ourselves.
 
     The file is there only while the lock is held, or after its holder was killed; what counts is
     the operating system's lock on it, which no killed process leaves behind.
@@ -23,7 +25,7 @@ def locked(folder: Path) -> Iterator[None]:
     ...     [path.name for path in Path(folder).iterdir()]
     ['.lock']
     """
-    path = folder / NAME
+    path = folder / name
     handle = _acquire(path)
     try:
         yield

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,8 @@ from . import run
 from .data import Dataset
 from .estimator import DigitsClassifier, check_settings
 from .extras import extra
+from .locking import locked
+from .parallel import as_done
 from .store import write_atomically
 
 Settings = dict[str, Any]
@@ -155,7 +156,7 @@ def fits(
     [0, 1]
     """
     with extra():
-        from joblib import Parallel, delayed
+        from joblib import delayed
     done = {one.key for one in known}
     tasks = [
         delayed(fit)(settings, split, splits, seed, dataset)
@@ -163,14 +164,7 @@ def fits(
         for split in range(splits)
         if _key(settings, split) not in done
     ]
-    found = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
-    try:
-        for one in found:  # noqa: UP028  # `yield from` would close it before `finally` does
-            yield one
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tasks that stopping early cancels
-            found.close()
+    return as_done(tasks, jobs)
 
 
 @contextlib.contextmanager
@@ -222,6 +216,20 @@ def _key(settings: Settings, split: int) -> str:
 # --- what has been tried
 
 
+@contextlib.contextmanager
+def kept(path: Path | None, *, splits: int, seed: int) -> Iterator[Journal]:
+    """The journal in a file, which nobody else writes meanwhile; ValueError if somebody does."""
+    with contextlib.ExitStack() as held:
+        if path is not None:
+            try:
+                held.enter_context(locked(path.parent, f".{path.name}.lock"))
+            except BlockingIOError as error:
+                raise ValueError(f"{path}: another sweep is writing it; take another") from error
+            except FileNotFoundError as error:
+                raise ValueError(f"{path}: there is no folder {path.parent}") from error
+        yield Journal(path, splits=splits, seed=seed)
+
+
 class Journal:
     """A file of JSON lines: what all fits have in common, and then each as it is done.
 
@@ -249,6 +257,12 @@ class Journal:
             raise ValueError(
                 f"{path} is of a sweep with {common}, not {self.common}: take these, or a new file"
             )
+
+    def sorted_out(self, tried: Sequence[Settings]) -> tuple[list[Fit], int]:
+        """Which fits of these settings are known, and how many are missing."""
+        wanted = {_key(settings, k) for settings in tried for k in range(self.common["splits"])}
+        known = [one for one in self.fits if one.key in wanted]
+        return known, len(wanted) - len(known)
 
     def add(self, one: Fit) -> None:
         """Keep a fit."""

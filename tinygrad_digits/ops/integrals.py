@@ -51,19 +51,19 @@ def _i0_derivative(x: Array, order: int) -> Array:
     return (total / 64).astype(x.dtype)
 
 
-sinc_derivative: Op = define(
-    _sinc_derivative,
-    lambda g, _y, x, order: g * sinc_derivative(x, order=order + 1),
-    name="sinc_derivative",
-    kind=Kind.ELEMENTWISE,
-    trusted=True,
-)
-i0_derivative: Op = define(
-    _i0_derivative,
-    lambda g, _y, x, order: g * i0_derivative(x, order=order + 1),
-    name="i0_derivative",
-    kind=Kind.ELEMENTWISE,
-    trusted=True,
-)
+def _by_order(kernel: Op, name: str) -> Op:
+    """The op of (x, order) whose derivative is itself of the next order."""
+    op: Op = define(
+        kernel,
+        lambda g, _y, x, order: g * op(x, order=order + 1),
+        name=name,
+        kind=Kind.ELEMENTWISE,
+        trusted=True,
+    )
+    return op
+
+
+sinc_derivative = _by_order(_sinc_derivative, "sinc_derivative")
+i0_derivative = _by_order(_i0_derivative, "i0_derivative")
 sinc = row(np.sinc, lambda g, _y, x: g * sinc_derivative(x, order=1))
 i0 = row(np.i0, lambda g, _y, x: g * i0_derivative(x, order=1))
