@@ -5,9 +5,11 @@
 array([0.        , 0.63970001])
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import ops, optim
 from .check import check_grads
-from .debugging import debug
 from .engine import tree
 from .engine.errors import (
     AutodiffError,
@@ -78,13 +80,16 @@ from .ops.special import (
     polygamma,
     xlogy,
 )
-from .profiling import profile
-from .recording import record
 from .transforms.batching import vmap
 from .transforms.checkpoint import checkpoint
 from .transforms.custom import custom_vjp, stop_gradient
 from .transforms.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
 from .transforms.implicit import fixed_point
+
+if TYPE_CHECKING:
+    from .debugging import debug
+    from .profiling import profile
+    from .recording import record
 
 __version__ = "0.1.0"
 
@@ -182,3 +187,13 @@ __all__ = [
     "vmap",
     "xlogy",
 ]
+
+_TOOLS = {"debug": "debugging", "profile": "profiling", "record": "recording"}
+"""What is imported when it is first asked for: programs that run do not look at themselves."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TOOLS:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    globals()[name] = tool = getattr(import_module(f".{_TOOLS[name]}", __name__), name)
+    return tool

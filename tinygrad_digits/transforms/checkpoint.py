@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,8 +23,6 @@ from ..engine.tensor import Tensor
 from ..engine.transforms import name_of
 from ..engine.tree import Tree
 from .calls import pulled_back, recorded_call, row_of_calls
-
-GENERATORS = (np.random.Generator, np.random.RandomState)
 
 
 def checkpoint(f: Callable[..., Tree]) -> Callable[..., Tree]:
@@ -96,7 +95,13 @@ def writing_explained(name: str) -> Iterator[None]:
 
 
 def _same_draws(x: Any) -> Any:
-    return copy.deepcopy(x) if isinstance(x, GENERATORS) else x
+    return copy.deepcopy(x) if _draws(x) else x
+
+
+def _draws(x: Any) -> bool:
+    """Whether x is a random generator, of a module that NumPy imports when it is used."""
+    random = sys.modules.get("numpy.random")
+    return random is not None and isinstance(x, random.Generator | random.RandomState)
 
 
 def _draws_in_a_program(x: Any) -> bool:
@@ -111,7 +116,7 @@ def _refuse_generators(f: Any) -> None:
     except (TypeError, ValueError):  # not written in Python, or a variable is not set yet
         return
     for name, value in {**used.globals, **used.nonlocals}.items():
-        if isinstance(value, GENERATORS):
+        if _draws(value):
             raise NotDifferentiableError(
                 f"checkpoint({name_of(f)}): the generator {name} would draw other numbers when "
                 f"{name_of(f)} is computed again; give it as an argument"
