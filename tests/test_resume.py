@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 import tinygrad_digits as td
+from tests.programs import program
 from tinygrad_digits.digits import checkpoint, cli, descent, fitting, locking, run, sealed, store
 
 PROGRAM = [sys.executable, "-m", "tinygrad_digits", "train"]
@@ -218,7 +219,8 @@ def test_a_checkpoint_is_whole_whenever_its_writer_is_killed(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child there")
 def test_after_ctrl_c_the_run_goes_on(tmp_path):
     folder, options = tmp_path / "run", [*SMALL, "--schedule", "constant", "--warmup", "0"]
-    with start(folder, *options, "--epochs", "1000000") as process:
+    endless = ["train", "--out", folder, *options, "--epochs", "1000000"]
+    with program(*endless, stderr=subprocess.STDOUT) as process:
         for line in process.stdout:
             if line.startswith(b"epoch 4/"):
                 process.send_signal(signal.SIGINT)
@@ -323,6 +325,9 @@ FOREIGN = {
     "parameters": lambda path: path.write_bytes((path.parent / store.PARAMS).read_bytes()),
     "unsealed": lambda path: save_file({}, path, {"format": checkpoint.FORMAT, "facts": "{}"}),
     "no facts": lambda path: path.write_bytes(sealed.seal({}, {"format": checkpoint.FORMAT})),
+    "nested facts": lambda path: path.write_bytes(
+        sealed.seal({}, {"format": checkpoint.FORMAT, "facts": "[" * 50_000})
+    ),
     "a list": lambda path: path.write_bytes(checkpoint.dump({}, [])),
     "no configuration": lambda path: path.write_bytes(checkpoint.dump({}, {"config": 5})),
     "a strange optimizer": lambda path: _without(
@@ -331,6 +336,11 @@ FOREIGN = {
     "no generator": lambda path: _without(path, "generator"),
     "no history": lambda path: _without(path, "history"),
     "a history cut short": lambda path: _without(path, "history", []),
+    "a loss that is no number": lambda path: _without(
+        path,
+        "history",
+        [{**row, "train_loss": []} for row in checkpoint.load(path).facts["history"]],
+    ),
     "another generator": lambda path: _without(path, "generator", {"bit_generator": "MT19937"}),
 }
 

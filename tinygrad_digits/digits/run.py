@@ -59,7 +59,7 @@ class Config:
         try:
             config = cls(**{**saved, "hidden": tuple(saved["hidden"]), "seed": int(saved["seed"])})
             config._check_types()
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
             raise store.RunError(f"not a configuration of this program: {error}") from error
         return config
 
@@ -242,12 +242,14 @@ def resumed(saved: Checkpoint, config: Config, data: Split) -> Trained:
     content, facts = checkpoint.restore(saved, like), saved.facts
     try:
         history = [{name: row[name] for name in first.scores()} for row in facts["history"]]
+        if not all(type(score) in (int, float) for row in history for score in row.values()):
+            raise ValueError("its history holds what is no number")
         if [row["epoch"] for row in history] != [*range(facts["epoch"] + 1)]:
             raise ValueError("epochs are missing from its history")
         np.random.default_rng(0).bit_generator.state = facts["generator"]
         best = Best(history[facts["best"]]["epoch"], content["best"])
         seconds = float(facts["seconds"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise store.RunError(f"{saved.path} holds no state of training: {error}") from error
     state = State(facts["epoch"], content["params"], content["memory"], facts["generator"])
     return Trained(content["measured"], history, seconds, False, state, best)
