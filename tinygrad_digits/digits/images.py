@@ -126,7 +126,9 @@ def _grey(path: Path) -> Array:
             _check_size(file)
             file.load()
             grey = np.concatenate([*_strips(file)])
-            turn = TURNED.get(file.getexif().get(ORIENTATION, 1), lambda stored: stored)
+            turn: Callable[[Array], Array] = TURNED.get(
+                file.getexif().get(ORIENTATION, 1), np.asarray
+            )
         return turn(grey)
     except ImageError:
         raise
