@@ -136,7 +136,7 @@ def start(folder, *options):
     arguments = ["--resume", folder] if (folder / store.CHECKPOINT).exists() else ["--out", folder]
     options = [] if "--resume" in arguments else options
     return subprocess.Popen(
-        [*PROGRAM, *map(str, [*arguments, *options])],
+        [*PROGRAM, "--save-every", "1", *map(str, [*arguments, *options])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -250,6 +250,21 @@ def test_the_checkpoint_is_written_as_often_as_is_asked_for_and_at_the_end(tmp_p
         options = [*SMALL, "--epochs", 3, "--save-every", every]
         invoke("train", *options, "--out", tmp_path / str(every))
         assert written == expected
+
+
+def test_unasked_it_is_written_once_in_a_while(tmp_path, monkeypatch):
+    seconds, save = [], run.save_checkpoint
+
+    def watched(folder, config, trained):
+        seconds.append(trained.seconds)
+        save(folder, config, trained)
+
+    monkeypatch.setattr(run, "save_checkpoint", watched)
+    monkeypatch.setattr(cli, "CHECKPOINT_SECONDS", 0.02)
+    invoke("train", *SMALL, "--epochs", 30, "--out", tmp_path / "run")
+    *due, _last = seconds
+    assert len(due) > 1
+    assert min(np.diff(due)) >= 0.02
 
 
 # --- what is refused

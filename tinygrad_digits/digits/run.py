@@ -52,6 +52,7 @@ class Config:
     augment: bool = PLAIN.augment
     ema: float = PLAIN.ema
     keep: str = "last"  # or "best"
+    threads: int = 0  # of BLAS; 0 for as many as pay
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> Config:
@@ -171,6 +172,7 @@ def start(config: Config, data: Split, resume: State | None = None) -> Iterator[
         augment=augment if config.augment else None,
         average=averaged if config.ema else None,
         resume=resume,
+        blas_threads=config.threads,
     )
 
 
