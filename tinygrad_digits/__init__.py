@@ -8,7 +8,7 @@ array([0.        , 0.63970001])
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import ops, optim
+from . import linalg, ops, optim
 from .check import check_grads
 from .engine import tree
 from .engine.errors import (
@@ -157,6 +157,7 @@ __all__ = [
     "kl_divergence",
     "layer_norm",
     "leaky_relu",
+    "linalg",
     "linearize",
     "log_ndtr",
     "log_softmax",

@@ -185,7 +185,8 @@ def _cofactors(a: Array, *directions: Array) -> Array:
 
 def _sign(rows: str, columns: tuple[str, ...]) -> int:
     """Of a permutation: -1 to the number of pairs that stand the other way round."""
-    return (-1) ** sum(i > j for i, j in combinations([rows.index(c) for c in columns], 2))
+    swapped = sum(i > j for i, j in combinations([rows.index(c) for c in columns], 2))
+    return -1 if swapped % 2 else 1
 
 
 def _cofactors_rule(k: int, g: Array, _y: Array, *xs: Array) -> Array:

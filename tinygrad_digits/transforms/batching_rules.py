@@ -213,6 +213,16 @@ def _solve(call: Call) -> Any:
     return y[..., 0] if n == 1 else y
 
 
+def _sparse_product(call: Call) -> Any:
+    """A sparse matrix times (k,) or (k, m): one product with the columns of all examples."""
+    (data, x), options = call.xs, call.options
+    if x.ndim == 2:
+        return call.op.apply(data, x.T, **options).T
+    columns = moved(x, 0, 1).reshape(x.shape[1], call.length * x.shape[2])
+    y = call.op.apply(data, columns, **options)
+    return moved(y.reshape(y.shape[0], call.length, x.shape[2]), 1, 0)
+
+
 def _matrices(call: Call) -> Any:
     """The rule for any number of matrices, whose batches broadcast."""
     ndim = max(call.ndims())
@@ -526,7 +536,8 @@ BY_NAME: dict[str, Rule] = {
     "windows": _windows,
     "fold": _fold,
     "solve": _solve,
-    **dict.fromkeys(("cofactors", "check_eigh", "check_svd", "check_qr"), _matrices),
+    "sparse_product": _sparse_product,
+    **dict.fromkeys(("cofactors", "funm", "check_eigh", "check_svd", "check_qr"), _matrices),
     "vecdot": _vectors(1, 1),
     "matvec": _vectors(2, 1),
     "vecmat": _vectors(1, 2),
