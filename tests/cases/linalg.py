@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
 import tinygrad_digits as td
 from tests.cases import Draw, case, method, nonzero, normal, regular, symmetric
@@ -209,7 +210,7 @@ FACTORS = [
     case(np.linalg.det, normal(0, 0)),
     case(decompositions.cofactors, regular(3, 3)).but(reference=cofactors),
     case(decompositions.cofactors, regular(2, 2, 2)).but(reference=cofactors),
-    case(np.linalg.det, Draw(lambda rng: singular(rng, 3, 1))),
+    case(np.linalg.det, Draw(lambda rng: singular(rng, 3, 2))),
     case(np.linalg.det, Draw(lambda rng: np.stack([singular(rng, 2, k) for k in range(3)]))),
     case(decompositions.cofactors, regular(3, 3), normal(3, 3)).but(reference=second_cofactors),
     case(decompositions.cofactors, regular(2, 2), normal(3, 2, 2)).but(reference=second_cofactors),
@@ -369,4 +370,23 @@ MATRIX_FUNCTIONS = [
     )
 ]
 
-CASES = [*PRODUCTS, *EQUATIONS, *FACTORS, *NORMS, *SCIPY, *MATRIX_FUNCTIONS]
+DENSE = np.array([[0.0, 1.5, 0.0], [2.0, 0.0, -0.5]])
+CSR = scipy.sparse.csr_array(DENSE)
+
+
+def times_sparse(t):
+    return CSR @ t
+
+
+def sparse_times(t):
+    return t @ CSR
+
+
+SPARSE = [
+    case(times_sparse, normal(3)).but(reference=lambda t: DENSE @ t),
+    case(times_sparse, normal(3, 2)).but(reference=lambda t: DENSE @ t),
+    case(sparse_times, normal(2)).but(reference=lambda t: t @ DENSE),
+    case(sparse_times, normal(3, 2)).but(reference=lambda t: t @ DENSE),
+]
+
+CASES = [*PRODUCTS, *EQUATIONS, *FACTORS, *NORMS, *SCIPY, *MATRIX_FUNCTIONS, *SPARSE]
