@@ -99,6 +99,11 @@ def test_a_singular_matrix_in_a_batch_of_determinants():
     td.check_grads(np.linalg.det, x.reshape(2, 2, 3, 3), order=3)
 
 
+def test_cofactors_neither_overflow_nor_vanish_on_the_way():
+    sizes = np.array([1e200, 1e200, 1e-200, 1e-200])
+    assert_allclose(np.diag(td.grad(np.linalg.det)(np.diag(sizes))), 1 / sizes, rtol=1e-14)
+
+
 def test_slogdet_of_a_singular_matrix_spoils_that_matrix_alone():
     batch = np.stack([2 * np.eye(2), np.zeros((2, 2))])
     y, g = td.value_and_grad(lambda a: np.linalg.slogdet(a).logabsdet[0])(batch)

@@ -147,10 +147,11 @@ def _others(s: Array, order: int) -> Array:
     distinct = 1 - np.eye(s.shape[-1], dtype=s.dtype)
     for _ in range(order - 1):  # a 1 in the place of the number that an axis leaves out
         s = np.where(distinct == 0, 1, s[..., None, :])
+    s, exponents = np.frexp(s)  # whose products would overflow, or vanish, on the way
     one = np.ones_like(s[..., :1])
     before = np.cumprod(np.concatenate([one, s[..., :-1]], -1), -1)
     after = np.cumprod(np.concatenate([one, s[..., :0:-1]], -1), -1)[..., ::-1]
-    left = before * after if s.shape[-1] else s
+    left = np.ldexp(before * after, exponents.sum(-1, keepdims=True) - exponents)
     for i, j in combinations(range(order), 2):
         shape = [s.shape[-1] if axis in (i, j) else 1 for axis in range(order)]
         left = left * distinct.reshape(shape)
@@ -161,26 +162,33 @@ def _cofactors(a: Array, *directions: Array) -> Array:
     """The derivative of det(a), and of that in each of the directions: (..., n, n).
 
     For orthogonal u and vh, det(a) is det(u) det(u.T @ a @ vh.T) det(vh). With those of the
-    singular values a becomes diagonal, where all derivatives of a determinant, by Leibniz' sum over
-    permutations, are sums of products of the other singular values.
+    singular values u.T @ a @ vh.T is diagonal, and zeros there do no harm.
     """
     u, s, vh = np.linalg.svd(a)
-    turned = [_t(u) @ x @ _t(vh) for x in directions]
-    order = len(turned) + 1
+    orientation = np.sign(np.linalg.det(u) * np.linalg.det(vh))
+    if not directions or not a.size:
+        return _product(u, orientation[..., None] * _others(s, 1), _t(vh))
+    inside = _cofactors_of_diagonal(s, [_t(u) @ x @ _t(vh) for x in directions])
+    return orientation[..., None, None] * (u @ inside @ vh)
+
+
+def _cofactors_of_diagonal(s: Array, directions: list[Array]) -> Array:
+    """The same of diag(s), by Leibniz' sum over permutations.
+
+    The elements of as many rows and columns are differentiated as there are derivatives; of the
+    other rows the product takes what is on the diagonal.
+    """
+    order = len(directions) + 1
     others, rows = _others(s, order), ascii_lowercase[:order]
-    total = np.zeros((), a.dtype)
+    diagonal = np.eye(s.shape[-1], dtype=s.dtype)
+    total = np.zeros((), s.dtype)
     for columns in permutations(rows):
-        pairs = [f"...{i}{j}" for i, j in zip(rows, columns, strict=True)]
-        terms = ",".join([f"...{rows}", *pairs[:-1]])
-        sign = _sign(rows, columns)
-        if rows[-1] == columns[-1]:  # it stands on the diagonal
-            term = np.einsum(f"{terms}->...{rows[-1]}", others, *turned, optimize=order > 2)
-            total = total + sign * term[..., None] * np.eye(s.shape[-1], dtype=a.dtype)
-        else:
-            term = np.einsum(f"{terms}->{pairs[-1]}", others, *turned, optimize=order > 2)
-            total = total + sign * term
-    orientation = np.sign(np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
-    return orientation * (u @ total @ vh)
+        *pairs, last = [f"...{i}{j}" for i, j in zip(rows, columns, strict=True)]
+        terms, on_diagonal = ",".join([f"...{rows}", *pairs]), rows[-1] == columns[-1]
+        target = f"...{rows[-1]}" if on_diagonal else last
+        term = np.einsum(f"{terms}->{target}", others, *directions, optimize=order > 2)
+        total = total + _sign(rows, columns) * (term[..., None] * diagonal if on_diagonal else term)
+    return total
 
 
 def _sign(rows: str, columns: tuple[str, ...]) -> int:
