@@ -24,6 +24,24 @@ def pytest_configure(config):
         os.environ["TINYGRAD_DIGITS_CACHE"] = str(config.cache.mkdir("native"))
 
 
+PROCESSES = {
+    f"test_{name}.py"
+    for name in (
+        *("benchmarks", "cli", "dask", "digits_training", "estimator", "examples", "notebook"),
+        *("peers", "resume", "serve", "sweep"),
+    )
+}
+"""Tests that start processes or browsers, or that train."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as quick what neither compiles native code nor starts processes."""
+    for item in items:
+        native = "numba" in item.name or "native" in item.name
+        if not native and item.path.name not in PROCESSES:
+            item.add_marker(pytest.mark.quick)
+
+
 @pytest.fixture
 def rng(request):
     """A generator seeded by the test's own name: the same numbers in any order of tests."""
