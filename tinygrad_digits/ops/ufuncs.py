@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from ..engine.errors import NotDifferentiableError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, Primitive, define, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY
@@ -63,7 +64,7 @@ def _masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
 
 
 def _array(x: Any) -> Array:
-    return x if hasattr(x, "dtype") else np.asarray(x)
+    return as_array(x)
 
 
 def _is_number(x: Any) -> bool:
