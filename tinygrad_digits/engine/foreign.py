@@ -69,6 +69,7 @@ GATES = {
     **dict.fromkeys(("pandas.Series", "pandas.DataFrame", "pandas.Index"), PANDAS),
     "pandas.ExtensionArray": PANDAS,
     **dict.fromkeys(("xarray.DataArray", "xarray.Variable"), XARRAY),
+    "xarray.Dataset": Gate(None, "x['name'], one of its arrays"),
     **dict.fromkeys(("scipy.spmatrix", "scipy.sparray", "cupyx.spmatrix"), SPARSE),
     "torch.Tensor": Gate(None, "x.numpy(force=True)"),
     "decimal.Decimal": Gate(None, "float(x)"),
@@ -123,13 +124,20 @@ def _is_buffer(x: Any) -> bool:
 
 
 def as_array(x: Any, dtype: Any = None) -> Any:
-    """x as an array: what has a dtype as it is or by position, anything else by np.asarray."""
+    """x as an array: by position where it has labels, by np.asarray where it has no dtype."""
     if type(x) is np.ndarray:
         return x
-    if not hasattr(x, "dtype"):
-        return np.asarray(x, dtype)
     gate = gate_of(x)
-    return x if gate is None or gate.keeps_labels else take(x, gate)
+    array = x if gate is None else take(x, gate)
+    return array if hasattr(x, "dtype") else np.asarray(array, dtype)
+
+
+def as_real(x: Any) -> Any:
+    """x as an array of real numbers, or at least of complex ones, which each op refuses itself."""
+    array = as_array(x)
+    if array.dtype.kind not in "fiubc":
+        raise NotDifferentiableError(refused(array))
+    return array
 
 
 def take(x: Any, gate: Gate) -> Any:

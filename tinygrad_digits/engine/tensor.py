@@ -192,8 +192,10 @@ def no_array(frame: FrameType | None) -> str:
         return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {NO_ARRAY}"
     instead = INSTEAD.get(name) or _namesake(name) or find_instead(name)
     if instead is None:
-        last = name.rpartition(".")[2]
-        instead = f"NumPy's functions, or give it a derivative: {last} = td.define({short}, rule)"
+        module, _, last = name.rpartition(".")
+        instead = "NumPy's functions"
+        if module:
+            instead += f", or give it a derivative: {last} = td.define({short}, rule)"
     return (
         f"{short} makes a plain array of a Tensor, whose gradient would be lost; write {instead}; "
         "for the bare numbers take tensor.value"

@@ -261,16 +261,15 @@ def _copied(like: Tree) -> Tree:
     """A container to fill anew: what a cached_property had computed of the old leaves is gone."""
     closed = copy.copy(like)
     if own := getattr(closed, "__dict__", None):
-        for name in _computed(type(like)) & own.keys():
+        for name in _computed(type(like)) & own.keys():  # type: ignore[arg-type]
             del own[name]
     return closed
 
 
 @functools.cache
-def _computed(kind: Hashable) -> frozenset[str]:
+def _computed(kind: type) -> frozenset[str]:
     """The names that instances keep results under: of descriptors that give way to an attribute."""
-    bases = reversed(kind.__mro__)  # type: ignore[attr-defined]
-    named = {name: value for base in bases for name, value in vars(base).items()}
+    named = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
     return frozenset(name for name, value in named.items() if _gives_way(value))
 
 

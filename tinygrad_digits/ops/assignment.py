@@ -12,7 +12,7 @@ from ..engine.errors import (
     ShapeError,
     TracedValueError,
 )
-from ..engine.foreign import as_array
+from ..engine.foreign import as_array, refused
 from ..engine.primitive import Kind, Op, Primitive, define, row_of
 from ..engine.standin import StandIn
 from ..engine.tape import Array, unbroadcast
@@ -149,6 +149,8 @@ class Place:
         self._check(v)
         shape = self.get().shape
         v = as_array(v)
+        if isinstance(self.x, Tensor) and v.dtype.kind not in "fiub":
+            raise NotDifferentiableError(f"td.at(x)[index]: {refused(v)}")
         if v.ndim > len(shape):
             v = np.reshape(v, v.shape[v.ndim - len(shape) :])  # assignments take (1, 3) for (3,)
         return np.broadcast_to(v, shape).astype(self.x.dtype)

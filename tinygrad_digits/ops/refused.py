@@ -85,7 +85,6 @@ INSTEAD |= {
         )
     },
     **dict.fromkeys(("scipy.signal.fftconvolve", "scipy.signal.oaconvolve"), "np.convolve"),
-    "scipy": "NumPy's functions, or those of td, such as np.linalg and td.gammaln",
     "scipy.fft": "a real transform as a product, cosines @ t",
     "scipy.spatial.distance": "np.linalg.norm(a[:, None] - b, axis=-1)",
     "scipy.stats": DENSITIES,
