@@ -306,6 +306,8 @@ def admit_all(args: Any, who: str) -> Any:
 
 
 def admit_options(options: dict[str, Any], who: str) -> dict[str, Any]:
+    if _PLAIN.issuperset(map(type, options.values())):
+        return options
     return dict(zip(options, admit_all([*options.values()], who), strict=True))
 
 
