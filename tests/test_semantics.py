@@ -299,6 +299,7 @@ def test_other_leaves_are_carried_through():
     assert g == {"activation": np.tanh, "name": "net", "bias": None}
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
 def test_leaves_of_other_libraries_are_refused_with_their_path():
     for leaf in (pd.Series([1.0]), np.ma.array([1.0]), np.matrix([1.0]), memoryview(np.ones(1))):
         with pytest.raises(td.NotDifferentiableError, match=r"\['w'\]\[0\].*write"):
@@ -310,6 +311,7 @@ def test_data_with_labels_are_taken_by_position():
     assert_array_equal(slopes(lambda x: np.sum(x * a + b * x), [1.0, 1.0]), [11, 22])
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
 def test_data_that_are_no_plain_numbers_are_refused():
     for x in (np.ma.array([1.0]), np.matrix([1.0]), np.array([1.0], object), np.array(["a"])):
         with pytest.raises(td.NotDifferentiableError, match=r"multiply: .*combined with"):

@@ -191,6 +191,8 @@ def no_array(frame: FrameType | None) -> str:
     if function in NUMPY:  # which has not seen the Tensors in a list
         return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {NO_ARRAY}"
     instead = INSTEAD.get(name) or _namesake(name) or find_instead(name)
+    if instead is None and short is not name:
+        return f"{short}: {NO_ARRAY}"
     if instead is None:
         module, _, last = name.rpartition(".")
         instead = "NumPy's functions"
