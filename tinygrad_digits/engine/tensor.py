@@ -182,26 +182,32 @@ NO_ARRAY = (
 )
 
 
-def no_array(frame: FrameType | None) -> str:
-    """Why a Tensor becomes no plain array, in the words of the function that wants one."""
+def no_array(frame: FrameType | None, otherwise: str = NO_ARRAY) -> str:
+    """Why a Tensor becomes no plain array, in the words of the function that wants one.
+
+    `otherwise` is for the user's own code, and for NumPy's functions, of which there is more to say
+    only where another takes their place.
+    """
     name, function = name_caller(frame)
-    if not name or name.startswith(__package__.partition(".")[0]):
-        return NO_ARRAY
+    if not name:
+        return otherwise
     short = name.replace("numpy.", "np.", 1)
     if function in NUMPY:  # which has not seen the Tensors in a list
-        return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {NO_ARRAY}"
+        return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {otherwise}"
     instead = INSTEAD.get(name) or _namesake(name) or find_instead(name)
-    if instead is None and short is not name:
-        return f"{short}: {NO_ARRAY}"
-    if instead is None:
-        module, _, last = name.rpartition(".")
-        instead = "NumPy's functions"
-        if module:
-            instead += f", or give it a derivative: {last} = td.define({short}, rule)"
+    if instead is None and name.startswith("numpy."):
+        return f"{short}: {otherwise}"
     return (
-        f"{short} makes a plain array of a Tensor, whose gradient would be lost; write {instead}; "
-        "for the bare numbers take tensor.value"
+        f"{short} makes a plain array of a Tensor, whose gradient would be lost; write "
+        f"{instead or _own_rule(name)}; for the bare numbers take tensor.value"
     )
+
+
+def _own_rule(name: str) -> str:
+    """What to write instead of a function that nobody knows."""
+    module, _, last = name.rpartition(".")
+    rule = f", or give it a derivative: {last} = td.define({name}, rule)"
+    return "NumPy's functions" + (rule if module else "")
 
 
 def _namesake(name: str) -> str | None:
