@@ -207,6 +207,16 @@ def test_a_cotangent_or_tangent_may_have_labels():
     assert_same(td.jvp(np.square, X, g)[1], 2 * X * g.to_numpy())
 
 
+def test_rules_of_users_may_return_labels():
+    s = series(S)
+    scaled = td.custom_vjp(lambda x: x * s, lambda x: (x * s, x), lambda x, g: (g * s,))
+    op = td.define(lambda x: x * s, lambda g, y, x: g * s, name="scaled")
+    call = td.checkpoint(lambda x: x * s)
+    for f in (scaled, op, call):
+        assert_same(td.vjp(f, X)[0], X * S)
+        assert_same(td.grad(lambda x, f=f: np.sum(f(x) * x))(X), 2 * X * S)
+
+
 def test_a_target_of_pandas():
     inputs, y = np.arange(6.0).reshape(3, 2), pd.Series([1.0, 2, 3], index=[10, 11, 12])
     g = td.grad(lambda w: np.mean((inputs @ w - y) ** 2))(np.zeros(2))
@@ -300,6 +310,17 @@ def test_they_are_no_index_and_nothing_to_compare_with(name):
 def test_an_index_says_what_to_write_instead_of_its_ufuncs(kind, name):
     with pytest.raises(TypeError, match=r"pandas\.Index.*x\.to_numpy\(\)"):
         td.grad(loss(name, made(kind)))(X)
+
+
+NO_ARGUMENTS = ("masked", "matrix", "Series of categories", "Series without all numbers")
+
+
+@pytest.mark.parametrize("name", NO_ARGUMENTS)
+def test_they_are_no_arguments_of_jit_and_vmap(name):
+    x, remedy = REFUSED[name]
+    for transform in (td.jit, td.vmap):
+        with pytest.raises(TypeError, match=rf"batch\['x'\]\[0\]: .*{remedy}"):
+            transform(lambda batch: batch["x"][0])({"x": [x]})
 
 
 def test_products_of_pandas_own_name_what_to_write():

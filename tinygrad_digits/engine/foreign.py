@@ -140,6 +140,11 @@ def as_real(x: Any) -> Any:
     return array
 
 
+def without_labels(x: Any) -> Any:
+    """What a user's function returned: pandas' by position, anything else as it is."""
+    return take(x, PANDAS) if gate_of(x) is PANDAS else x
+
+
 def take(x: Any, gate: Gate) -> Any:
     """The numbers of x, as constants; NotDifferentiableError where they are not taken."""
     if gate.take is None:

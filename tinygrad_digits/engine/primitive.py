@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from .errors import NotDifferentiableError, RuleError
-from .foreign import refused
+from .foreign import refused, without_labels
 from .tape import NO_OPTIONS, Array, Tape
 from .tensor import NUMPY, Tensor, admit, admit_all, admit_options, by_name, recorded
 
@@ -605,7 +605,7 @@ def _watched(function: Op, who: str) -> Op:
 
     @functools.wraps(function)
     def watched(*args: Any, **options: Any) -> Array:
-        y = function(*args, **options)
+        y = without_labels(function(*args, **options))
         if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
             raise RuleError(
                 f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "

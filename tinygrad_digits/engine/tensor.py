@@ -196,7 +196,7 @@ def no_array(frame: FrameType | None, otherwise: str = NO_ARRAY) -> str:
         return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {otherwise}"
     instead = INSTEAD.get(name) or _namesake(name) or find_instead(name)
     if instead is None and name.startswith("numpy."):
-        return f"{short}: {otherwise}"
+        return f"{short}: {otherwise}" if function else otherwise
     return (
         f"{short} makes a plain array of a Tensor, whose gradient would be lost; write "
         f"{instead or _own_rule(name)}; for the bare numbers take tensor.value"
