@@ -104,6 +104,23 @@ def test_cofactors_neither_overflow_nor_vanish_on_the_way():
     assert_allclose(np.diag(td.grad(np.linalg.det)(np.diag(sizes))), 1 / sizes, rtol=1e-14)
 
 
+@pytest.mark.parametrize("shape", [(0, 0), (3, 0, 0), (0, 2, 2), (0, 1, 1)])
+def test_determinants_of_nothing_have_every_order(shape):
+    f, x = lambda a: np.sum(np.linalg.det(a) ** 2), np.zeros(shape)
+    assert td.grad(f)(x).shape == shape
+    assert td.hessian(f)(x).shape == shape * 2
+    assert td.jacobian(td.hessian(f))(x).shape == shape * 3
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_determinant_of_nan_spoils_that_matrix_alone():
+    batch = np.stack([np.eye(2), [[np.nan, 1], [1, 1]], SINGULAR])
+    for f in (td.grad(lambda a: np.sum(np.linalg.det(a))), td.vmap(td.hessian(np.linalg.det))):
+        y = f(batch)
+        assert np.isnan(y[1]).all()
+        assert_allclose(y[::2], f(batch[::2]))
+
+
 def test_slogdet_of_a_singular_matrix_spoils_that_matrix_alone():
     batch = np.stack([2 * np.eye(2), np.zeros((2, 2))])
     y, g = td.value_and_grad(lambda a: np.linalg.slogdet(a).logabsdet[0])(batch)
@@ -193,6 +210,10 @@ WRONG = {
     "nothing but zeros": (td.grad(spectral_element), np.eye(3)),
     "vectors alone": (td.grad(part(np.linalg.eigh, 1)), symmetric(1, 1, 2)),
     "vectors at the identity": (td.grad(total(np.linalg.eigh, lambda y: W * y[1] ** 2)), np.eye(3)),
+    "a square at its minimum": (
+        td.grad(lambda a: np.linalg.eigh(a).eigenvectors[1, 0] ** 2),
+        np.diag([1.0, 1.0, 2.0]),
+    ),
     "equal to some ulps": (td.grad(spectral(np.exp)), symmetric(1, 1 + 3e-16, 2)),
     "the curvature of values": (td.hessian(part(np.linalg.eigh, 0)), symmetric(1, 1, 2)),
     "the same alone": (td.hessian(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2)), np.eye(3)),

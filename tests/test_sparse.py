@@ -130,6 +130,8 @@ def test_elsewhere_they_are_refused_with_the_remedy(f):
     for form in (scipy.sparse.csr_array, scipy.sparse.csr_matrix):
         with pytest.raises(td.NotDifferentiableError, match=r"\.toarray\(\)"):
             td.grad(lambda t: np.sum(f(form(DENSE), t)))(np.ones((3, 4)))  # noqa: B023
+        with pytest.raises(td.NotDifferentiableError, match=r"\.toarray\(\)"):
+            td.jit(lambda t: f(form(DENSE), t))(np.ones((3, 4)))  # noqa: B023
 
 
 def test_products_that_do_not_fit_are_scipys_errors():

@@ -159,15 +159,27 @@ def _others(s: Array, order: int) -> Array:
     return left
 
 
+def _svd_or_nan(a: Array) -> Any:
+    """numpy.linalg.svd, with NaN for the matrices that have some, where det is NaN and no error."""
+    lost = np.isnan(a).any((-2, -1), keepdims=True)
+    factors = np.linalg.svd(np.where(lost, 0, a)) if lost.any() else np.linalg.svd(a)
+    if not lost.any():
+        return factors
+    u, s, vh = factors
+    return u, np.where(lost[..., 0], np.nan, s), vh
+
+
 def _cofactors(a: Array, *directions: Array) -> Array:
     """The derivative of det(a), and of that in each of the directions: (..., n, n).
 
     For orthogonal u and vh, det(a) is det(u) det(u.T @ a @ vh.T) det(vh). With those of the
     singular values u.T @ a @ vh.T is diagonal, and zeros there do no harm.
     """
-    u, s, vh = np.linalg.svd(a)
+    if not a.size:  # of 0 x 0 matrices, or of none
+        return np.zeros(np.broadcast_shapes(a.shape, *[x.shape for x in directions]), a.dtype)
+    u, s, vh = _svd_or_nan(a)
     orientation = np.sign(np.linalg.det(u) * np.linalg.det(vh))
-    if not directions or not a.size:
+    if not directions:
         return _product(u, orientation[..., None] * _others(s, 1), _t(vh))
     inside = _cofactors_of_diagonal(s, [_t(u) @ x @ _t(vh) for x in directions])
     return orientation[..., None, None] * (u @ inside @ vh)
@@ -339,8 +351,12 @@ read = define(_read, _read_rule, name="read", trusted=True)
 
 
 def _are_together(g: Array, paired: bool) -> Array:
-    """For each matrix, whether values and vectors are read; values are for sure, if `paired`."""
-    return (g[..., VALUES, :].any(-1) | paired) & g[..., VECTORS, :].any(-1)
+    """For each matrix, whether values and vectors are read; values are for sure, if `paired`.
+
+    Vectors alone are as bad where their cotangents all vanish: perhaps to first order only.
+    """
+    nothing = ~(g[..., TOLD:, :] != 0).any((-2, -1))
+    return (g[..., VALUES, :].any(-1) | paired | nothing) & g[..., VECTORS, :].any(-1)
 
 
 def _indistinct(dtype: Any, *lengths: int) -> float:
