@@ -349,6 +349,11 @@ LEAVES = {
     "sparse matrix": scipy.sparse.csr_matrix(np.eye(2)),
     "sparse array": scipy.sparse.coo_array(np.eye(2)),
     "Decimal": decimal.Decimal(2),
+    "Dataset": xarray.Dataset({"a": ("i", [1.0, 2.0])}),
+    "polynomial": np.polynomial.Polynomial([1.0, 2.0]),
+    "dates": np.array(["2020-01-01"], "M8[D]"),
+    "a date": np.datetime64("2020-01-01"),
+    "durations": np.zeros(2, "m8[s]"),
     "complex": 1j,
     "integers": np.array([1, 2]),
 }

@@ -72,6 +72,7 @@ GATES = {
     "xarray.Dataset": Gate(None, "x['name'], one of its arrays"),
     **dict.fromkeys(("scipy.spmatrix", "scipy.sparray", "cupyx.spmatrix"), SPARSE),
     "torch.Tensor": Gate(None, "x.numpy(force=True)"),
+    "numpy.ABCPolyBase": Gate(None, "x.coef"),
     "decimal.Decimal": Gate(None, "float(x)"),
 }
 """By library and class, also of its subclasses; by name, so that nothing is imported for it."""
@@ -99,7 +100,7 @@ def gate_of(x: Any) -> Gate | None:
 
 def _find_gate(x: Any) -> Gate | None:
     for base in type(x).__mro__:
-        gate = GATES.get(f"{base.__module__.partition('.')[0]}.{base.__name__}")
+        gate = GATES.get(_library_name(base))
         if gate is not None:
             return gate
     has_numpys_dtype = isinstance(getattr(x, "dtype", None), np.dtype)
@@ -110,6 +111,10 @@ def _find_gate(x: Any) -> Gate | None:
     if _is_buffer(x) or (has_numpys_dtype and hasattr(type(x), "__array__")):
         return BUFFER
     return OTHER if any(hasattr(type(x), name) for name in NUMERIC) else None
+
+
+def _library_name(kind: type) -> str:
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
 def _is_buffer(x: Any) -> bool:
@@ -195,3 +200,12 @@ def refuse_leaf(leaf: Any) -> None:
             f"cannot differentiate with respect to an array of fields; make it a dict of them, "
             f"{{name: x[name] for name in {names}}}"
         )
+    if getattr(getattr(leaf, "dtype", None), "kind", "") in ("M", "m"):
+        raise NotDifferentiableError(
+            f"cannot differentiate with respect to {leaf.dtype}; write {_OF_KIND[leaf.dtype.kind]}"
+        )
+
+
+def is_known(kind: type) -> bool:
+    """Whether a type has its line in GATES, and so is no container of leaves whatever it is like."""
+    return any(_library_name(base) in GATES for base in kind.__mro__)

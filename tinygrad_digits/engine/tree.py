@@ -28,7 +28,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .errors import NotDifferentiableError, ShapeError
-from .foreign import refuse_leaf
+from .foreign import is_known, refuse_leaf
 
 Tree: TypeAlias = Any
 """A nested container of leaves, or a leaf."""
@@ -228,6 +228,8 @@ def _container(kind: type) -> Container | None:
         return Container(lambda tree: tree, _close_dict)
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return Container(lambda t: t._asdict(), lambda _, children: kind(**children), dotted=True)
+    if is_known(kind):  # xarray's Dataset is a mapping, too
+        return None
     if issubclass(kind, Mapping | UserDict):
         return Container(dict, lambda _, children: kind(children))  # type: ignore[call-arg]
     if kind is SimpleNamespace:
