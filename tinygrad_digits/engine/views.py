@@ -1,0 +1,119 @@
+"""Views: Tensors that share memory, as NumPy's arrays do, though no value on a tape ever changes.
+
+NumPy's x[0], x.T and x.reshape(-1) are views: what is written into one shows in x, and the other
+way round. Here a view knows its source (what it is a view of, and how), and that knows its views,
+weakly, so that there are no cycles:
+
+    x <- x[1:] <- x[1:].T
+      <- x[0]
+
+`write` gives a Tensor a new value, from there on upwards each source the value that it has with
+this put back into it, and then every other view of those the value that it has when it is taken
+again. All three are ordinary ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from weakref import ref
+
+import numpy as np
+
+from .errors import NotDifferentiableError
+from .tape import Array
+from .tensor import Tensor, is_array
+
+
+class Way(NamedTuple):
+    """How a view comes out of its source, for all views that one op makes.
+
+    `what` is what the op was told: an index, or its options.
+    """
+
+    take: Callable[[Array, Any], Array]
+    """(source, what) -> the view."""
+    put_back: Callable[[Array, Array, Any], Array] | None
+    """(source, the view's new value, what) -> the source's new value; None: it is read-only."""
+    shares: Callable[[Array, Any], bool] | None = None
+    """(source, what) -> whether NumPy makes a view there and no copy; None: it always does."""
+
+
+TAKES_COPIES = None
+"""The views of NumPy's x.flat, which writes through, but whose parts are copies."""
+
+
+def share(source: Array, view: Array, way: Way, what: Any) -> None:
+    """Let a Tensor be a view of another, where both are arrays and NumPy makes a view."""
+    if not (isinstance(source, Tensor) and isinstance(view, Tensor)):
+        return
+    for t in (view, source):
+        if not (type(t) is Tensor and type(t.value) is np.ndarray) and not is_array(t):
+            return
+    if way.shares is not None and not way.shares(source, what):
+        return
+    try:
+        views = source.views
+    except AttributeError:
+        views = source.views = []
+    if views is not TAKES_COPIES:
+        if not len(views) % 1024:  # now and then without those that are gone
+            views[:] = [each for each in views if each() is not None]
+        views.append(ref(view))
+        view.source = source, way, what
+
+
+def source_of(t: Any) -> tuple[Tensor, Way, Any] | None:
+    """What a Tensor is a view of, how, and what was told; None where it is no view."""
+    return getattr(t, "source", None) if isinstance(t, Tensor) else None
+
+
+def memory_of(t: Array) -> Array:
+    """A plain array that lies in memory as NumPy's would: a view's lies in that of its source."""
+    if not isinstance(t, Tensor):
+        return t
+    if (found := source_of(t)) is None:
+        return t.memory
+    source, way, what = found
+    return memory_of(way.take(memory_of(source), what))
+
+
+def write(t: Tensor, y: Tensor, what: str) -> None:
+    """Make y the value of t, and of all that shares memory with t.
+
+    Raises NotDifferentiableError, before anything is written, where t is a view that NumPy makes
+    read-only; `what` is what the user wrote.
+    """
+    written = [(t, y)]
+    while (found := source_of(t)) is not None:
+        source, way, told = found
+        if way.put_back is None:
+            raise NotDifferentiableError(
+                f"{what}: t is a view of another Tensor that NumPy makes read-only, as those of "
+                "np.broadcast_to and np.diagonal are. Assign to the whole, as in x[i, i] = v; or "
+                "make a new array, of a copy (t.copy()) or by td.at(t)[i].set(v)"
+            )
+        t, y = source, way.put_back(source, y, told)
+        written.append((t, y))
+    for each, new in reversed(written):  # the whole first, which may refuse
+        each.become(new)
+    _take_again(t, {id(each) for each, _ in written})
+
+
+def _take_again(whole: Tensor, written: set[int]) -> None:
+    """Give the views of a Tensor, and theirs, the values that they have now.
+
+    Those that were just written have them.
+    """
+    todo = [whole]
+    while todo:
+        source = todo.pop()
+        if not getattr(source, "views", None):
+            continue
+        alive = [(each, view) for each in source.views if (view := each()) is not None]
+        source.views = [each for each, _ in alive]
+        for _, view in alive:
+            origin, way, what = view.source
+            if origin is source and id(view) not in written and not view.tape.closed:
+                view.become(way.take(source, what))
+            todo.append(view)
