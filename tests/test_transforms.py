@@ -704,7 +704,11 @@ def test_conversions_of_one_element_are_numpys(convert, value):
 @pytest.mark.parametrize("value", [0.0, -2.7, np.float32(0.5)])
 def test_float_int_and_format(value):
     t = on_tape(value)
-    assert (float(t), int(t)) == (float(value), int(value))
+    assert t.item() == value
+    with pytest.raises(td.LostGradientError):
+        float(t)
+    t.tape.close()
+    assert (float(t), int(t), complex(t)) == (float(value), int(value), complex(value))
     assert (f"{t:.2f}", f"{t}") == (f"{value:.2f}", f"{np.asarray(value)[()]}")
 
 
@@ -811,7 +815,7 @@ def first_of(error):
 def test_what_asks_a_tensor_for_its_number_is_refused(how):
     """Also inside of another gradient, and where NumPy makes a ValueError of it."""
     for transform in (td.grad, td.hessian, td.jacobian):
-        with pytest.raises((td.AutodiffError, TypeError, ValueError)) as caught:
+        with pytest.raises((td.AutodiffError, TypeError, ValueError, struct.error)) as caught:
             transform(lambda t: BY_NUMBER[how](t) + np.sum(t))(X)
         error = first_of(caught.value)
         if isinstance(error, td.LostGradientError):
@@ -841,7 +845,7 @@ def test_the_number_is_taken_aloud():
 
 def test_a_number_of_what_is_not_differentiated():
     assert td.record(lambda x: x * float(np.sum(x)), X)
-    assert td.debug(lambda x: math.sin(x[0]) * x)(X)[0] == np.sin(1.0)
+    assert td.debug(lambda x: math.sin(x[0]) * x)(X)[0] == math.sin(X[0]) * X[0]
     with pytest.raises(td.LostGradientError):
         td.debug(td.grad(lambda x: math.sin(x[0])))(X)
     with pytest.raises(td.LostGradientError):

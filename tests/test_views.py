@@ -69,6 +69,9 @@ VIEWS = {
     "np.flipud": np.flipud,
     "np.rot90": np.rot90,
     "np.rot90 twice": lambda x: np.rot90(x, 2),
+    "np.einsum": lambda x: np.einsum("ij->ji", x),
+    "np.einsum of a diagonal": lambda x: np.einsum("...ii->i...", x[:, :2]),
+    "np.einsum of all": lambda x: np.einsum("ij", x),
     "np.real": np.real,
     "np.real_if_close": np.real_if_close,
     "np.astype": lambda x: np.astype(x, float, copy=False),
@@ -80,6 +83,7 @@ READ_ONLY = {
     "np.diagonal of x.T": lambda x: np.diagonal(x.T),
     "np.linalg.diagonal": np.linalg.diagonal,
     "np.diag": np.diag,
+    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=1),
     "np.broadcast_to": lambda x: np.broadcast_to(x, (2, 2, 3)),
     "a part of np.broadcast_to": lambda x: np.broadcast_to(x, (2, 2, 3))[0],
 }
@@ -101,7 +105,6 @@ COPIES = {
     "x.T.ravel": lambda x: x.T.ravel(),
     "x[0, ::2].ravel": lambda x: x[0, ::2].ravel(),
     "x[:, 1:].reshape": lambda x: x[:, 1:].reshape(4),
-    "(x.T * 1).reshape": lambda x: (x.T * 1).T.reshape(6) if type(x) is np.ndarray else +x,
     "np.reshape(copy=True)": lambda x: np.reshape(x, 6, copy=True),
     "np.take": lambda x: np.take(x, 0, axis=0),
     "np.take(mode=wrap)": lambda x: np.take(x, 2, axis=0, mode="wrap"),
@@ -167,11 +170,12 @@ def whole(t):
     return t
 
 
-@pytest.mark.parametrize("chapter", chapters())
+@pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.__name__)
 def test_every_function_shares_memory_where_numpys_does(chapter):
     """Over all cases of all functions: the same results are views of the same arguments."""
     rng = np.random.default_rng(0)
-    for case in chapters()[chapter].CASES:
+    wrong = []
+    for case in getattr(chapter, "CASES", ()):
         drawn = Drawn(case, rng)
         xs = [np.array(x, order="C") for x in drawn.xs]
         if any(x.dtype.kind != "f" for x in xs):
@@ -180,12 +184,13 @@ def test_every_function_shares_memory_where_numpys_does(chapter):
         tensors = [td.Tensor(x, tape) for x in xs]
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            theirs = [y for y in td.tree.flatten(drawn.f(*xs))[0] if hasattr(y, "dtype")]
-            ours = [y for y in td.tree.flatten(drawn.f(*tensors))[0] if hasattr(y, "dtype")]
+            theirs, ours = drawn(*xs), drawn(*tensors)
         for a, b in zip(theirs, ours, strict=True):
             views = [isinstance(a, np.ndarray) and np.shares_memory(a, x) for x in xs]
             shared = [whole(b) is t and isinstance(a, np.ndarray) for t in tensors]
-            assert views == shared, case.name
+            if views != shared and np.size(a):
+                wrong.append((case.name, case.options, views, shared))
+    assert not wrong
 
 
 # --- a little language of programs
@@ -393,7 +398,7 @@ def test_writing_by_another_name(write):
     checkpointed = td.grad(lambda x: f(td.checkpoint(lambda x: x * 2.0)(x)))(M)
     assert_allclose(checkpointed, td.grad(lambda x: f(x * 2.0))(M))
     _, push = td.linearize(f, M)
-    assert_allclose(push(M), np.sum(td.grad(f)(M) * M))
+    assert_allclose(push(M), np.sum(td.grad(f)(M) * M), atol=1e-12)
 
 
 @pytest.mark.parametrize("operate", [operator.iadd, operator.isub, operator.imul, operator.ipow])
@@ -418,9 +423,11 @@ def test_the_second_write_is_free():
     before = len(tape)
     x[0] += 1.0
     assert [record.name for record in tape][before:] == ["getitem", "add", "put"]
-    x[:, 1:] *= x[:, :-1]
+    x[:, 1:] *= 2.0
+    x.T[0] -= 1.0
     names = [record.name for record in tape][before + 3 :]
-    assert names == ["getitem", "getitem", "multiply", "put"]
+    rows = ["transpose", "getitem", "subtract", "put", "transpose"]
+    assert names == ["getitem", "multiply", "put", *rows]
 
 
 def test_a_scalar_is_no_view():

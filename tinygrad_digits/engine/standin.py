@@ -51,7 +51,7 @@ class StandIn(Tensor):
     @property
     def is_array(self) -> bool:
         number = getattr(self, "is_scalar", True) or getattr(self, "is_number", False)
-        return bool(self.shape) or not number
+        return bool(self.shape) or not number or hasattr(self, "source")
 
     @property
     def ndim(self) -> int:

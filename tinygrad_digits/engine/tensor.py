@@ -91,25 +91,29 @@ class Tensor:
         return bool(self.value)
 
     def __float__(self) -> float:
-        return self._number(float)
+        number = float(self.value)  # which raises as NumPy's does for more than one element
+        self._refuse_to_be_lost()
+        return number
 
     def __int__(self) -> int:
-        return self._number(int)
+        number = int(self.value)
+        self._refuse_to_be_lost()
+        return number
 
     def __complex__(self) -> complex:
-        return self._number(complex)
+        number = complex(self.value)
+        self._refuse_to_be_lost()
+        return number
 
-    def _number(self, kind: Callable[[Any], Any]) -> Any:
-        """The value as a Python number, where no gradient would be lost by it."""
-        number = kind(self.value)  # which raises as NumPy's does for more than one element
+    def _refuse_to_be_lost(self) -> None:
+        """Raise LostGradientError while this is being differentiated."""
         if type(self.tape) is Tape and not self.tape.closed:
             raise LostGradientError(NO_NUMBER)
-        return number
 
     @property
     def is_array(self) -> bool:
         """Whether NumPy has an array here, which can be written into, and no scalar."""
-        return is_array(self.value)
+        return is_array(self.value) or hasattr(self, "source")
 
     @property
     def memory(self) -> Array:

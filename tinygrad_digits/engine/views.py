@@ -22,7 +22,7 @@ import numpy as np
 
 from .errors import NotDifferentiableError
 from .tape import Array
-from .tensor import Tensor, is_array
+from .tensor import Tensor
 
 
 class Way(NamedTuple):
@@ -43,13 +43,15 @@ TAKES_COPIES = None
 """The views of NumPy's x.flat, which writes through, but whose parts are copies."""
 
 
-def share(source: Array, view: Array, way: Way, what: Any) -> None:
-    """Let a Tensor be a view of another, where both are arrays and NumPy makes a view."""
+def share(source: Array, view: Array, way: Way, what: Any, *, array: bool = True) -> None:
+    """Let a Tensor be a view of another, where both are arrays and NumPy makes a view.
+
+    `array` says that NumPy has an array there, also if it has no axes; else it may be a scalar.
+    """
     if not (isinstance(source, Tensor) and isinstance(view, Tensor)):
         return
-    for t in (view, source):
-        if not (type(t) is Tensor and type(t.value) is np.ndarray) and not is_array(t):
-            return
+    if (not array and not _is_array(view)) or not _is_array(source):
+        return
     if way.shares is not None and not way.shares(source, what):
         return
     try:
@@ -61,6 +63,12 @@ def share(source: Array, view: Array, way: Way, what: Any) -> None:
             views[:] = [each for each in views if each() is not None]
         views.append(ref(view))
         view.source = source, way, what
+
+
+def _is_array(t: Tensor) -> bool:
+    """t.is_array, by half of its time for a Tensor of a plain array or number."""
+    kind = type(t.value) if type(t) is Tensor else None
+    return kind is np.ndarray or (kind is not np.float64 and t.is_array)
 
 
 def source_of(t: Any) -> tuple[Tensor, Way, Any] | None:

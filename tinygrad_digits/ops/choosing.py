@@ -237,7 +237,7 @@ def _diagonal(a: Array, offset: int, axis1: int, axis2: int) -> Array:
     return flat[..., start : start + count * (m + 1) : m + 1] if count else flat[..., :0]
 
 
-DIAGONAL = Way(lambda a, what: np.diagonal(a, *what), None)
+DIAGONAL = Way(lambda a, what: np.diagonal(a, *what), put_back=None)
 
 
 @handles(np.diag)

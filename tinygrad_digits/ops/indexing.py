@@ -231,16 +231,18 @@ def getitem(x: Array, index: Any) -> Array:
     >>> td.grad(lambda x: x[[0, 0, 1]].sum())(np.zeros(3))
     array([2., 1., 0.])
     """
-    if type(index) is int or type(index) is slice:
+    parts = index if isinstance(index, tuple) else (index,)
+    if basic := SELECTING.issuperset(map(type, parts)):
         y = take(x, index=index)
-        share(x, y, TAKING, index)
     else:
-        index = frozen(index)
-        y = take(x, index=index)
-        if all(map(_looks, index if isinstance(index, tuple) else (index,))):
-            share(x, y, TAKING, index)
+        y = take(x, index=frozen(index))
+    if basic or all(map(_looks, parts)):
+        share(x, y, TAKING, index, array=any(part is Ellipsis for part in parts))
     return y
 
+
+SELECTING = frozenset({int, slice, type(None), type(Ellipsis)})
+"""Types of the parts of most indices, which need not be looked at one by one."""
 
 TAKING = Way(
     lambda x, index: take(x, index=index),

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..engine.primitive import Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..engine.views import Way, share
 from .indexing import getitem, scatter
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -65,7 +66,12 @@ def partition(a: Array, kth: Any, axis: int | None = -1, kind: Any = "introselec
 def windows(x: Array, window_shape: int | Sequence[int], axis: Axis = None) -> Array:
     """numpy.lib.stride_tricks.sliding_window_view; where windows overlap, gradients add up."""
     numbered = np.arange(x.size).reshape(x.shape)
-    return np.ravel(x)[sliding_window_view(numbered, window_shape, axis)]
+    y = np.ravel(x)[sliding_window_view(numbered, window_shape, axis)]
+    share(x, y, WINDOWS, (window_shape, axis))
+    return y
+
+
+WINDOWS = Way(lambda x, what: sliding_window_view(x, *what), put_back=None)
 
 
 # --- differences

@@ -70,7 +70,9 @@ def _fits(x: Tensor, what: Any) -> bool:
 
 _reshaping = VIEWS[row_of(reshape)]
 VIEWS[row_of(reshape)] = _reshaping._replace(shares=_fits)
-VIEWS[row_of(broadcast_to)] = VIEWS[row_of(broadcast_to)]._replace(put_back=None)
+VIEWS[row_of(broadcast_to)] = Way(  # the kernel copies
+    lambda x, what: np.broadcast_to(x, *what[0], **what[1]), put_back=None
+)
 
 
 @handles(np.full_like)
@@ -108,7 +110,7 @@ _compact = define(
 )
 
 
-def copy(x: Tensor, order: str = "C") -> Array:
+def copy(x: Array, order: str = "C") -> Array:
     """ndarray.copy: in a memory of its own, and in that in order, as a reshape of it will show."""
     return _compact(x) if order == "C" and not _is_contiguous(x, order) else +x
 
