@@ -1,5 +1,6 @@
 """Views: what is written into one shows in the others, as in NumPy, which is the oracle."""
 
+import copy
 import gc
 import operator
 import warnings
@@ -219,18 +220,28 @@ KINDS = {
     "broadcast_to": lambda v: np.broadcast_to(v, (2, *v.shape)),
     "real": np.real,
     "copy": lambda v: v.copy(),
+    "copy.copy": copy.copy,
+    "v * 1": lambda v: v * 1.0,
+    "flat[1:3]": lambda v: v.flat[1:3],
+    "moveaxis": lambda v: np.moveaxis(v, -1, 0),
+    "windows": lambda v: np.lib.stride_tricks.sliding_window_view(v, 2, axis=0),
+    "einsum": lambda v: np.einsum("ii->i", v),
+    "atleast_3d": np.atleast_3d,
+    "np.take": lambda v: np.take(v, 0, axis=0) if v.ndim else +v,
     "split": lambda v: np.split(v, 2)[1],
     "unstack": lambda v: np.unstack(v)[-1],
 }
 WRITES = {
     "v += 1": lambda v, _: operator.iadd(v, 1.0),
-    "v *= w": lambda v, w: operator.imul(v, np.sum(w) * 0.1),
+    "v *= w": lambda v, w: operator.imul(v, np.tanh(np.mean(w))),
+    "v *= rows": lambda v, _: operator.imul(v, np.cos(np.arange(v.size)).reshape(v.shape)),
     "v -= v[:1]": lambda v, _: operator.isub(v, v[:1]),
-    "v[0] += w": lambda v, w: adding(v, 0, np.sum(w)),
+    "v[0] += w": lambda v, w: adding(v, 0, np.tanh(np.mean(w))),
     "v[1:] += v[:-1]": lambda v, _: adding(v, slice(1, None), v[:-1]),
-    "v[..., 0] = w": lambda v, w: setting(v, (..., 0), np.sum(w)),
+    "v[..., 0] = w": lambda v, w: setting(v, (..., 0), np.tanh(np.mean(w))),
     "v[[0, -1]] = 2": lambda v, _: setting(v, [0, -1], 2.0),
     "v[0] = v[-1]": lambda v, _: setting(v, 0, v[-1]),
+    "v.flat[1] += w": lambda v, w: (adding(v.flat, 1, np.tanh(np.mean(w))), v)[1],
     "v.sort": lambda v, _: v.sort() or v,
     "v.fill": lambda v, _: v.fill(0.5) or v,
 }

@@ -7,9 +7,9 @@ weakly, so that there are no cycles:
     x <- x[1:] <- x[1:].T
       <- x[0]
 
-`write` gives a Tensor a new value, from there on upwards each source the value that it has with
-this put back into it, and then every other view of those the value that it has when it is taken
-again. All three are ordinary ops.
+A write gives a Tensor a new value; then, on the way up, each source the value that it has with this
+put back into it; and then every other view of those the value that it has when it is taken again.
+These are ordinary ops (`ops.assignment`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from weakref import ref
 
 import numpy as np
 
-from .errors import NotDifferentiableError
 from .tape import Array
 from .tensor import Tensor
 
@@ -84,44 +83,3 @@ def memory_of(t: Array) -> Array:
         return t.memory
     source, way, what = found
     return memory_of(way.take(memory_of(source), what))
-
-
-def write(t: Tensor, y: Tensor, what: str) -> None:
-    """Make y the value of t, and of all that shares memory with t.
-
-    Raises NotDifferentiableError, before anything is written, where t is a view that NumPy makes
-    read-only; `what` is what the user wrote.
-    """
-    written = [(t, y)]
-    while (found := source_of(t)) is not None:
-        source, way, told = found
-        if way.put_back is None:
-            raise NotDifferentiableError(
-                f"{what}: t is a view of another Tensor that NumPy makes read-only, as those of "
-                "np.broadcast_to and np.diagonal are. Assign to the whole, as in x[i, i] = v; or "
-                "make a new array, of a copy (t.copy()) or by td.at(t)[i].set(v)"
-            )
-        t, y = source, way.put_back(source, y, told)
-        written.append((t, y))
-    for each, new in reversed(written):  # the whole first, which may refuse
-        each.become(new)
-    _take_again(t, {id(each) for each, _ in written})
-
-
-def _take_again(whole: Tensor, written: set[int]) -> None:
-    """Give the views of a Tensor, and theirs, the values that they have now.
-
-    Those that were just written have them.
-    """
-    todo = [whole]
-    while todo:
-        source = todo.pop()
-        if not getattr(source, "views", None):
-            continue
-        alive = [(each, view) for each in source.views if (view := each()) is not None]
-        source.views = [each for each, _ in alive]
-        for _, view in alive:
-            origin, way, what = view.source
-            if origin is source and id(view) not in written and not view.tape.closed:
-                view.become(way.take(source, what))
-            todo.append(view)

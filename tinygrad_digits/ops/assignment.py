@@ -14,7 +14,7 @@ from ..engine.errors import (
 from ..engine.primitive import Op
 from ..engine.tape import Array
 from ..engine.tensor import REFUSED, Tensor
-from ..engine.views import source_of, write
+from ..engine.views import source_of
 from .indexing import (
     TAKING,
     frozen,
@@ -152,6 +152,53 @@ def _parts(index: Any) -> tuple[Any, ...]:
 def _chooses_all(index: Any, x: Array) -> bool:
     """Whether an index is a mask that says of each element whether it is meant."""
     return not isinstance(index, tuple) and is_mask(index) and index.shape == x.shape
+
+
+def write(t: Tensor, y: Tensor, what: str) -> None:
+    """Make y the value of t, and of all that shares memory with t.
+
+    Raises NotDifferentiableError, before anything is written, where t is a view that NumPy makes
+    read-only; `what` is what the user wrote.
+    """
+    written = [(t, y)]
+    while (found := source_of(t)) is not None:
+        source, way, told = found
+        if way.put_back is None:
+            raise NotDifferentiableError(
+                f"{what}: t is a view of another Tensor that NumPy makes read-only, as those of "
+                "np.broadcast_to and np.diagonal are. Assign to the whole, as in x[i, i] = v; or "
+                "make a new array, of a copy (t.copy()) or by td.at(t)[i].set(v)"
+            )
+        t, y = source, way.put_back(source, y, told)
+        written.append((t, y))
+    if t.ndim > 1 and _strides(t) != _strides(y):  # which decide what its reshapes share
+        written[-1] = t, put(t, y, index=...)
+    for each, new in reversed(written):  # the whole first, which may refuse
+        each.become(new)
+    _take_again(t, {id(each) for each, _ in written})
+
+
+def _strides(t: Tensor) -> tuple[int, ...] | None:
+    return getattr(t.memory, "strides", None)
+
+
+def _take_again(whole: Tensor, written: set[int]) -> None:
+    """Give the views of a Tensor, and theirs, the values that they have now.
+
+    Those that were just written have them.
+    """
+    todo = [whole]
+    while todo:
+        source = todo.pop()
+        if not getattr(source, "views", None):
+            continue
+        alive = [(each, view) for each in source.views if (view := each()) is not None]
+        source.views = [each for each, _ in alive]
+        for _, view in alive:
+            origin, way, what = view.source
+            if origin is source and id(view) not in written and not view.tape.closed:
+                view.become(way.take(source, what))
+            todo.append(view)
 
 
 def assign(t: Tensor, index: Any, v: Array) -> None:
