@@ -258,7 +258,7 @@ def _looks(part: Any) -> bool:
 
 
 def same_index(a: Any, b: Any) -> bool:
-    """Whether two indices, the first one `frozen`, are equal part by part."""
+    """Whether two indices are equal part by part, as far as that is plain to see."""
     if not isinstance(a, tuple) or not isinstance(b, tuple):
         a, b = (a,), (b,)
     return len(a) == len(b) and all(
