@@ -171,7 +171,20 @@ def test_writing_into_an_array_with_a_traced_one_is_refused():
     with pytest.raises(TypeError, match=r"h = h \+ x"):
         td.jit(adding_up)(X)
     with pytest.raises(TypeError, match="view of another"):
-        td.jit(lambda x: x[:1].__setitem__(0, 1.0))(X)
+        td.jit(lambda x: np.broadcast_to(x, (2, *x.shape)).__setitem__(0, 1.0))(X)
+
+
+def test_views_show_what_is_written():
+    def f(x):
+        first, flat = x[:1], np.reshape(x, -1)
+        x[1:] *= 2.0
+        first[0] = 9.0
+        return x, first, flat * 1.0
+
+    check_calls(lambda x: f(x.copy()), [(X,), (X + 1,)])
+    x = X.copy()
+    assert_array_equal(td.jit(f)(x)[1], [9.0])
+    assert_array_equal(x, X)
 
 
 def test_what_is_known_while_tracing():

@@ -426,13 +426,26 @@ def test_operating_on_a_tensor_in_place_rebinds_it():
     assert_array_equal(gradient, [16, 4])
     assert_array_equal(x, [1, 1])
 
+
+def test_views_write_through():
     def of_rows(x):
         for row in x:
             row /= 2.0
-        return np.sum(x)
+        same = x.reshape(-1)
+        x[0] *= same[1]
+        return np.sum(same**2)
 
-    with pytest.raises(TypeError, match="view of another Tensor"):
-        td.grad(of_rows)(np.ones((2, 2)))
+    x = np.array([[2.0, 4.0], [6.0, 8.0]])
+    value, gradient = td.value_and_grad(of_rows)(x)
+    # (1 * 2)^2 + (2 * 2)^2 + 3^2 + 4^2, where the second 2 is a factor of all in its row
+    assert value == of_rows(x.copy()) == 4 + 16 + 9 + 16
+    assert_array_equal(gradient, [[4, 18], [3, 4]])
+
+    def of_a_read_only_view(x):
+        np.diagonal(x)[0] = 1.0
+
+    with pytest.raises(TypeError, match=r"read-only.*\.copy\(\)"):
+        td.grad(of_a_read_only_view)(x)
 
 
 def test_adding_a_tensor_to_an_array_in_place_raises_with_the_remedy():
@@ -638,8 +651,8 @@ def test_a_tensor_follows_numpys_rules_as_a_python_object():
     seen = []
 
     def f(x):
-        seen.append((bool(x[0]), float(x[1]), int(x[1]), f"{x[1]:.2f}", len(x), 2.5 in x))
-        seen.append([float(row) for row in x])
+        seen.append((bool(x[0]), x[1].item(), f"{x[1]:.2f}", len(x), 2.5 in x))
+        seen.append([row.item() for row in x])
         with pytest.raises(ValueError, match="ambiguous"):
             bool(x)
         with pytest.raises(TypeError):
@@ -649,7 +662,21 @@ def test_a_tensor_follows_numpys_rules_as_a_python_object():
         return x[0]
 
     td.grad(f)(np.array([0.0, 2.5]))
-    assert seen == [(False, 2.5, 2, "2.50", 2, True), [0.0, 2.5]]
+    assert seen == [(False, 2.5, "2.50", 2, True), [0.0, 2.5]]
+
+
+@pytest.mark.parametrize("ask", [float, int, complex, math.exp])
+def test_a_number_out_of_a_gradient_is_asked_for_aloud(ask):
+    kept = []
+
+    def f(x):
+        with pytest.raises(td.LostGradientError, match=r"t\.item\(\), t\.value or td\.stop"):
+            ask(x)
+        kept.append(x)
+        return x * ask(x.item()).real + ask(x.value).real * 0 + ask(td.stop_gradient(x)).real
+
+    assert td.grad(f)(3.0) == ask(3.0)
+    assert ask(kept[0]) == ask(3.0)  # the gradient is done
 
 
 def test_every_convention_has_its_test_and_a_reason():

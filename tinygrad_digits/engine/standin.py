@@ -57,6 +57,11 @@ class StandIn(Tensor):
         self.refuse("tensor.value")
 
     @property
+    def is_array(self) -> bool:
+        number = getattr(self, "is_scalar", True) or getattr(self, "is_number", False)
+        return bool(self.shape) or not number or hasattr(self, "source")
+
+    @property
     def ndim(self) -> int:
         return len(self.shape)
 

@@ -120,11 +120,6 @@ class Tape:
         """What a call with a derivative of its own does there: f, op by op."""
         return f(*args)
 
-    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
-        """The op that made a Tensor, and its options; no op for an input."""
-        op, _, _, _, options, _, _ = self.records[index]
-        return op, options
-
     def close(self) -> None:
         """Record no more: from now on an op on one of this tape's Tensors raises."""
         self.indices = _NONE_LEFT

@@ -160,11 +160,6 @@ class Trace(Tape):
         self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
         return _stand_in(self, index, y)
 
-    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
-        """The op of the line that made a stand-in, and its options; no op for an input."""
-        line = self.program.lines.get(index)
-        return (None, NO_OPTIONS) if line is None else (line.op, line.options)
-
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
         if isinstance(x, Tensor):
@@ -209,6 +204,10 @@ class Traced(StandIn):
     @property
     def is_scalar(self) -> bool:
         return isinstance(self.concrete, np.generic)
+
+    @property
+    def memory(self) -> Any:
+        return np.asarray(self.concrete)
 
     def __pow__(self, n: Any) -> Any:
         return _raised(self, n) if _are_scalars(self, n) else np.power(self, n)

@@ -12,8 +12,9 @@ from ..engine.foreign import as_array
 from ..engine.primitive import define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from .indexing import scatter
-from .joining import along
+from ..engine.views import Way, share
+from . import indexing
+from .indexing import frozen, scatter
 
 # --- by position
 
@@ -28,7 +29,8 @@ def take(a: Array, indices: Any, axis: int | None = None, *, mode: str = "raise"
     if indices.dtype.kind not in "iub":
         raise TypeError(f"np.take: indices are integers, not {indices.dtype}")
     indices = indices.astype(int) if indices.dtype.kind == "b" else indices
-    return along(axis, _within(indices, a.shape[axis], mode), a)
+    index = (*[slice(None)] * axis, _within(indices, a.shape[axis], mode))
+    return indexing.take(a, index=frozen(index))  # a copy, also where the index is one number
 
 
 def _within(indices: Array, n: int, mode: str) -> Array:
@@ -222,12 +224,21 @@ def _values(f: Any, xs: list[Array], shape: tuple[int, ...]) -> Array:
 @handles(np.diagonal)
 def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     """numpy.diagonal: (..., n, m) -> (..., min(n, m)): every (m + 1)st element of a matrix."""
+    d = _diagonal(a, offset, axis1, axis2)
+    share(a, d, DIAGONAL, (offset, axis1, axis2))
+    return d
+
+
+def _diagonal(a: Array, offset: int, axis1: int, axis2: int) -> Array:
     a = np.moveaxis(a, (axis1, axis2), (-2, -1))
     n, m = a.shape[-2:]
     count = max(min(n, m - offset) if offset >= 0 else min(n + offset, m), 0)
     start = offset if offset >= 0 else -offset * m
     flat = np.reshape(a, (*a.shape[:-2], n * m))
     return flat[..., start : start + count * (m + 1) : m + 1] if count else flat[..., :0]
+
+
+DIAGONAL = Way(lambda a, what: np.diagonal(a, *what), put_back=None)
 
 
 @handles(np.diag)

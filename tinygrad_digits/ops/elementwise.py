@@ -250,7 +250,7 @@ def frexp(x: Array, /) -> tuple[Array, Array]:
 @handles(np.real, np.real_if_close)
 def real(x: Array, tol: float = 100) -> Array:  # noqa: ARG001 (no imaginary part is ever close)
     """numpy.real and numpy.real_if_close: a Tensor is real."""
-    return positive(x)
+    return x
 
 
 # --- choices between values
@@ -357,9 +357,14 @@ cast = define(
 _leave = define(_astype, name="astype")
 
 
-def astype(x: Array, dtype: Any, *, copy: bool = True) -> Array:  # noqa: ARG001 (never shared)
-    """x in another dtype. The gradient comes back in x's; integers and bools leave the tape."""
+def astype(x: Array, dtype: Any, *, copy: bool = True) -> Array:
+    """x in another dtype. The gradient comes back in x's; integers and bools leave the tape.
+
+    Without a copy, of an array that has that dtype, x itself.
+    """
     kind = np.dtype(dtype).kind
+    if not copy and x.dtype == dtype:
+        return x
     if kind not in "fiub":
         raise NotDifferentiableError(f"astype: a Tensor is real, it cannot become {dtype}")
     return cast(x, dtype=dtype) if kind == "f" else _leave(x, dtype)

@@ -15,8 +15,7 @@ from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from .assignment import put
-from .indexing import frozen
+from .indexing import frozen, put
 from .shaping import Shape
 
 

@@ -15,6 +15,8 @@ from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..engine.views import Way, share
+from .indexing import put
 
 LETTERS = ascii_uppercase + ascii_lowercase  # sorted, as NumPy numbers the labels of einsum
 
@@ -382,7 +384,21 @@ def einsum(*operands: Any, optimize: Any = False, **others: Any) -> Array:
     subscripts, *arrays = operands if isinstance(operands[0], str) else _from_lists(operands)
     arrays = [as_array(x) for x in arrays]
     explicit = _explicit(subscripts, [len(x.shape) for x in arrays])
-    return _einsum(*arrays, subscripts=explicit, optimize=optimize)
+    y = _einsum(*arrays, subscripts=explicit, optimize=optimize)
+    inputs, output = explicit.split("->")
+    if len(arrays) == 1 and set(inputs) == set(output):  # nothing is summed: NumPy makes a view
+        share(arrays[0], y, REORDERED, explicit)
+    return y
+
+
+def _put_reordered(x: Array, view: Array, subscripts: str) -> Array:
+    """x with the elements of einsum(subscripts, x) replaced, such as the diagonal of "ii->i"."""
+    inputs, output = subscripts.split("->")
+    along = np.ix_(*map(np.arange, view.shape))  # the places of each label of the output
+    return put(x, view, index=tuple([along[output.index(label)] for label in inputs]))
+
+
+REORDERED = Way(lambda x, subscripts: np.einsum(subscripts, x), _put_reordered)
 
 
 @handles(np.einsum_path)

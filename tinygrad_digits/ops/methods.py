@@ -73,12 +73,17 @@ def _astype(
     order: str = "K",  # noqa: ARG001 (a Tensor promises no order in memory)
     casting: Any = "unsafe",
     subok: bool = True,  # noqa: ARG001 (it has no subclasses)
-    copy: bool = True,  # noqa: ARG001 (and shares no memory)
+    copy: bool = True,
 ) -> Array:
     """ndarray.astype."""
     if not np.can_cast(x.dtype, dtype, casting):
         raise TypeError(f"astype: {x.dtype} is not cast to {np.dtype(dtype)} by {casting!r}")
-    return elementwise.astype(x, dtype)
+    return elementwise.astype(x, dtype, copy=copy)
+
+
+def _conj(x: Tensor) -> Array:
+    """ndarray.conj, which gives a real array itself; np.conj copies it."""
+    return elementwise.conjugate(x) if x.dtype.kind == "c" else x
 
 
 BINARY = {
@@ -133,13 +138,13 @@ METHODS: dict[str, Op | property] = {
     "compress": lambda x, condition, *args, **options: np.compress(condition, x, *args, **options),
     "swapaxes": shaping.swapaxes,
     "squeeze": shaping.squeeze,
-    "copy": lambda x, order="C": elementwise.positive(x),
+    "copy": shaping.copy,
     "astype": _astype,
-    "conj": elementwise.conjugate,
-    "conjugate": elementwise.conjugate,
+    "conj": _conj,
+    "conjugate": _conj,
     "T": property(shaping.transpose),
     "mT": property(shaping.matrix_transpose),
-    "flat": property(shaping.ravel),
+    "flat": property(shaping.flat),
     "real": property(lambda x: x),
     "imag": property(_named(np.zeros_like), doc="Zeros: a Tensor is real."),
     "itemsize": property(lambda x: x.dtype.itemsize),

@@ -8,8 +8,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.errors import NotDifferentiableError
 from ..engine.foreign import as_array
-from ..engine.primitive import Kind, Op, handles, implement
+from ..engine.primitive import VIEWS, Kind, Op, define, handles, implement, row_of
 from ..engine.tape import Array, unbroadcast
+from ..engine.tensor import Tensor
+from ..engine.views import TAKES_COPIES, Way, memory_of, share
 
 Shape: TypeAlias = int | tuple[int, ...]
 
@@ -57,6 +59,23 @@ broadcast_to = row(
 )
 
 
+def _fits(x: Tensor, what: Any) -> bool:
+    """Whether NumPy reshapes x by looking at its memory in another way."""
+    lying = memory_of(x)
+    if not isinstance(lying, np.ndarray):
+        return True  # the arrays of other libraries, which do not tell
+    args, options = what
+    whole = lying if lying.base is None else lying.base
+    return _reshape(lying, *args, **options).base is whole
+
+
+_reshaping = VIEWS[row_of(reshape)]
+VIEWS[row_of(reshape)] = _reshaping._replace(shares=_fits)
+VIEWS[row_of(broadcast_to)] = Way(  # the kernel copies
+    lambda x, what: np.broadcast_to(x, *what[0], **what[1]), put_back=None
+)
+
+
 @handles(np.full_like)
 def full_like(
     a: Array, fill_value: Array, dtype: Any = None, *, shape: Shape | None = None
@@ -77,7 +96,32 @@ def _reshaped(a: Array, /, shape: Shape, order: Any = "C", *, copy: bool | None 
 @handles(np.ravel)
 def ravel(a: Array, order: Any = "C") -> Array:
     """numpy.ravel: (...) -> (size,)."""
+    if isinstance(a, Tensor) and not _is_contiguous(a, order):
+        return _reshaping.take(a, ((-1,), {"order": order}))
     return reshape(a, -1, order=order)
+
+
+def _is_contiguous(x: Tensor, order: str) -> bool:
+    flags = getattr(memory_of(x), "flags", None)
+    return flags is None or bool(flags.f_contiguous if order == "F" else flags.c_contiguous)
+
+
+_compact = define(
+    lambda x: x.copy(), lambda g, _y, _x: g, name="copy", kind=Kind.ELEMENTWISE, trusted=True
+)
+
+
+def copy(x: Array, order: str = "C") -> Array:
+    """ndarray.copy: in a memory of its own, and in that in order, as a reshape of it will show."""
+    return _compact(x) if order == "C" and not _is_contiguous(x, order) else +x
+
+
+def flat(x: Tensor) -> Array:
+    """ndarray.flat: (...) -> (size,), a view however x lies in memory; but its parts are copies."""
+    y = _reshaping.take(x, ((-1,), {}))
+    share(x, y, Way(*_reshaping[:2]), ((-1,), {}))
+    y.views = TAKES_COPIES
+    return y
 
 
 def flatten(a: Array, order: Any = "C") -> Array:
@@ -185,7 +229,7 @@ def atleast_3d(x: Array) -> Array:
 def broadcast_arrays(*args: Array) -> tuple[Array, ...]:
     """numpy.broadcast_arrays."""
     shape = np.broadcast_shapes(*[np.shape(x) for x in args])
-    return tuple([np.broadcast_to(x, shape) for x in args])
+    return tuple([x if np.shape(x) == shape else np.broadcast_to(x, shape) for x in args])
 
 
 @handles(np.meshgrid)
