@@ -17,6 +17,7 @@ from . import (
     making,
     methods,
     neural,
+    powers,
     reductions,
     refused,
     scipy_linalg,
@@ -30,6 +31,7 @@ from . import (
 
 CHAPTERS = (
     elementwise,
+    powers,
     integrals,
     ufuncs,
     reductions,
