@@ -179,7 +179,9 @@ INSIDE_RULES = [
     ),
     case(elementwise.square_less, normal(2, 3)).but(reference=lambda x: 1 - x * x),
     case(elementwise.bell, normal(2, 3)).but(reference=lambda x: 1 / (1 + x * x)),
-    case(elementwise.square_sech, normal(2, 3)).but(reference=lambda x: 1 - np.tanh(x) ** 2),
+    case(elementwise.over_square_cosh, normal(2, 3), normal(3)).but(
+        reference=lambda a, x: a * (1 - np.tanh(x) ** 2)
+    ),
     case(elementwise.natural_share, normal(2, 3), normal(3)).but(reference=share),
     case(elementwise.binary_share, normal(2, 3), normal(3)).but(
         reference=lambda a, b: share(a, b, np.log(2))

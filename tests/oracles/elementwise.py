@@ -169,7 +169,7 @@ ORACLES = [
         [sech2],
         [lambda x: -2 * mp.tanh(x) * sech2(x)],
         spread(),
-        rows=("tanh", "square_sech"),
+        rows=("tanh", "over_square_cosh"),
     ),
     Oracle(
         np.arcsinh,

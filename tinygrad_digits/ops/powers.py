@@ -106,14 +106,14 @@ power_slope: Op = row(
     lambda g, _z, _y, a, b: g * power_slope(a, b, by_base=0, by_exponent=2),
 )
 def times_log(y: Array, a: Array, b: Array) -> Array:
-    """a**b log(a), given y = a**b; at a = 0 that is 0 for b >= 0 (log 1) and -inf for b < 0."""
-    at_zero = ((a == 0) & (b >= 0)).astype(y.dtype)
-    return y * np.log(a + at_zero)
+    """a**b log(a), given y = a**b; where that is 0, and at (0, 0), it is 0, as if of log 1."""
+    flat = np.equal(y, 0) | (np.equal(a, 0) & np.equal(b, 0))
+    return y * np.log(np.where(flat, 1, a))
 
 
 def _by_base(g: Array, _y: Array, a: Array, b: Array) -> Array:
     if type(b) is int:  # which a program knows, and which makes the next derivative as cheap
-        return g * (b * a ** (b - 1)) if b else g * 0
+        return g * (b * a ** (b - 1 if b else 0))
     return g * power_slope(a, b, by_base=1, by_exponent=0)
 
 
