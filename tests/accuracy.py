@@ -54,9 +54,9 @@ def ulps(got: float, exact: Any, dtype: type) -> float:
 
 
 def condition(formula: Callable[..., Any], xs: tuple[Any, ...], exact: Any) -> float:
-    """By how many ulp a function changes, when each argument does by one."""
+    """By how many ulp a function changes, when each argument does by one; 0 where it is 0."""
     if not exact:
-        return math.inf
+        return 0.0
     total = mp.mpf(0)
     for i, x in enumerate(xs):
         step = abs(x) * mp.mpf(2) ** -150
@@ -89,9 +89,12 @@ def measure(oracle: Oracle, dtype: type, evaluate: Any = None) -> dict[int, Erro
     worst: dict[int, Error] = {}
     for by, numbers in got.items():
         order = len(by)
+        kind = dtype if by else numbers.dtype.type  # float_power's values are of float64
         wanted, allowed = exact[order, tuple(sorted(by))]
-        for k, (number, want, extra) in enumerate(zip(numbers, wanted, allowed, strict=True)):
-            ulp = ulps(float(number), want, numbers.dtype.type)
+        for k, (number, want, extra) in enumerate(
+            zip(numbers.astype(kind), wanted, allowed, strict=True)
+        ):
+            ulp = ulps(float(number), want, kind)
             at = tuple([float(x[k]) for x in points])
             error = Error(ulp, ulp - extra, at, by)
             if order not in worst or error.excess > worst[order].excess:
