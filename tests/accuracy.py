@@ -86,14 +86,13 @@ def measure(oracle: Oracle, dtype: type, evaluate: Any = None) -> dict[int, Erro
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         got = (evaluate or evaluate_ours)(oracle.function, points)
+        got = {by: y.astype(dtype) if by else y for by, y in got.items()}
     worst: dict[int, Error] = {}
     for by, numbers in got.items():
         order = len(by)
-        kind = dtype if by else numbers.dtype.type  # float_power's values are of float64
+        kind = numbers.dtype.type  # that of float_power's values is float64
         wanted, allowed = exact[order, tuple(sorted(by))]
-        for k, (number, want, extra) in enumerate(
-            zip(numbers.astype(kind), wanted, allowed, strict=True)
-        ):
+        for k, (number, want, extra) in enumerate(zip(numbers, wanted, allowed, strict=True)):
             ulp = ulps(float(number), want, kind)
             at = tuple([float(x[k]) for x in points])
             error = Error(ulp, ulp - extra, at, by)
