@@ -18,6 +18,7 @@ from . import (
     matrix_functions,
     methods,
     neural,
+    powers,
     reductions,
     refused,
     scipy_linalg,
@@ -32,6 +33,7 @@ from . import (
 
 CHAPTERS = (
     elementwise,
+    powers,
     integrals,
     ufuncs,
     reductions,
