@@ -31,6 +31,12 @@ Array: TypeAlias = Any
 _serials = itertools.count(1)  # `next` of it is atomic: no two threads ever get the same number
 
 
+OPEN: dict[int, None] = {}
+"""The serial numbers of the tapes that record still. Nothing depends on them but whether `jit` has
+to look for Tensors that a function uses without being given them: while this is empty, there are
+none. Both ways of writing to it are atomic."""
+
+
 class _NoneLeft:
     """The indices that a closed tape has to give."""
 
@@ -101,6 +107,10 @@ class Tape:
         self.serial = next(_serials)  # of two tapes, the one with the larger number is inside
         self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share a tape
         self.records: dict[int, tuple[Any, ...]] = {}
+        OPEN[self.serial] = None
+
+    def __del__(self, forget: Any = OPEN.pop) -> None:
+        forget(self.serial, None)
 
     def applied(
         self, op: Primitive, kernel: Any, args: tuple[Any, ...], options: dict[str, Any]
@@ -127,6 +137,7 @@ class Tape:
     def close(self) -> None:
         """Record no more: from now on an op on one of this tape's Tensors raises."""
         self.indices = _NONE_LEFT
+        OPEN.pop(self.serial, None)
 
     @property
     def closed(self) -> bool:

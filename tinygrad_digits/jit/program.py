@@ -241,7 +241,8 @@ def _short(operand: Any) -> str:
 def is_generator(leaf: Any) -> bool:
     """Whether something is a random generator, of a module that NumPy imports when it is used."""
     random = sys.modules.get("numpy.random")
-    return random is not None and isinstance(leaf, random.Generator)
+    kind = getattr(random, "Generator", None)  # another thread may be importing it now
+    return kind is not None and isinstance(leaf, kind)
 
 
 def is_draw(line: Line) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RuleError, ShapeError
-from ..engine.pickling import Decorated, findable, importable_name
+from ..engine.pickling import Decorated, computed_once, findable, importable_name
 from ..engine.primitive import Kind, define, innermost
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -115,7 +115,7 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
             args = self._by_position(args, named)
         return recorded_call(self.row, args, self._run, self._forward, self._pull)
 
-    @functools.cached_property
+    @computed_once
     def signature(self) -> inspect.Signature:
         return inspect.signature(self.f)
 
