@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.pickling import pickled_as_call
 from ..engine.tensor import is_numeric
 from ..engine.tree import Tree
-from .leaves import each, fitted, fraction, matched, positive, weak, with_grads, zeros
+from .leaves import each, fitted, fraction, matched, positive, weak, weakened, with_grads, zeros
 from .schedules import Rate
 from .transforms import (
     Transform,
@@ -240,7 +240,7 @@ def _scheduled(rate: Rate, at: Callable[[Any], Optimizer]) -> Optimizer:
     schedule = rate
 
     def update(params: Tree, grads: Tree, state: Scheduled) -> tuple[Tree, Scheduled]:
-        params, inner = at(schedule(state.step)).update(params, grads, state.inner)
+        params, inner = at(weakened(schedule(state.step))).update(params, grads, state.inner)
         return params, Scheduled(state.step + 1, inner)
 
     return Optimizer(lambda params: Scheduled(np.int64(0), at(0.0).init(params)), update)

@@ -121,7 +121,8 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
 
     def _by_position(self, args: tuple[Tree, ...], named: dict[str, Tree]) -> tuple[Tree, ...]:
         """All arguments in their positions, those that are left out by their defaults."""
-        bound = self.signature.bind(*args, **named)
+        signature: inspect.Signature = self.signature
+        bound = signature.bind(*args, **named)
         if bound.kwargs:
             raise TypeError(f"{self.row.name}: {', '.join(bound.kwargs)} has no position")
         bound.apply_defaults()
