@@ -22,8 +22,6 @@ from .engine.tensor import Tensor, is_numeric
 from .engine.transforms import value_and_grad
 from .engine.tree import Tree
 from .jit.api import jit as jitted
-from .transforms.custom import stop_gradient
-from .transforms.derivatives import hessian, hvp, jacobian
 
 GRADIENT = ("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP")
 PRODUCTS = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")
@@ -111,6 +109,8 @@ def minimize(
     """
     with extra("scipy"):
         from scipy import optimize
+    from .transforms.custom import stop_gradient
+
     method = _method(method, bounds is not None, bool(constraints))
     start = stop_gradient(tree.map(_float, params))
     _check(start)
@@ -148,6 +148,8 @@ class _Problem:
     """A function of a vector and its derivatives, in the types that SciPy takes, counted."""
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], jit: bool) -> None:
+        from .transforms.derivatives import hessian, hvp
+
         compiled = jitted if jit else lambda f: f
         self.args = args
         self.evaluations = self.hessians = 0
@@ -257,6 +259,8 @@ def _constraint(constraint: Constraint, unravel: Callable[[Array], Tree], method
         )
     if (kind := constraint["type"]) not in ("eq", "ineq"):
         raise ValueError(f"minimize: a constraint is of type 'eq' or 'ineq', got {kind!r}")
+
+    from .transforms.derivatives import hessian, jacobian
 
     def fun(v: Array) -> Array:
         return np.reshape(constraint["fun"](unravel(v), *constraint.get("args", ())), (-1,))

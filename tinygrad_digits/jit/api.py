@@ -11,27 +11,30 @@ import functools
 import inspect
 import itertools
 import os
-import threading
 import time
 import warnings
+from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueError
+from ..engine.loading import load
 from ..engine.pickling import Decorated, Made, findable, importable_name
 from ..engine.tape import OPEN
 from ..engine.tensor import Tensor
 from .captures import hold_a_tensor, holds_a_tensor, selves, watches
 from .entry import MISS, Enter, Known
 from .instances import Attributes, has_state
-from .lower import Lowered, lowered
-from .program import Program, is_generator
-from .signature import Sealed, identity, is_input, key_of
-from .trace import Captured, Trace
+from .signature import Sealed, identity, is_generator, is_input, key_of
+
+if TYPE_CHECKING:
+    from .lower import Lowered
+    from .program import Program
+    from .trace import Trace
 
 BACKENDS = ("numpy", "numba")
 RECENT = 4
@@ -111,14 +114,14 @@ def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-_TRACING = threading.RLock()
+_TRACING = RLock()
 """Held while a function is traced: one lock for all, since they may call each other."""
 
 
 def _renew_lock() -> None:
     """In a forked child the lock may be held by a thread that is not there."""
     global _TRACING  # noqa: PLW0603
-    _TRACING = threading.RLock()
+    _TRACING = RLock()
 
 
 if hasattr(os, "register_at_fork"):  # which Windows has not
@@ -166,7 +169,7 @@ class Jitted(Decorated):
         self._programs: dict[Hashable, Lowered] = {}
         self._specs: deque[dict[str, str]] = deque(maxlen=RETRACES)  # what traces were for, by path
         self._uses = itertools.count()
-        self._under_way = threading.local()  # whether this thread is tracing f
+        self._tracing: set[tuple[int, int]] = set()  # processes (of forks) and threads
         self._attributes = Attributes(f)
         self._selves = selves(f)
         self._slow_calls: Counter[str] = Counter()
@@ -269,7 +272,7 @@ class Jitted(Decorated):
         return program, inputs
 
     def _refuse_recursion(self) -> None:
-        if getattr(self._under_way, "tracing", False):
+        if (os.getpid(), get_ident()) in self._tracing:
             raise RecursionError(
                 f"{_name(self.f)} calls itself while jit traces it: a program has no calls. Write "
                 "the recursion as a loop, or jit a function that calls a plain recursive one"
@@ -282,11 +285,12 @@ class Jitted(Decorated):
         with _TRACING:
             if (known := self._programs.get(signature)) is not None:
                 return known  # another thread was quicker
-            self._under_way.tracing = True
+            here = os.getpid(), get_ident()
+            self._tracing.add(here)
             try:
                 start = time.perf_counter()
                 program, structure = _run(self.f, args, kwargs, self.parameters)
-                made = lowered(
+                made: Lowered = load(f"{__package__}.lower").lowered(
                     program,
                     structure,
                     name=_name(self.f),
@@ -296,10 +300,10 @@ class Jitted(Decorated):
                 )
                 surroundings = Known(watches(self.f), self._selves, self._attributes)
                 made.open_to(args, kwargs, surroundings)
-            except Captured:
+            except load(f"{__package__}.trace").Captured:
                 return None
             finally:
-                self._under_way.tracing = False
+                self._tracing.discard(here)
             self.traces += 1
             self._remember(args, kwargs)
             if len(self._programs) >= self.cache_size:
@@ -383,7 +387,7 @@ def _run(
     parameters: list[str],
 ) -> tuple[Program, tree.Structure]:
     """Trace f once."""
-    trace = Trace()
+    trace: Trace = load(f"{__package__}.trace").Trace()
     leaves, structure = tree.flatten((args, kwargs))
     paths = [path for path, _ in _items(args, kwargs, parameters)]
     inside = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..engine import tree
+from ..engine.loading import load
 from . import numpy_backend
 from .entry import Enter, Known, entry
 from .passes import PASSES, batch, columns
@@ -120,7 +120,8 @@ def lowered(
 
 def _backend(name: str) -> ModuleType:
     """Imported when it is needed: it takes as long as the rest of the package."""
-    return importlib.import_module(f".{name}_backend", __package__)
+    module: ModuleType = load(f"{__package__}.{name}_backend")
+    return module
 
 
 def _changes(before: Program, after: Program) -> str:

@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import sys
 from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
 from .instances import Attributes, Instance, Same, has_state
-from .program import Var, is_generator
 
 
 def is_input(leaf: Any) -> bool:
     """Whether a leaf may change between calls without a new trace."""
     arrays = np.ndarray | np.number | np.bool_
     return type(leaf) is float or isinstance(leaf, arrays) or is_generator(leaf)
+
+
+def is_generator(leaf: Any) -> bool:
+    """Whether something is a random generator, of a module that NumPy imports when it is used."""
+    random = sys.modules.get("numpy.random")
+    kind = getattr(random, "Generator", None)  # another thread may be importing it now
+    return kind is not None and isinstance(leaf, kind)
 
 
 class Sealed:
@@ -73,7 +80,7 @@ def identity(operand: Any, attributes: Attributes | None = None) -> Hashable:
         return type(operand), repr(operand)  # so does this, of complex and of NumPy's numbers
     if isinstance(operand, frozenset):
         return frozenset, frozenset(map(inside, operand))
-    if dataclasses.is_dataclass(operand) and not isinstance(operand, type | Var):
+    if dataclasses.is_dataclass(operand) and not isinstance(operand, type):
         fields = [field.name for field in dataclasses.fields(operand)]
         return type(operand), tuple(inside(getattr(operand, name)) for name in fields)
     if attributes is not None and has_state(operand):

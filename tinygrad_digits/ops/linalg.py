@@ -5,7 +5,6 @@ import operator
 from collections.abc import Sequence
 from itertools import chain
 from math import prod
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_w
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
 
-LETTERS = ascii_uppercase + ascii_lowercase  # sorted, as NumPy numbers the labels of einsum
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""Sorted, as NumPy numbers the labels of einsum."""
 
 
 # --- matmul: (..., n, k) @ (..., k, m) -> (..., n, m), where a vector is a matrix of one row or
