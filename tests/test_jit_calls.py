@@ -461,7 +461,7 @@ def test_a_child_that_is_forked_while_a_thread_traces_goes_on():
 
 
 def test_no_lock_is_kept_that_a_fork_would_inherit():
-    """But for that of tracing, which a child renews, and that of loading, which a fork waits for."""
+    """But for those of tracing, which a child renews, and of loading, which a fork waits for."""
     package = pathlib.Path(td.__file__).parent
     made = re.compile(
         r"\b(R?Lock|Condition|Semaphore|Event|Barrier|cached_property)\(|@.*cached_property"

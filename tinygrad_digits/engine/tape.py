@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 """An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
 
+# glibc returns freed memory to the system as soon as that is more than twice the largest block that
+# it ever mapped by itself (mallopt(3), M_MMAP_THRESHOLD), and fetching it again takes 2 us a page:
+# up to half of a step. One large block, never touched, makes it keep 32 MB.
+np.empty(1 << 24, np.uint8)
+
 _serials = itertools.count(1)  # `next` of it is atomic: no two threads ever get the same number
 
 
@@ -163,9 +168,7 @@ class Tape:
                     error.add_note(f"in the derivative of {op.name} -> {y_dtype}{y_shape}")
                     raise
                 _, _, _, _, _, shape, dtype = records[parent]
-                if ct.shape != shape and op.broadcasts:
-                    ct = unbroadcast(ct, shape)
-                if ct.dtype is not dtype or ct.shape != shape:
+                if ct.shape != shape or ct.dtype is not dtype:
                     ct = conform(ct, shape, dtype, op, y_dtype)
                 cotangents[parent] = cotangents[parent] + ct if parent in cotangents else ct
         return cotangents
@@ -222,11 +225,14 @@ def as_cotangent(g: Any, y: Array) -> Array:
 def conform(
     ct: Array, shape: tuple[int, ...], dtype: np.dtype[Any], op: Primitive, y_dtype: np.dtype[Any]
 ) -> Array:
-    """A cotangent in the dtype of its primal.
+    """A cotangent in the shape and dtype of its primal.
 
-    One in the dtype of the op's output is cast: a float32 parameter that met float64 data has a
-    float32 gradient. Anything else is a mistake in the op's rule, and a RuleError.
+    What broadcasting has added is summed. One in the dtype of the op's output is cast: a float32
+    parameter that met float64 data has a float32 gradient. Anything else is a mistake in the op's
+    rule, and a RuleError.
     """
+    if ct.shape != shape and op.broadcasts:
+        ct = unbroadcast(ct, shape)
     if ct.dtype != dtype and ct.dtype == y_dtype:
         ct = ct.astype(dtype)
     if ct.shape != shape or ct.dtype != dtype:

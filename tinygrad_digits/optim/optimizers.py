@@ -223,7 +223,7 @@ def chain(*parts: Transform | Optimizer) -> Optimizer:
     def update(
         params: Tree, grads: Tree, states: tuple[Tree, ...]
     ) -> tuple[Tree, tuple[Tree, ...]]:
-        grads, after = with_grads(lambda p, g: g, params, grads), []
+        grads, after = matched(_fitted, params, grads), []
         for transform, state in zip(transforms, states[:-1], strict=True):
             grads, state = transform.apply(grads, state, params)
             after.append(state)
@@ -231,6 +231,14 @@ def chain(*parts: Transform | Optimizer) -> Optimizer:
         return params, (*after, last)
 
     return Optimizer(init, update)
+
+
+def _fitted(p: Any, g: Any) -> Any:
+    """A gradient in its parameter's dtype; of what is no number, what the parameters have."""
+    usual = type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape
+    if usual and p.dtype.kind == "f":
+        return g
+    return fitted(p, g) if is_numeric(p) else p
 
 
 def _scheduled(rate: Rate, at: Callable[[Any], Optimizer]) -> Optimizer:

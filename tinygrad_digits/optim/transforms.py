@@ -22,6 +22,7 @@ from .leaves import (
     each_of,
     fraction,
     not_negative,
+    over,
     positive,
     weak,
     weakened,
@@ -119,9 +120,10 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
         factor, least = weakened(seen1 / np.sqrt(seen2)), weakened(seen1 * eps)
 
         def leaf(m: Any, v: Any, g: Any) -> tuple[Any, Any, Any]:
-            m = beta1 * m + (1 - beta1) * g
-            v = beta2 * v + (1 - beta2) * np.square(g)
-            return m, v, m / (weak(factor, v) * np.sqrt(v) + weak(least, v))
+            m = over(np.add, beta1 * m, (1 - beta1) * g)
+            v = over(np.add, beta2 * v, over(np.multiply, np.square(g), 1 - beta2))
+            root = over(np.multiply, np.sqrt(v), weak(factor, v))
+            return m, v, m / over(np.add, root, weak(least, v))
 
         mean, square, scaled = each_of(3, leaf, state.mean, state.square, grads)
         return scaled, AdamState(step, mean, square)
