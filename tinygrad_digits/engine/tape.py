@@ -169,7 +169,10 @@ class Tape:
                     raise
                 _, _, _, _, _, shape, dtype = records[parent]
                 if ct.shape != shape or ct.dtype is not dtype:
-                    ct = conform(ct, shape, dtype, op, y_dtype)
+                    if op.broadcasts and ct.shape != shape:
+                        ct = unbroadcast(ct, shape)
+                    if ct.shape != shape or ct.dtype is not dtype:
+                        ct = conform(ct, shape, dtype, op, y_dtype)
                 cotangents[parent] = cotangents[parent] + ct if parent in cotangents else ct
         return cotangents
 
@@ -225,14 +228,11 @@ def as_cotangent(g: Any, y: Array) -> Array:
 def conform(
     ct: Array, shape: tuple[int, ...], dtype: np.dtype[Any], op: Primitive, y_dtype: np.dtype[Any]
 ) -> Array:
-    """A cotangent in the shape and dtype of its primal.
+    """A cotangent in the dtype of its primal.
 
-    What broadcasting has added is summed. One in the dtype of the op's output is cast: a float32
-    parameter that met float64 data has a float32 gradient. Anything else is a mistake in the op's
-    rule, and a RuleError.
+    One in the dtype of the op's output is cast: a float32 parameter that met float64 data has a
+    float32 gradient. Anything else is a mistake in the op's rule, and a RuleError.
     """
-    if ct.shape != shape and op.broadcasts:
-        ct = unbroadcast(ct, shape)
     if ct.dtype != dtype and ct.dtype == y_dtype:
         ct = ct.astype(dtype)
     if ct.shape != shape or ct.dtype != dtype:
