@@ -7,12 +7,13 @@ array([0.        , 0.63970001])
 
 from typing import TYPE_CHECKING, Any
 
-from . import ops
+from . import linalg, ops
 from .engine import tree
 from .engine.errors import (
     AutodiffError,
     ChangedArrayError,
     ConvergenceError,
+    DegenerateWarning,
     DisconnectedWarning,
     EscapedTensorError,
     GradientMismatchError,
@@ -98,6 +99,7 @@ __all__ = [
     "AutodiffError",
     "ChangedArrayError",
     "ConvergenceError",
+    "DegenerateWarning",
     "DisconnectedWarning",
     "Each",
     "EscapedTensorError",
@@ -156,6 +158,7 @@ __all__ = [
     "kl_divergence",
     "layer_norm",
     "leaky_relu",
+    "linalg",
     "linearize",
     "log_ndtr",
     "log_softmax",
