@@ -27,6 +27,7 @@ LAYERS = (
     ("engine.transforms",),
     ("transforms",),
     ("jit",),
+    ("minimum",),
     ("check", "linalg", "minimize", "optim", "draw"),
     ("recording",),
     ("profiling", "debugging"),

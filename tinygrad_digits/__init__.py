@@ -31,7 +31,7 @@ from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp
 from .jit.api import jit
-from .minimize import Minimum, minimize
+from .minimize import minimize
 from .ops.activations import elu, gelu, hard_tanh, leaky_relu, mish, selu, silu
 from .ops.assignment import at
 from .ops.choosing import piecewise
@@ -85,6 +85,7 @@ if TYPE_CHECKING:  # the same names, imported when they are first asked for
     from . import optim
     from .check import check_grads
     from .debugging import debug
+    from .minimum import Minimum
     from .profiling import profile
     from .recording import record
     from .transforms.batching import vmap
@@ -193,6 +194,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Minimum": "minimum",
     "check_grads": "check",
     "checkpoint": "transforms.checkpoint",
     "custom_vjp": "transforms.custom",

@@ -9,9 +9,8 @@ gradients, products of the Hessian with a vector, or the Hessian itself.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +22,9 @@ from .engine.transforms import value_and_grad
 from .engine.tree import Tree
 from .jit.api import jit as jitted
 
+if TYPE_CHECKING:
+    from .minimum import Minimum
+
 GRADIENT = ("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP")
 PRODUCTS = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")
 HESSIAN = ("dogleg", "trust-exact")
@@ -32,35 +34,6 @@ BOUNDED = ("L-BFGS-B", "TNC", "SLSQP", "trust-constr", *VALUES)
 CONSTRAINED = ("SLSQP", "trust-constr", "COBYLA", "COBYQA")
 
 Constraint = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class Minimum:
-    """Where a minimisation has ended, and how.
-
-    x: a tree like the params that it started from.
-    fun: f there; grad: its gradient, a tree like x (None for methods that take none).
-    success, message: whether the method is content, and its own words.
-    steps: of the method; 0 where it does not count them.
-    evaluations: of f, alone or with its gradient.
-    hessians: how many Hessians were computed, or products of one with a vector.
-    """
-
-    x: Tree
-    fun: float
-    grad: Tree
-    success: bool
-    message: str
-    steps: int
-    evaluations: int
-    hessians: int
-
-    def __repr__(self) -> str:
-        counts = f"{self.steps} steps, {self.evaluations} evaluations"
-        if self.hessians:
-            counts += f", {self.hessians} of the Hessian"
-        state = "success" if self.success else "no success"
-        return f"Minimum({self.fun:.6g} at {self.x!r}; {state}: {self.message} ({counts}))"
 
 
 def minimize(
@@ -109,6 +82,7 @@ def minimize(
     """
     with extra("scipy"):
         from scipy import optimize
+    from .minimum import Minimum
     from .transforms.custom import stop_gradient
 
     method = _method(method, bounds is not None, bool(constraints))

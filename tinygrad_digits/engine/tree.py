@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import builtins
 import copy
-import dataclasses
 import math
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -260,7 +259,7 @@ def _container(kind: type) -> Container | None:
             children="{tree}",
             whole=_SEQUENCES.get(kind, _CLOSE),
         )
-    if dataclasses.is_dataclass(kind):
+    if hasattr(kind, "__dataclass_fields__"):  # the module of that name takes 1 ms to import
         return Container(_open_dataclass, _close_dataclass, dotted=True)
     return None
 
@@ -273,6 +272,8 @@ def _close_dict(like: Tree, children: dict[Any, Any]) -> Tree:
 
 
 def _open_dataclass(tree: Tree) -> dict[Any, Any]:
+    import dataclasses
+
     return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
 
 

@@ -7,7 +7,6 @@ equal to itself. An instance is compared by what it is and by its state, as far 
 
 from __future__ import annotations
 
-import dataclasses
 import numbers
 import sys
 from collections.abc import Hashable
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.tree import container_of
 from .instances import Attributes, Instance, Same, has_state
 
 
@@ -80,9 +80,9 @@ def identity(operand: Any, attributes: Attributes | None = None) -> Hashable:
         return type(operand), repr(operand)  # so does this, of complex and of NumPy's numbers
     if isinstance(operand, frozenset):
         return frozenset, frozenset(map(inside, operand))
-    if dataclasses.is_dataclass(operand) and not isinstance(operand, type):
-        fields = [field.name for field in dataclasses.fields(operand)]
-        return type(operand), tuple(inside(getattr(operand, name)) for name in fields)
+    if hasattr(type(operand), "__dataclass_fields__"):
+        fields = container_of(type(operand)).open(operand)  # type: ignore[union-attr]
+        return type(operand), tuple(map(inside, fields.values()))
     if attributes is not None and has_state(operand):
         return Instance(operand, attributes)
     return type(operand), operand if isinstance(operand, Hashable) else Same(operand)

@@ -14,8 +14,8 @@ from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_w
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-"""Sorted, as NumPy numbers the labels of einsum."""
+SMALL_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = SMALL_LETTERS.upper() + SMALL_LETTERS  # sorted, as NumPy numbers the labels of einsum
 
 
 # --- matmul: (..., n, k) @ (..., k, m) -> (..., n, m), where a vector is a matrix of one row or
