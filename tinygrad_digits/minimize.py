@@ -86,6 +86,7 @@ def minimize(
     from .transforms.custom import stop_gradient
 
     method = _method(method, bounds is not None, bool(constraints))
+    tree.refuse_leaves(params, "minimize: params")
     start = stop_gradient(tree.map(_float, params))
     _check(start)
     vector, unravel = tree.ravel(start)
