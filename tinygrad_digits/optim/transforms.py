@@ -83,7 +83,7 @@ def weight_decay(decay: float, where: Callable[[Any], Any] = lambda p: True) -> 
     decay = not_negative("decay", decay)
     return _stateless(
         lambda grads, params: with_grads(
-            lambda p, g: g + decay * p if where(p) else g, params, grads
+            lambda p, g: over(np.add, decay * p, g) if where(p) else g, params, grads
         )
     )
 
