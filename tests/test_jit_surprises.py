@@ -16,6 +16,8 @@ import threading
 import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +32,7 @@ from tests.jit_programs import (
     assert_same,
     check_calls,
     copied,
+    count_calls,
     skip_without,
 )
 
@@ -282,19 +285,135 @@ def test_a_default_is_a_constant():
     assert_array_equal(f(X, a), 2 * X)
 
 
-def test_attributes_of_self_are_constants():
-    class Model:
-        def __init__(self, w):
-            self.w = w
+class Model:
+    """An instance whose method reads some of what it holds, in several ways."""
 
-        @td.jit
-        def __call__(self, x):
-            return x * self.w
+    def __init__(self, w):
+        self.w = w
+        self.settings = {"shift": [0.0]}
+        self.part = Part(1.0)
+        self.array = np.ones(2)
+        self.history = []
 
-    one, other = Model(2.0), Model(3.0)
-    assert (one(1.0), other(1.0), one(1.0)) == (2, 3, 2)
-    one.w = 5.0
-    assert one(1.0) == 2
+    def __call__(self, x):
+        return x * self.scale + self.settings["shift"][0] + self.part.times(x) + self.array.sum()
+
+    @property
+    def scale(self):
+        return self.w
+
+    def dynamic(self, x):
+        return x * getattr(self, "".join("w"))
+
+
+class Part:
+    __slots__ = ("k",)
+
+    def __init__(self, k):
+        self.k = k
+
+    def times(self, x):
+        return x * self.k
+
+    def __call__(self, x):
+        return x * self.k
+
+
+CHANGES = {
+    "attribute": lambda model: setattr(model, "w", 5.0),
+    "sign of zero": lambda model: setattr(model, "w", -0.0),
+    "type": lambda model: setattr(model, "w", np.float32(2.0)),
+    "item": lambda model: model.settings["shift"].__setitem__(0, 1.0),
+    "key": lambda model: model.settings.update(shift=(2.0,)),
+    "slot": lambda model: setattr(model.part, "k", 7.0),
+    "part": lambda model: setattr(model, "part", Part(8.0)),
+    "array": lambda model: setattr(model, "array", np.zeros(2)),
+}
+
+
+@pytest.mark.parametrize("how", ["method", "decorated", "object", "static", "argument", "partial"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_an_instance_is_noticed(how, change):
+    class Decorated(Model):
+        jitted = td.jit(Model.__call__)
+
+    model = Decorated(2.0)
+    f = {
+        "method": lambda: td.jit(model.__call__),
+        "decorated": lambda: model.jitted,
+        "object": lambda: td.jit(model),
+        "partial": lambda: td.jit(functools.partial(model.__call__)),
+        "argument": lambda: functools.partial(td.jit(Model.__call__), model),
+        "static": lambda: functools.partial(td.jit(Model.__call__, static_argnames="self"), model),
+    }[how]()
+    for _ in range(3):
+        assert_same(f(3.0), model(3.0))
+    CHANGES[change](model)
+    for _ in range(3):
+        assert_same(f(3.0), model(3.0))
+
+
+def test_attributes_that_are_found_by_name_are_noticed():
+    model = Model(2.0)
+    f = td.jit(model.dynamic)
+    assert f(1.0) == 2
+    model.w = 5.0
+    assert f(1.0) == 5
+
+
+def test_what_a_method_does_not_read_may_change():
+    model = Model(2.0)
+    f = td.jit(model.__call__)
+    model.itself = model
+    for _ in range(5):
+        model.history.append(f(1.0))
+        model.unread = object()
+    assert f.cache_info().traces == 1
+
+
+def test_an_instance_that_its_class_calls_equal_to_another_is_equal():
+    class Wrapped:
+        def __init__(self, k, name):
+            self.k, self.name = k, name
+
+        def __eq__(self, other):
+            return self.k == other.k
+
+        def __hash__(self):
+            return hash(self.k)
+
+    f = td.jit(lambda x, wrapped: x * wrapped.k)
+    assert [f(2.0, Wrapped(k, "abcd"[k])) for k in (1, 2, 1, 2)] == [2, 4, 2, 4]
+    assert f.cache_info().traces == 2
+
+
+def test_a_large_instance_is_looked_at_in_part():
+    counts = []
+    for size in (1_000, 2_000):
+        model = Model(2.0)
+        model.settings = {"shift": [0.0, *range(size)]}
+        f = td.jit(model.__call__)
+        assert f(1.0) == model(1.0)
+        counts.append(count_calls(f, 1.0))
+        model.settings["shift"][0] = 1.0
+        assert f(1.0) == model(1.0)
+    assert counts[0] == counts[1]
+
+
+def test_the_warning_names_the_attribute_that_changes():
+    model = Model(2.0)
+
+    def call_with(f, name, values):
+        for value in values:
+            setattr(model, name, value)
+            f()
+
+    method = td.jit(model.__call__)
+    with pytest.warns(td.RetraceWarning, match=r"Model\.w \(5, 6, 7\)"):
+        call_with(lambda: method(1.0), "w", range(8))
+    static = td.jit(lambda x, m: m(x), static_argnames="m")
+    with pytest.warns(td.RetraceWarning, match=r"m\.part \(Part at"):
+        call_with(lambda: static(1.0, model), "part", map(Part, range(8)))
 
 
 def test_attributes_that_are_no_fields_are_constants():
@@ -670,6 +789,61 @@ def test_static_arguments():
     traces = len(seen)
     f(x, 0.25)
     assert len(seen) == traces
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    rate: Any
+    inner: Any = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    rate: Any
+
+
+class Pair(NamedTuple):
+    rate: Any
+    name: str = "pair"
+
+
+WRAPPED = {
+    "bare": lambda value: value,
+    "tuple": lambda value: (value, "name"),
+    "nested": lambda value: ((1, (value,)),),
+    "frozenset": lambda value: frozenset({value}),
+    "frozen dataclass": Settings,
+    "nested dataclass": lambda value: Settings(1, (Settings(value),)),
+    "with slots": Slotted,
+    "named tuple": Pair,
+}
+APART = {
+    "zeros": lambda: [0.0, -0.0, 0, False, np.float64(0), np.float64(-0.0), np.int8(0), 0j, -0j],
+    "ones": lambda: [1, 1.0, True, np.float32(1), np.True_, 1 + 0j, Fraction(1), Decimal(1)],
+    "nans": lambda: [float("nan"), np.float32("nan"), np.float64("nan"), complex("nan")],
+    "negative zeros": lambda: [np.float32(-0.0), complex(-0.0, 0.0), complex(0.0, -0.0)],
+    "others": lambda: [Decimal("nan"), Decimal("1.0"), Decimal("1.00"), "1", b"1", None, ...],
+    "numbers of NumPy's": lambda: [np.int32(1), np.uint8(1), np.float16("nan"), np.str_("1")],
+}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
+@pytest.mark.parametrize("values", APART)
+def test_static_values_are_what_they_are_written_as(values, wrapped):
+    f = td.jit(lambda x, value: x, static_argnames="value")
+    count = len(APART[values]())
+    with warnings.catch_warnings(action="ignore"):
+        for _ in range(3):
+            for value in APART[values]():  # made anew: a NaN is not even the same object
+                assert f(1.0, WRAPPED[wrapped](value)) == 1.0
+    assert f.cache_info().traces == count
+
+
+def test_a_complex_nan_is_an_argument_like_another():
+    f = td.jit(lambda x, tree: x)
+    for _ in range(3):
+        f(1.0, {"a": [complex("nan"), Decimal("nan")]})
+    assert f.cache_info().traces == 1
 
 
 @pytest.mark.parametrize(

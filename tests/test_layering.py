@@ -18,7 +18,7 @@ HEAVY = (
 LAYERS = (
     ("engine.errors",),
     ("engine.foreign", "engine.callers"),
-    ("engine.pickling",),
+    ("engine.loading", "engine.pickling"),
     ("engine.tree",),
     ("engine.tape",),
     ("engine.tensor",),
@@ -29,6 +29,7 @@ LAYERS = (
     ("engine.transforms",),
     ("transforms",),
     ("jit",),
+    ("minimum",),
     ("check", "linalg", "minimize", "optim", "draw"),
     ("recording",),
     ("profiling", "debugging"),
@@ -135,6 +136,29 @@ def test_importing_the_package_brings_in_nothing_heavy():
     modules = {name.partition(".")[0] for name in run(program).split()}
     assert {NAME, "numpy"} <= modules
     assert not modules & set(HEAVY)
+
+
+def test_importing_the_package_brings_in_what_grad_needs():
+    later = ("jit.trace", "jit.program", "jit.numpy_backend", "optim", "transforms", "check")
+    program = f"import sys, {NAME} as td; td.grad(lambda x: x * x)(1.0); print(*sys.modules)"
+    modules = set(run(program).split())
+    assert f"{NAME}.jit.api" in modules
+    assert not modules & {f"{NAME}.{module}" for module in later}
+    program = f"""
+import {NAME} as td
+assert set(td.__all__) <= set(dir(td))
+assert td.optim.adam and td.jit(td.vmap(td.grad(lambda x: x * x)))
+from {NAME} import *
+print(vmap is td.vmap, jit is td.jit, optim is td.optim, minimize is td.minimize)
+"""
+    assert run(program) == "True True True True\n"
+
+
+def test_what_is_imported_later_is_declared_for_type_checkers():
+    module = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in module.body if isinstance(node, ast.If)]
+    declared = {alias.name for node in block.body for alias in node.names}
+    assert declared == tinygrad_digits._LATER.keys() | {"optim"}
 
 
 def test_the_package_works_without_its_extras():

@@ -23,7 +23,8 @@ from ..engine.primitive import Kind, Primitive, innermost
 from ..engine.standin import StandIn, user_line
 from ..engine.tape import NO_OPTIONS, Tape
 from ..engine.tensor import Tensor
-from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, is_generator, mapped
+from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, mapped
+from .signature import is_generator
 
 
 def _squared(x: float) -> float:

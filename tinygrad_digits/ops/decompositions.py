@@ -24,7 +24,6 @@ and slices of that. Three conventions hold throughout:
 """
 
 from itertools import combinations, permutations
-from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import REFUSED, Tensor
+from .linalg import SMALL_LETTERS
 
 
 def _t(x: Array) -> Array:
@@ -180,7 +180,7 @@ def _cofactors_of_diagonal(s: Array, directions: list[Array]) -> Array:
     other rows the product takes what is on the diagonal.
     """
     order = len(directions) + 1
-    others, rows = _others(s, order), ascii_lowercase[:order]
+    others, rows = _others(s, order), SMALL_LETTERS[:order]
     diagonal = np.eye(s.shape[-1], dtype=s.dtype)
     total = np.zeros((), s.dtype)
     for columns in permutations(rows):

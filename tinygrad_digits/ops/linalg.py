@@ -5,7 +5,6 @@ import operator
 from collections.abc import Sequence
 from itertools import chain
 from math import prod
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ from ..engine.tensor import Tensor
 from ..engine.views import Way, share
 from .indexing import put
 
-LETTERS = ascii_uppercase + ascii_lowercase  # sorted, as NumPy numbers the labels of einsum
+SMALL_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = SMALL_LETTERS.upper() + SMALL_LETTERS  # sorted, as NumPy numbers the labels of einsum
 
 
 # --- matmul: (..., n, k) @ (..., k, m) -> (..., n, m), where a vector is a matrix of one row or

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -27,7 +27,20 @@ def relu(x: Array) -> Array:
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
+    if type(x) is np.ndarray and x.dtype.kind == "f" and x.size <= _MANY and x.flags.c_contiguous:
+        return np.maximum(x, _zeros(x.shape, x.dtype))
     return np.maximum(x, 0)
+
+
+_MANY = 1 << 17  # elements up to which zeros are kept, since NumPy is two to four times as slow
+# with one number in their place
+
+
+@lru_cache(maxsize=8)
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    zeros = np.zeros(shape, dtype)
+    zeros.flags.writeable = False  # they are shared
+    return zeros
 
 
 @row(lambda g, y, _x: g * (y * (1 - y)), kind=Kind.ELEMENTWISE)
