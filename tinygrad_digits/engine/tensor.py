@@ -181,6 +181,8 @@ def _of_a_list(frame: FrameType | None) -> str:
     name = ""
     while frame is not None and frame.f_globals.get("__name__", "").startswith("numpy."):
         name, frame = frame.f_code.co_name, frame.f_back
+    if name == "__getitem__":
+        return "write np.r_[...] as np.concatenate([...]), np.c_[...] as np.stack([...], 1): "
     for module, path in ((np, "np"), (np.linalg, "np.linalg")):
         if name in module.__all__ and getattr(module, name) in NUMPY:
             call = f"{path}.{name}"
@@ -247,6 +249,13 @@ def _differentiable(value: Any) -> Array:
             )
         )
     return value
+
+
+def as_array(x: Any, dtype: Any = None) -> Array:
+    """An array as it is; a list or a number, also a Python number under a trace, as one."""
+    if hasattr(x, "as_array"):
+        return x.as_array()
+    return x if hasattr(x, "dtype") else np.asarray(x, dtype)
 
 
 def _is_masked(value: Any) -> bool:

@@ -83,8 +83,10 @@ def identity(operand: Operand) -> Hashable:
         return type(operand), tuple(map(identity, operand))
     if isinstance(operand, slice):
         return slice, identity((operand.start, operand.stop, operand.step))
-    if isinstance(operand, float):
-        return type(operand), operand.hex()  # tells -0.0 from 0.0
+    if isinstance(operand, np.generic):
+        return type(operand), operand.tobytes()  # tells -0.0 from 0.0
+    if isinstance(operand, float | complex):
+        return type(operand), repr(operand)  # the same
     if isinstance(operand, frozenset):
         return frozenset, frozenset(map(identity, operand))
     if dataclasses.is_dataclass(operand) and not isinstance(operand, type | Primitive | Var):

@@ -15,7 +15,7 @@ from ..engine.errors import (
 from ..engine.primitive import Kind, Op, Primitive, define, row_of
 from ..engine.standin import StandIn
 from ..engine.tape import Array, unbroadcast
-from ..engine.tensor import REFUSED, Tensor, is_stored
+from ..engine.tensor import REFUSED, Tensor, as_array, is_stored
 from .indexing import frozen, getitem, is_basic, is_mask, may_repeat, nth_time, scatter, take
 
 
@@ -82,7 +82,7 @@ class At:
     """An array of which some elements are to be replaced, as its index will say."""
 
     def __init__(self, x: Array) -> None:
-        self.x = x if hasattr(x, "dtype") else np.asarray(x)
+        self.x = as_array(x)
 
     def __getitem__(self, index: Any) -> "Place":
         return Place(self.x, frozen(index))

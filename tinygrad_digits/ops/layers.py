@@ -18,6 +18,7 @@ import numpy as np
 from ..engine.errors import ShapeError
 from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array
+from ..engine.tensor import as_array
 
 Pair: TypeAlias = tuple[int, int]
 Margins: TypeAlias = tuple[Pair, Pair]
@@ -230,6 +231,12 @@ def _sliding(
     strides, dilation = _pair(name, "strides", strides), _pair(name, "dilation", dilation)
     extent = (window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1
     margins = _margins(name, padding, x.shape[2:], extent, strides)
+    empty = any(max(side) >= e for side, e in zip(margins, extent, strict=True))
+    if empty and name != "conv2d":  # whose windows may see zeros alone
+        raise ValueError(
+            f"{name}: padding must be less than the windows' extent {extent}, or some would see "
+            f"nothing of the image, got {padding!r}"
+        )
     if any(n + sum(m) < e for n, m, e in zip(x.shape[2:], margins, extent, strict=True)):
         raise ShapeError(
             f"{name}: windows that extend over {extent} pixels do not fit into images of "
@@ -258,11 +265,6 @@ def _margins(name: str, padding: Any, image: Pair, extent: Pair, strides: Pair) 
             f"'same' or 'valid', got {padding!r}"
         )
     down, across = (_pair(name, "padding", side, least=0) for side in sides)
-    if any(max(side) >= e for side, e in zip((down, across), extent, strict=True)):
-        raise ValueError(
-            f"{name}: padding must be less than the windows' extent {extent}, or some would see "
-            f"nothing of the image, got {padding!r}"
-        )
     return down, across
 
 
@@ -420,8 +422,8 @@ def embedding(table: Array, ids: Array) -> Array:
            [1. , 1.1],
            [0. , 0.1]])
     """
-    table = table if hasattr(table, "dtype") else np.asarray(table, float)
-    ids = ids if hasattr(ids, "dtype") else np.asarray(ids)
+    table = as_array(table, float)
+    ids = as_array(ids)
     if ids.dtype.kind not in "iu" and ids.size:
         raise ShapeError(f"embedding: ids are integers, which number rows, got {ids.dtype}")
     return table[ids if ids.dtype.kind in "iu" else ids.astype(int)]
@@ -449,5 +451,5 @@ def dropout(x: Array, rate: float, rng: np.random.Generator) -> Array:
     """
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must be in [0, 1), got {rate}")
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     return x * (draw(x, rng=rng) >= rate) / (1 - rate) if rate else x
