@@ -204,6 +204,8 @@ def _tile(x: Array, reps: tuple[int, ...]) -> Array:
 
 def _tile_rule(g: Array, _y: Array, x_like: Array, reps: tuple[int, ...]) -> Array:
     """Copies lie (reps, shape, reps, shape, ...) in g."""
+    if 0 in x_like.shape:
+        return np.zeros(x_like.shape, g.dtype)
     n = max(len(reps), x_like.ndim)
     reps = (1,) * (n - len(reps)) + reps
     shape = (1,) * (n - x_like.ndim) + x_like.shape
