@@ -19,7 +19,15 @@ import numpy as np
 from . import tree
 from .errors import NotDifferentiableError, TracedValueError
 from .primitive import Kind, Primitive, innermost
-from .tensor import NUMPY, Tensor, given_once, left_to_tensor, sparse_caller
+from .tensor import (
+    NUMPY,
+    Tensor,
+    admit_all,
+    admit_options,
+    given_once,
+    left_to_tensor,
+    sparse_caller,
+)
 
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
 """Functions that write into their argument."""
@@ -163,6 +171,7 @@ class StandIn(Tensor):
         options: dict[str, Any],
     ) -> Any:
         """The op that stands in for a function, or the function itself, on what this stands for."""
+        args, options = admit_all(args, name), admit_options(options, name)
         derived = innermost(tree.flatten((args, options))[0]) is not self.tape
         if known is not None and (derived or not self.is_numpys(function, known, args, options)):
             try:

@@ -12,10 +12,11 @@ from ..engine.errors import (
     ShapeError,
     TracedValueError,
 )
+from ..engine.foreign import as_array, refused
 from ..engine.primitive import Kind, Op, Primitive, define, row_of
 from ..engine.standin import StandIn
 from ..engine.tape import Array, unbroadcast
-from ..engine.tensor import REFUSED, Tensor, as_array, is_stored
+from ..engine.tensor import REFUSED, Tensor, is_stored
 from .indexing import frozen, getitem, is_basic, is_mask, may_repeat, nth_time, scatter, take
 
 
@@ -147,7 +148,9 @@ class Place:
         """v in the shape of the place, in the dtype of x."""
         self._check(v)
         shape = self.get().shape
-        v = v if hasattr(v, "dtype") else np.asarray(v)
+        v = as_array(v)
+        if isinstance(self.x, Tensor) and v.dtype.kind not in "fiub":
+            raise NotDifferentiableError(f"td.at(x)[index]: {refused(v)}")
         if v.ndim > len(shape):
             v = np.reshape(v, v.shape[v.ndim - len(shape) :])  # assignments take (1, 3) for (3,)
         return np.broadcast_to(v, shape).astype(self.x.dtype)

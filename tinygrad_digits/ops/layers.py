@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine.errors import ShapeError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array
-from ..engine.tensor import as_array
 
 Pair: TypeAlias = tuple[int, int]
 Margins: TypeAlias = tuple[Pair, Pair]
@@ -278,7 +278,7 @@ def _pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
 
 def floating(x: Array) -> Array:
     """x as an array of floats."""
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     return x if x.dtype.kind == "f" else x.astype(float)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define, primitive
 from ..engine.tape import Array, ones
 from ..engine.tensor import Tensor
@@ -87,7 +88,7 @@ def logsumexp(
     """
     if b is None and not return_sign:
         return _logsumexp_of(x, axis, keepdims=keepdims)
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     b = 1.0 if b is None else np.asarray(b) if isinstance(b, list) else b
     peak = peak_of(x, b, axis=axis)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -178,7 +179,7 @@ def log_softmax(x: Array, axis: Axis = -1) -> Array:
 
 def _along(op: Op, x: Array, axis: Axis) -> Array:
     """Apply along other axes an op that works along the last."""
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     if isinstance(axis, int):
         return op(x) if axis == -1 else np.swapaxes(op(np.swapaxes(x, axis, -1)), axis, -1)
     axes = tuple(range(x.ndim)) if axis is None else axis
