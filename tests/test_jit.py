@@ -111,8 +111,7 @@ WITHOUT_RULES = {
     **dict.fromkeys((np.nanargmax, np.nanargmin, np.zeros_like, np.ones_like, np.empty_like), (X,)),
     **dict.fromkeys((np.imag, np.shape, np.ndim, np.size, np.iterable), (X,)),
     **dict.fromkeys((np.isrealobj, np.iscomplexobj, np.argwhere, np.nonzero, np.flatnonzero), (X,)),
-    **dict.fromkeys((np.unique, np.array_repr, np.array_str, np.array2string), (X,)),
-    **dict.fromkeys((np.histogram_bin_edges, np.min_scalar_type), (X,)),
+    **dict.fromkeys((np.array_repr, np.array_str, np.array2string, np.min_scalar_type), (X,)),
     **dict.fromkeys((np.shares_memory, np.may_share_memory), (X, Y)),
     **{f: (X, np.ones(2, np.float32)) for f in (np.result_type, np.common_type)},
     **dict.fromkeys((np.round, np.around, np.argpartition), (Y, 1)),
@@ -123,7 +122,7 @@ WITHOUT_RULES = {
     np.digitize: (Y, np.array([0.0, 1.0, 2.0])),
 }
 NOT_TRACED = {
-    *("nonzero", "flatnonzero", "argwhere", "unique", "histogram_bin_edges", "min_scalar_type"),
+    *("nonzero", "flatnonzero", "argwhere", "min_scalar_type"),
     *("shares_memory", "may_share_memory", "array_repr", "array_str", "array2string"),
 }
 

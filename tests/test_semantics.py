@@ -550,6 +550,47 @@ def test_interpolation_at_a_knot_has_the_mean_slope():
     assert_array_equal(slopes(np.interp, [-1, 0, 1, 3], knots, values), [0, 1, 2.5, 1.5])
 
 
+def test_of_equal_elements_the_first_is_the_unique_one():
+    x = np.array([2.0, 1.0, 2.0])
+    assert_array_equal(td.grad(lambda x: np.unique(x) @ [1.0, 10.0])(x), [10, 1, 0])
+    assert_array_equal(td.grad(lambda x: np.unique_all(x).values @ [1.0, 10.0])(x), [10, 1, 0])
+
+
+def test_edges_follow_the_ends():
+    x = np.array([1.0, 0.0, 4.0])
+    edges = td.jacobian(lambda x: np.histogram_bin_edges(x, 2))(x)
+    assert_array_equal(edges, [[0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]])
+    density = td.grad(lambda x: np.histogram(x, 2, density=True)[0][0])
+    assert_allclose(density(x), [0, 1 / 12, -1 / 12], rtol=1e-14)  # 2 / 3 / (width / 2)
+
+
+def test_nextafter_goes_with_its_first():
+    assert td.grad(np.nextafter, (0, 1))(1.0, 2.0) == (1, 0)
+
+
+def test_an_option_is_differentiated_or_refused():
+    a = np.arange(3.0)
+    assert td.grad(lambda t: np.sum(np.diff(a, prepend=t)))(1.0) == -1
+    assert td.grad(lambda t: np.sum(np.clip(a, t, None)))(1.5) == 2
+    for f in (
+        lambda t: np.sum(a * t, initial=t),
+        lambda t: np.percentile(a, t),
+        lambda t: np.std(a * t, ddof=t),
+        lambda t: np.pad(a, 1, constant_values=(t, 0.0)),
+    ):
+        with pytest.raises(TypeError):
+            td.grad(lambda t, f=f: np.sum(f(t)))(0.5)
+
+
+def test_an_option_that_is_compared_is_a_number():
+    def f(t):
+        return np.linalg.vector_norm(np.array([3.0, 4.0]), ord=t) * t
+
+    assert td.grad(f)(2.0) == 5
+    with pytest.raises(TypeError):
+        td.grad(f)(2.5)
+
+
 def test_x_log_y_at_0():
     assert_array_equal(slopes(lambda y: td.xlogy(0.0, y), [0, 2]), [0, 0])
     assert_array_equal(slopes(td.entr, [0, 1]), [np.inf, -1])

@@ -106,6 +106,8 @@ BINARY = [
         for each in binary(f, halves, divisors, (2.5, 1.4, 3.5))
     ],
     *binary(np.copysign, nonzero),
+    case(np.nextafter, normal(2, 3), normal(3)),
+    case(np.nextafter, normal(2, 3), 2.0),
     case(np.heaviside, np.array([0.0, 1.0, -1.0]), normal(3)),
     *binary(np.heaviside, nonzero, normal),
     case(np.power, nonzero(3), 2),

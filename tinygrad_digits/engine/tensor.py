@@ -210,8 +210,8 @@ NO_NUMBER = (
 
 NO_ARRAY = (
     "a Tensor cannot become a plain array: its gradient would be lost. To build an array "
-    "out of Tensors use np.stack or np.concatenate rather than np.array, and rather than "
-    "`a[i] = t` write a = td.at(a)[i].set(t); "
+    "out of Tensors use np.stack or np.concatenate rather than np.array, np.r_ or np.c_, "
+    "and rather than `a[i] = t` write a = td.at(a)[i].set(t); "
     "for the bare numbers take tensor.value"
 )
 

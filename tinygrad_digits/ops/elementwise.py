@@ -268,7 +268,7 @@ def divmod(a: Array, b: Array, /) -> tuple[Array, Array]:
     >>> td.grad(lambda x: np.divmod(7.5, x)[1])(2.0)
     np.float64(-3.0)
     """
-    return np.floor_divide(a, b), remainder(a, b)
+    return a // b, a % b
 
 
 # --- sign, mantissa and exponent
@@ -278,6 +278,7 @@ copysign = row(
     lambda g, y, a, _b: along_sign(g, a) * np.copysign(1, y),
     None,
 )
+nextafter = row(np.nextafter, lambda g, _y, _a, _b: g, None)  # a step from a, wherever b is
 heaviside = row(
     np.heaviside,
     None,

@@ -147,7 +147,8 @@ def cross(
     if dimensions != (3, 3):  # NumPy's own word on others: for 2 a warning, from 2.5 on an error
         np.cross(np.zeros(dimensions[0]), np.zeros(dimensions[1]))
     if dimensions == (2, 2):
-        return _minor(a, b, 0, 1)
+        area = _minor(a, b, 0, 1)
+        return area if area.shape else np.broadcast_to(area, ())  # an array, as in NumPy
     a, b = (x if x.shape[-1] == 3 else _in_space(x) for x in (a, b))
     return np.stack([_minor(a, b, i, j) for i, j in ((1, 2), (2, 0), (0, 1))], axis=axisc)
 
@@ -209,7 +210,8 @@ def multi_dot(arrays: Sequence[Array]) -> Array:
         k = best(i, j)[1]
         return chain[i] if i == j else np.dot(product(i, k), product(k + 1, j))
 
-    return product(0, len(chain) - 1).reshape(shape)
+    whole = product(0, len(chain) - 1)
+    return whole.reshape(shape) if shape else whole[0, 0]  # a scalar, as in NumPy
 
 
 def _columns(x: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..engine.primitive import Op
+from ..engine.primitive import Kind, Op
 from ..engine.standin import BITWISE, StandIn
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY, REFUSED, Tensor
@@ -62,6 +62,20 @@ def _rewriting(function: Any) -> Op:
     return method
 
 
+def _on_stand_ins(name: str, op: Op) -> Op:
+    """A method that may be left to the array that is stood in for: sums of integers."""
+
+    def called(x: Array, *args: Any, **options: Any) -> Any:
+        return getattr(x, name)(*args, **options)
+
+    called.__name__ = name
+
+    def method(self: StandIn, *args: Any, **options: Any) -> Any:
+        return self.called(called, op, name, Kind.OPAQUE, (self, *args), options)
+
+    return method
+
+
 def _lacking(name: str) -> property:
     """An attribute of ndarrays that a Tensor has not got, and what to write instead."""
 
@@ -109,6 +123,14 @@ BINARY = {
 }
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "floordiv": "//"}
 SIGNS |= {"pow": "**", "matmul": "@"}
+REWRITING = {
+    "sort": _rewriting(np.sort),
+    "partition": _rewriting(np.partition),
+    "fill": _rewriting(lambda _, value: value),
+}
+DISPATCHED = {*REWRITING, "nonzero", "compress", "repeat", "astype", "reshape", "transpose"}
+"""Methods of stand-ins that are as they are: exact, or NumPy's functions anyway."""
+
 METHODS: dict[str, Op | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
@@ -133,9 +155,7 @@ METHODS: dict[str, Op | property] = {
     "cumsum": cumulative.cumsum,
     "cumprod": cumulative.cumprod,
     "__setitem__": assignment.assign,
-    "sort": _rewriting(np.sort),
-    "partition": _rewriting(np.partition),
-    "fill": _rewriting(lambda _, value: value),
+    **REWRITING,
     "__round__": _named(np.round),
     "reshape": _spread(shaping.reshape),
     "transpose": _spread(shaping.transpose),
@@ -173,5 +193,8 @@ for _name, _method in METHODS.items():
 for _name in dir(np.ndarray):
     if not _name.startswith("_") and not hasattr(Tensor, _name):
         setattr(Tensor, _name, _lacking(_name))  # (a __getattr__ would slow down all attributes)
+for _name, _method in METHODS.items():
+    if not (_name.startswith("_") or _name in DISPATCHED or isinstance(_method, property)):
+        setattr(StandIn, _name, _on_stand_ins(_name, _method))
 for _name, (_sign, _ufunc) in BITWISE.items():
     setattr(StandIn, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))

@@ -53,6 +53,8 @@ def _mean(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
         return _add_up(x, axis=axis, keepdims=keepdims) / _count(x, axis)
     if not isinstance(x, Tensor):
         return np.mean(x, axis=axis, keepdims=keepdims)
+    if not x.shape and axis is not None:
+        np.mean(np.zeros(()), axis=axis)  # which refuses an axis, unlike np.sum
     exact = {"e": np.float32}.get(x.dtype.char, x.dtype if x.dtype.kind == "f" else np.float64)
     total = sum(astype(x, exact), axis, keepdims=keepdims)  # in what np.mean accumulates
     return astype(total / _count(x, axis), np.float16 if x.dtype.char == "e" else exact)

@@ -36,8 +36,10 @@ def _broadcast_to(x: Array, shape: Shape) -> Array:
     return full
 
 
-def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The permutation that undoes `axes`."""
+def _inverse(axes: Shape | None) -> Shape | None:
+    """The permutation that undoes `axes`; of a vector's only axis, or of all reversed, itself."""
+    if axes is None or isinstance(axes, int | np.integer):
+        return axes
     positive = [axis % len(axes) for axis in axes]
     return tuple(sorted(range(len(axes)), key=positive.__getitem__))
 
@@ -49,7 +51,7 @@ reshape = row(
 )
 transpose = row(
     np.transpose,
-    lambda g, _y, _x, axes=None: np.transpose(g, None if axes is None else _inverse(axes)),
+    lambda g, _y, _x, axes=None: np.transpose(g, _inverse(axes)),
 )
 swapaxes = row(np.swapaxes, lambda g, _y, _x, axis1, axis2: np.swapaxes(g, axis1, axis2))
 expand_dims = row(np.expand_dims, lambda g, _y, x_like, axis: g.reshape(x_like.shape))
