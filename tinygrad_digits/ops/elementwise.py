@@ -138,7 +138,7 @@ def _finite(x: Array) -> Array:
 
 def _bell(x: Array) -> Array:
     """1 / (1 + x**2), scaled by a power of 2 so that it underflows before x**2 overflows."""
-    eps = float(np.finfo(x.dtype).eps)
+    eps = float(np.finfo(np.result_type(x, 0.0)).eps)
     return eps / (eps + eps * x * x)
 
 

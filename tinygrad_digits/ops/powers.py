@@ -29,7 +29,7 @@ def _lower(a: Array, b: Array, n: int) -> Array:
     if type(lost) is float and lost == 0:
         return a**less  # as for x**0.5, which costs half as much so
     power = a**less
-    base = np.where(np.greater(a, 0) & np.isfinite(a), a, 1).astype(power.dtype)
+    base = np.where(np.greater(a, 0) & np.isfinite(a), a, 1).astype(np.result_type(power))
     return power * np.maximum(1 + lost * np.log(base), 0.5)  # above 0 where b itself is huge
 
 
@@ -79,7 +79,7 @@ def _power_slope(a: Array, b: Array, by_base: int, by_exponent: int) -> Array:
     y = _lower(a, finite, by_base)
     for k in range(by_base):
         y = y * (b - k)
-    return y
+    return np.float64(y) if type(y) is float else y
 
 
 def _with_logarithms(a: Array, b: Array, by_base: int, by_exponent: int) -> Array:
@@ -87,7 +87,7 @@ def _with_logarithms(a: Array, b: Array, by_base: int, by_exponent: int) -> Arra
     size = _lower(a, b, by_base)
     y = np.where(np.equal(factor, 0) | np.equal(size, 0), 0, size * factor)
     unbounded = np.equal(a, 0) & np.equal(b, by_base) & (np.abs(factor) > 1e8)
-    return np.where(unbounded, np.sign(factor) * np.inf, y)
+    return np.where(unbounded, np.sign(factor) * np.inf, y)[()]  # of scalars a scalar
 
 
 power_slope: Op = row(
@@ -109,7 +109,7 @@ power_slope: Op = row(
 def times_log(y: Array, a: Array, b: Array) -> Array:
     """a**b log(a), given y = a**b; where that is 0, and at (0, 0), it is 0, as if of log 1."""
     flat = np.equal(y, 0) | (np.equal(a, 0) & np.equal(b, 0))
-    return y * np.log(np.where(flat, 1, a).astype(y.dtype))
+    return y * np.log(np.where(flat, 1, a).astype(np.result_type(y)))
 
 
 def _by_base(g: Array, _y: Array, a: Array, b: Array) -> Array:

@@ -230,8 +230,9 @@ def atleast_3d(x: Array) -> Array:
 @handles(np.broadcast_arrays)
 def broadcast_arrays(*args: Array) -> tuple[Array, ...]:
     """numpy.broadcast_arrays."""
-    shape = np.broadcast_shapes(*[np.shape(x) for x in args])
-    return tuple([x if np.shape(x) == shape else np.broadcast_to(x, shape) for x in args])
+    arrays = [as_array(x) for x in args]
+    shape = np.broadcast_shapes(*[x.shape for x in arrays])
+    return tuple([x if x.shape == shape else np.broadcast_to(x, shape) for x in arrays])
 
 
 @handles(np.meshgrid)
