@@ -2,6 +2,7 @@
 
 from ..engine.primitive import Op, Primitive, row_of
 from . import (
+    activations,
     assignment,
     choosing,
     cumulative,
@@ -45,6 +46,7 @@ CHAPTERS = (
     decompositions,
     scipy_linalg,
     neural,
+    activations,
     layers,
     losses,
     sequences,

@@ -14,7 +14,7 @@ from ..engine.errors import ShapeError
 from ..engine.primitive import Kind, define
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from .neural import _log_softmax_last, relu, row, softplus
+from .neural import log_probabilities, relu, row, softplus
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -156,7 +156,7 @@ def cross_entropy(
             f"cross_entropy: logits (..., k) need a label for each of one or more rows, "
             f"got logits {shape} and labels {labels.shape}"
         )
-    log_p = _log_softmax_last(logits)
+    log_p = log_probabilities(logits)
     numpys = type(labels) is np.ndarray or isinstance(labels, Tensor)
     if numpys and not smoothing and reduction == "mean":
         return _nll(log_p, _flat(labels, shape[-1]))
