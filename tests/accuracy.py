@@ -91,7 +91,7 @@ def measure(oracle: Oracle, dtype: type, evaluate: Any = None) -> dict[int, Erro
         order = len(by)
         wanted, allowed = exact[order, tuple(sorted(by))]
         for k, (number, want, extra) in enumerate(zip(numbers, wanted, allowed, strict=True)):
-            ulp = ulps(float(number), want, dtype)
+            ulp = ulps(float(number), want, numbers.dtype.type)
             at = tuple([float(x[k]) for x in points])
             error = Error(ulp, ulp - extra, at, by)
             if order not in worst or error.excess > worst[order].excess:

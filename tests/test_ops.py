@@ -149,6 +149,7 @@ RANGES |= {"arccosh": (1.5, 2.5)}
 
 OPTIONS = {"astype": {"dtype": np.float32}}
 OPTIONS |= {name: {"order": 1} for name in ("sinc_derivative", "i0_derivative")}
+OPTIONS["power_slope"] = {"by_base": 1, "by_exponent": 1}
 OPTIONS |= {name: {"n": 1} for name in ("polygamma", "polygamma_rise", "excess", "iv")}
 OPTIONS |= {"gaussian": {"scale": 0.5}}
 

@@ -18,6 +18,7 @@ from . import (
     making,
     methods,
     neural,
+    powers,
     reductions,
     refused,
     scipy_linalg,
@@ -31,6 +32,7 @@ from . import (
 
 CHAPTERS = (
     elementwise,
+    powers,
     integrals,
     ufuncs,
     reductions,

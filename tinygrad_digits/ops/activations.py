@@ -16,8 +16,8 @@ from .layers import floating
 from .neural import sigmoid, softplus
 from .special import ndtr
 
-_BEYOND = 128
-"""Where every gate below is 0 or 1, and its derivatives are 0, in all dtypes."""
+_BEYOND = 16384
+"""Where every gate below is 0 or 1, and its derivatives are 0, in all dtypes; a float16 itself."""
 
 
 @primitive(

@@ -90,5 +90,6 @@ def _rise_on_the_right(a: Array, b: Array, n: int) -> Array:
 
 
 def _fall(z: Array, b: Array, s: int) -> Array:
-    """(z + b)**-s - z**-s."""
-    return z**-s * np.expm1(-s * np.log1p(b / z))
+    """(z + b)**-s - z**-s, by halves of a power that may itself overflow."""
+    half = z ** (-s / 2)
+    return np.expm1(-s * np.log1p(b / z)) * half * half

@@ -11,7 +11,17 @@ from ..engine.primitive import Op
 from ..engine.standin import BITWISE, StandIn
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY, REFUSED, Tensor
-from . import assignment, cumulative, elementwise, indexing, linalg, logic, reductions, shaping
+from . import (
+    assignment,
+    cumulative,
+    elementwise,
+    indexing,
+    linalg,
+    logic,
+    powers,
+    reductions,
+    shaping,
+)
 
 
 def _swapped(op: Op) -> Op:
@@ -89,7 +99,7 @@ BINARY = {
     "mod": elementwise.remainder,
     "floordiv": logic.OPS["floor_divide"],
     "divmod": elementwise.divmod,
-    "pow": elementwise.power,
+    "pow": powers.power,
     "matmul": linalg.matmul,
 }
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "floordiv": "//"}

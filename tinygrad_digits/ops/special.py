@@ -7,7 +7,7 @@ Tensors too: scipy.special.erf(t) is td.erf(t).
 """
 
 import functools
-from math import pi, sqrt
+from math import factorial, pi, sqrt
 
 import numpy as np
 
@@ -177,7 +177,7 @@ def excess(x: Array, n: int) -> Array:
     return np.where(np.less(x, _FAR), far, near)[()]
 
 
-_FAR, _TERMS = -2.25, 64
+_FAR, _TERMS = -1.5, 96
 """Left of where the continued fraction, and of how many terms: it is at full precision there."""
 
 
@@ -278,7 +278,13 @@ def betaln(a: Array, b: Array) -> Array:
 
 
 def _iv(x: Array, n: int) -> Array:
-    return scipy_special().iv(float(n), x)
+    """By its series where one term is enough, since SciPy's is NaN at 1e-308, as at infinity."""
+    y = scipy_special().iv(float(n), x)
+    n = abs(n)
+    with np.errstate(all="ignore"):
+        first = np.power(np.multiply(x, 0.5), n) / factorial(n)
+        limit = np.where(np.isinf(x), np.power(np.sign(x), n) * np.inf, y)
+        return np.where(np.abs(x) < 1e-9, first, limit)[()].astype(y.dtype)
 
 
 iv: Op = row(lambda g, _y, x, n: g * (0.5 * (iv(x, n=n - 1) + iv(x, n=n + 1))), name="iv")(_iv)

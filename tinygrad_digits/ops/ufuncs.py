@@ -14,7 +14,7 @@ from ..engine.errors import NotDifferentiableError
 from ..engine.primitive import Kind, Op, Primitive, define, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY
-from . import elementwise, integrals, linalg, logic  # noqa: F401 (whose ufuncs these are)
+from . import elementwise, integrals, linalg, logic, powers  # noqa: F401 (whose ufuncs these are)
 from .reductions import Axis
 
 Ufunc: TypeAlias = Any
