@@ -1,9 +1,45 @@
+import os
 import zlib
 
 import numpy as np
 import pytest
 
 from tests.cases import all_cases, rows_recorded
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Use all cores where pytest-xdist is installed and the command line does not say otherwise."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    alone = config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None
+    if alone and not is_worker:
+        config.option.numprocesses = "auto"
+        config.option.maxprocesses = 4
+        config.option.dist = "worksteal"
+
+
+def pytest_configure(config):
+    """Keep what a test compiles: a later run finds it under the digest of its source."""
+    if "TINYGRAD_DIGITS_CACHE" not in os.environ and hasattr(config, "cache"):
+        os.environ["TINYGRAD_DIGITS_CACHE"] = str(config.cache.mkdir("native"))
+
+
+PROCESSES = {
+    f"test_{name}.py"
+    for name in (
+        *("benchmarks", "cli", "dask", "digits_training", "estimator", "examples", "notebook"),
+        *("peers", "resume", "serve", "sweep"),
+    )
+}
+"""Tests that start processes or browsers, or that train."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as quick what neither compiles native code nor starts processes."""
+    for item in items:
+        native = "numba" in item.name or "native" in item.name
+        if not native and item.path.name not in PROCESSES:
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ DIFFERENTIABLE = {
         td.expit td.logit td.erf td.erfc td.erfinv td.gammaln td.digamma td.polygamma td.logsumexp
         td.softmax td.log_softmax td.xlogy td.entr td.i0 td.i1 td.beta td.betaln td.ndtr
         td.log_ndtr td.solve_triangular td.cho_solve td.expm
+        td.linalg.funm
         """,
     "neural": """
         td.relu td.sigmoid td.softplus td.gelu td.silu td.elu td.leaky_relu td.hard_tanh td.selu

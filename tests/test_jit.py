@@ -33,13 +33,6 @@ BACKENDS = ["numpy", "numba"]
 DTYPES = [np.float64, np.float32]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache_of_its_own(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYGRAD_DIGITS_CACHE", str(tmp_path_factory.mktemp("compiled")))
-        yield
-
-
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     skip_without(request.param)

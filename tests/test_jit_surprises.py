@@ -35,13 +35,6 @@ from tests.jit_programs import (
 X = np.array([1.0, -2.0, 3.0])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache_of_its_own(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TINYGRAD_DIGITS_CACHE", str(tmp_path_factory.mktemp("compiled")))
-        yield
-
-
 @pytest.fixture(params=["numpy", "numba"])
 def backend(request):
     skip_without(request.param)

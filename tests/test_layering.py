@@ -27,7 +27,7 @@ LAYERS = (
     ("engine.transforms",),
     ("transforms",),
     ("jit",),
-    ("check", "minimize", "optim", "draw"),
+    ("check", "linalg", "minimize", "optim", "draw"),
     ("recording",),
     ("profiling", "debugging"),
     ("digits",),

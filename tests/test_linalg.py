@@ -1,5 +1,8 @@
 """Linear algebra at its corners: singular, repeated, rank-deficient, empty, refused."""
 
+import contextlib
+import itertools
+import math
 import sys
 
 import numpy as np
@@ -41,6 +44,66 @@ def test_the_determinant_of_a_regular_matrix_has_every_order():
     td.check_grads(np.linalg.det, np.eye(3), order=2)  # all singular values are equal
 
 
+def minors(a, order):
+    """The derivatives of det(a) by its elements, exact: (n, n) ints -> (n,) * 2 * order ints.
+
+    By Leibniz' formula: of each product the elements that are not differentiated stay.
+    """
+    n = len(a)
+    result = np.zeros((n, n) * order, int)
+    for columns in itertools.permutations(range(n)):
+        sign = round(np.linalg.det(np.eye(n)[list(columns)]))
+        for rows in itertools.permutations(range(n), order):
+            rest = math.prod(int(a[i, columns[i]]) for i in set(range(n)) - set(rows))
+            result[tuple(k for i in rows for k in (i, columns[i]))] += sign * rest
+    return result
+
+
+def of_rank(n, rank, seed=0):
+    """An integer matrix of that rank or less."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(-3, 4, (n, rank)) @ rng.integers(-3, 4, (rank, n))
+
+
+RANKS = [(n, rank) for n in range(1, 6) for rank in range(n + 1)]
+
+
+@pytest.mark.parametrize(("n", "rank"), RANKS)
+def test_derivatives_of_the_determinant_are_minors_at_any_rank(n, rank):
+    a = of_rank(n, rank)
+    for order, derivative in ((1, td.grad), (2, td.hessian)):
+        expected = minors(a, order)
+        for dtype, rtol in ((np.float64, 1e-12), (np.float32, 1e-4)):
+            got = derivative(np.linalg.det)(a.astype(dtype))
+            assert got.dtype == dtype
+            assert_allclose(got, expected, atol=rtol * max(1, np.abs(expected).max()))
+    if n <= 4:
+        third = td.jacobian(td.hessian(np.linalg.det))(a.astype(float))
+        expected = minors(a, 3)
+        assert_allclose(third, expected, atol=1e-12 * max(1, np.abs(expected).max()))
+
+
+def test_a_singular_matrix_in_a_batch_of_determinants():
+    batch = np.stack([of_rank(3, rank, seed) for rank, seed in ((3, 1), (1, 2), (0, 0), (2, 3))])
+    each = np.stack([minors(a, 2) for a in batch])
+    x = batch.astype(float)
+    hessian = td.hessian(lambda a: np.sum(np.linalg.det(a)))(x)
+    for i, j in itertools.product(range(4), repeat=2):
+        expected = each[i] if i == j else 0 * each[i]
+        assert_allclose(hessian[i, :, :, j], expected, atol=1e-12)
+    for mapped in (td.vmap(td.hessian(np.linalg.det)), td.jit(td.vmap(td.hessian(np.linalg.det)))):
+        assert_allclose(mapped(x), each, atol=1e-12)
+    program, f = td.jit(td.hessian(np.linalg.det)), td.hessian(np.linalg.det)
+    for a in x:
+        assert_array_equal(program(a), f(a))
+    td.check_grads(np.linalg.det, x.reshape(2, 2, 3, 3), order=3)
+
+
+def test_cofactors_neither_overflow_nor_vanish_on_the_way():
+    sizes = np.array([1e200, 1e200, 1e-200, 1e-200])
+    assert_allclose(np.diag(td.grad(np.linalg.det)(np.diag(sizes))), 1 / sizes, rtol=1e-14)
+
+
 def test_slogdet_of_a_singular_matrix_spoils_that_matrix_alone():
     batch = np.stack([2 * np.eye(2), np.zeros((2, 2))])
     y, g = td.value_and_grad(lambda a: np.linalg.slogdet(a).logabsdet[0])(batch)
@@ -73,13 +136,121 @@ def test_functions_of_repeated_eigenvalues_have_derivatives():
 @pytest.mark.parametrize("turn", [np.eye(3), np.linalg.qr(A).Q], ids=["exact", "rounded"])
 def test_repeated_values_leave_everything_finite(turn):
     a = turn @ np.diag([2.0, 2.0, 5.0]) @ turn.T
-    for f in (np.linalg.eigh, np.linalg.svd):
+    degenerate = pytest.warns(td.DegenerateWarning, match=r"td\.linalg\.funm\(f, a")
+    for f, values in ((np.linalg.eigh, 0), (np.linalg.svd, 1)):
         for part in (0, 1):
-            g = td.grad(total(f, lambda y, part=part: y[part]))(a)
+            told = contextlib.nullcontext() if part == values else degenerate
+            with told:
+                g = td.grad(total(f, lambda y, part=part: y[part]))(a)
             assert np.abs(g).max() < 10
     eigenvector = td.grad(total(np.linalg.eigh, lambda y: y.eigenvectors[:, 2] ** 2))(a)
     assert np.abs(eigenvector).max() < 10  # that of the eigenvalue that stands alone is right:
     td.check_grads(lambda x: np.linalg.eigh(x).eigenvectors[:, 2] ** 2, a, order=1)
+
+
+W = np.cos(np.arange(9.0)).reshape(3, 3)
+TURNED = np.linalg.qr(A).Q
+
+
+def symmetric(*spectrum, turn=TURNED):
+    a = (turn * np.array(spectrum)) @ turn.T
+    return (a + a.T) / 2
+
+
+def spectral(f):
+    """The function of a symmetric matrix as one writes it by hand."""
+
+    def composed(a):
+        w, v = np.linalg.eigh((a + a.T) / 2)
+        return np.sum(W * ((v * f(w)) @ v.T))
+
+    return composed
+
+
+def spectral_element(a):
+    w, v = np.linalg.eigh((a + a.T) / 2)
+    return ((v * np.log(w)) @ v.T)[0, 1]  # at the identity all cotangents are 0
+
+
+def recomposed(a):
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return np.sum(W[: a.shape[0], : a.shape[1]] * ((u * s) @ vh))
+
+
+def part(f, k):
+    return total(f, lambda y: y[k] ** 2)
+
+
+def thin(a):
+    return np.linalg.svd(a, full_matrices=False)
+
+
+ONE = np.outer([1.0, 2.0, 2.0], [0.6, 0.8])
+WRONG = {
+    "values and vectors": (td.grad(spectral(np.exp)), symmetric(1, 1, 2)),
+    "on the diagonal": (td.grad(spectral(lambda w: w)), np.diag([1.0, 1.0, 2.0])),
+    "a logarithm of 1": (td.grad(spectral(np.log)), np.eye(3)),
+    "nothing but zeros": (td.grad(spectral_element), np.eye(3)),
+    "vectors alone": (td.grad(part(np.linalg.eigh, 1)), symmetric(1, 1, 2)),
+    "vectors at the identity": (td.grad(total(np.linalg.eigh, lambda y: W * y[1] ** 2)), np.eye(3)),
+    "equal to some ulps": (td.grad(spectral(np.exp)), symmetric(1, 1 + 3e-16, 2)),
+    "the curvature of values": (td.hessian(part(np.linalg.eigh, 0)), symmetric(1, 1, 2)),
+    "the same alone": (td.hessian(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2)), np.eye(3)),
+    "at a minimum": (td.hessian(lambda a: np.sum((np.linalg.eigvalsh(a) - 1) ** 2)), np.eye(3)),
+    "singular values": (td.grad(recomposed), np.eye(3)),
+    "singular values of 0": (td.grad(recomposed), np.ones((3, 3))),
+    "tall and of rank 1": (td.grad(recomposed), ONE),
+    "wide and of rank 1": (td.grad(recomposed), ONE.T),
+    "nothing at all": (td.grad(recomposed), np.zeros((3, 2))),
+    "left vectors": (td.grad(part(thin, 0)), ONE),
+    "the curvature of a norm": (td.hessian(lambda a: np.linalg.norm(a, "nuc")), np.eye(3)),
+    "columns that depend": (td.grad(part(np.linalg.qr, 0)), np.ones((3, 3)) + np.eye(3)[0]),
+    "the triangle of those": (td.grad(part(np.linalg.qr, 1)), np.ones((3, 2)) + np.eye(3, 1)),
+}
+RIGHT = {
+    "values apart": (spectral(np.exp), symmetric(1, 1.5, 2)),
+    "values alone": (lambda a: np.sum(np.linalg.eigh(a)[0] ** 2), symmetric(1, 1, 2)),
+    "values of their own": (lambda a: np.sum(np.linalg.eigvalsh(a) ** 2), symmetric(1, 1, 2)),
+    "a vector apart": (
+        total(np.linalg.eigh, lambda y: y[0][2] * y[1][:, 2] ** 2),
+        symmetric(1, 1, 2),
+    ),
+    "the space of equals": (
+        total(np.linalg.eigh, lambda y: y[1][:, :2] @ y[1][:, :2].T),
+        symmetric(1, 1, 2),
+    ),
+    "singular values alone": (lambda a: np.sum(np.linalg.svdvals(a) ** 2), np.eye(3)),
+    "the polar factor": (total(np.linalg.svd, lambda y: y[0] @ y[2]), 2 * TURNED),
+    "a single 0": (recomposed, np.diag([3.0, 2.0, 0.0]) @ TURNED),
+    "the first component": (
+        total(thin, lambda y: y[0][:, 0] * y[1][0] * y[2][0, 0]),
+        ONE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("derivative", "a"), WRONG.values(), ids=WRONG)
+def test_what_depends_on_vectors_of_equal_values_warns(derivative, a):
+    with pytest.warns(td.DegenerateWarning, match=r"td\.linalg\.funm\(f, a") as seen:
+        derivative(a)
+    assert seen[0].filename == __file__
+    for other, x in ((td.jit(derivative), a), (td.vmap(derivative), a[None])):
+        with pytest.warns(td.DegenerateWarning):
+            other(x)
+
+
+def test_a_program_warns_when_it_runs():
+    f = td.jit(td.grad(spectral(np.exp)))
+    f(symmetric(1, 1.5, 2))
+    for _ in range(2):
+        with pytest.warns(td.DegenerateWarning):
+            f(symmetric(1, 1, 2))
+    f(symmetric(1, 1.5, 2))
+
+
+@pytest.mark.parametrize(("f", "a"), RIGHT.values(), ids=RIGHT)
+def test_what_does_not_is_quiet_and_right(f, a):
+    td.check_grads(f, a, order=1)
 
 
 def test_the_polar_factor_is_right_at_equal_singular_values():
@@ -102,9 +273,12 @@ def test_singular_values_of_zero():
     one = np.outer([1.0, 2.0, 2.0], [0.6, 0.8])  # of rank one
     nuclear = td.grad(lambda a: np.linalg.norm(a, "nuc"))(one)
     assert_allclose(nuclear, one / 3, atol=1e-12)
-    for part in range(3):
-        g = td.grad(total(lambda a: np.linalg.svd(a, full_matrices=False), lambda y: y[part]))(one)  # noqa: B023
-        assert np.abs(g).max() < 10
+    for part in (0, 1, 2):  # the columns of v have to be orthogonal, so that those are known
+        told = pytest.warns(td.DegenerateWarning) if part == 0 else contextlib.nullcontext()
+        f = total(lambda a: np.linalg.svd(a, full_matrices=False), lambda y, k=part: y[k])
+        with told:
+            assert np.abs(td.grad(f)(one)).max() < 10
+    td.check_grads(lambda a: np.linalg.svd(a, full_matrices=False).Vh ** 2, one, order=1)
 
 
 # --- one triangle

@@ -520,6 +520,66 @@ def test_prod_with_zeros():
     assert_array_equal(slopes(np.cumprod, [2.0, 0.0, 3.0]), [1, 8, 0])
 
 
+def test_the_determinant_is_a_polynomial():
+    curvature = td.hessian(np.linalg.det)(np.zeros((2, 2)))  # of a d - b c
+    assert_array_equal(curvature.reshape(4, 4), np.diag([1, -1, -1, 1])[::-1])
+
+
+def test_vectors_of_equal_values_warn():
+    def exp(a):
+        w, v = np.linalg.eigh((a + a.T) / 2)
+        return ((v * np.exp(w)) @ v.T)[0, 1]
+
+    with pytest.warns(td.DegenerateWarning, match=r"td\.linalg\.funm\(f, a\)"):
+        assert np.isfinite(td.grad(exp)(np.zeros((2, 2)))).all()
+    right = td.grad(lambda a: td.linalg.funm(np.exp, (a + a.T) / 2)[0, 1])(np.zeros((2, 2)))
+    assert_allclose(right, [[0, 0.5], [0.5, 0]], rtol=1e-15)
+
+
+def test_one_of_equal_eigenvalues_follows_its_vector():
+    assert_array_equal(slopes(lambda a: np.linalg.eigvalsh(a)[0], np.eye(2)), np.diag([1.0, 0.0]))
+    assert_array_equal(slopes(np.linalg.eigvalsh, np.eye(2)), np.eye(2))
+
+
+def test_a_singular_value_of_0_is_flat():
+    assert_array_equal(slopes(np.linalg.svdvals, np.zeros((2, 2))), np.zeros((2, 2)))
+
+
+def test_qr_of_dependent_columns_warns():
+    with pytest.warns(td.DegenerateWarning, match="qr"):
+        slopes(lambda a: np.linalg.qr(a).Q, np.array([[1.0, 2.0], [3.0, 6.0 + 1e-15]]))
+    with pytest.warns(td.DegenerateWarning), pytest.raises(np.linalg.LinAlgError):
+        slopes(lambda a: np.linalg.qr(a).Q, np.zeros((2, 2)))
+
+
+def test_the_pseudo_inverse_keeps_its_rank():
+    u, b = np.array([1.0, 2.0]), np.array([3.0, 1.0])
+    td.check_grads(lambda u: np.linalg.pinv(np.outer(u, u), rcond=1e-8), u)
+    td.check_grads(lambda u: np.linalg.lstsq(np.outer(u, u), b, rcond=1e-8)[0], u)
+
+
+@pytest.mark.parametrize(
+    "f", [np.linalg.inv, np.linalg.cholesky, lambda a: np.linalg.solve(a, np.ones(2))]
+)
+def test_what_has_no_value_raises_as_numpys(f):
+    with pytest.raises(np.linalg.LinAlgError):
+        slopes(f, np.ones((2, 2)))
+
+
+def test_the_triangle_that_is_not_read_gets_nothing():
+    a = np.array([[2.0, 7.0], [0.5, 1.0]])
+    for f in (np.linalg.eigvalsh, np.linalg.cholesky, lambda a: td.linalg.funm(np.exp, a)):
+        assert slopes(f, a)[0, 1] == 0
+
+
+def test_sparse_matrices_are_constants_of_products():
+    sparse = pytest.importorskip("scipy.sparse").csr_array(np.array([[1.0, 0.0], [2.0, 3.0]]))
+    assert_array_equal(slopes(lambda t: sparse @ t, [1.0, 1.0]), [3, 3])
+    assert_array_equal(slopes(lambda t: t @ sparse, [1.0, 1.0]), [1, 5])
+    with pytest.raises(TypeError, match="toarray"):
+        slopes(lambda t: sparse * t, [1.0, 1.0])
+
+
 def test_piecewise_never_sees_the_other_branch():
     x = np.array([-1.0, 4.0])
     f = lambda x: td.piecewise([x > 0], [np.sqrt, 0.0], x)  # noqa: E731

@@ -8,13 +8,14 @@ array([0.        , 0.63970001])
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import ops, optim
+from . import linalg, ops, optim
 from .check import check_grads
 from .engine import tree
 from .engine.errors import (
     AutodiffError,
     ChangedArrayError,
     ConvergenceError,
+    DegenerateWarning,
     DisconnectedWarning,
     EscapedTensorError,
     GradientMismatchError,
@@ -97,6 +98,7 @@ __all__ = [
     "AutodiffError",
     "ChangedArrayError",
     "ConvergenceError",
+    "DegenerateWarning",
     "DisconnectedWarning",
     "Each",
     "EscapedTensorError",
@@ -155,6 +157,7 @@ __all__ = [
     "kl_divergence",
     "layer_norm",
     "leaky_relu",
+    "linalg",
     "linearize",
     "log_ndtr",
     "log_softmax",

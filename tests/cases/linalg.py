@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
 import tinygrad_digits as td
 from tests.cases import Draw, case, method, nonzero, normal, regular, symmetric
@@ -190,6 +191,18 @@ def cofactors(a):
     return np.linalg.det(a)[..., None, None] * np.swapaxes(np.linalg.inv(a), -1, -2)
 
 
+def second_cofactors(a, direction):
+    """The derivative of the cofactors of a regular matrix in a direction, by the product rule."""
+    inverse = np.swapaxes(np.linalg.inv(a), -1, -2)
+    change = inverse @ np.swapaxes(direction, -1, -2) @ inverse
+    slope = np.sum(cofactors(a) * direction, axis=(-2, -1), keepdims=True)
+    return slope * inverse - np.linalg.det(a)[..., None, None] * change
+
+
+def singular(rng, n, rank):
+    return rng.standard_normal((n, rank)) @ rng.standard_normal((rank, n))
+
+
 FACTORS = [
     case(np.linalg.det, regular(3, 3)),
     case(np.linalg.det, regular(2, 1, 2, 2)),
@@ -197,6 +210,10 @@ FACTORS = [
     case(np.linalg.det, normal(0, 0)),
     case(decompositions.cofactors, regular(3, 3)).but(reference=cofactors),
     case(decompositions.cofactors, regular(2, 2, 2)).but(reference=cofactors),
+    case(np.linalg.det, Draw(lambda rng: singular(rng, 3, 2))),
+    case(np.linalg.det, Draw(lambda rng: np.stack([singular(rng, 2, k) for k in range(3)]))),
+    case(decompositions.cofactors, regular(3, 3), normal(3, 3)).but(reference=second_cofactors),
+    case(decompositions.cofactors, regular(2, 2), normal(3, 2, 2)).but(reference=second_cofactors),
     case(np.linalg.slogdet, regular(3, 3)),
     case(np.linalg.slogdet, regular(2, 2, 2)),
     case(np.linalg.slogdet, normal(0, 0)),
@@ -323,4 +340,53 @@ SCIPY = [
     ],
 ]
 
-CASES = [*PRODUCTS, *EQUATIONS, *FACTORS, *NORMS, *SCIPY]
+
+def by_eigenvalues(f, a):
+    w, v = np.linalg.eigh(a)
+    return (v * f(w)[..., None, :]) @ np.swapaxes(v, -1, -2)
+
+
+def with_equal_eigenvalues(*shape):
+    """Symmetric positive definite matrices, two of whose eigenvalues are equal up to rounding."""
+
+    def sample(rng):
+        q = np.linalg.qr(rng.standard_normal(shape)).Q
+        w = np.maximum(np.arange(shape[-1]), 1) + rng.uniform(0.5, 1)
+        a = (q * w) @ np.swapaxes(q, -1, -2)
+        return (a + np.swapaxes(a, -1, -2)) / 2
+
+    return Draw(sample)
+
+
+MATRIX_FUNCTIONS = [
+    each.but(reference=by_eigenvalues, label="td.linalg.funm")
+    for each in (
+        case(td.linalg.funm, np.exp, symmetric(3, 3)),
+        case(td.linalg.funm, np.sqrt, symmetric(2, 1, 2, 2)),
+        case(td.linalg.funm, np.log, with_equal_eigenvalues(3, 3)),
+        case(td.linalg.funm, np.reciprocal, with_equal_eigenvalues(2, 2, 2)),
+        case(td.linalg.funm, np.tanh, normal(1, 1)),
+        case(td.linalg.funm, np.exp, normal(0, 0)),
+    )
+]
+
+DENSE = np.array([[0.0, 1.5, 0.0], [2.0, 0.0, -0.5]])
+CSR = scipy.sparse.csr_array(DENSE)
+
+
+def times_sparse(t):
+    return CSR @ t
+
+
+def sparse_times(t):
+    return t @ CSR
+
+
+SPARSE = [
+    case(times_sparse, normal(3)).but(reference=lambda t: DENSE @ t),
+    case(times_sparse, normal(3, 2)).but(reference=lambda t: DENSE @ t),
+    case(sparse_times, normal(2)).but(reference=lambda t: t @ DENSE),
+    case(sparse_times, normal(3, 2)).but(reference=lambda t: t @ DENSE),
+]
+
+CASES = [*PRODUCTS, *EQUATIONS, *FACTORS, *NORMS, *SCIPY, *MATRIX_FUNCTIONS, *SPARSE]

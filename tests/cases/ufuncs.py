@@ -160,6 +160,11 @@ def raised(a, b):
     return powers.times_log(a**b, a, b)
 
 
+def slanted(a, b):
+    """cosine as a function of what its first argument follows from."""
+    return elementwise.cosine(np.hypot(a, b), a, b)
+
+
 def share(a, b, log_base=1.0):
     return 1 / (1 + np.exp(log_base * (b - a)))
 
@@ -186,9 +191,7 @@ INSIDE_RULES = [
     case(elementwise.binary_share, normal(2, 3), normal(3)).but(
         reference=lambda a, b: share(a, b, np.log(2))
     ),
-    case(elementwise.cosine, nonzero(2, 3), nonzero(3)).but(
-        reference=lambda a, b: a / np.sqrt(a * a + b * b)
-    ),
+    case(slanted, nonzero(2, 3), nonzero(3)).but(reference=lambda a, b: a / np.sqrt(a * a + b * b)),
     case(elementwise.inversion, nonzero(2, 3), nonzero(3)).but(
         reference=lambda a, b: a / (a * a + b * b)
     ),

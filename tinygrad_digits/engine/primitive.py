@@ -94,7 +94,7 @@ class Primitive:
 
     __slots__ = (
         *("apply", "arity", "broadcasts", "composed", "kernel", "kind", "more", "name", "options"),
-        *("positional", "reduces", "rules", "_reads"),
+        *("positional", "reduces", "rules", "sparse", "_reads"),
     )
 
     def __init__(
@@ -114,6 +114,7 @@ class Primitive:
         self.composed = composed
         self.reduces = reduces
         self.more: Op | None = None  # which `extends` sets
+        self.sparse: Op | None = None  # takes over where an operand is a sparse matrix
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, Each) else len(rules)
         before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
@@ -465,6 +466,8 @@ def _any_arrays(row: Primitive, inside: Op) -> Op:
         tape = innermost(args, options)
         if tape is None:
             return kernel(*args, **options)
+        if row.sparse is not None and any(map(is_sparse, args)):
+            return row.sparse(*args, **options)
         if len(args) > most:
             args, options = _as_numpys(row, args, options)
         if options and row.more is not None and not options.keys() <= row.options:
@@ -589,12 +592,22 @@ def _constant(x: Any, row: Primitive) -> Any:
         return x
     elif kind is list or kind is tuple:
         return _constant(np.asarray(x), row)
+    elif is_sparse(x):
+        raise NotDifferentiableError(
+            f"{row.name}: a Tensor cannot be combined with a {kind.__name__}, but in products with "
+            "it, x @ t and t @ x; elsewhere write x.toarray()"
+        )
     elif getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
         return x
     raise NotDifferentiableError(
         f"{row.name}: a Tensor cannot be combined with {getattr(x, 'dtype', kind.__name__)}; "
         "the operands of a differentiated op are real arrays and numbers"
     )
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether something is a sparse matrix or array, of scipy.sparse or one like it."""
+    return hasattr(type(x), "tocsr")
 
 
 def _watched(function: Op, who: str) -> Op:

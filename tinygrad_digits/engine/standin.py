@@ -19,7 +19,7 @@ import numpy as np
 from . import tree
 from .errors import NotDifferentiableError, TracedValueError
 from .primitive import Kind, Primitive, innermost
-from .tensor import NUMPY, Tensor, given_once
+from .tensor import NUMPY, Tensor, given_once, left_to_tensor, sparse_caller
 
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
 """Functions that write into their argument."""
@@ -90,8 +90,10 @@ class StandIn(Tensor):
     def __format__(self, spec: str) -> str:
         return repr(self) if not spec else self.refuse("formatting it")
 
-    def __array__(self, *args: Any, **options: Any) -> NoReturn:
-        self.refuse("making a plain array of it (np.asarray, np.array, `a[i] = t`)")
+    def __array__(self, *args: Any, **options: Any) -> Any:
+        if (caller := sparse_caller(sys._getframe(1))) is not None:
+            return left_to_tensor(caller)
+        return self.refuse("making a plain array of it (np.asarray, np.array, `a[i] = t`)")
 
     def item(self, *_place: int) -> float:
         self.refuse(".item()")

@@ -165,6 +165,8 @@ class Tensor:
         return op(*args, **options)
 
     def __array__(self, *args: Any, **options: Any) -> Any:
+        if (caller := sparse_caller(sys._getframe(1))) is not None:
+            return left_to_tensor(caller)
         raise NotDifferentiableError(_of_a_list(sys._getframe(1)) + NO_ARRAY)
 
 
@@ -174,6 +176,25 @@ NO_ARRAY = (
     "`a[i] = t` write a = td.at(a)[i].set(t); "
     "for the bare numbers take tensor.value"
 )
+
+
+def sparse_caller(frame: FrameType) -> str | None:
+    """The function of scipy.sparse that a frame is in, if it is."""
+    inside = frame.f_globals.get("__name__", "").startswith("scipy.sparse.")
+    return frame.f_code.co_name if inside else None
+
+
+def left_to_tensor(caller: str) -> Any:
+    """What tells an operator of scipy.sparse that the other operand is to answer: no array at all.
+
+    Raises NotDifferentiableError for the functions that would go on with it.
+    """
+    if caller in ("_matmul_dispatch", "_mul_dispatch", "_divide"):
+        return np.array(None, object)
+    raise NotDifferentiableError(
+        "scipy.sparse takes a Tensor in products with a matrix A alone, A @ t and t @ A; elsewhere "
+        "write A.toarray()"
+    )
 
 
 def _of_a_list(frame: FrameType | None) -> str:

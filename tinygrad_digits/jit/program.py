@@ -176,8 +176,8 @@ PIECE = Primitive(_piece, (), "piece", Kind.VIEW)
 ITEM = Primitive(operator.getitem, (), "item", Kind.OPAQUE)
 """One of the results of an op that has several."""
 
-CHECKS = {"check_labels", "check_weights"}
-"""Ops that are there for what they raise."""
+CHECKS = {"check_labels", "check_weights", "check_eigh", "check_svd", "check_qr"}
+"""Ops that are there for what they raise, or warn of."""
 
 END = 1 << 62
 """Where outputs are read: after every line."""

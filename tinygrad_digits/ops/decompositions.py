@@ -17,18 +17,21 @@ and slices of that. Three conventions hold throughout:
 - Where eigenvalues are equal to rounding, their vectors have no derivative; the terms that would
   divide by the difference are left out, so that all is finite. The gradient of what is made of
   the values alone stays right. What is made of values and vectors, as v @ diag(f(w)) @ v.T or the
-  gradient just named, loses its derivative with respect to how the equal ones mix. The same holds
-  for singular values that are equal or 0; the polar factor u @ vh stays right at equal ones.
+  gradient just named, loses its derivative with respect to how the equal ones mix: a
+  DegenerateWarning says so. The same holds for singular values that are equal or 0; the polar
+  factor u @ vh stays right at equal ones.
 - Matrices are the last two axes; there may be any others before them.
 """
 
+from itertools import combinations, permutations
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..engine.errors import NotDifferentiableError
-from ..engine.primitive import Kind, define, handles, implement
+from ..engine.errors import DegenerateWarning, NotDifferentiableError, warn
+from ..engine.primitive import Each, Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import REFUSED, Tensor
 from .reductions import unit
@@ -136,28 +139,77 @@ def tensorsolve(a: Array, b: Array, axes: Any = None) -> Array:
 # --- determinants
 
 
-def _cofactors(a: Array) -> Array:
-    """det(a) inv(a).T, which singular matrices have too: by their singular values.
+def _others(s: Array, order: int) -> Array:
+    """Products of (..., n) numbers without `order` of them: (..., n, ..., n), 0 where two are one.
 
-    Those of the cofactors are the products of all others.
+    Each product is made of the numbers before and those after the one that is left out, so that
+    zeros do no harm.
+    """
+    distinct = 1 - np.eye(s.shape[-1], dtype=s.dtype)
+    for _ in range(order - 1):  # a 1 in the place of the number that an axis leaves out
+        s = np.where(distinct == 0, 1, s[..., None, :])
+    s, exponents = np.frexp(s)  # whose products would overflow, or vanish, on the way
+    one = np.ones_like(s[..., :1])
+    before = np.cumprod(np.concatenate([one, s[..., :-1]], -1), -1)
+    after = np.cumprod(np.concatenate([one, s[..., :0:-1]], -1), -1)[..., ::-1]
+    left = np.ldexp(before * after, exponents.sum(-1, keepdims=True) - exponents)
+    for i, j in combinations(range(order), 2):
+        shape = [s.shape[-1] if axis in (i, j) else 1 for axis in range(order)]
+        left = left * distinct.reshape(shape)
+    return left
+
+
+def _cofactors(a: Array, *directions: Array) -> Array:
+    """The derivative of det(a), and of that in each of the directions: (..., n, n).
+
+    For orthogonal u and vh, det(a) is det(u) det(u.T @ a @ vh.T) det(vh). With those of the
+    singular values u.T @ a @ vh.T is diagonal, and zeros there do no harm.
     """
     u, s, vh = np.linalg.svd(a)
-    others = np.where(np.eye(s.shape[-1], dtype=bool), 1, s[..., None, :])
-    sign = np.linalg.det(u) * np.linalg.det(vh)
-    return _product(u, sign[..., None] * np.prod(others, axis=-1), _t(vh))
+    orientation = np.sign(np.linalg.det(u) * np.linalg.det(vh))
+    if not directions or not a.size:
+        return _product(u, orientation[..., None] * _others(s, 1), _t(vh))
+    inside = _cofactors_of_diagonal(s, [_t(u) @ x @ _t(vh) for x in directions])
+    return orientation[..., None, None] * (u @ inside @ vh)
 
 
-def _cofactors_rule(g: Array, y: Array, a: Array) -> Array:
-    """Of regular matrices: the product rule for det(a) inv(a).T."""
-    inverse = _t(np.linalg.inv(a))
-    return np.sum(g * y, axis=(-2, -1), keepdims=True) * inverse - y @ _t(g) @ inverse
+def _cofactors_of_diagonal(s: Array, directions: list[Array]) -> Array:
+    """The same of diag(s), by Leibniz' sum over permutations.
+
+    The elements of as many rows and columns are differentiated as there are derivatives; of the
+    other rows the product takes what is on the diagonal.
+    """
+    order = len(directions) + 1
+    others, rows = _others(s, order), ascii_lowercase[:order]
+    diagonal = np.eye(s.shape[-1], dtype=s.dtype)
+    total = np.zeros((), s.dtype)
+    for columns in permutations(rows):
+        *pairs, last = [f"...{i}{j}" for i, j in zip(rows, columns, strict=True)]
+        terms, on_diagonal = ",".join([f"...{rows}", *pairs]), rows[-1] == columns[-1]
+        target = f"...{rows[-1]}" if on_diagonal else last
+        term = np.einsum(f"{terms}->{target}", others, *directions, optimize=order > 2)
+        total = total + _sign(rows, columns) * (term[..., None] * diagonal if on_diagonal else term)
+    return total
+
+
+def _sign(rows: str, columns: tuple[str, ...]) -> int:
+    """Of a permutation: -1 to the number of pairs that stand the other way round."""
+    swapped = sum(i > j for i, j in combinations([rows.index(c) for c in columns], 2))
+    return -1 if swapped % 2 else 1
+
+
+def _cofactors_rule(k: int, g: Array, _y: Array, *xs: Array) -> Array:
+    """A derivative is symmetric in its directions: g is one more, or in the place of another."""
+    return cofactors(*xs, g) if k == 0 else cofactors(*xs[:k], g, *xs[k + 1 :])
 
 
 def _slogdet(a: Array) -> Array:
     return np.stack(np.linalg.slogdet(a), axis=-1)
 
 
-cofactors = define(_cofactors, _cofactors_rule, name="cofactors", trusted=True)
+cofactors = define(
+    _cofactors, Each(_cofactors_rule), name="cofactors", kind=Kind.PRODUCT, trusted=True
+)
 det = implement(
     np.linalg.det,
     lambda g, _y, a: g[..., None, None] * cofactors(a),  # Giles 2.2.4
@@ -214,6 +266,7 @@ def _qr(a: Array) -> Array:
 def _qr_rule(g: Array, y: Array, a: Array) -> Array:
     """Roberts; in a wide matrix, [square, rest], q comes from the square, and q @ r is the rest."""
     m, n = a.shape[-2:]
+    check_qr(g, y, m=m)
     gq, gr, q, r = _t(g[..., :m]), g[..., m:], _t(y[..., :m]), y[..., m:]
     if m >= n:
         return _qr_of_columns(gq, gr, q, r)
@@ -227,6 +280,22 @@ def _qr_of_columns(gq: Array, gr: Array, q: Array, r: Array) -> Array:
     return _t(np.linalg.solve(r, _t(gq + q @ inside)))
 
 
+def _check_qr(g: Array, y: Array, m: int) -> Array:
+    """Warn where columns depend on those before them, and a derivative is asked for."""
+    diagonal = np.abs(np.diagonal(y[..., m:], axis1=-2, axis2=-1))
+    limit = _indistinct(y.dtype, *y.shape[-2:]) * diagonal.max(-1, initial=0)
+    lost = (diagonal <= limit[..., None]).any(-1) & (g != 0).any((-2, -1))
+    if lost.any():
+        warn(
+            "qr: columns that depend on those before them to rounding have no direction of their "
+            "own, so that q and r have no derivative, and this gradient is arbitrary. For a "
+            "function of the matrix a.T @ a write td.linalg.funm(f, a.T @ a)",
+            DegenerateWarning,
+        )
+    return lost
+
+
+check_qr = define(_check_qr, name="check_qr")
 _packed_qr = define(_qr, _qr_rule, name="qr", trusted=True)
 QRResult: Any = type(np.linalg.qr(np.eye(1)))
 
@@ -245,27 +314,123 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     return r if mode == "r" else QRResult(q, r)
 
 
-# --- eigenvalues of symmetric matrices: packed as the values above the vectors, (..., n + 1, n)
+# --- parts of factorisations
+#
+# Whether a wrong gradient may come of vectors of equal values depends on what is used together. A
+# packed factorisation begins with two rows of zeros, whose cotangents are 1 where the values, and
+# where the vectors, were read: the cotangents of the parts themselves may be 0 all the same.
+
+VALUES, VECTORS, TOLD = 0, 1, 2
 
 
-def _eigh(a: Array, UPLO: Any = "L") -> Array:
+def _read_rule(g: Array, _y: Array, packed_like: Array, start: int, stop: int, told: int) -> Array:
+    """g in its place, and the row that tells of it."""
+    *batch, rows, k = packed_like.shape
+    before = np.zeros((*batch, start, k), g.dtype)
+    before[..., told, :] = 1
+    return np.concatenate([before, g, np.zeros((*batch, rows - stop, k), g.dtype)], axis=-2)
+
+
+def _read(packed: Array, start: int, stop: int, told: int) -> Array:  # noqa: ARG001
+    return packed[..., start:stop, :].copy()
+
+
+read = define(_read, _read_rule, name="read", trusted=True)
+
+
+def _are_together(g: Array, paired: bool) -> Array:
+    """For each matrix, whether values and vectors are read; values are for sure, if `paired`."""
+    return (g[..., VALUES, :].any(-1) | paired) & g[..., VECTORS, :].any(-1)
+
+
+def _indistinct(dtype: Any, *lengths: int) -> float:
+    """Within what distance, relative to the largest, a division by it leaves two digits or less."""
+    return 64 * _rounding(dtype, *lengths)
+
+
+def _are_lost(block: Array, arrived: Array, together: Array) -> Array:
+    """Whether values and vectors are combined in a block of equal values.
+
+    Only the second derivative would tell by how much the gradient is wrong. It is right where the
+    cotangents arrive elsewhere, as for the first of many principal components.
+    """
+    elsewhere = arrived.any(-1) & ~(arrived & block).any(-1)
+    return together & block.any(-1) & ~elsewhere
+
+
+def _warn_of_equals(who: str, matrix: str) -> None:
+    warn(
+        f"{who} that are equal to rounding have no vectors of their own, and the gradient lacks "
+        "how those mix: it may be wrong. A function of the matrix, as v @ diag(exp(w)) @ v.T is "
+        f"of a symmetric one, has the right gradient as td.linalg.funm(f, {matrix})",
+        DegenerateWarning,
+    )
+
+
+# --- eigenvalues of symmetric matrices: packed as the values above the vectors, (..., 2 + 1 + n, n)
+
+
+def _eigh(a: Array, UPLO: Any = "L", paired: bool = False) -> Array:  # noqa: ARG001
     values, vectors = np.linalg.eigh(a, UPLO)
-    return np.concatenate([values[..., None, :], vectors], axis=-2)
+    told = np.zeros((*values.shape[:-1], TOLD, values.shape[-1]), values.dtype)
+    return np.concatenate([told, values[..., None, :], vectors], axis=-2)
 
 
-def _eigh_rule(g: Array, y: Array, _a: Array, UPLO: Any = "L") -> Array:
+def _eigh_parts(packed: Array) -> tuple[Array, Array]:
+    rows, values = packed.shape[-2], TOLD
+    return (
+        read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :],
+        read(packed, start=values + 1, stop=rows, told=VECTORS),
+    )
+
+
+def _eigh_rule(g: Array, y: Array, _a: Array, UPLO: Any = "L", paired: bool = False) -> Array:
     """Giles 3.1."""
-    values, vectors = y[..., 0, :], y[..., 1:, :]
+    check_eigh(g, y, paired=paired)
+    values, vectors = _eigh_parts(y)
     distances = values[..., None, :] - values[..., :, None]
     largest = np.maximum(np.abs(values[..., :1]), np.abs(values[..., -1:]))[..., None]
-    apart = np.abs(distances) > _rounding(g.dtype, *y.shape[-2:]) * largest
-    inside = _inverses(distances, apart) * (_t(vectors) @ g[..., 1:, :])
-    inside = inside + np.eye(values.shape[-1], dtype=g.dtype) * g[..., 0, None, :]
+    apart = np.abs(distances) > _rounding(g.dtype, *vectors.shape[-1:]) * largest
+    inside = _inverses(distances, apart) * (_t(vectors) @ g[..., TOLD + 1 :, :])
+    inside = inside + np.eye(values.shape[-1], dtype=g.dtype) * g[..., TOLD, None, :]
     return _onto(vectors @ inside @ _t(vectors), UPLO.upper() == "U")
 
 
+def _check_eigh(g: Array, y: Array, paired: bool = False) -> Array:
+    """Warn where a cotangent asks how the vectors of equal eigenvalues mix."""
+    values, vectors = y[..., TOLD, :], y[..., TOLD + 1 :, :]
+    n = values.shape[-1]
+    limit = _indistinct(y.dtype, n) * np.abs(values).max(-1, initial=0)[..., None, None]
+    if not (np.diff(values) <= limit[..., 0]).any():
+        return np.zeros(np.broadcast_shapes(g.shape, y.shape)[:-2], bool)
+    close = np.abs(values[..., None, :] - values[..., :, None]) <= limit
+    close &= ~np.eye(n, dtype=bool)
+    mixing = _t(vectors) @ g[..., TOLD + 1 :, :]
+    lost = _differ(mixing, close)
+    arrived = (g[..., TOLD:, :] != 0).any(-2)
+    lost |= _are_lost(close.any(-1), arrived, _are_together(g, paired))
+    if lost.any():
+        _warn_of_equals("eigh: eigenvalues", "a")
+    return lost
+
+
+def _differ(mixing: Array, close: Array) -> Array:
+    """Whether a rotation of close vectors into each other changes something.
+
+    Where their pair of the mixing is symmetric it does not, to first order. Nothing at all beside
+    the diagonal is no sign of that: for v[0]**2 at v = (1, 0) the first order vanishes by accident.
+    """
+    noise = _indistinct(mixing.dtype, mixing.shape[-1]) * np.abs(mixing).max((-2, -1), initial=0)
+    noise = noise[..., None, None]
+    own = np.diagonal(mixing, axis1=-2, axis2=-1)
+    unlike = np.abs(own[..., None, :] - own[..., :, None]) > noise
+    beside = (np.abs(mixing) > noise) | (np.abs(_t(mixing)) > noise)
+    rotated = np.abs(mixing - _t(mixing)) > noise
+    return (close & (rotated | (unlike & ~beside))).any((-2, -1))
+
+
 def _eigvalsh_rule(g: Array, _y: Array, a: Array, UPLO: Any = "L") -> Array:
-    vectors = np.linalg.eigh(a, UPLO).eigenvectors
+    _, vectors = _eigh_parts(_packed_eigh(a, UPLO=UPLO, paired=True))  # with g, which values make
     return _onto(_product(vectors, g, vectors), UPLO.upper() == "U")
 
 
@@ -274,6 +439,7 @@ def _rounding(dtype: Any, *lengths: int) -> float:
     return float(np.finfo(dtype).eps) * max(lengths)
 
 
+check_eigh = define(_check_eigh, name="check_eigh")
 _packed_eigh = define(_eigh, _eigh_rule, name="eigh", trusted=True)
 eigvalsh = implement(np.linalg.eigvalsh, _eigvalsh_rule, kind=Kind.OPAQUE)
 EighResult: Any = type(np.linalg.eigh(np.eye(1)))
@@ -282,8 +448,7 @@ EighResult: Any = type(np.linalg.eigh(np.eye(1)))
 @handles(np.linalg.eigh)
 def eigh(a: Array, UPLO: Any = "L") -> Any:
     """numpy.linalg.eigh: (..., n, n) -> eigenvalues, (..., n), and eigenvectors, (..., n, n)."""
-    packed = _packed_eigh(a, UPLO=UPLO)
-    return EighResult(packed[..., 0, :], packed[..., 1:, :])
+    return EighResult(*_eigh_parts(_packed_eigh(a, UPLO=UPLO)))
 
 
 REFUSED[np.linalg.eig] = REFUSED[np.linalg.eigvals] = (
@@ -292,25 +457,40 @@ REFUSED[np.linalg.eig] = REFUSED[np.linalg.eigvals] = (
 )
 
 
-# --- singular values: packed as u above s above v, (..., m + 1 + n, k)
+# --- singular values: packed as u above s above v, (..., 2 + m + 1 + n, k)
 
 
-def _svd(a: Array, hermitian: bool = False) -> Array:
+def _svd(a: Array, hermitian: bool = False, paired: bool = False) -> Array:  # noqa: ARG001
     u, s, vh = np.linalg.svd(a, full_matrices=False, hermitian=hermitian)
-    return np.concatenate([u, s[..., None, :], _t(vh)], axis=-2)
+    told = np.zeros((*s.shape[:-1], TOLD, s.shape[-1]), s.dtype)
+    return np.concatenate([told, u, s[..., None, :], _t(vh)], axis=-2)
 
 
 def _svd_parts(packed: Array, m: int) -> tuple[Array, Array, Array]:
-    return packed[..., :m, :], packed[..., m, :], packed[..., m + 1 :, :]
+    rows, values = packed.shape[-2], TOLD + m
+    return (
+        read(packed, start=TOLD, stop=values, told=VECTORS),
+        read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :],
+        read(packed, start=values + 1, stop=rows, told=VECTORS),
+    )
 
 
-def _svd_rule(g: Array, y: Array, a_like: Array, hermitian: bool = False) -> Array:
+def _svd_slices(packed: Array, m: int) -> tuple[Array, Array, Array]:
+    """The same of a cotangent."""
+    rows = packed[..., TOLD:, :]
+    return rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :]
+
+
+def _svd_rule(
+    g: Array, y: Array, a_like: Array, hermitian: bool = False, paired: bool = False
+) -> Array:
     """Townsend, with 1 / (s_j^2 - s_i^2) split into what s_j - s_i and what s_j + s_i divides.
 
     Only the former makes trouble where two singular values are equal.
     """
     m, n = a_like.shape[-2:]
-    (gu, gs, gv), (u, s, v) = _svd_parts(g, m), _svd_parts(y, m)
+    check_svd(g, y, m=m, paired=paired)
+    (gu, gs, gv), (u, s, v) = _svd_slices(g, m), _svd_parts(y, m)
     tiny = _rounding(g.dtype, m, n) * s[..., :1]
     distances, sums = s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]
     of_u, of_v = _t(u) @ gu, _t(v) @ gv
@@ -327,17 +507,41 @@ def _svd_rule(g: Array, y: Array, a_like: Array, hermitian: bool = False) -> Arr
     return _onto(result) if hermitian else result
 
 
+def _check_svd(g: Array, y: Array, m: int, paired: bool = False) -> Array:
+    """Warn where a cotangent asks how the vectors of singular values mix that are equal, or 0."""
+    (gu, _, gv), (u, s, v) = _svd_slices(g, m), _svd_slices(y, m)
+    limit = _indistinct(y.dtype, m, v.shape[-2]) * s[..., :1]
+    zero, close = s <= limit, np.abs(s[..., None, :] - s[..., :, None]) <= limit[..., None]
+    close &= ~np.eye(s.shape[-1], dtype=bool)
+    if not (zero.any() or close.any()):
+        return np.zeros(np.broadcast_shapes(g.shape, y.shape)[:-2], bool)
+    of_u, of_v = _t(u) @ gu, _t(v) @ gv
+    both_zero = close & zero[..., None, :] & zero[..., :, None]
+    lost = _differ(of_u + of_v, close) | _differ(of_u - of_v, both_zero)
+    outside = np.abs(gu - u @ of_u).sum(-2) + np.abs(gv - v @ of_v).sum(-2)
+    noise = _indistinct(y.dtype, m, v.shape[-2]) * np.abs(g).max((-2, -1), initial=0)[..., None]
+    lost |= (zero & (outside > noise)).any(-1)
+    block = close.any(-1) | (zero & (m != v.shape[-2]))
+    arrived = (g[..., TOLD:, :] != 0).any(-2)
+    lost |= _are_lost(block, arrived, _are_together(g, paired))
+    if lost.any():
+        _warn_of_equals("svd: singular values that are 0, or", "a.T @ a")
+    return lost
+
+
 def _singular_values(a: Array, hermitian: bool = False) -> Array:
     return np.linalg.svd(a, compute_uv=False, hermitian=hermitian)
 
 
 def _singular_values_rule(g: Array, _y: Array, a: Array, hermitian: bool = False) -> Array:
     """0 for a singular value of 0, at which it has a kink as abs does."""
-    u, s, vh = np.linalg.svd(a, full_matrices=False, hermitian=hermitian)
-    result = _product(u, g * (s > _rounding(g.dtype, *a.shape[-2:]) * s[..., :1]), _t(vh))
+    packed = _packed_svd(a, hermitian=hermitian, paired=True)  # with g, which the values make
+    u, s, v = _svd_parts(packed, a.shape[-2])
+    result = _product(u, g * (s > _rounding(g.dtype, *a.shape[-2:]) * s[..., :1]), v)
     return _onto(result) if hermitian else result
 
 
+check_svd = define(_check_svd, name="check_svd")
 _packed_svd = define(_svd, _svd_rule, name="svd", trusted=True)
 singular_values = define(_singular_values, _singular_values_rule, name="svdvals", trusted=True)
 SVDResult: Any = type(np.linalg.svd(np.eye(1)))
@@ -403,10 +607,10 @@ def _lstsq_parts(packed: Array, a: Array, b: Array) -> tuple[Array, Array, Array
 
 
 def _lstsq_rule_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
-    """Of x = pinv(a) @ b, of the squares of b - a @ x, and of the singular values."""
-    (x, *_), (gx, gr, gs, _) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
+    """Of x = pinv(a) @ b, and of the squares of b - a @ x."""
+    (x, *_), (gx, gr, *_) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
     of_x = _pinv_rule(gx @ b.T, _pinv_of(a, rcond, g.dtype), a)
-    return of_x - 2 * ((b - a @ x) * gr) @ x.T + _singular_values_rule(gs, y, a)
+    return of_x - 2 * ((b - a @ x) * gr) @ x.T
 
 
 def _lstsq_rule_b(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
@@ -420,6 +624,14 @@ def _pinv_of(a: Array, rcond: float | None, dtype: Any) -> Array:
     return np.linalg.pinv(a, rcond if given else _rounding(dtype, *a.shape))
 
 
+lstsq_values = define(
+    lambda s, _a: s.copy(),
+    None,
+    lambda g, y, _s, a: _singular_values_rule(g, y, a),
+    name="lstsq_values",
+    trusted=True,
+)
+"""Singular values that lstsq has found, of its matrix: apart from what x depends on."""
 _packed_lstsq = define(_lstsq, _lstsq_rule_a, _lstsq_rule_b, name="lstsq", trusted=True)
 
 
@@ -434,6 +646,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array,
     columns = b.reshape((-1, 1)) if b.ndim == 1 else b
     packed = _packed_lstsq(a, columns, rcond=rcond)
     x, residuals, s, rank = _lstsq_parts(packed, a, columns)
+    s = lstsq_values(s, a)
     rank, (m, n) = rank.astype(np.intc), a.shape
     if m <= n or not (_is_traced(packed) or rank == n):
         residuals = residuals[:0]

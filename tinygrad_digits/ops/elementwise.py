@@ -138,7 +138,7 @@ def _finite(x: Array) -> Array:
 
 def _bell(x: Array) -> Array:
     """1 / (1 + x**2), scaled by a power of 2 so that it underflows before x**2 overflows."""
-    eps = float(np.finfo(np.result_type(x)).eps)
+    eps = float(np.finfo(x.dtype).eps)
     return eps / (eps + eps * x * x)
 
 
@@ -188,48 +188,58 @@ degrees = row(np.degrees, lambda g, _y, _x: np.degrees(g))
 # --- sides and angles
 
 
-def _cosine(a: Array, b: Array) -> Array:
-    """a / hypot(a, b); 0 at the origin, and of two infinities NaN."""
+def _cosine(length: Array, a: Array, b: Array) -> Array:
+    """a / length, given length = hypot(a, b); 0 at the origin, and of two infinities NaN."""
+    ratio = a / (length + (length == 0))
+    infinite = np.isinf(a) & np.isfinite(b)
+    return np.where(infinite, np.sign(a).astype(ratio.dtype), ratio)
+
+
+def _cosines(a: Array, b: Array) -> tuple[Array, Array, Array]:
+    """Length, cosine and sine of the point (a, b)."""
     length = np.hypot(a, b)
-    ratio = a / np.where(np.equal(length, 0), 1, length)
-    return np.where(np.isinf(a) & np.isfinite(b), np.sign(a).astype(ratio.dtype), ratio)
+    return length, cosine(length, a, b), cosine(length, b, a)
 
 
-cosine: Op = own(
-    _cosine,
-    lambda g, _y, a, b: g * (cosine(b, a) / np.hypot(a, b) * cosine(b, a)),
-    lambda g, y, a, b: g * -(cosine(b, a) / np.hypot(a, b) * y),
-    name="cosine",
-)
-"""Its derivatives have a / length but for b**2 / length**3, where 1 - y**2 would cancel; at the
-origin they are NaN, since nothing is right there for all functions of a length."""
+def _cosine_along(g: Array, _y: Array, _length: Array, a: Array, b: Array) -> Array:
+    """b**2 / length**3, where 1 - y**2 would cancel; NaN at the origin, where nothing is right."""
+    length, _, sine = _cosines(a, b)
+    return g * (sine / length * sine)
+
+
+def _cosine_across(g: Array, y: Array, _length: Array, a: Array, b: Array) -> Array:
+    length, _, sine = _cosines(a, b)
+    return g * -(sine / length * y)
+
+
+cosine: Op = own(_cosine, None, _cosine_along, _cosine_across, name="cosine")
+"""As a function of a and b, from which its first argument follows."""
 
 
 def _inverse(a: Array, b: Array) -> Array:
     """a / (a**2 + b**2), in steps that do not overflow; 0 at infinity."""
     length = np.hypot(a, b)
-    y = a / length / length
-    return np.where(np.isinf(length), 0, y)
+    return np.where(np.isinf(length), 0, a / length / length)
 
 
-inversion: Op = own(
-    _inverse,
-    lambda g, _y, a, b: g * _saddle(a, b),
-    lambda g, y, a, b: g * (-2 * cosine(b, a) * cosine(a, b) / np.hypot(a, b) / np.hypot(a, b)),
-    name="inversion",
-)
-
-
-def _saddle(a: Array, b: Array) -> Array:
+def _inverse_along(g: Array, _y: Array, a: Array, b: Array) -> Array:
     """(b**2 - a**2) / (a**2 + b**2)**2."""
-    length, x, y = np.hypot(a, b), cosine(a, b), cosine(b, a)
-    return (y - x) * (y + x) / length / length
+    length, x, y = _cosines(a, b)
+    return g * ((y - x) * (y + x) / length / length)
+
+
+def _inverse_across(g: Array, _y: Array, a: Array, b: Array) -> Array:
+    length, x, y = _cosines(a, b)
+    return g * (-2 * x * y / length / length)
+
+
+inversion: Op = own(_inverse, _inverse_along, _inverse_across, name="inversion")
 
 
 hypot = row(
     np.hypot,
-    lambda g, _y, a, b: g * cosine(a, b),
-    lambda g, _y, a, b: g * cosine(b, a),
+    lambda g, y, a, b: g * cosine(y, a, b),
+    lambda g, y, a, b: g * cosine(y, b, a),
 )
 arctan2 = row(
     np.arctan2,

@@ -27,11 +27,10 @@ def polygamma(x: Array, n: int) -> Array:
     Left of 0, where the series of that function is as long as x is large, by reflection, 5.15.6.
     """
     flipped = np.where(np.less_equal(x, 0), np.subtract(1, x), x)
-    zeta = scipy_special().zeta(n + 1.0, flipped)
-    y = zeta * ((-1.0) ** (n + 1) * factorial(n))
-    if not np.any(np.less_equal(x, 0)):
-        return y
-    with np.errstate(divide="ignore"):
+    with np.errstate(all="ignore"):
+        y = scipy_special().zeta(n + 1.0, flipped) * ((-1.0) ** (n + 1) * factorial(n))
+        if not np.any(np.less_equal(x, 0)):
+            return y
         cot = 1 / np.tan(pi * (x - np.rint(x)))
         mirrored = (-1) ** n * y - pi ** (n + 1) * np.polyval(_derive_cot(n), cot)
     return np.where(np.less_equal(x, 0), mirrored, y)[()].astype(y.dtype)

@@ -58,7 +58,8 @@ def binary_cross_entropy_with_logits(
     logits, targets = _alike(name, logits, targets)
     # log p is -softplus(-x) and log(1 - p) is -softplus(x): all digits, also of small losses,
     # which the shorter softplus(x) - t x would take as the difference of large numbers
-    losses = targets * softplus(-logits) + (1 - targets) * softplus(logits)
+    with np.errstate(under="ignore"):
+        losses = targets * softplus(-logits) + (1 - targets) * softplus(logits)
     return reduced(name, losses, reduction)
 
 

@@ -213,6 +213,23 @@ def _solve(call: Call) -> Any:
     return y[..., 0] if n == 1 else y
 
 
+def _sparse_product(call: Call) -> Any:
+    """A sparse matrix times (k,) or (k, m): one product with the columns of all examples."""
+    (data, x), options = call.xs, call.options
+    if x.ndim == 2:
+        return call.op.apply(data, x.T, **options).T
+    columns = moved(x, 0, 1).reshape(x.shape[1], call.length * x.shape[2])
+    y = call.op.apply(data, columns, **options)
+    return moved(y.reshape(y.shape[0], call.length, x.shape[2]), 1, 0)
+
+
+def _matrices(call: Call) -> Any:
+    """The rule for any number of matrices, whose batches broadcast."""
+    ndim = max(call.ndims())
+    aligned = [_widened(x, on, ndim) for x, on in zip(call.xs, call.on, strict=True)]
+    return call.op.apply(*aligned, **call.options)
+
+
 def _widened(x: Array, on: bool, ndim: int) -> Array:
     """Axes of length 1 between the batch axis and the others, so that examples broadcast."""
     missing = ndim + 1 - np.ndim(x)
@@ -499,8 +516,8 @@ _SHARED: dict[Rule, str] = {
     "argmin nanargmax nanargmin argsort argpartition partition_places unwrap",
     _among: "sum_among prod_among max_among min_among nanmax nanmin",
     _quantile: "quantile percentile nanquantile nanpercentile",
-    _last_axes: "softmax log_softmax log_probabilities inv inverse_or_nan det cofactors slogdet qr "
-    "cholesky eigh eigvalsh svd svdvals pinv expm",
+    _last_axes: "softmax log_softmax log_probabilities inv inverse_or_nan det slogdet qr cholesky "
+    "read eigh eigvalsh svd svdvals pinv expm",
 }
 
 BY_NAME: dict[str, Rule] = {
@@ -519,6 +536,8 @@ BY_NAME: dict[str, Rule] = {
     "windows": _windows,
     "fold": _fold,
     "solve": _solve,
+    "sparse_product": _sparse_product,
+    **dict.fromkeys(("cofactors", "funm", "check_eigh", "check_svd", "check_qr"), _matrices),
     "vecdot": _vectors(1, 1),
     "matvec": _vectors(2, 1),
     "vecmat": _vectors(1, 2),
