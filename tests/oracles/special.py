@@ -70,6 +70,12 @@ def elu(x):
     return x if x > 0 else mp.expm1(within(x))
 
 
+def elu_2(x):
+    if not x:
+        raise ValueError("the second derivative jumps from 1 to 0")
+    return mp.exp(within(x)) if x < 0 else mp.mpf(0)
+
+
 # --- the normal distribution
 
 
@@ -256,7 +262,7 @@ LOGISTIC = [
         td.elu,
         elu,
         [lambda x: mp.mpf(1) if x > 0 else mp.exp(within(x))],
-        [lambda x: mp.mpf(0) if x > 0 else mp.exp(within(x))],
+        [elu_2],
         spread(zero=False, sizes=24),
     ),
 ]

@@ -169,8 +169,9 @@ def _softmax_rule(g: Array, y: Array, _x: Array) -> Array:
 
 
 def _softmax(x: Array) -> Array:
+    shifted = x - _max_last(x)
     with np.errstate(under="ignore"):
-        e = np.exp(x - _max_last(x))
+        e = np.exp(shifted)
         return e / _sum_last(e)
 
 
@@ -181,11 +182,11 @@ def _log_softmax_rule(g: Array, y: Array, _x: Array) -> Array:
 
 def _log_softmax(x: Array) -> Array:
     """By log1p of the sum of all but the maximum: of that, 1, the others would get lost."""
-    peak = _max_last(x)
-    shifted = x - peak
+    shifted = x - _max_last(x)
+    top = np.equal(shifted, 0)
     with np.errstate(divide="ignore", under="ignore"):  # of no maximum among NaN
-        rest = _sum_last(np.exp(shifted) * np.not_equal(x, peak))
-        count = _sum_last(np.equal(x, peak).astype(shifted.dtype))
+        rest = _sum_last(np.exp(shifted) * np.logical_not(top))
+        count = _sum_last(top.astype(shifted.dtype))
         return shifted - (np.log1p(rest / count) + np.log(count))
 
 
