@@ -57,7 +57,7 @@ def _steps(axes: Axes, steps: list[dict[str, Any]]) -> None:
             axes.axhline(y - 0.6, color="#BBBBBB", linewidth=0.8)
             _heading(axes, y - 0.5, steps[y]["network"])
     axes.set_xlabel("time of a training step / backprop by hand  (left is faster)")
-    axes.set_title("Training step, one thread", loc="left", fontweight="bold")
+    axes.set_title("Training step, one core", loc="left", fontweight="bold")
 
 
 def _workloads(axes: Axes, workloads: list[dict[str, Any]]) -> None:

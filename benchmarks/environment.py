@@ -16,8 +16,8 @@ from .contenders import BACKENDS, missing
 from .peers import PEERS, Peer, installed
 
 
-def describe(peers: dict[str, Peer], *, asked: bool) -> dict[str, Any]:
-    """Versions, processors, threads."""
+def describe(peers: dict[str, Peer], cores: list[int], *, asked: bool) -> dict[str, Any]:
+    """Versions, processors, threads; `cores` are those that `pin` found, none where it cannot."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "tinygrad_digits": td.__version__,
@@ -25,7 +25,8 @@ def describe(peers: dict[str, Peer], *, asked: bool) -> dict[str, Any]:
         "numpy": np.__version__,
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
-        "cpus": os.cpu_count(),
+        "cpus": len(cores) or os.cpu_count(),
+        "pinned": bool(cores),
         "gc": "on" if gc.isenabled() else "off",
         "blas": _blas(),
         "backends": {

@@ -21,9 +21,9 @@ import tinygrad_digits as td
 
 from .contenders import TAPE, jits, too_late
 from .imports import ROOT
-from .peers import PEERS
+from .peers import PEERS, Maker
 from .problem import DIGITS, Case, Problem, make
-from .steps import Maker, whole_step
+from .steps import whole_step
 
 CASES = [Case(DIGITS, 32, "float32"), Case(DIGITS, 1437, "float32")]
 CACHES = ("TINYGRAD_DIGITS_CACHE", "TORCHINDUCTOR_CACHE_DIR")
@@ -95,8 +95,8 @@ def _here(name: str, case: Case) -> dict[str, Any]:
         importlib.import_module(PEERS[name].module)
         return {"seconds": _timed(PEERS[name].step, problem), "stages": {}}
     jitted = td.jit(whole_step(), backend=jits()[name])
-    seconds = _timed(lambda problem: functools.partial(jitted, *problem), problem)
-    return {"seconds": seconds, "stages": jitted.program(*problem).seconds}
+    seconds = _timed(lambda problem: functools.partial(jitted, *problem.data), problem)
+    return {"seconds": seconds, "stages": jitted.program(*problem.data).seconds}
 
 
 def _timed(maker: Maker, problem: Problem) -> float:

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from .contenders import MANUAL
-from .problem import DIGITS, WIDE, Case, make
+from .problem import DIGITS, RECIPE_CASE, WIDE, Case, make
 from .steps import own_makers
 
-CASES = [Case(DIGITS, 1437, "float32"), Case(WIDE, 256, "float32")]
+CASES = [Case(DIGITS, 1437, "float32"), Case(WIDE, 256, "float32"), RECIPE_CASE]
 
 
 def measure(case: Case) -> dict[str, Any]:
     """Peak bytes of a step, by each contender of ours, and the ratios to the manual one."""
     problem = make(case)
-    peaks = {name: peak(maker(problem)) for name, maker in own_makers().items()}
+    peaks = {name: peak(maker(problem)) for name, maker in own_makers(recipe=case.recipe).items()}
     rows = {name: {"bytes": b, "ratio": b / peaks[MANUAL]} for name, b in peaks.items()}
     return {**case._asdict(), "network": case.network, "rows": rows}
 

@@ -2,15 +2,19 @@
 
 import functools
 import importlib.util
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .contenders import Step
-from .problem import RATE, Problem
-from .steps import Maker
+from tinygrad_digits.digits.recipe import RECIPE
 
+from . import ALL_CORES, by_recipe
+from .contenders import Step
+from .problem import RATE, STEPS, TAKEN, Problem
+
+Maker = Callable[[Problem], Step]
 Loss = Callable[..., Any]
 """(a library's own `numpy`, params, *data) -> scalar"""
 Gradient = Callable[[Loss, dict[str, Any], tuple[Any, ...]], Step]
@@ -26,6 +30,8 @@ class Peer(NamedTuple):
     step: Maker
     gradient: Gradient
     chain: Chain | None = None
+    recipe: Maker | None = None
+    """The step by the recipe, where the library brings an AdamW."""
     longest: int = 1_000_000
     """The longest chain to ask for; ten times that takes up to a minute a run."""
     compiles: bool = False
@@ -38,7 +44,7 @@ class Peer(NamedTuple):
 def torch_step(problem: Problem) -> Step:
     import torch
 
-    torch.set_num_threads(1)
+    _limit_threads()
     params = {k: torch.tensor(p, requires_grad=True) for k, p in problem.params.items()}
     x, labels = torch.tensor(problem.x), torch.tensor(problem.labels)
 
@@ -67,7 +73,7 @@ def _torch_loss(params: dict[str, Any], x: Any, labels: Any) -> Any:
 def torch_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
     import torch
 
-    torch.set_num_threads(1)
+    _limit_threads()
     params = {k: torch.tensor(p, requires_grad=True) for k, p in params.items()}
     data = tuple(map(torch.tensor, data))
 
@@ -82,12 +88,58 @@ def torch_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) ->
 def torch_chain(x: Any, n: int) -> Any:
     import torch
 
-    torch.set_num_threads(1)
+    _limit_threads()
     start = h = torch.tensor(x, requires_grad=True)
     for _ in range(n):
         h = torch.sin(h)
     h.sum().backward()
     return start.grad
+
+
+def torch_recipe_step(problem: Problem) -> Step:
+    """Its AdamW, which writes over its parameters and averages: to copy these back, so that each
+    step does the same, takes a twentieth of the step.
+    """
+    import torch
+
+    _limit_threads()
+    params = {k: torch.tensor(p, requires_grad=True) for k, p in problem.params.items()}
+    x, labels = torch.tensor(problem.x), torch.tensor(problem.labels)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in params.values() if p.ndim > 1]},
+            {"params": [p for p in params.values() if p.ndim == 1], "weight_decay": 0.0},
+        ],
+        lr=by_recipe.rate_at(TAKEN), betas=(by_recipe.BETA1, by_recipe.BETA2), eps=by_recipe.EPS,
+        weight_decay=RECIPE.weight_decay,
+    )  # fmt: skip
+    _torch_loss(params, x, labels).backward()
+    optimizer.step()  # which makes the averages
+    states = [optimizer.state[p] for p in params.values()]
+    here = [*params.values(), *(s["exp_avg"] for s in states), *(s["exp_avg_sq"] for s in states)]
+    there = [problem.params, problem.mean, problem.square]
+    start = [torch.tensor(array) for arrays in there for array in arrays.values()]
+
+    def step() -> tuple[Any, dict[str, Any]]:
+        with torch.no_grad():
+            torch._foreach_copy_(here, start)
+        for state in states:
+            state["step"].fill_(TAKEN)
+        optimizer.zero_grad()
+        loss = _torch_loss(params, x, labels)
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), {name: p.detach() for name, p in params.items()}
+
+    return step
+
+
+def _limit_threads() -> None:
+    """PyTorch's default is a thread for each core of the machine."""
+    import torch
+
+    if ALL_CORES not in os.environ:
+        torch.set_num_threads(1)
 
 
 # --- PyTorch, compiled: torch.func inside, so that one graph holds the whole step
@@ -102,7 +154,7 @@ def torch_compiled_step(problem: Problem) -> Step:
         grads, loss = loss_and_grads(params, x, labels)
         return loss, {name: p - RATE * grads[name] for name, p in params.items()}
 
-    return _torch_compiled(update, *problem)
+    return _torch_compiled(update, *problem.data)
 
 
 def torch_compiled_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
@@ -120,7 +172,7 @@ def torch_compiled_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any,
 def _torch_compiled(f: Callable[..., Any], params: dict[str, Any], *data: Any) -> Step:
     import torch
 
-    torch.set_num_threads(1)
+    _limit_threads()
     torch.compiler.reset()  # of shapes that it has seen before it makes a slower, general program
     tensors = {name: torch.tensor(p) for name, p in params.items()}
     compiled = torch.compile(f, dynamic=False)
@@ -152,7 +204,37 @@ def jax_step(problem: Problem) -> Step:
         loss, grads = loss_and_grads(params, x, labels)
         return loss, {name: p - RATE * grads[name] for name, p in params.items()}
 
-    return _jax_jitted(update, *problem)
+    return _jax_jitted(update, *problem.data)
+
+
+def jax_recipe_step(problem: Problem) -> Step:
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    def rate_at(step: Any) -> Any:
+        gone = jnp.maximum(0, step - by_recipe.RISING) / (STEPS - by_recipe.RISING)
+        rise = jnp.minimum(1.0, (step + 1) / (by_recipe.RISING + 1))
+        return RECIPE.rate * rise * (1 + jnp.cos(jnp.pi * gone)) / 2
+
+    optimizer = optax.adamw(
+        rate_at, by_recipe.BETA1, by_recipe.BETA2, by_recipe.EPS,
+        weight_decay=RECIPE.weight_decay,
+        mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+    )  # fmt: skip
+    loss_and_grads = jax.value_and_grad(functools.partial(_loss, jnp))
+
+    def step(params: Any, state: Any, x: Any, labels: Any) -> Any:
+        loss, grads = loss_and_grads(params, x, labels)
+        updates, state = optimizer.update(grads, state, params)
+        return loss, optax.apply_updates(params, updates), state
+
+    params, x, labels = problem.data
+    state = optax.tree_utils.tree_set(
+        optimizer.init(params), mu=problem.mean, nu=problem.square, count=jnp.int32(TAKEN)
+    )
+    jitted = _jax_jitted(step, params, state, x, labels)
+    return lambda: jitted()[:2]
 
 
 def jax_gradient(loss: Loss, params: dict[str, Any], data: tuple[Any, ...]) -> Step:
@@ -174,7 +256,7 @@ def autograd_step(problem: Problem) -> Step:
     import autograd
     import autograd.numpy as anp
 
-    params, x, labels = problem
+    params, x, labels = problem.data
     loss_and_grads = autograd.value_and_grad(functools.partial(_loss, anp))
 
     def step() -> tuple[Any, dict[str, Any]]:
@@ -252,11 +334,11 @@ def mygrad_chain(x: Any, n: int) -> Any:
 
 
 PEERS = {
-    "PyTorch": Peer("torch", torch_step, torch_gradient, torch_chain),
+    "PyTorch": Peer("torch", torch_step, torch_gradient, torch_chain, torch_recipe_step),
     "PyTorch compile": Peer("torch", torch_compiled_step, torch_compiled_gradient, compiles=True),
-    "JAX jit": Peer("jax", jax_step, jax_gradient, compiles=True),
-    "autograd": Peer("autograd", autograd_step, autograd_gradient, autograd_chain, 100_000),
-    "MyGrad": Peer("mygrad", mygrad_step, mygrad_gradient, mygrad_chain, 100_000),
+    "JAX jit": Peer("jax", jax_step, jax_gradient, recipe=jax_recipe_step, compiles=True),
+    "autograd": Peer("autograd", autograd_step, autograd_gradient, autograd_chain, longest=100_000),
+    "MyGrad": Peer("mygrad", mygrad_step, mygrad_gradient, mygrad_chain, longest=100_000),
 }
 
 

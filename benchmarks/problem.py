@@ -5,8 +5,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_digits.digits import model
+from tinygrad_digits.digits.data import CLASSES, PIXELS
+from tinygrad_digits.digits.recipe import RECIPE
 
 RATE = 0.1
+"""Of plain gradient descent."""
+STEPS = RECIPE.epochs * -(-1293 // RECIPE.batch_size)
+"""Of a run by the recipe: `train` has 1293 images to learn from."""
+TAKEN = STEPS // 3
+"""Steps by the recipe before the one that is measured: the rate falls, and averages have filled."""
 
 DIGITS = (64, 64, 32, 10)
 """The classifier's own layers; its whole training set has 1437 images."""
@@ -15,21 +22,27 @@ WIDE = (784, 512, 256, 10)
 
 
 class Case(NamedTuple):
-    """A network, a batch size and a precision."""
+    """A network, a batch size and a precision; plain gradient descent, or the default recipe."""
 
     sizes: tuple[int, ...]
     batch: int
     dtype: str
+    recipe: bool = False
 
     @property
     def network(self) -> str:
-        return "-".join(map(str, self.sizes))
+        return "-".join(map(str, self.sizes)) + (f", {BY_RECIPE}" if self.recipe else "")
 
     def __str__(self) -> str:
         return f"{self.network}, batch {self.batch}, {self.dtype}"
 
 
+BY_RECIPE = "AdamW"
+RECIPE_CASE = Case((PIXELS, *RECIPE.hidden, CLASSES), RECIPE.batch_size, "float32", recipe=True)
+"""The step that `tinygrad-digits train` takes."""
+
 CASES = [
+    RECIPE_CASE,
     *[
         Case(DIGITS, batch, dtype)
         for dtype in ("float32", "float64")
@@ -37,7 +50,19 @@ CASES = [
     ],
     *[Case(WIDE, batch, dtype) for dtype in ("float32", "float64") for batch in (32, 256)],
 ]
-QUICK_CASES = [Case(DIGITS, 1, "float32"), Case(DIGITS, 32, "float32"), Case(WIDE, 32, "float32")]
+MAIN_CASES = [
+    Case(DIGITS, 32, "float32"),
+    Case(DIGITS, 1437, "float32"),
+    Case(WIDE, 256, "float32"),
+    RECIPE_CASE,
+]
+"""Those that a run takes which is to be short."""
+QUICK_CASES = [
+    Case(DIGITS, 1, "float32"),
+    Case(DIGITS, 32, "float32"),
+    Case(WIDE, 32, "float32"),
+    RECIPE_CASE,
+]
 
 
 class Problem(NamedTuple):
@@ -46,14 +71,22 @@ class Problem(NamedTuple):
     params: dict[str, Any]
     x: Any
     labels: Any
+    mean: dict[str, Any]
+    """Adam's average of gradients, for a step by the recipe; and of their squares."""
+    square: dict[str, Any]
+
+    @property
+    def data(self) -> tuple[dict[str, Any], Any, Any]:
+        """What a loss takes: parameters, images, labels."""
+        return self[:3]
 
 
 def make(case: Case) -> Problem:
-    """He-initialised parameters, and as many random images as the batch holds."""
+    """He-initialised parameters, as many random images as the batch holds, and likely averages."""
     rng = np.random.default_rng(0)
-    params = model.init_params(case.sizes, rng)
-    return Problem(
-        params={name: p.astype(case.dtype) for name, p in params.items()},
-        x=rng.random((case.batch, case.sizes[0])).astype(case.dtype),
-        labels=rng.integers(0, case.sizes[-1], case.batch),
-    )
+    params = {k: p.astype(case.dtype) for k, p in model.init_params(case.sizes, rng).items()}
+    x = rng.random((case.batch, case.sizes[0])).astype(case.dtype)
+    labels = rng.integers(0, case.sizes[-1], case.batch)
+    mean = {k: (0.01 * rng.standard_normal(p.shape)).astype(p.dtype) for k, p in params.items()}
+    square = {k: m**2 + m.dtype.type(1e-4) for k, m in mean.items()}
+    return Problem(params, x, labels, mean, square)

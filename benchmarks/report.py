@@ -6,11 +6,17 @@ from typing import Any
 from .contenders import MANUAL, OURS, PRODUCTS, TAPE
 from .first_call import pays_after
 from .peers import PEERS
+from .problem import BY_RECIPE
 from .targets import judged
 from .timing import TURN
 
-STEPS = """\
-Loss, gradients and one update by gradient descent; time relative to backprop by hand."""
+STEPS = f"""\
+Loss, gradients and one update by gradient descent or, where it says {BY_RECIPE}, by the default
+recipe; time relative to the same by hand. Everybody has one core."""
+
+ALL_CORES = """\
+The same steps with all cores for everybody, and as many threads as each library takes of its own
+accord."""
 
 METHOD = f"""\
 Each round gives every contender its turn, in an order that changes from round to round; a turn is
@@ -34,7 +40,8 @@ same loss and the same gradients (in the first row, new parameters) before it is
 
 MEMORY = """\
 The most that a step needs at any moment, in brackets relative to the step by hand: arrays and
-Python's objects, as counted by tracemalloc, with what a program keeps from one call to the next."""
+Python's objects, as counted by tracemalloc, with what a program keeps from one call to the next.
+AdamW by hand writes over its averages and parameters; a pure function makes new ones."""
 
 OPS = """\
 Microseconds per op, forward and backward together, on 4x4 float64 arrays. NumPy's own is a plain
@@ -46,43 +53,43 @@ microseconds per op."""
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The whole page."""
-    steps, first_calls = results["steps"], results["first_calls"]
-    sections = [
-        "# Benchmarks",
-        _environment(results["environment"]),
-        "## The training step",
-        STEPS,
-        step_table(steps),
-        _left_out(steps),
-        METHOD,
-        _page_faults(steps),
-        "## Targets",
-        _targets(results),
-        "## The first call",
-        _first_calls(first_calls, steps),
-        _left_out(first_calls),
-        FIRST_CALLS,
-        "## Other workloads",
-        workload_table(results["workloads"]),
-        _left_out(results["workloads"]),
-        WORKLOADS,
-        "## Peak memory of a step",
-        _memory(results["memory"]),
-        MEMORY,
-        "## What an op costs",
-        _ops(results["ops"]),
-        OPS,
-        "## Chains of sines",
-        _chains(results["chains"]),
-        CHAINS,
-        "## Import",
-        _imports(results["import"]),
-    ]
-    return "\n\n".join(filter(None, sections)) + "\n"
+    """The whole page, of what was measured."""
+    page = ["# Benchmarks", _environment(results["environment"])]
+    if steps := results.get("steps"):
+        page += ["## The training step", STEPS, step_table(steps), _left_out(steps)]
+        page += [METHOD, _page_faults(steps)]
+    if everywhere := results.get("all_cores"):
+        page += ["### On all cores", ALL_CORES, step_table(everywhere), _left_out(everywhere)]
+    if rows := _target_rows(results):
+        page += ["## Targets", _table(["what", "measured", "target", "met"], rows)]
+    if first := results.get("first_calls"):
+        page += ["## The first call", _first_calls(first, steps or []), _left_out(first)]
+        page += [FIRST_CALLS]
+    if other := results.get("workloads"):
+        page += ["## Other workloads", workload_table(other), _left_out(other), WORKLOADS]
+    for name, title, table, remark in REST:
+        page += [f"## {title}", table(results[name]), remark] if name in results else []
+    return "\n\n".join(filter(None, page)) + "\n"
 
 
-def step_table(steps: list[dict[str, Any]]) -> str:
+def summary(results: dict[str, Any]) -> str:
+    """What was measured, as tables for a terminal."""
+    shown = []
+    for name, title in (("steps", "one core"), ("all_cores", "all cores")):
+        if steps := results.get(name):
+            table = step_table(steps, spread=False)
+            shown += [f"Training step, x by hand, {title}", table, _left_out(steps)]
+    if first := results.get("first_calls"):
+        shown += ["The first call", _first_calls(first, results.get("steps", []))]
+    if other := results.get("workloads"):
+        shown += ["Other workloads, x eager tape", workload_table(other, spread=False)]
+        shown += [_left_out(other)]
+    for name, title, table, _remark in REST:
+        shown += [title, table(results[name])] if name in results else []
+    return "\n\n".join(filter(None, shown))
+
+
+def step_table(steps: list[dict[str, Any]], *, spread: bool = True) -> str:
     """One row for each network, batch and precision; one column for each contender."""
     names = [name for name in _names(steps) if name != MANUAL]
     head = ["network", "batch", "dtype", "by hand", *names]
@@ -90,21 +97,21 @@ def step_table(steps: list[dict[str, Any]]) -> str:
         [
             *_case(step),
             _time(step["rows"][MANUAL]["median_us"]),
-            *[_ratio(step["rows"].get(name), spread=name in OURS) for name in names],
+            *[_ratio(step["rows"].get(name), spread=spread and name in OURS) for name in names],
         ]
         for step in steps
     ]
     return _table(head, rows, left=3)
 
 
-def workload_table(workloads: list[dict[str, Any]]) -> str:
+def workload_table(workloads: list[dict[str, Any]], *, spread: bool = True) -> str:
     """One row for each workload; one column for each contender."""
     names = [name for name in _names(workloads) if name != TAPE]
     rows = [
         [
             workload["workload"],
             _time(workload["rows"][TAPE]["median_us"]),
-            *[_ratio(workload["rows"].get(name), spread=name in OURS) for name in names],
+            *[_ratio(workload["rows"].get(name), spread=spread and name in OURS) for name in names],
         ]
         for workload in workloads
     ]
@@ -168,12 +175,11 @@ def _page_faults(steps: list[dict[str, Any]]) -> str:
     )
 
 
-def _targets(results: dict[str, Any]) -> str:
-    rows = [
+def _target_rows(results: dict[str, Any]) -> list[list[str]]:
+    return [
         [target.what, f"{target.measured:.3f}", f"<= {target.limit:.2f}", _verdict(target.met)]
         for target in judged(results)
     ]
-    return _table(["what", "measured", "target", "met"], rows)
 
 
 def _verdict(met: bool) -> str:
@@ -184,7 +190,7 @@ def _first_calls(first_calls: list[dict[str, Any]], steps: list[dict[str, Any]])
     same = {tuple(_case(step)): step for step in steps}
     rows = []
     for each in first_calls:
-        step = same[tuple(_case(each))]
+        step = same.get(tuple(_case(each)), {"rows": {}})
         for name, row in each["rows"].items():
             cold, warm = row["cold"], row["warm"]
             rows.append(
@@ -266,10 +272,11 @@ def _environment(about: dict[str, Any]) -> str:
         for pool in about["blas"]
     ]
     threads = ", ".join(pools) or "limited by environment variables, unverified"
+    pinned = "pinned to one" if about["pinned"] else "one thread, as nothing can be pinned there"
     lines = [
         f"tinygrad_digits {about['tinygrad_digits']}, {about['date']}.  ",
         f"Python {about['python']}, NumPy {about['numpy']}.  ",
-        f"{about['system']}, {about['cpus']} CPUs ({about['cpu']}).  ",
+        f"{about['system']}, {about['cpus']} CPUs ({about['cpu']}); {pinned}.  ",
         f"BLAS threads: {threads}. Garbage collector: {about['gc']}.  ",
     ]
     lines += [
@@ -283,7 +290,7 @@ def _environment(about: dict[str, Any]) -> str:
     ]
     if about["peers"]:
         peers = [f"{name} {version}" for name, version in about["peers"].items()]
-        lines.append(f"Peers, on one thread too: {', '.join(peers)}.  ")
+        lines.append(f"Peers, on the same core: {', '.join(peers)}.  ")
     if about["not_installed"]:
         lines.append(f"Not installed: {', '.join(about['not_installed'])}.  ")
     return "\n".join(lines).rstrip()
@@ -307,3 +314,12 @@ def _table(head: list[str], rows: Iterable[list[str]], left: int = 1) -> str:
 
     rules = ["-" * w if i < left else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     return "\n".join(map(line, [head, rules, *rows]))
+
+
+REST = (
+    ("memory", "Peak memory of a step", _memory, MEMORY),
+    ("ops", "What an op costs", _ops, OPS),
+    ("chains", "Chains of sines", _chains, CHAINS),
+    ("import", "Import", _imports, ""),
+)
+"""Parts of the results: their titles, tables, and what is to be known of them."""

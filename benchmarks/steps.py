@@ -1,26 +1,34 @@
-"""A training step: the loss, its gradients, and one update by gradient descent.
+"""A training step: the loss, its gradients, and one update by gradient descent or the recipe.
 
 Every contender starts every step from the same parameters, and has to arrive at the same loss and
 the same new parameters before it is timed.
+
+    python -m benchmarks.steps '[[[64, 64, 32, 10], 32, "float32", false], ["PyTorch"], 1.0, 60.0]'
+
+is what `measure_on_all_cores` runs.
 """
 
 import functools
+import json
+import os
+import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import tinygrad_digits as td
 from tinygrad_digits.digits import manual, model
 
+from . import ALL_CORES, by_recipe
 from .contenders import MANUAL, PRODUCTS, TAPE, Step, assembled, check_agreement, jits
+from .peers import PEERS, Maker, Peer
+from .pinning import run_on_all, unpin
 from .problem import RATE, Case, Problem, make
 from .timing import interleaved, rows
-
-Maker: TypeAlias = Callable[[Problem], Step]
 
 
 def manual_step(problem: Problem) -> Step:
     """The baseline: backprop derived by hand, and the update as one writes it in NumPy."""
-    params, x, labels = problem
+    params, x, labels = problem.data
 
     def step() -> tuple[Any, dict[str, Any]]:
         loss, grads = manual.loss_and_grads(params, x, labels)
@@ -43,20 +51,23 @@ def whole_step() -> Callable[..., tuple[Any, dict[str, Any]]]:
 
 def tape_step(problem: Problem) -> Step:
     """Everything recorded, swept and updated anew at each step."""
-    return functools.partial(whole_step(), *problem)
+    return functools.partial(whole_step(), *problem.data)
 
 
 def jit_step(problem: Problem, backend: str) -> Step:
     """The same function, traced once."""
     step = td.jit(whole_step(), backend=backend)
-    step.program(*problem)  # compiles without running
-    return functools.partial(step, *problem)
+    step.program(*problem.data)  # compiles without running
+    return functools.partial(step, *problem.data)
 
 
-def own_makers() -> dict[str, Maker]:
+def own_makers(*, recipe: bool = False) -> dict[str, Maker]:
     """Those that are not peers; the baseline comes first."""
-    jitted = {name: functools.partial(jit_step, backend=b) for name, b in jits().items()}
-    return {MANUAL: manual_step, TAPE: tape_step, **jitted}
+    by_hand, tape, jit = manual_step, tape_step, jit_step
+    if recipe:
+        by_hand, tape, jit = by_recipe.manual_step, by_recipe.tape_step, by_recipe.jit_step
+    jitted = {name: functools.partial(jit, backend=b) for name, b in jits().items()}
+    return {MANUAL: by_hand, TAPE: tape, **jitted}
 
 
 def products(problem: Problem) -> Callable[[], None]:
@@ -77,10 +88,11 @@ def products(problem: Problem) -> Callable[[], None]:
     return step
 
 
-def measure(case: Case, peers: dict[str, Maker], budget: float, cap: float) -> dict[str, Any]:
+def measure(case: Case, peers: dict[str, Peer], budget: float, cap: float) -> dict[str, Any]:
     """Time a step of each contender; ratios are to the manual one."""
     problem = make(case)
-    makers = {**own_makers(), **peers}
+    theirs = {name: peer.recipe if case.recipe else peer.step for name, peer in peers.items()}
+    makers = {**own_makers(recipe=case.recipe), **{k: m for k, m in theirs.items() if m}}
     waiting = {name: functools.partial(maker, problem) for name, maker in makers.items()}
     steps, left_out = assembled(waiting, str(case), cap)
     check_agreement(steps, problem.params)
@@ -92,3 +104,18 @@ def measure(case: Case, peers: dict[str, Maker], budget: float, cap: float) -> d
         "rows": rows(timings, to=MANUAL),
         "left_out": left_out,
     }
+
+
+def measure_on_all_cores(
+    case: Case, peers: dict[str, Peer], budget: float, cap: float, cores: list[int]
+) -> dict[str, Any]:
+    """The same with all cores for everybody, in a process of its own."""
+    found: dict[str, Any] = run_on_all(__name__, [case, [*peers], budget, cap], cores)
+    return found
+
+
+if __name__ == "__main__":
+    unpin(json.loads(os.environ[ALL_CORES]))
+    (_sizes, *_rest), _names, _budget, _cap = json.loads(sys.argv[1])
+    _peers = {name: PEERS[name] for name in _names}
+    print(json.dumps(measure(Case(tuple(_sizes), *_rest), _peers, _budget, _cap)))

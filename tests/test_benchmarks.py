@@ -11,10 +11,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import chart, contenders, first_call, memory, timing, workloads
+from benchmarks import __main__ as main
+from benchmarks import (
+    by_recipe,
+    chart,
+    contenders,
+    first_call,
+    memory,
+    peers,
+    pinning,
+    problem,
+    steps,
+    timing,
+    workloads,
+)
 from benchmarks.contenders import JIT, MANUAL, NUMBA, OURS, PRODUCTS, TAPE
 from benchmarks.peers import PEERS
 from benchmarks.targets import judged
+from tinygrad_digits.digits import data, manual, recipe, run
+from tinygrad_digits.digits import descent as descent_module
+from tinygrad_digits.digits.descent import descent
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,10 +38,17 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     out = tmp_path_factory.mktemp("benchmarks")
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_benchmarks("--quick", "--no-peers", "--out", out)
     assert done.returncode == 0, done.stderr
+    (out / "printed.txt").write_text(done.stdout, encoding="utf-8")
     return out
+
+
+def run_benchmarks(*options, code="import runpy; runpy.run_module('benchmarks', None, '__main__')"):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, options)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +57,14 @@ def results(out):
 
 
 def test_writes_three_files(out):
-    assert {path.name for path in out.iterdir()} == {"results.md", "results.json", "results.png"}
+    files = {"results.md", "results.json", "results.png"}
+    assert {path.name for path in out.iterdir()} == files | {"printed.txt"}
     assert (out / "results.png").read_bytes().startswith(b"\x89PNG\r\n")
 
 
-@pytest.mark.parametrize(("key", "to"), [("steps", MANUAL), ("workloads", TAPE)])
+@pytest.mark.parametrize(
+    ("key", "to"), [("steps", MANUAL), ("all_cores", MANUAL), ("workloads", TAPE)]
+)
 def test_ratios_are_those_of_the_raw_rounds(results, key, to):
     for measured in results[key]:
         base = timing.Timing(1, measured["rows"][to]["rounds_us"])
@@ -51,7 +77,7 @@ def test_ratios_are_those_of_the_raw_rounds(results, key, to):
 
 def test_everyone_of_ours_that_can_takes_part(results):
     jits = set(contenders.jits())
-    for step in results["steps"]:
+    for step in results["steps"] + results["all_cores"]:
         assert step["rows"].keys() == {MANUAL, TAPE, PRODUCTS, *jits} - step["left_out"].keys()
     for key in ("workloads", "first_calls"):
         for measured in results[key]:
@@ -72,6 +98,127 @@ def test_page_shows_the_figures_of_the_json(out, results):
     for target in judged(results):
         assert f"| {target.what}" in page
     assert results["environment"]["numpy"] in page
+
+
+def test_the_terminal_shows_steps_and_memory(out, results):
+    printed = (out / "printed.txt").read_text(encoding="utf-8")
+    for step in results["steps"]:
+        assert f"| {step['network']} " in printed
+        for name in {TAPE, JIT} & step["rows"].keys():
+            assert f"{step['rows'][name]['ratio']['median']:.2f}" in printed
+    for row in results["memory"]:
+        assert f"{row['rows'][TAPE]['bytes'] / 1e6:.2f} MB" in printed
+
+
+def test_the_recipes_step_is_that_of_train(results):
+    (step,) = [step for step in results["steps"] if step["recipe"]]
+    assert step["sizes"] == [data.PIXELS, *recipe.RECIPE.hidden, data.CLASSES]
+    assert step["batch"] == recipe.RECIPE.batch_size
+    config = run.configured({})
+    images = run.load_split(config).train.labels
+    assert config.steps(len(images)) == problem.STEPS
+    descends = descent(config, problem.STEPS)
+    start = problem.make(problem.RECIPE_CASE)
+    grads = manual.loss_and_grads(*start.data)[1]
+    adam, decay, scheduled = descends.init(start.params)
+    at = np.int64(problem.TAKEN)
+    memory_ = (
+        adam._replace(step=at, mean=start.mean, square=start.square),
+        decay,
+        scheduled._replace(step=at),
+    )
+    expected = descends.update(start.params, grads, memory_)[0]
+    by_hand = by_recipe.manual_step(start)()[1]
+    for name, p in expected.items():
+        moved = np.abs(p - start.params[name]).max()
+        np.testing.assert_allclose(by_hand[name], p, rtol=0, atol=1e-4 * moved, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "step", [0, 1, by_recipe.RISING - 1, by_recipe.RISING, 2000, problem.STEPS]
+)
+def test_the_rate_by_hand_is_the_recipes(step):
+    schedule = descent_module._rate(recipe.RECIPE, problem.STEPS)
+    assert by_recipe.rate_at(step) == pytest.approx(float(schedule(step)), rel=1e-12, abs=1e-18)
+
+
+def test_peers_take_the_recipes_step():
+    """Those that are installed."""
+    start = problem.make(problem.RECIPE_CASE)
+    theirs = {name: peer.recipe for name, peer in peers.installed().items() if peer.recipe}
+    makers = {**steps.own_makers(recipe=True), **theirs}
+    contenders.check_agreement({k: make(start) for k, make in makers.items()}, start.params)
+
+
+def test_every_step_starts_from_the_same(results):
+    assert results["steps"]
+    start = problem.make(problem.RECIPE_CASE)
+    copies = [{k: a.copy() for k, a in tree.items()} for tree in (start.params, start.mean)]
+    for make in steps.own_makers(recipe=True).values():
+        step = make(start)
+        losses = {float(step()[0]) for _ in range(3)}
+        assert len(losses) == 1
+    for tree, copy in zip((start.params, start.mean), copies, strict=True):
+        assert all((tree[k] == copy[k]).all() for k in tree)
+
+
+NUMPY_ALONE = """
+import runpy, sys
+for name in ("matplotlib", "rich", "scipy", "sklearn", "numba", "typer", "PIL", "safetensors",
+             "threadpoolctl", "pandas", "torch", "jax", "optax", "autograd", "mygrad"):
+    sys.modules[name] = None
+runpy.run_module("benchmarks", None, "__main__")
+"""
+
+
+def test_numpy_alone_is_enough(tmp_path):
+    options = [
+        "--quick",
+        *(word for name in ("steps", "memory", "chains", "workloads") for word in ("--only", name)),
+    ]
+    done = run_benchmarks(*options, "--out", tmp_path, code=NUMPY_ALONE)
+    assert done.returncode == 0, done.stderr
+    assert "| 64-256-128-10, AdamW |" in done.stdout
+    assert "training step 1/" in done.stderr
+    assert "no chart: it needs matplotlib" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"results.md", "results.json"}
+
+
+def test_a_short_run_leaves_the_committed_results_alone():
+    before = {path: path.read_bytes() for path in main.RESULTS.iterdir()}
+    done = run_benchmarks("--quick", "--no-peers", "--only", "import")
+    assert done.returncode == 0, done.stderr
+    assert "the package" in done.stdout
+    assert {path: path.read_bytes() for path in main.RESULTS.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "options", [["--only", "nothing"], ["--quick", "--full"], ["fast"], ["--only"], ["--out"]]
+)
+def test_bad_usage_exits_with_2(options):
+    done = run_benchmarks(*options)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+
+
+def test_the_parts_are_named_in_the_help():
+    done = run_benchmarks("--help")
+    assert all(name in done.stdout for name in main.PARTS)
+
+
+@pytest.mark.skipif(not pinning.CAN_PIN, reason="no affinity there")
+def test_contenders_run_on_one_core_or_on_all():
+    code = """
+import os
+from benchmarks import pinning
+before = os.sched_getaffinity(0)
+cores = pinning.pin()
+assert len(os.sched_getaffinity(0)) == 1
+pinning.unpin(cores)
+assert os.sched_getaffinity(0) == before
+"""
+    done = run_benchmarks(code=code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_blas_ran_on_one_thread(results):

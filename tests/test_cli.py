@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import tinygrad_digits as td
+from tests.programs import program
 from tinygrad_digits.digits import cli, crosscheck, data, evaluation, manual, run, store, training
 
 FILES = {
@@ -281,8 +282,7 @@ def test_a_loss_that_explodes_fails_and_says_so(mode, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child there")
 def test_ctrl_c_saves_what_was_trained_and_exits_with_130(tmp_path):
     folder = tmp_path / "run"
-    command = [*PROGRAM, "train", "--plain", "--out", folder, "--epochs", "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with program("train", "--plain", "--out", folder, "--epochs", "1000000") as process:
         for line in process.stderr:
             if line.startswith(b"epoch 2/"):
                 process.send_signal(signal.SIGINT)

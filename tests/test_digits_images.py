@@ -1,10 +1,16 @@
 """Images from files, and the pictures that a run leaves."""
 
+import contextlib
 import io
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tinygrad_digits.digits import data, images, plots
 
@@ -74,6 +80,122 @@ def test_the_ink_is_centred_in_a_square(tmp_path):
     expected = np.zeros((8, 8))
     expected[:, 3:5] = 1  # half of each of the middle columns
     np.testing.assert_array_equal(read.reshape(8, 8), expected)
+
+
+def _exif(orientation):
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["x.png", "x.jpg"])
+def test_a_turned_picture_is_read_the_right_way_up(tmp_path, name, orientation):
+    seven = np.zeros((20, 30), np.uint8)
+    seven[3, 5:25] = seven[3:17, 24] = 255
+    Image.fromarray(seven).save(tmp_path / name, exif=_exif(orientation), quality=100)
+    with Image.open(tmp_path / name) as file:
+        ImageOps.exif_transpose(file).save(tmp_path / "upright.png", exif=b"")
+    (read,), (upright,) = (images.read_images(tmp_path / one) for one in (name, "upright.png"))
+    np.testing.assert_array_equal(read, upright)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_orientation_that_is_none_turns_nothing(tmp_path, orientation):
+    Image.fromarray(GREY).save(tmp_path / "x.png", exif=_exif(orientation))
+    (read,) = images.read_images(tmp_path / "x.png")
+    np.testing.assert_allclose(read, DIGIT / DIGIT.max(), atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "x.webp", "x.gif"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_large_picture_is_read_as_a_small_one(tmp_path, name, mode):
+    drawn = np.pad(np.kron(255 - GREY, np.ones((150, 150), np.uint8)), 200, constant_values=255)
+    Image.fromarray(drawn).convert(mode).save(tmp_path / name)
+    Image.fromarray(drawn[::10, ::10]).save(tmp_path / "small.png")
+    (read,), (small,) = (images.read_images(tmp_path / one) for one in (name, "small.png"))
+    np.testing.assert_allclose(read, small, atol=0.05)
+
+
+def _png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png_of_size(width, height, depth, colour):
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _png_chunk(b"IHDR", head) + _png_chunk(b"IDAT", b"")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "depth", "colour"),
+    [(12_000, 12_000, 1, 0), (2**31 - 1, 2**31 - 1, 8, 2), (2**31 - 1, 1, 1, 0),
+     (1, 100_000, 8, 0), (5000, 5000, 8, 2), (4000, 4000, 8, 6), (7000, 7000, 8, 3),
+     (6000, 6000, 16, 0)],
+)  # fmt: skip
+def test_a_picture_that_would_take_too_much_is_refused_by_its_size(
+    tmp_path, width, height, depth, colour
+):
+    (tmp_path / "x.png").write_bytes(_png_of_size(width, height, depth, colour))
+    with pytest.raises(images.ImageError, match=r"too large|exceeds limit"):
+        images.read_images(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("x.jpg", {"progressive": True}), ("x.webp", {"quality": 1}), ("x.gif", {}), ("x.tif", {})],
+)
+def test_so_is_one_whose_decoder_would(tmp_path, name, options):
+    Image.new("L", (3100, 3000)).save(tmp_path / name, **options)
+    with pytest.raises(images.ImageError, match="too large, 3100 x 3000"):
+        images.read_images(tmp_path / name)
+
+
+MEMORY = """
+import pathlib, resource, sys
+from tinygrad_digits.digits.images import read_images
+read_images(pathlib.Path(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_images(pathlib.Path(sys.argv[2]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes there")
+@pytest.mark.parametrize(("mode", "side"), [("RGB", 3490), ("1", 6300), ("I;16", 4900)])
+def test_the_largest_pictures_take_less_than_64_mb(tmp_path, mode, side):
+    picture = Image.new(mode, (side, side))
+    picture.paste(255 if mode != "RGB" else "white", (200, 200, 700, 700))
+    picture.save(tmp_path / "large.png", compress_level=1)
+    picture.crop((0, 0, 900, 900)).save(tmp_path / "small.png")
+    command = [sys.executable, "-c", MEMORY, tmp_path / "small.png", tmp_path / "large.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 64 * 1024
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.gif", "x.tif", "x.webp", "x.bmp", "x.ppm"])
+def test_a_damaged_picture_is_read_or_refused_by_name(tmp_path, name, rng):
+    buffer = io.BytesIO()
+    kind = Image.registered_extensions()[name[1:]]
+    exif = {} if kind in ("GIF", "BMP", "PPM") else {"exif": _exif(6)}
+    Image.fromarray(np.kron(GREY, np.ones((3, 3), np.uint8))).save(buffer, kind, **exif)
+    whole = np.frombuffer(buffer.getvalue(), np.uint8)
+    for _ in range(200):
+        damaged = whole[: rng.integers(1, len(whole) + 1)].copy()
+        damaged[rng.integers(0, len(damaged), 3)] = rng.integers(0, 256, 3)
+        (tmp_path / name).write_bytes(damaged.tobytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of damage that it reads around
+            with contextlib.suppress(images.ImageError):
+                images.read_images(tmp_path / name)
+
+
+def test_an_array_that_promises_more_than_there_is_takes_no_memory(tmp_path):
+    head = io.BytesIO()
+    shape = {"shape": (10**11, 64), "fortran_order": False, "descr": "<f8"}
+    np.lib.format.write_array_header_1_0(head, shape)
+    (tmp_path / "x.npy").write_bytes(head.getvalue() + bytes(512))
+    with pytest.raises(images.ImageError, match=r"not a whole \.npy"):
+        images.read_images(tmp_path / "x.npy")
 
 
 def _npy(array):

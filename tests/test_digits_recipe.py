@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from typer.testing import CliRunner
 
+from tests.programs import program
 from tinygrad_digits.digits import cli, compare
 from tinygrad_digits.digits.augment import SIDE, augment
 from tinygrad_digits.digits.data import load_digits
@@ -209,14 +209,13 @@ def test_bad_options_are_refused():
 @pytest.mark.skipif(sys.platform == "win32", reason="signals reach no single process there")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_ends_it_in_one_line(jobs):
-    program = [sys.executable, "-m", "tinygrad_digits", "compare", "--jobs", str(jobs)]
-    with subprocess.Popen(
-        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    with program(
+        "compare", "--jobs", jobs, text=True, encoding="utf-8",
         start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:  # fmt: skip
         assert "ours" in process.stderr.readline()  # a line after each fit
         os.killpg(process.pid, signal.SIGINT)
-        printed, said = process.communicate()
+        printed, said = process.communicate(timeout=120)
     assert process.returncode == cli.INTERRUPTED
     assert printed == ""
     assert said.splitlines()[-1] == "interrupted"

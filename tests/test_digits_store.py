@@ -1,6 +1,7 @@
 """The run folder: whole files or none, and nothing foreign is loaded."""
 
 import errno
+import functools
 import json
 import os
 
@@ -140,6 +141,7 @@ def test_another_programs_parameters_are_refused(folder):
 
 
 W0, B0 = np.zeros((4, 3)), np.zeros(3)
+NESTED = "[" * 50_000 + "]" * 50_000
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,12 @@ W0, B0 = np.zeros((4, 3)), np.zeros(3)
         ({"w0": W0, "b0": B0}, {"sizes": "[4]"}, "sizes"),
         ({"w0": W0, "b0": B0}, {"sizes": "[4, null]"}, "safetensors"),
         ({"w0": W0, "b0": B0}, {"sizes": "[4, "}, "damaged"),
+        ({"w0": W0, "b0": B0}, {"sizes": "[1000000000, 1000000000]"}, "expected .*found"),
+        ({"w0": W0, "b0": B0}, {"sizes": NESTED}, "damaged"),
+        ({"w0": W0, "b0": B0}, {"sizes": "[" * 400 + "1" + "]" * 400}, "safetensors"),
         ({"w0": W0, "b0": B0}, {"config": "[]"}, "no configuration"),
+        ({"w0": W0, "b0": B0}, {"config": NESTED}, "damaged"),
+        ({"w0": W0, "b0": B0}, {"config": '{"a":' * 50_000}, "damaged"),
     ],
 )
 def test_parameters_of_no_network_are_refused(folder, params, changed, message):
@@ -172,8 +179,10 @@ def test_parameters_of_no_network_are_refused(folder, params, changed, message):
         {**CONFIG, "rate": "fast"},
         {**CONFIG, "hidden": ["wide"]},
         {**CONFIG, "optimizer": None},
+        {**CONFIG, "seed": float("inf")},
+        {**CONFIG, "rate": functools.reduce(lambda inner, _: [inner], range(5000), 0)},
     ],
-    ids=str,
+    ids=lambda saved: str(sorted(saved)),
 )
 def test_a_foreign_configuration_is_refused(saved):
     with pytest.raises(store.RunError, match="configuration"):

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -1169,6 +1170,14 @@ def test_generators_are_refused():
 def test_arrays_of_other_kinds_are_refused(leaf):
     with pytest.raises(TypeError, match=rf"batch\['x'\].*{type(leaf).__name__}"):
         td.jit(lambda batch: batch["x"])({"x": leaf})
+
+
+def test_arrays_with_labels_are_taken_without_them():
+    labelled = pd.Series([1.0, 2.0, 3.0], index=[2, 0, 1])
+    f = td.jit(lambda x, s: x * s + labelled)
+    assert_array_equal(f(X, labelled), X * labelled.to_numpy() + labelled.to_numpy())
+    f(X, labelled + 1)
+    assert f.cache_info().traces == 1
 
 
 def warned(f, *args):

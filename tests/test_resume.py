@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 import tinygrad_digits as td
+from tests.programs import program
 from tinygrad_digits.digits import checkpoint, cli, descent, fitting, locking, run, sealed, store
 
 PROGRAM = [sys.executable, "-m", "tinygrad_digits", "train"]
@@ -135,7 +136,7 @@ def start(folder, *options):
     arguments = ["--resume", folder] if (folder / store.CHECKPOINT).exists() else ["--out", folder]
     options = [] if "--resume" in arguments else options
     return subprocess.Popen(
-        [*PROGRAM, *map(str, [*arguments, *options])],
+        [*PROGRAM, "--save-every", "1", *map(str, [*arguments, *options])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -218,7 +219,8 @@ def test_a_checkpoint_is_whole_whenever_its_writer_is_killed(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child there")
 def test_after_ctrl_c_the_run_goes_on(tmp_path):
     folder, options = tmp_path / "run", [*SMALL, "--schedule", "constant", "--warmup", "0"]
-    with start(folder, *options, "--epochs", "1000000") as process:
+    endless = ["train", "--out", folder, *options, "--epochs", "1000000"]
+    with program(*endless, stderr=subprocess.STDOUT) as process:
         for line in process.stdout:
             if line.startswith(b"epoch 4/"):
                 process.send_signal(signal.SIGINT)
@@ -248,6 +250,21 @@ def test_the_checkpoint_is_written_as_often_as_is_asked_for_and_at_the_end(tmp_p
         options = [*SMALL, "--epochs", 3, "--save-every", every]
         invoke("train", *options, "--out", tmp_path / str(every))
         assert written == expected
+
+
+def test_unasked_it_is_written_once_in_a_while(tmp_path, monkeypatch):
+    seconds, save = [], run.save_checkpoint
+
+    def watched(folder, config, trained):
+        seconds.append(trained.seconds)
+        save(folder, config, trained)
+
+    monkeypatch.setattr(run, "save_checkpoint", watched)
+    monkeypatch.setattr(cli, "CHECKPOINT_SECONDS", 0.02)
+    invoke("train", *SMALL, "--epochs", 30, "--out", tmp_path / "run")
+    *due, _last = seconds
+    assert len(due) > 1
+    assert min(np.diff(due)) >= 0.02
 
 
 # --- what is refused
@@ -323,6 +340,9 @@ FOREIGN = {
     "parameters": lambda path: path.write_bytes((path.parent / store.PARAMS).read_bytes()),
     "unsealed": lambda path: save_file({}, path, {"format": checkpoint.FORMAT, "facts": "{}"}),
     "no facts": lambda path: path.write_bytes(sealed.seal({}, {"format": checkpoint.FORMAT})),
+    "nested facts": lambda path: path.write_bytes(
+        sealed.seal({}, {"format": checkpoint.FORMAT, "facts": "[" * 50_000})
+    ),
     "a list": lambda path: path.write_bytes(checkpoint.dump({}, [])),
     "no configuration": lambda path: path.write_bytes(checkpoint.dump({}, {"config": 5})),
     "a strange optimizer": lambda path: _without(
@@ -331,6 +351,11 @@ FOREIGN = {
     "no generator": lambda path: _without(path, "generator"),
     "no history": lambda path: _without(path, "history"),
     "a history cut short": lambda path: _without(path, "history", []),
+    "a loss that is no number": lambda path: _without(
+        path,
+        "history",
+        [{**row, "train_loss": []} for row in checkpoint.load(path).facts["history"]],
+    ),
     "another generator": lambda path: _without(path, "generator", {"bit_generator": "MT19937"}),
 }
 

@@ -1,15 +1,19 @@
 """What happens at the corners, a line each of the package's table of conventions."""
 
+import dataclasses
+import functools
 import math
 import pathlib
 import threading
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
+from tests import test_limits, test_rules_as_functions
 
 INF, NAN = np.inf, np.nan
 
@@ -294,6 +298,40 @@ def test_other_leaves_are_carried_through():
     g = td.grad(lambda p: p["activation"](p["w"]))(params)
     assert_allclose(g.pop("w"), 1 - np.tanh(2) ** 2)
     assert g == {"activation": np.tanh, "name": "net", "bias": None}
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_leaves_of_other_libraries_are_refused_with_their_path():
+    for leaf in (pd.Series([1.0]), np.ma.array([1.0]), np.matrix([1.0]), memoryview(np.ones(1))):
+        with pytest.raises(td.NotDifferentiableError, match=r"\['w'\]\[0\].*write"):
+            td.grad(lambda p: p["b"])({"b": 1.0, "w": [leaf]})
+
+
+def test_data_with_labels_are_taken_by_position():
+    a, b = pd.Series([1.0, 2.0], index=[0, 1]), pd.Series([10.0, 20.0], index=[1, 0])
+    assert_array_equal(slopes(lambda x: np.sum(x * a + b * x), [1.0, 1.0]), [11, 22])
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_data_that_are_no_plain_numbers_are_refused():
+    for x in (np.ma.array([1.0]), np.matrix([1.0]), np.array([1.0], object), np.array(["a"])):
+        with pytest.raises(td.NotDifferentiableError, match=r"multiply: .*combined with"):
+            slopes(lambda t, x=x: np.sum(t * x), [1.0])
+
+
+def test_a_cached_property_belongs_to_its_leaves():
+    @dataclasses.dataclass
+    class Params:
+        w: float
+
+        @functools.cached_property
+        def square(self):
+            return self.w**2
+
+    params = Params(3.0)
+    assert params.square == 9
+    assert td.grad(lambda p: p.square)(params).w == 6
+    assert td.tree.map(lambda w: 2 * w, params).square == 36
 
 
 # --- purity
@@ -620,9 +658,10 @@ def test_every_convention_has_its_test_and_a_reason():
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     lines = [row for row in rows if row[0] not in ("case", "---")]
     assert len(lines) >= 37
+    every = globals() | vars(test_rules_as_functions) | vars(test_limits)
     for case, choice, why, tests in lines:
         assert case
         assert choice
         assert why
         for name in tests.split(", "):
-            assert callable(globals()[f"test_{name}"]), name
+            assert callable(every[f"test_{name}"]), name

@@ -1,5 +1,6 @@
 """The page to draw on: what the server answers, and what a browser shows."""
 
+import contextlib
 import http.client
 import json
 import re
@@ -23,7 +24,18 @@ from typer.testing import CliRunner
 
 import tinygrad_digits as td
 from tests.browser import chromium, console, requests
-from tinygrad_digits.digits import cli, data, images, model, reading, saliency, serve, store
+from tests.programs import program
+from tinygrad_digits.digits import (
+    cli,
+    connections,
+    data,
+    images,
+    model,
+    reading,
+    saliency,
+    serve,
+    store,
+)
 from tinygrad_digits.digits.augment import augment
 
 DIGITS = data.load_digits(np.float32)
@@ -258,6 +270,60 @@ def test_a_body_that_never_comes_is_given_up(port, monkeypatch):
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_a_head_that_never_comes_is_given_up(port, monkeypatch, sent):
+    monkeypatch.setattr(connections, "PATIENCE", 0.1)
+    assert exchange(port, sent) == b""  # it hangs up
+
+
+def test_nor_is_the_head_of_the_next_request_waited_for(port, monkeypatch):
+    monkeypatch.setattr(connections, "PATIENCE", 0.1)
+    answer = exchange(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@contextmanager
+def connected(port, many):
+    """So many connections that say nothing."""
+    with contextlib.ExitStack() as held:
+        for _ in range(many):
+            held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+        yield
+
+
+@pytest.mark.parametrize("of_one_address", [connections.OF_ONE_ADDRESS, 1000])
+def test_connections_that_say_nothing_lock_nobody_out(params, monkeypatch, of_one_address):
+    monkeypatch.setattr(connections, "OF_ONE_ADDRESS", of_one_address)  # 1000: as if of many
+    with serving(params) as port, connected(port, 110):
+        assert ask(port, "GET", "/")[0] == 200
+
+
+def test_a_request_that_is_being_answered_is_not_hung_up_on(params):
+    body = json.dumps({"pixels": grid(DIGITS.images[0])}).encode()
+    with serving(params) as port, socket.create_connection(("127.0.0.1", port)) as ours:
+        ours.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
+        assert ask(port, "GET", "/")[0] == 200  # by now the head has been read
+        with connected(port, 2 * connections.OF_ONE_ADDRESS):
+            assert ask(port, "GET", "/")[0] == 200
+        ours.sendall(body)
+        assert ours.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_answers_are_sent_without_delay(params, monkeypatch):
+    seen, made = [], connections.Connection.connection_made
+
+    def connection_made(connection, transport):
+        made(connection, transport)
+        accepted = transport.get_extra_info("socket")
+        seen.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(connections.Connection, "connection_made", connection_made)
+    with serving(params) as port:
+        assert ask(port, "GET", "/")[0] == 200
+    assert seen
+    assert all(seen)
+
+
 def test_nonsense_and_hanging_up_do_no_harm(port):
     assert exchange(port, b"\x16\x03\x01 nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     for sent in (HEAD + b"Content-Length: 10\r\n\r\n{", HEAD, b""):
@@ -304,11 +370,8 @@ def run_folder(params, tmp_path_factory):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child there")
 def test_the_command_serves_until_ctrl_c(run_folder):
-    command = [sys.executable, "-m", "tinygrad_digits", "serve", run_folder]
-    with subprocess.Popen(
-        [*command, "--port", "0", "--no-browser"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    ) as process:  # fmt: skip
+    options = ["--port", "0", "--no-browser"]
+    with program("serve", run_folder, *options, encoding="utf-8") as process:
         port = int(process.stdout.readline().split("http://127.0.0.1:")[1].split("/")[0])
         assert read(port, grid(DIGITS.images[0]))["digit"] == 0
         process.send_signal(signal.SIGINT)

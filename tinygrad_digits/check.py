@@ -48,6 +48,7 @@ def check_grads(
     """
     if order < 1:
         raise ValueError(f"order must be at least 1, got {order}")
+    tree.refuse_leaves(args, "args")
     rng = np.random.default_rng(seed)
     name = getattr(f, "__name__", type(f).__name__)
     leaves, structure = tree.flatten(args)

@@ -112,6 +112,7 @@ def minimize(
     with extra("scipy"):
         from scipy import optimize
     method = _method(method, bounds is not None, bool(constraints))
+    tree.refuse_leaves(params, "minimize: params")
     start = stop_gradient(tree.map(_float, params))
     _check(start)
     vector, unravel = tree.ravel(start)

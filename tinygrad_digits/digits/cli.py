@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -44,6 +45,7 @@ from . import display
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CHECKPOINT_SECONDS = 1.0  # of training: writing one takes 5 ms, a sixth of an epoch by the recipe
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 out = Console()
 err = Console(stderr=True)
@@ -275,8 +277,21 @@ OptionalBackend = Annotated[
 Eager = Annotated[
     bool, typer.Option("--eager", help="Take each step op by op instead of compiled.")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Of BLAS, on which the last bits depend. [default: one for small layers, else all]",
+    ),
+]
 SaveEvery = Annotated[
-    int, typer.Option(min=1, metavar="EPOCHS", help="How often to write the checkpoint.")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="EPOCHS",
+        help="How often to write the checkpoint. [default: after each second]",
+    ),
 ]
 
 
@@ -304,7 +319,8 @@ def train(
     stratify: Stratify = None,
     backend: OptionalBackend = None,
     eager: Eager = False,
-    save_every: SaveEvery = 1,
+    threads: Threads = None,
+    save_every: SaveEvery = None,
     as_json: Json = False,
 ) -> None:
     """Train on scikit-learn's digits and write a run folder.
@@ -332,6 +348,7 @@ def train(
         "augment": augment,
         "ema": ema,
         "keep": keep and keep.value,
+        "threads": threads,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if eager or backend is not None:
@@ -346,7 +363,11 @@ def train(
 
 
 def _train_anew(
-    config: run.Config, out_folder: Path | None, overwrite: bool, save_every: int, as_json: bool
+    config: run.Config,
+    out_folder: Path | None,
+    overwrite: bool,
+    save_every: int | None,
+    as_json: bool,
 ) -> None:
     data = run.load_split(config)
     run.start(config, data)  # refuses what makes no sense, before there is a folder
@@ -359,7 +380,7 @@ def _train_anew(
             raise
 
 
-def _train_on(folder: Path, given: dict[str, Any], save_every: int, as_json: bool) -> None:
+def _train_on(folder: Path, given: dict[str, Any], save_every: int | None, as_json: bool) -> None:
     with store.claimed(folder, resume=True):
         saved, config = run.load_checkpoint(folder)
         config = run.continued(config, given)
@@ -374,14 +395,19 @@ def _train(
     config: run.Config,
     data: Split,
     before: run.Trained | None,
-    save_every: int,
+    save_every: int | None,
     as_json: bool,
 ) -> None:
     _note(f"run folder: {folder}", as_json)
 
+    written = -math.inf
+
     def save(so_far: run.Trained) -> None:
-        if so_far.state.epoch % save_every == 0:
+        nonlocal written
+        late = so_far.seconds >= written + CHECKPOINT_SECONDS
+        if late if save_every is None else so_far.state.epoch % save_every == 0:
             run.save_checkpoint(folder, config, so_far)
+            written = so_far.seconds
 
     records = run.start(config, data, before and before.state)
     with display.progress(err, config.epochs) as watch:

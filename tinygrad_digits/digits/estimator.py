@@ -13,7 +13,7 @@ import numpy as np
 
 from ..jit.api import BACKENDS
 from ..ops.neural import log_softmax, softmax
-from . import descent, fitting, model
+from . import descent, fitting, model, threads
 from .augment import augment as move_a_little
 from .data import PIXELS, Array
 from .extras import extra
@@ -293,10 +293,11 @@ class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"augment must keep the shape {x.shape}, but made {moved.shape}")
             x = moved
         size = fitting.padded_size(len(x), self.batch_size)
-        shapes = (size, *model.layer_sizes(progress.params), x.dtype)
-        step = fitting.make_step(recipe, steps, self.backend, shapes)
+        sizes = model.layer_sizes(progress.params)
+        step = fitting.make_step(recipe, steps, self.backend, (size, *sizes, x.dtype))
         rows = rows._replace(x=x)
-        progress, loss = fitting.epoch(step, progress, rows, size, self._rng, recipe.ema)
+        with threads.limited(threads.chosen(0, sizes, size)):
+            progress, loss = fitting.epoch(step, progress, rows, size, self._rng, recipe.ema)
         self.loss_curve_.append(loss)
         if self.verbose:
             print(f"epoch {len(self.loss_curve_)}: loss {loss:.6f}")  # noqa: T201

@@ -36,14 +36,28 @@ def init_params(
     >>> {name: array.shape for name, array in init_params((64, 32, 10)).items()}
     {'w0': (64, 32), 'b0': (32,), 'w1': (32, 10), 'b1': (10,)}
     """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ShapeError(f"sizes must be two or more positive integers, got {tuple(sizes)}")
     rng = np.random.default_rng(0) if rng is None else rng
     params = {}
-    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
-        params[f"w{i}"] = (rng.standard_normal((a, b)) * np.sqrt(2 / a)).astype(dtype)
-        params[f"b{i}"] = np.zeros(b, dtype)
+    for name, shape in param_shapes(sizes).items():
+        if name.startswith("w"):
+            params[name] = (rng.standard_normal(shape) * np.sqrt(2 / shape[0])).astype(dtype)
+        else:
+            params[name] = np.zeros(shape, dtype)
     return params
+
+
+def param_shapes(sizes: Sequence[int] = SIZES) -> dict[str, tuple[int, ...]]:
+    """The shapes of the parameters, which take no memory; ShapeError as `init_params` raises it.
+
+    >>> param_shapes((64, 32, 10))
+    {'w0': (64, 32), 'b0': (32,), 'w1': (32, 10), 'b1': (10,)}
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ShapeError(f"sizes must be two or more positive integers, got {tuple(sizes)}")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+        shapes |= {f"w{i}": (a, b), f"b{i}": (b,)}
+    return shapes
 
 
 def logits(params: Params, x: Array) -> Array:

@@ -52,6 +52,7 @@ class Config:
     augment: bool = PLAIN.augment
     ema: float = PLAIN.ema
     keep: str = "last"  # or "best"
+    threads: int = 0  # of BLAS; 0 for as many as pay
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> Config:
@@ -59,7 +60,7 @@ class Config:
         try:
             config = cls(**{**saved, "hidden": tuple(saved["hidden"]), "seed": int(saved["seed"])})
             config._check_types()
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
             raise store.RunError(f"not a configuration of this program: {error}") from error
         return config
 
@@ -171,6 +172,7 @@ def start(config: Config, data: Split, resume: State | None = None) -> Iterator[
         augment=augment if config.augment else None,
         average=averaged if config.ema else None,
         resume=resume,
+        blas_threads=config.threads,
     )
 
 
@@ -242,12 +244,14 @@ def resumed(saved: Checkpoint, config: Config, data: Split) -> Trained:
     content, facts = checkpoint.restore(saved, like), saved.facts
     try:
         history = [{name: row[name] for name in first.scores()} for row in facts["history"]]
+        if not all(type(score) in (int, float) for row in history for score in row.values()):
+            raise ValueError("its history holds what is no number")
         if [row["epoch"] for row in history] != [*range(facts["epoch"] + 1)]:
             raise ValueError("epochs are missing from its history")
         np.random.default_rng(0).bit_generator.state = facts["generator"]
         best = Best(history[facts["best"]]["epoch"], content["best"])
         seconds = float(facts["seconds"])
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise store.RunError(f"{saved.path} holds no state of training: {error}") from error
     state = State(facts["epoch"], content["params"], content["memory"], facts["generator"])
     return Trained(content["measured"], history, seconds, False, state, best)

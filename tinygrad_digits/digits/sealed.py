@@ -83,5 +83,7 @@ def facts(path: Path, metadata: Mapping[str, str], *names: str) -> list[Any]:
     """The values of metadata that hold JSON; RunError where one is missing or is not JSON."""
     try:
         return [json.loads(metadata[name]) for name in names]
-    except (KeyError, ValueError, TypeError) as error:
+    except KeyError as error:
         raise RunError(f"{path} is damaged: its metadata lack {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: its metadata are not JSON ({error})") from error

@@ -20,6 +20,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
+from .connections import PATIENCE, Connection
 from .extras import extra
 from .model import Params
 from .reading import DrawingError, Reading, ink_of, reader
@@ -39,8 +40,6 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
 LARGEST_BODY = 64 * 1024
 """Bytes: four times what 64x64 integers take."""
-PATIENCE = 10.0
-"""Seconds that a request may take to arrive."""
 
 FILES = {
     "/": ("index.html", "text/html"),
@@ -123,7 +122,7 @@ def server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -104,8 +104,8 @@ def load_run(folder: Path) -> Run:
 def _checked(params: Params, sizes: list[int], path: Path) -> Params:
     """The parameters in the model's order, if they are those of a network of these sizes."""
     try:
-        wanted = {name: array.shape for name, array in model.init_params(sizes).items()}
-    except (ValueError, TypeError) as error:
+        wanted = model.param_shapes(sizes)
+    except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path}: {error}") from error
     found = {name: array.shape for name, array in params.items()}
     if found != wanted:

@@ -19,7 +19,7 @@ from ..engine.transforms import grad
 from ..jit.api import jit
 from ..ops.losses import cross_entropy
 from ..optim import Optimizer
-from . import model
+from . import model, threads
 from .data import Array, Dataset, minibatches, validate
 from .model import Params
 
@@ -99,6 +99,7 @@ def train(
     augment: Augment | None = None,
     average: Average | None = None,
     resume: State | None = None,
+    blas_threads: int = 0,
 ) -> Iterator[Epoch]:
     """Yield the start (epoch 0), then where each epoch has led; print nothing, change nothing.
 
@@ -119,6 +120,8 @@ def train(
         augment: (images, rng) -> images, done to the training images afresh in each epoch.
         average: (params, memory) -> params, which to measure instead of the parameters.
         resume: where to start, instead of at the parameters and at what `rng` would draw.
+        blas_threads: of matrix products; 0 for as many as pay at these sizes. The last bits of the
+            result depend on it.
 
     Raises ShapeError or ValueError, before anything is computed, for datasets or settings that make
     no sense, and FloatingPointError when the loss stops being finite.
@@ -139,18 +142,21 @@ def train(
         raise ValueError(f"needs epochs >= 0 and batch_size >= 1, got {epochs} and {batch_size}")
     if resume is not None and resume.epoch > epochs:
         raise ValueError(f"cannot resume after epoch {resume.epoch} a run of {epochs} epochs")
+    few = threads.chosen(blas_threads, sizes, batch_size)
     step = make_step(optimizer, backend, smoothing)
 
     def follow(state: State) -> State:
         images = train_set.images if augment is None else augment(train_set.images, rng)
         batches = minibatches(Dataset(images, train_set.labels), batch_size, rng)
-        with np.errstate(over="ignore", invalid="ignore"):  # _record says it better
+        # _record says better what became infinite
+        with threads.limited(few), np.errstate(over="ignore", invalid="ignore"):
             after = functools.reduce(lambda so_far, b: step(*so_far, *b), batches, state[1:3])
         return State(state.epoch + 1, *after, dict(rng.bit_generator.state))
 
     def record(state: State) -> Epoch:
         measured = state.params if average is None else average(state.params, state.memory)
-        return _record(state, measured, train_set, validation_set)
+        with threads.limited(few):
+            return _record(state, measured, train_set, validation_set)
 
     if resume is None:
         resume = State(0, params, optimizer.init(params), dict(rng.bit_generator.state))

@@ -30,8 +30,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from .errors import NotDifferentiableError, RuleError
+from .foreign import refused, without_labels
 from .tape import NO_OPTIONS, Array, Tape
-from .tensor import NUMPY, Tensor, by_name, recorded
+from .tensor import NUMPY, Tensor, admit, admit_all, admit_options, by_name, recorded
 
 Rule: TypeAlias = Callable[..., Array]
 Op: TypeAlias = Callable[..., Any]
@@ -477,12 +478,12 @@ def _any_arrays(row: Primitive, inside: Op) -> Op:
             options = _bound(row, extra, options, missing=arity - len(args))
         _refuse_tensors(options, row)
         if type(tape) is not Tape:
-            return tape.applied(row, inside, args, options)
+            return tape.applied(row, inside, admit_all(args, row.name), options)
         parents, inputs = [], []
         for x in args:
             on_tape = type(x) is Tensor and x.tape is tape
             parents.append(x.index if on_tape else None)
-            inputs.append(x.value if on_tape else _constant(x, row))
+            inputs.append(x.value if on_tape else _constant(x, row, args))
         try:
             nested = innermost(inputs, options) is not None
             y = apply(*inputs, **options) if nested else inside(*inputs, **options)
@@ -514,6 +515,9 @@ def _without_rules(row: Primitive) -> Op:
             raise NotDifferentiableError(
                 f"{row.name}: out= is an array to write into; take the result instead"
             )
+        args = admit_all(args, row.name)
+        if options:
+            options = admit_options(options, row.name)
         if type(tape) is not Tape:
             return tape.applied(row, kernel, args, options)
         inside = [x.value if type(x) is Tensor and x.tape is tape else x for x in args]
@@ -582,7 +586,7 @@ def _refuse_tensors(options: dict[str, Any], row: Primitive) -> None:
             )
 
 
-def _constant(x: Any, row: Primitive) -> Any:
+def _constant(x: Any, row: Primitive, among: Iterable[Any] = ()) -> Any:
     """An operand that is not differentiated, if it is real; lists become arrays."""
     kind = type(x)
     if kind is np.ndarray:
@@ -592,17 +596,11 @@ def _constant(x: Any, row: Primitive) -> Any:
         return x
     elif kind is list or kind is tuple:
         return _constant(np.asarray(x), row)
-    elif is_sparse(x):
-        raise NotDifferentiableError(
-            f"{row.name}: a Tensor cannot be combined with a {kind.__name__}, but in products with "
-            "it, x @ t and t @ x; elsewhere write x.toarray()"
-        )
-    elif getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
-        return x
-    raise NotDifferentiableError(
-        f"{row.name}: a Tensor cannot be combined with {getattr(x, 'dtype', kind.__name__)}; "
-        "the operands of a differentiated op are real arrays and numbers"
-    )
+    else:
+        x = admit(x, row.name, among)
+        if getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
+            return x
+    raise NotDifferentiableError(f"{row.name}: {refused(x)}")
 
 
 def is_sparse(x: Any) -> bool:
@@ -615,7 +613,7 @@ def _watched(function: Op, who: str) -> Op:
 
     @functools.wraps(function)
     def watched(*args: Any, **options: Any) -> Array:
-        y = function(*args, **options)
+        y = without_labels(function(*args, **options))
         if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
             raise RuleError(
                 f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "

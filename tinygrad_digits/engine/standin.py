@@ -19,7 +19,15 @@ import numpy as np
 from . import tree
 from .errors import NotDifferentiableError, TracedValueError
 from .primitive import Kind, Primitive, innermost
-from .tensor import NUMPY, Tensor, given_once, left_to_tensor, sparse_caller
+from .tensor import (
+    NUMPY,
+    Tensor,
+    admit_all,
+    admit_options,
+    given_once,
+    left_to_tensor,
+    sparse_caller,
+)
 
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
 """Functions that write into their argument."""
@@ -152,6 +160,7 @@ class StandIn(Tensor):
         args: tuple[Any, ...],
         options: dict[str, Any],
     ) -> Any:
+        args, options = admit_all(args, name), admit_options(options, name)
         if known is not None:
             try:
                 return known(*args, **options)

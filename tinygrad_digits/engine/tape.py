@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .errors import EscapedTensorError, NotDifferentiableError, RuleError, ShapeError
+from .foreign import as_array
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -199,7 +200,7 @@ class Tape:
 
 def as_cotangent(g: Any, y: Array) -> Array:
     """g as a cotangent of y: of its shape, in its dtype."""
-    g = g if hasattr(g, "dtype") else np.asarray(g)
+    g = as_array(g)
     shape, dtype = getattr(y, "shape", ()), getattr(y, "dtype", np.dtype(float))
     if g.shape != shape:
         raise ShapeError(f"the cotangent has shape {g.shape}, the output {shape}")

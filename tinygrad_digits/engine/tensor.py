@@ -13,7 +13,7 @@ import functools
 import inspect
 import numbers
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import prod
 from opcode import opmap
 from types import FrameType
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .callers import INSTEAD, find_instead, name_caller
 from .errors import NotDifferentiableError
+from .foreign import Gate, gate_of, refuse_leaf, take
 from .tape import NO_OPTIONS, Array, Tape
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Tensor:
     tape: Tape
     value: Array
     __hash__ = None  # type: ignore[assignment]  # == is elementwise, as for ndarrays
+    __pandas_priority__ = 5000  # above DataFrame's 4000: `series * t` leaves it to the Tensor
 
     def __init__(self, value: Array, tape: Tape) -> None:
         value = _differentiable(value)
@@ -140,13 +143,13 @@ class Tensor:
                 f"{ufunc.__name__}: cannot write a Tensor into an existing array (out=, or +=); "
                 "make a new one instead: h = h + x, not h += x"
             )
-        options = given_once(method, options)
+        options = admit_options(given_once(method, options), ufunc.__name__)
         op = NUMPY.get((ufunc, method))
         if op is None and method == "__call__" and _is_scipys(ufunc):
             op = SCIPY.get(ufunc.__name__)
         if op is None:
             raise no_rule(ufunc, method)
-        return op(*inputs, **options)
+        return op(*admit_all(inputs, ufunc.__name__), **options)
 
     def __array_function__(
         self,
@@ -158,6 +161,9 @@ class Tensor:
         op = NUMPY.get(function)
         if op is None:
             raise no_rule(function)
+        args = admit_all(args, function.__name__)
+        if options:
+            options = admit_options(options, function.__name__)
         if not args:  # np.sum(a=x)
             args, options = _by_position(function, options)
         elif len(args) > 2:  # np.sum(x, 0, None, None, True)
@@ -167,7 +173,7 @@ class Tensor:
     def __array__(self, *args: Any, **options: Any) -> Any:
         if (caller := sparse_caller(sys._getframe(1))) is not None:
             return left_to_tensor(caller)
-        raise NotDifferentiableError(_of_a_list(sys._getframe(1)) + NO_ARRAY)
+        raise NotDifferentiableError(no_array(sys._getframe(1)))
 
 
 NO_ARRAY = (
@@ -197,16 +203,44 @@ def left_to_tensor(caller: str) -> Any:
     )
 
 
-def _of_a_list(frame: FrameType | None) -> str:
-    """What to write for np.sum([t1, t2]), which does not see the Tensors in the list."""
-    name = ""
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("numpy."):
-        name, frame = frame.f_code.co_name, frame.f_back
-    for module, path in ((np, "np"), (np.linalg, "np.linalg")):
-        if name in module.__all__ and getattr(module, name) in NUMPY:
-            call = f"{path}.{name}"
-            return f"{call}([...]) with Tensors in a list is {call}(np.stack([...])): "
-    return ""
+def no_array(frame: FrameType | None, otherwise: str = NO_ARRAY) -> str:
+    """Why a Tensor becomes no plain array, in the words of the function that wants one.
+
+    `otherwise` is for the user's own code, and for NumPy's functions, of which there is more to say
+    only where another takes their place.
+    """
+    name, function = name_caller(frame)
+    if not name:
+        return otherwise
+    short = name.replace("numpy.", "np.", 1)
+    if function in NUMPY:  # which has not seen the Tensors in a list
+        return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {otherwise}"
+    instead = INSTEAD.get(name) or _namesake(name) or find_instead(name)
+    if instead is None and name.startswith("numpy."):
+        return f"{short}: {otherwise}" if function else otherwise
+    return (
+        f"{short} makes a plain array of a Tensor, whose gradient would be lost; write "
+        f"{instead or _own_rule(name)}; for the bare numbers take tensor.value"
+    )
+
+
+def _own_rule(name: str) -> str:
+    """What to write instead of a function that nobody knows."""
+    module, _, last = name.rpartition(".")
+    rule = f", or give it a derivative: {last} = td.define({name}, rule)"
+    return "NumPy's functions" + (rule if module else "")
+
+
+def _namesake(name: str) -> str | None:
+    """Our function of the same name as SciPy's, or NumPy's."""
+    module, _, last = name.rpartition(".")
+    package = sys.modules[__name__.partition(".")[0]]
+    for where, path in ((package, "td"), (np, "np"), (np.linalg, "np.linalg")):
+        found = getattr(where, last, None)
+        known = callable(found) and (where is package or found in NUMPY)
+        if known and module in ("scipy.linalg", "scipy.special", "scipy.signal", "scipy.integrate"):
+            return f"{path}.{last}"
+    return None
 
 
 _new = object.__new__  # and setting three slots take half the time of calling the class
@@ -240,10 +274,14 @@ def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
 
 
 def is_numeric(leaf: Any) -> bool:
-    """Whether a leaf is an array or a number, and not text, a flag, a type or something else."""
+    """Whether a leaf is an array or a number, and not text, a flag, a type or something else.
+
+    Raises NotDifferentiableError for what looks like numbers and cannot be differentiated.
+    """
+    refuse_leaf(leaf)
     dtype = getattr(leaf, "dtype", None)
     if isinstance(dtype, np.dtype):
-        return dtype.kind not in "SUVMm"
+        return dtype.kind not in "SUTVMm"
     return isinstance(leaf, numbers.Number) and not isinstance(leaf, bool)
 
 
@@ -253,10 +291,7 @@ def _differentiable(value: Any) -> Array:
         value = np.float64(value)
     if hasattr(value, "strong"):  # a Python number under a trace
         value = value.strong()
-    if type(value) is not np.ndarray and _is_masked(value):
-        raise NotDifferentiableError(
-            "cannot differentiate with respect to a masked array; fill it first, with .filled(0)"
-        )
+    refuse_leaf(value)
     dtype = getattr(value, "dtype", np.dtype(complex if isinstance(value, complex) else object))
     if dtype.kind != "f":
         raise NotDifferentiableError(
@@ -270,10 +305,55 @@ def _differentiable(value: Any) -> Array:
     return value
 
 
-def _is_masked(value: Any) -> bool:
-    """Whether a value is a masked array; np.ma takes long to import, and comes with the first."""
-    masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(value, masked.MaskedArray)
+# --- operands of other libraries
+
+_PLAIN = frozenset({Tensor, np.ndarray, float, int, bool, str, type(None), np.float64, np.float32})
+"""Types that meet a Tensor as they are."""
+
+
+def admit(x: Any, who: str, among: Iterable[Any] = ()) -> Any:
+    """An operand of `who` as it may meet a Tensor: by position, where it has labels.
+
+    A Tensor among the operands that itself holds labels keeps those of the others.
+    """
+    gate = gate_of(x)
+    if gate is None or (gate.keeps_labels and any(_holds(y, gate) for y in among)):
+        return x
+    try:
+        return take(x, gate)
+    except NotDifferentiableError as error:
+        raise NotDifferentiableError(f"{who}: {error}") from None
+
+
+def admit_all(args: Any, who: str) -> Any:
+    """`admit` for a row of arguments, also for the operands in a list or tuple of them."""
+    if _PLAIN.issuperset(map(type, args)):
+        return args
+    return type(args)(
+        [admit_all(x, who) if type(x) in (list, tuple) else admit(x, who, args) for x in args]
+    )
+
+
+def admit_options(options: dict[str, Any], who: str) -> dict[str, Any]:
+    if _PLAIN.issuperset(map(type, options.values())):
+        return options
+    return dict(zip(options, admit_all([*options.values()], who), strict=True))
+
+
+def within(output: Any) -> Any:
+    """The Tensor that a labelled array holds, as xarray's do; anything else as it is."""
+    gate = gate_of(output)
+    if gate is None or not gate.keeps_labels:
+        return output
+    return output.data if isinstance(output.data, Tensor) else output
+
+
+def _holds(x: Any, gate: Gate) -> bool:
+    """Whether x is a Tensor, of an array of this gate under all of its tapes."""
+    tensor = type(x) is Tensor
+    while type(x) is Tensor:
+        x = x.value
+    return tensor and gate_of(x) is gate
 
 
 def given_once(method: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from . import tree
 from .errors import DisconnectedWarning, NotDifferentiableError
 from .pickling import Call, Made, made
 from .tape import NO_OPTIONS, Array, Tape, as_cotangent
-from .tensor import Tensor, enter
+from .tensor import Tensor, enter, within
 from .tree import Tree
 
 ArgNums: TypeAlias = int | tuple[int, ...]
@@ -147,7 +147,8 @@ class Run:
             self.tape.close()
         output, aux = _pair(output, f) if has_aux else (output, None)
         self.aux = tree.map(self._unboxed, aux)
-        self.outputs, self.structure = tree.flatten(output)
+        outputs, self.structure = tree.flatten(output)
+        self.outputs = [within(y) for y in outputs]
 
     def _unboxed(self, leaf: Any) -> Any:
         return _unboxed(leaf, self.tape)
@@ -254,6 +255,8 @@ def leaf_paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:
 
 def _scalar(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array]]:
     """The output's value and where the sweep starts: 1 at the output."""
+    if type(output) is not Tensor:
+        output = within(output)
     if type(output) is Tensor and output.tape is tape:
         value = output.value
         if value.shape != () and output.size != 1:

@@ -17,16 +17,18 @@ from __future__ import annotations
 import builtins
 import copy
 import dataclasses
+import functools
 import math
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import accumulate
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .errors import ShapeError
+from .errors import NotDifferentiableError, ShapeError
+from .foreign import refuse_leaf
 
 Tree: TypeAlias = Any
 """A nested container of leaves, or a leaf."""
@@ -134,6 +136,7 @@ def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
     >>> unravel(10 * vector)
     {'w': array([[10., 20.]]), 'b': np.float64(30.0), 'name': 'linear'}
     """
+    refuse_leaves(tree, "tree")
     leaves, _ = flatten(tree)
     _, structure = flatten(map(lambda _: None, tree))  # which keeps none of the leaves
     places = [i for i, leaf in enumerate(leaves) if is_float(leaf)]
@@ -156,6 +159,15 @@ def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
         return unflatten(structure, full)
 
     return vector, unravel
+
+
+def refuse_leaves(tree: Tree, name: str) -> None:
+    """Raise NotDifferentiableError, with the path, for what looks like numbers and is none here."""
+    for path, leaf in items(tree, name):
+        try:
+            refuse_leaf(leaf)
+        except NotDifferentiableError as error:
+            raise NotDifferentiableError(f"{path}: {error}") from None
 
 
 def is_float(leaf: Any) -> bool:
@@ -228,7 +240,7 @@ def _container(kind: type) -> Container | None:
 
 
 def _close_dict(like: Tree, children: dict[Any, Any]) -> Tree:
-    closed = copy.copy(like)  # keeps what a subclass carries, such as defaultdict's factory
+    closed = _copied(like)  # keeps what a subclass carries, such as defaultdict's factory
     for key, child in children.items():
         closed[key] = child  # update would add up the counts of a Counter
     return closed
@@ -239,7 +251,29 @@ def _open_dataclass(tree: Tree) -> dict[Any, Any]:
 
 
 def _close_dataclass(like: Tree, children: dict[Any, Any]) -> Tree:
-    closed = copy.copy(like)  # works whatever arguments its __init__ takes
+    closed = _copied(like)  # works whatever arguments its __init__ takes
     for name, child in children.items():
         object.__setattr__(closed, name, child)  # which a frozen dataclass allows
     return closed
+
+
+def _copied(like: Tree) -> Tree:
+    """A container to fill anew: what a cached_property had computed of the old leaves is gone."""
+    closed = copy.copy(like)
+    if own := getattr(closed, "__dict__", None):
+        for name in _computed(type(like)) & own.keys():  # type: ignore[arg-type]
+            del own[name]
+    return closed
+
+
+@functools.cache
+def _computed(kind: type) -> frozenset[str]:
+    """The names that instances keep results under: of descriptors that give way to an attribute."""
+    named = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
+    return frozenset(name for name, value in named.items() if _gives_way(value))
+
+
+def _gives_way(value: Any) -> bool:
+    """Whether an attribute of a class is like functools.cached_property, and no method."""
+    computes = hasattr(type(value), "__get__") and not hasattr(type(value), "__set__")
+    return computes and not isinstance(value, (FunctionType, classmethod, staticmethod))

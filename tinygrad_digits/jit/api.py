@@ -15,14 +15,16 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueError
+from ..engine.foreign import gate_of
 from ..engine.pickling import Decorated, Made, findable, importable_name
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, admit, within
 from .captures import holds_a_tensor, watches
 from .entry import MISS, Enter, is_input
 from .lower import Lowered, lowered
@@ -204,6 +206,9 @@ class Jitted(Decorated):
         if len(kwargs) > 1:
             kwargs = dict(sorted(kwargs.items()))
         leaves, structure = tree.flatten((args, kwargs))
+        if any(map(gate_of, leaves)):
+            args, kwargs = _admitted(args, kwargs, self.parameters)
+            leaves, structure = tree.flatten((args, kwargs))
         if self._captures_a_tensor() or any(map(_belongs_elsewhere, leaves)):
             self._refuse_recursion()
             return None, leaves
@@ -373,6 +378,7 @@ def _run(
         with np.errstate(all="call", call=lambda *_: None):  # the program will warn, not the trace
             output = f(*traced_args, **traced_kwargs)
         outputs, output_structure = tree.flatten(output)
+        outputs = [within(leaf) for leaf in outputs]
         given = {id(leaf) for leaf in leaves}
         trace.program.outputs = [
             leaf if id(leaf) in given else _output(leaf, trace, f) for leaf in outputs
@@ -395,6 +401,15 @@ def _checked_input(leaf: Any, path: str) -> bool:
             "plain arrays of numbers"
         )
     return is_input(leaf)
+
+
+def _admitted(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
+    """The arguments with labelled arrays as plain ones, which is what a program works on."""
+    _, structure = tree.flatten((args, kwargs))
+    named = _items(args, kwargs, parameters)
+    leaves = [x if isinstance(x, Number) or _is_foreign(x) else admit(x, path) for path, x in named]
+    found: tuple[Any, Any] = tree.unflatten(structure, leaves)
+    return found
 
 
 def _output(leaf: Any, trace: Trace, f: Any) -> Any:

@@ -12,6 +12,7 @@ from ..engine.errors import (
     ShapeError,
     TracedValueError,
 )
+from ..engine.foreign import as_array, refused
 from ..engine.primitive import Kind, Op, Primitive, define, row_of
 from ..engine.standin import StandIn
 from ..engine.tape import Array, unbroadcast
@@ -82,7 +83,7 @@ class At:
     """An array of which some elements are to be replaced, as its index will say."""
 
     def __init__(self, x: Array) -> None:
-        self.x = x if hasattr(x, "dtype") else np.asarray(x)
+        self.x = as_array(x)
 
     def __getitem__(self, index: Any) -> "Place":
         return Place(self.x, frozen(index))
@@ -147,7 +148,9 @@ class Place:
         """v in the shape of the place, in the dtype of x."""
         self._check(v)
         shape = self.get().shape
-        v = v if hasattr(v, "dtype") else np.asarray(v)
+        v = as_array(v)
+        if isinstance(self.x, Tensor) and v.dtype.kind not in "fiub":
+            raise NotDifferentiableError(f"td.at(x)[index]: {refused(v)}")
         if v.ndim > len(shape):
             v = np.reshape(v, v.shape[v.ndim - len(shape) :])  # assignments take (1, 3) for (3,)
         return np.broadcast_to(v, shape).astype(self.x.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..engine.errors import ShapeError
+from ..engine.foreign import as_array
 from ..engine.primitive import define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -23,7 +24,7 @@ def take(a: Array, indices: Any, axis: int | None = None, *, mode: str = "raise"
     if axis is None:
         a, axis = np.reshape(a, -1), 0
     axis = normalize_axis_index(axis, a.ndim)
-    indices = indices if hasattr(indices, "dtype") else np.asarray(indices)
+    indices = as_array(indices)
     if indices.dtype.kind not in "iub":
         raise TypeError(f"np.take: indices are integers, not {indices.dtype}")
     indices = indices.astype(int) if indices.dtype.kind == "b" else indices
@@ -58,7 +59,7 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
 @handles(np.choose)
 def choose(a: Array, choices: Any, *, mode: str = "raise") -> Array:
     """numpy.choose: of each element, the one in choices[a]; a is an array of integers."""
-    a = a if hasattr(a, "dtype") else np.asarray(a)
+    a = as_array(a)
     if a.dtype.kind not in "iub":
         raise TypeError(f"np.choose: what chooses are integers, not {a.dtype}")
     shape = np.broadcast_shapes(a.shape, *[np.shape(x) for x in choices])
@@ -136,7 +137,7 @@ def piecewise(conditions: Sequence[Any], functions: Sequence[Any], *arrays: Arra
     array([0.25, 1.  ])
     """
     _counted(conditions, functions)
-    xs = [x if hasattr(x, "dtype") else np.asarray(x) for x in arrays]
+    xs = [as_array(x) for x in arrays]
     shape = np.broadcast_shapes(*[np.shape(x) for x in (*conditions, *xs)])
     xs = [np.broadcast_to(x, shape) for x in xs]
     masks = _masks(conditions, shape)
@@ -154,7 +155,7 @@ def _counted(conditions: Sequence[Any], functions: Sequence[Any]) -> None:
 
 def _masks(conditions: Sequence[Any], shape: tuple[int, ...]) -> list[Array]:
     """The conditions as bools of one shape."""
-    arrays = [c if hasattr(c, "dtype") else np.asarray(c) for c in conditions]
+    arrays = [as_array(c) for c in conditions]
     if any(c.dtype != bool for c in arrays):
         raise TypeError("piecewise: conditions are arrays of bools, such as x > 0")
     if any(np.broadcast_shapes(c.shape, shape) != shape for c in arrays):

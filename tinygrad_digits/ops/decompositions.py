@@ -31,6 +31,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.errors import DegenerateWarning, NotDifferentiableError, warn
+from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import REFUSED, Tensor
@@ -642,7 +643,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array,
     Residuals are there where m > n and the rank is n. Since their shape depends on values, under
     `jit` they are always there where m > n, and NaN where the rank is less.
     """
-    a, b = (x if hasattr(x, "dtype") else np.asarray(x) for x in (a, b))
+    a, b = (as_array(x) for x in (a, b))
     columns = b.reshape((-1, 1)) if b.ndim == 1 else b
     packed = _packed_lstsq(a, columns, rcond=rcond)
     x, residuals, s, rank = _lstsq_parts(packed, a, columns)

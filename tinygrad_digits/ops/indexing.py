@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..engine.errors import NotDifferentiableError, ShapeError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, admit
 
 
 def _getitem(x: Array, index: Any) -> Array:
@@ -140,7 +141,7 @@ def may_repeat(index: Any) -> bool:
 
 def is_mask(part: Any) -> bool:
     """Whether a part of an index is of bools, which say of each element whether it is meant."""
-    return bool((part if hasattr(part, "dtype") else np.asarray(part)).dtype.kind == "b")
+    return bool(as_array(part).dtype.kind == "b")
 
 
 def frozen(index: Any) -> Any:
@@ -161,7 +162,7 @@ def _array(part: Any) -> Array:
         return part  # of a trace, which cannot change
     if not isinstance(part, np.ndarray) and hasattr(part, "__array_function__"):
         return part  # of another library, which need not be computed
-    array = np.array(part)
+    array = np.array(admit(part, "x[index]"))
     return array if array.size or array.dtype == bool else array.astype(int)  # [] selects nothing
 
 

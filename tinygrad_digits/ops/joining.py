@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..engine.errors import NotDifferentiableError
+from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -274,7 +275,7 @@ def _known(obj: Any) -> Any:
 
 
 def _arrays(*xs: Any) -> list[Array]:
-    return [x if hasattr(x, "dtype") else np.asarray(x) for x in xs]
+    return [as_array(x) for x in xs]
 
 
 def _numbered(x: Array, values: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine.errors import ShapeError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array
 
@@ -276,7 +277,7 @@ def _pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
 
 def floating(x: Array) -> Array:
     """x as an array of floats."""
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     return x if x.dtype.kind == "f" else x.astype(float)
 
 
@@ -420,8 +421,8 @@ def embedding(table: Array, ids: Array) -> Array:
            [1. , 1.1],
            [0. , 0.1]])
     """
-    table = table if hasattr(table, "dtype") else np.asarray(table, float)
-    ids = ids if hasattr(ids, "dtype") else np.asarray(ids)
+    table = as_array(table, float)
+    ids = as_array(ids)
     if ids.dtype.kind not in "iu" and ids.size:
         raise ShapeError(f"embedding: ids are integers, which number rows, got {ids.dtype}")
     return table[ids if ids.dtype.kind in "iu" else ids.astype(int)]
@@ -449,5 +450,5 @@ def dropout(x: Array, rate: float, rng: np.random.Generator) -> Array:
     """
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must be in [0, 1), got {rate}")
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     return x * (draw(x, rng=rng) >= rate) / (1 - rate) if rate else x

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -316,7 +317,7 @@ def linalg_matrix_transpose(x: Array, /) -> Array:
 
 
 def _array(x: Any) -> Array:
-    return x if hasattr(x, "dtype") else np.asarray(x)
+    return as_array(x)
 
 
 # --- einsum
@@ -379,7 +380,7 @@ def einsum(*operands: Any, optimize: Any = False, **others: Any) -> Array:
         if option not in _EINSUM_DEFAULTS or value != _EINSUM_DEFAULTS[option]:
             raise no_rule_with("einsum", option, ["optimize"])
     subscripts, *arrays = operands if isinstance(operands[0], str) else _from_lists(operands)
-    arrays = [x if hasattr(x, "shape") else np.asarray(x) for x in arrays]
+    arrays = [as_array(x) for x in arrays]
     explicit = _explicit(subscripts, [len(x.shape) for x in arrays])
     return _einsum(*arrays, subscripts=explicit, optimize=optimize)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.errors import ShapeError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -95,9 +96,7 @@ def kl_divergence(
 
 def _alike(name: str, predictions: Array, targets: Array) -> tuple[Array, Array]:
     """Both as arrays, of one shape."""
-    predictions, targets = (
-        x if hasattr(x, "dtype") else np.asarray(x, float) for x in (predictions, targets)
-    )
+    predictions, targets = (as_array(x, float) for x in (predictions, targets))
     if predictions.shape != targets.shape:
         raise ShapeError(
             f"{name}: predictions and targets must have one shape, got {predictions.shape} and "
@@ -132,7 +131,7 @@ def one_hot(labels: Array, classes: int = 10, dtype: Any = np.float64) -> Array:
     """
     if classes < 1:
         raise ShapeError(f"one_hot: needs at least one class, got {classes}")
-    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
+    labels = as_array(labels)
     at = _flat(labels, classes)
     return hits(at, 1, shape=(*labels.shape, classes), dtype=np.dtype(dtype))
 
@@ -149,9 +148,9 @@ def cross_entropy(
     >>> cross_entropy(np.array([[1000.0, 0.0], [0.0, 0.0]]), np.array([0, 1])) == np.log(2) / 2
     np.True_
     """
-    logits = logits if hasattr(logits, "dtype") else np.asarray(logits, float)
+    logits = as_array(logits, float)
     shape = logits.shape
-    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
+    labels = as_array(labels)
     if labels.shape != shape[:-1] or not labels.size:
         raise ShapeError(
             f"cross_entropy: logits (..., k) need a label for each of one or more rows, "

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define, primitive
 from ..engine.tape import Array, ones
 from ..engine.tensor import Tensor
@@ -110,7 +111,7 @@ _logsumexp_of = row(_logsumexp_rule, name="logsumexp", kind=Kind.REDUCTION)(_log
 
 def _masked(x: Array, where: Any) -> Array:
     """x as an array, and -inf, of which exp is 0, where the mask is false."""
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     return x if where is True else np.where(selection(x, where), x, -np.inf)
 
 
@@ -266,7 +267,7 @@ def log_softmax(x: Array, axis: Axis = -1, *, where: Any = True) -> Array:
 
 def _along(op: Op, x: Array, axis: Axis) -> Array:
     """Apply along other axes an op that works along the last."""
-    x = x if hasattr(x, "dtype") else np.asarray(x, float)
+    x = as_array(x, float)
     if isinstance(axis, int):
         if axis == -1 or (axis == 0 and not x.ndim):  # NumPy says that a number has such axes
             return op(x)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.callers import INSTEAD
 from ..engine.primitive import Kind, define
 from ..engine.tensor import NUMPY, REFUSED
 
@@ -49,6 +50,46 @@ for _reason, _names in REASONS.items():
             _found = getattr(_found, _part, None)
         if _found is not None:  # this NumPy has it
             REFUSED[_found] = _reason
+
+# --- functions of other libraries, which make plain arrays
+
+ROOTS = "td.fixed_point(f, x, params), whose step may be Newton's"
+MINIMA = "td.minimize(f, params), or td.fixed_point with a step of descent to differentiate it"
+QUADRATURE = (
+    "np.sum(weights * f(nodes)) with x, w = np.polynomial.legendre.leggauss(n) moved to (a, b): "
+    "nodes = (b - a) / 2 * x + (a + b) / 2, weights = (b - a) / 2 * w"
+)
+DENSITIES = "the formula with NumPy's functions, and td.gammaln, td.betaln, td.ndtr, td.log_ndtr"
+STEPS = "its steps as a loop over np.linspace(start, stop, n)"
+
+INSTEAD |= {
+    "numpy.polynomial.polynomial.polyval": (
+        "np.polyval(c[::-1], x), where the coefficient of the highest power comes first"
+    ),
+    "numpy.polynomial": "the sum over its terms: sum(c[k] * basis[k] for k in range(len(c)))",
+    "numpy.vectorize": "f itself, with NumPy's functions, or td.vmap(f)",
+    "numpy.ma": "np.ma.filled(m, 0) * t, or np.where(m.mask, 0, t), which have no mask",
+    "pandas": "the same with x.to_numpy() in place of a pandas x, as in x.to_numpy() @ t",
+    "scipy.integrate": QUADRATURE,
+    "scipy.integrate.simpson": "np.sum(weights * y) with Simpson's weights",
+    "scipy.integrate.cumulative_trapezoid": "np.cumsum((y[1:] + y[:-1]) / 2 * dx)",
+    **dict.fromkeys(("scipy.integrate.solve_ivp", "scipy.integrate.odeint"), STEPS),
+    "scipy.interpolate": "np.interp, or the product of a matrix of weights with the values",
+    "scipy.linalg": "NumPy's functions, np.linalg",
+    "scipy.optimize": MINIMA,
+    **{
+        f"scipy.optimize.{name}": ROOTS
+        for name in (
+            *("root", "root_scalar", "fsolve", "fixed_point", "newton", "brentq", "brenth"),
+            *("bisect", "ridder", "toms748"),
+        )
+    },
+    **dict.fromkeys(("scipy.signal.fftconvolve", "scipy.signal.oaconvolve"), "np.convolve"),
+    "scipy.fft": "a real transform as a product, cosines @ t",
+    "scipy.spatial.distance": "np.linalg.norm(a[:, None] - b, axis=-1)",
+    "scipy.stats": DENSITIES,
+    "scipy.sparse": "A @ t, for products with a sparse matrix of constants",
+}
 
 # --- about shapes alone
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.errors import extra
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define
 from ..engine.tape import Array
 
@@ -100,7 +101,7 @@ def solve_triangular(
     """
     if trans not in TRANSPOSED:
         raise ValueError(f"solve_triangular: trans is 0 or 'N', 1 or 'T', 2 or 'C', not {trans!r}")
-    a, b = (x if hasattr(x, "dtype") else np.asarray(x, float) for x in (a, b))
+    a, b = (as_array(x, float) for x in (a, b))
     columns = b.reshape((-1, 1)) if b.ndim == 1 else b
     x = _solve(a, columns, trans=int(TRANSPOSED[trans]), lower=bool(lower),
                unit_diagonal=bool(unit_diagonal), check_finite=bool(check_finite))  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.errors import NotDifferentiableError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define, extends, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -88,7 +89,7 @@ def selection(x: Array, where: Any) -> Array:
     """The mask where= in the shape of x, if it is one."""
     if where is True:
         return True
-    mask = where if hasattr(where, "dtype") else np.asarray(where)
+    mask = as_array(where)
     if mask.dtype != bool:
         raise TypeError(f"where= takes booleans, not {mask.dtype}")
     return np.broadcast_to(mask, x.shape)

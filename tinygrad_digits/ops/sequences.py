@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -19,7 +20,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def _array(x: Any) -> Array:
-    return x if hasattr(x, "dtype") else np.asarray(x)
+    return as_array(x)
 
 
 def _part(x: Array, axis: int, start: int | None, stop: int | None) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.errors import NotDifferentiableError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, handles, implement
 from ..engine.tape import Array, unbroadcast
 
@@ -151,7 +152,7 @@ def _each(reshaped: Op) -> Op:
     """One array for one, a tuple of them for several."""
 
     def each(*arys: Array) -> Any:
-        found = tuple([reshaped(x if hasattr(x, "shape") else np.asarray(x)) for x in arys])
+        found = tuple([reshaped(as_array(x)) for x in arys])
         return found[0] if len(found) == 1 else found
 
     return each

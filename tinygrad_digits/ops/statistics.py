@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.errors import NotDifferentiableError, ShapeError
+from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -156,7 +157,7 @@ check_weights = define(_checked_total, name="check_weights")
 
 
 def _array(x: Any) -> Array:
-    return x if hasattr(x, "dtype") else np.asarray(x)
+    return as_array(x)
 
 
 def _along(weights: Array, x: Array, axis: Axis) -> Array:

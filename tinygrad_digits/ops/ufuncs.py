@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from ..engine.errors import NotDifferentiableError
+from ..engine.foreign import as_array, as_real
 from ..engine.primitive import Kind, Op, Primitive, define, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY
@@ -46,7 +47,7 @@ def called(
             raise no_rule_with(ufunc.__name__, name, ("dtype", "where"))
     if where is not True and ufunc.signature:
         raise no_rule_with(ufunc.__name__, "where", ("dtype",))
-    operands = [x if _is_number(x) else _array(x) for x in inputs]
+    operands = [x if _is_number(x) else as_real(x) for x in inputs]
     if dtype is not None:
         operands = _cast(ufunc, operands, dtype)
     return NUMPY[ufunc](*operands) if where is True else _masked(ufunc, operands, _array(where))
@@ -63,7 +64,7 @@ def _masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
 
 
 def _array(x: Any) -> Array:
-    return x if hasattr(x, "dtype") else np.asarray(x)
+    return as_array(x)
 
 
 def _is_number(x: Any) -> bool:

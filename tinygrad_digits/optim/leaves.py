@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import tree
-from ..engine.errors import ShapeError
+from ..engine.errors import NotDifferentiableError, ShapeError
 from ..engine.tensor import is_numeric
 from ..engine.tree import Tree
 
@@ -24,7 +24,11 @@ def each(f: Callable[..., Any], first: Tree, *rest: Tree) -> Tree:
         moves = (type(x) is np.ndarray and x.dtype.kind == "f") or is_numeric(x)
         return f(x, *others) if moves else x
 
-    return tree.map(leaf, first, *rest)
+    try:
+        return tree.map(leaf, first, *rest)
+    except NotDifferentiableError:
+        tree.refuse_leaves(first, "params")
+        raise
 
 
 def with_grads(f: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) -> Tree:
@@ -53,6 +57,10 @@ def matched(leaf: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) ->
         return tree.map(leaf, params, grads, *rest)
     except ShapeError as error:
         raise _misfit(params, grads) or error from None
+    except NotDifferentiableError:
+        tree.refuse_leaves(params, "params")
+        tree.refuse_leaves(grads, "grads")
+        raise
 
 
 def zeros(params: Tree) -> Tree:

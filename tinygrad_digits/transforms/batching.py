@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from numbers import Number
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..engine.errors import ShapeError, TracedValueError
 from ..engine.primitive import Kind, Primitive
 from ..engine.standin import StandIn, user_line
 from ..engine.tape import NO_OPTIONS, Array, Tape
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, admit, within
 from ..engine.transforms import leaf_paths, named
 from ..engine.tree import Tree
 from .batching_rules import KINDS, RULES, Call, moved, unknown
@@ -63,6 +64,7 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callab
         finally:
             batch.close()
         leaves, structure = tree.flatten(output)
+        leaves = [within(y) for y in leaves]
         axes = _spread(out_axes, output, "out_axes")
         results = [batch.left(y, axis) for y, axis in zip(leaves, axes, strict=True)]
         return tree.unflatten(structure, results), batch
@@ -246,6 +248,10 @@ def _entered(
     paths = [*leaf_paths(args, tuple(range(len(args))), f)]
     paths += [path for name, option in options.items() for path, _ in tree.items(option, name)]
     axes += [0 if np.ndim(x) else None for x in leaves[len(axes) :]]
+    leaves = [
+        x if axis is None or isinstance(x, Number) else admit(x, path)
+        for path, x, axis in zip(paths, leaves, axes, strict=True)
+    ]
     where = [*zip(paths, leaves, axes, strict=True)]
     lengths = {path: _length(path, x, axis) for path, x, axis in where if _mapped(x, axis)}
     if len(set(lengths.values())) != 1:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError
+from ..engine.foreign import without_labels
 from ..engine.primitive import Each, Kind, Like, Primitive, innermost
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor, recorded
@@ -92,6 +93,7 @@ def recorded_call(
     parents = [x.index if type(x) is Tensor and x.tape is tape else None for x in leaves]
     inside = [x if i is None else x.value for x, i in zip(leaves, parents, strict=True)]
     y, residuals = forward(*tree.unflatten(structure, inside))
+    y = tree.map(without_labels, y)
     refuse_captured(row, (y, residuals), tape.serial - 1)
     value, shaped = _packed(y)
     if value is None:

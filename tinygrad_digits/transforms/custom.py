@@ -15,6 +15,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RuleError, ShapeError
+from ..engine.foreign import without_labels
 from ..engine.pickling import Decorated, findable, importable_name
 from ..engine.primitive import Kind, define, innermost
 from ..engine.tape import Array
@@ -176,7 +177,7 @@ def _fitted(
     dtypes = {y.dtype for y in tree.flatten(g)[0] if hasattr(y, "dtype")}
     fitted = []
     for k in tracked:
-        like, ct = leaves[k], cts[k]
+        like, ct = leaves[k], without_labels(cts[k])
         if ct is None or type(ct) in (int, float):
             ct = np.full(like.shape, 0.0 if ct is None else ct, like.dtype)
         shape, dtype = getattr(ct, "shape", None), getattr(ct, "dtype", type(ct).__name__)

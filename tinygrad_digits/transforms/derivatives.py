@@ -23,6 +23,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, ShapeError
+from ..engine.foreign import as_array
 from ..engine.pickling import Call, made
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor, is_numeric, recorded
@@ -115,7 +116,7 @@ def _directions(
     for path, leaf, v in zip(paths, ran.tensors, matched, strict=True):
         if type(leaf) is not Tensor:
             continue
-        x, v = next(inputs), v if hasattr(v, "dtype") else np.asarray(v)
+        x, v = next(inputs), as_array(v)
         if v.shape != x.shape:
             raise ShapeError(f"{name}: {path} has shape {x.shape}, but its tangent {v.shape}")
         if v.dtype.kind not in "fiub":

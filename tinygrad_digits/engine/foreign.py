@@ -1,0 +1,197 @@
+"""The gate: what of other libraries may meet a Tensor, and what to write where it may not.
+
+Beside NumPy's arrays and numbers, data may be whatever speaks NumPy's two protocols, as Dask's
+arrays do, and what holds plain numbers in a buffer or under labels, as pandas does. Those are taken
+by position: labels would line up the cotangents too, which belong to places.
+
+As a parameter only what can be differentiated is taken. The rest of what looks like numbers is
+refused: carried through like text, it would pass for its own gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import NotDifferentiableError
+
+
+class Gate(NamedTuple):
+    """What becomes of a type of array that is not NumPy's."""
+
+    take: Callable[[Any], Any] | None  # its numbers as data, by position; None where it is refused
+    instead: str  # what to write for an x of this type
+    keeps_labels: bool = False  # whether Tensors may hold it, with labels and all
+
+
+def by_position(x: Any) -> Any:
+    """The numbers of a Series, an Index or a DataFrame, without their labels.
+
+    Raises NotDifferentiableError where they are no numbers, or some are missing (NA).
+    """
+    kinds = [*x.dtypes] if x.ndim == 2 else [x.dtype]
+    plain = [getattr(kind, "numpy_dtype", kind) for kind in kinds]
+    for kind, dtype in zip(kinds, plain, strict=True):
+        if not isinstance(dtype, np.dtype) or dtype.kind not in "fiubc":
+            raise NotDifferentiableError(
+                f"a {type(x).__name__} of {kind} holds no plain numbers; write "
+                f"{_NUMBERS_OF.get(str(kind).partition('[')[0], 'x.astype(float)')}"
+            )
+    if any(kind is not dtype for kind, dtype in zip(kinds, plain, strict=True)) and np.any(
+        x.isna()
+    ):
+        raise NotDifferentiableError(
+            f"a {type(x).__name__} of {', '.join(dict.fromkeys(map(str, kinds)))} lacks numbers "
+            "(NA); write x.fillna(0), or x.to_numpy(float, na_value=np.nan)"
+        )
+    return x.to_numpy(np.result_type(*plain) if plain else float)
+
+
+_NUMBERS_OF = {
+    "category": "x.cat.codes, or pd.get_dummies(x)",
+    "datetime64": "(x - start).dt.total_seconds()",
+    "timedelta64": "x.dt.total_seconds()",
+    "Sparse": "x.sparse.to_dense()",
+}
+"""What to write for a pandas dtype, by the start of its name."""
+
+PANDAS = Gate(by_position, "x.to_numpy()")
+XARRAY = Gate(lambda x: x.data, "x.data", keeps_labels=True)
+BUFFER = Gate(np.asarray, "np.asarray(x)")
+SPARSE = Gate(None, "x.toarray(), or a product with it: x @ t, t @ x")
+OTHER = Gate(None, "np.asarray(x)")
+
+GATES = {
+    "numpy.MaskedArray": Gate(None, "np.ma.filled(x, 0), with weights of ~x.mask where it matters"),
+    "numpy.matrix": OTHER,
+    **dict.fromkeys(("pandas.Series", "pandas.DataFrame", "pandas.Index"), PANDAS),
+    "pandas.ExtensionArray": PANDAS,
+    **dict.fromkeys(("xarray.DataArray", "xarray.Variable"), XARRAY),
+    "xarray.Dataset": Gate(None, "x['name'], one of its arrays"),
+    **dict.fromkeys(("scipy.spmatrix", "scipy.sparray", "cupyx.spmatrix"), SPARSE),
+    "torch.Tensor": Gate(None, "x.numpy(force=True)"),
+    "decimal.Decimal": Gate(None, "float(x)"),
+}
+"""By library and class, also of its subclasses; by name, so that nothing is imported for it."""
+
+NUMERIC = (
+    *("__array__", "__array_interface__", "__array_struct__", "__array_namespace__"),
+    *("__dlpack__", "__dataframe__", "__cuda_array_interface__"),
+)
+"""What types of numbers in bulk offer to others: one of these at least."""
+
+TEXT = (bytes, bytearray, str)
+"""Buffers that are not of numbers."""
+
+_gates: dict[type, Gate | None] = {}
+"""The gate of each type met so far; None for what passes as it is."""
+
+
+def gate_of(x: Any) -> Gate | None:
+    """How x may meet a Tensor; None for NumPy's arrays, protocol arrays, and what is no array."""
+    kind = type(x)
+    if kind not in _gates:
+        _gates[kind] = _find_gate(x)
+    return _gates[kind]
+
+
+def _find_gate(x: Any) -> Gate | None:
+    for base in type(x).__mro__:
+        gate = GATES.get(f"{base.__module__.partition('.')[0]}.{base.__name__}")
+        if gate is not None:
+            return gate
+    has_numpys_dtype = isinstance(getattr(x, "dtype", None), np.dtype)
+    if isinstance(x, (np.ndarray, np.generic, *TEXT)):
+        return None
+    if getattr(type(x), "__array_ufunc__", None) is not None and has_numpys_dtype:
+        return None
+    if _is_buffer(x) or (has_numpys_dtype and hasattr(type(x), "__array__")):
+        return BUFFER
+    return OTHER if any(hasattr(type(x), name) for name in NUMERIC) else None
+
+
+def _is_buffer(x: Any) -> bool:
+    try:
+        memoryview(x)
+    except TypeError:
+        return False
+    return True
+
+
+# --- as data
+
+
+def as_array(x: Any, dtype: Any = None) -> Any:
+    """x as an array: by position where it has labels, by np.asarray where it has no dtype."""
+    if type(x) is np.ndarray:
+        return x
+    gate = gate_of(x)
+    array = x if gate is None else take(x, gate)
+    return array if hasattr(x, "dtype") else np.asarray(array, dtype)
+
+
+def as_real(x: Any) -> Any:
+    """x as an array of real numbers, or at least of complex ones, which each op refuses itself."""
+    array = as_array(x)
+    if array.dtype.kind not in "fiubc":
+        raise NotDifferentiableError(refused(array))
+    return array
+
+
+def without_labels(x: Any) -> Any:
+    """What a user's function returned: pandas' by position, anything else as it is."""
+    return take(x, PANDAS) if gate_of(x) is PANDAS else x
+
+
+def take(x: Any, gate: Gate) -> Any:
+    """The numbers of x, as constants; NotDifferentiableError where they are not taken."""
+    if gate.take is None:
+        raise NotDifferentiableError(
+            f"a Tensor cannot be combined with a {described(x)}; write {gate.instead}"
+        )
+    return gate.take(x)
+
+
+def described(x: Any) -> str:
+    """A type by the name that its users know."""
+    kind = type(x)
+    root = kind.__module__.partition(".")[0]
+    return kind.__name__ if root in ("builtins", "__main__") else f"{root}.{kind.__name__}"
+
+
+_OF_KIND = {
+    "O": "x.astype(float)",
+    "V": "one of its fields, x['name']",
+    "M": "numbers, as (x - start) / np.timedelta64(1, 's')",
+    "m": "numbers, as x / np.timedelta64(1, 's')",
+}
+
+
+def refused(x: Any) -> str:
+    """Why what passed the gate is no operand of an op with a derivative, and what to write."""
+    dtype = getattr(x, "dtype", None)
+    remedy = _OF_KIND.get(getattr(dtype, "kind", ""))
+    return f"a Tensor cannot be combined with {described(x) if dtype is None else dtype}; " + (
+        f"write {remedy}"
+        if remedy
+        else "the operands of a differentiated op are real arrays and numbers"
+    )
+
+
+# --- as a parameter
+
+
+def refuse_leaf(leaf: Any) -> None:
+    """Raise NotDifferentiableError for what looks like numbers and cannot be differentiated."""
+    gate = gate_of(leaf)
+    if gate is not None and not gate.keeps_labels:
+        raise NotDifferentiableError(
+            f"cannot differentiate with respect to a {described(leaf)}; write {gate.instead}"
+        )
+    if isinstance(leaf, np.ndarray | np.void) and (names := leaf.dtype.names):
+        raise NotDifferentiableError(
+            f"cannot differentiate with respect to an array of fields; make it a dict of them, "
+            f"{{name: x[name] for name in {names}}}"
+        )
