@@ -133,3 +133,8 @@ def all_oracles() -> list[Oracle]:
 def exact_rows() -> dict[str, str]:
     """Rows without an oracle: {name: why none is needed}."""
     return {name: why for chapter in chapters() for name, why in chapter.EXACT.items()}
+
+
+def all_costs() -> list[tuple[str, ...]]:
+    """(function, what the faster rule loses, float32, float64, why the accurate one)."""
+    return [cost for chapter in chapters() for cost in getattr(chapter, "COSTS", ())]

@@ -28,8 +28,9 @@ def _lower(a: Array, b: Array, n: int) -> Array:
     lost = (b - (less - part)) - (n + part)
     if type(lost) is float and lost == 0:
         return a**less  # as for x**0.5, which costs half as much so
-    base = np.where(np.greater(a, 0) & np.isfinite(a), a, 1)
-    return a**less * np.maximum(1 + lost * np.log(base), 0.5)  # above 0 where b itself is huge
+    power = a**less
+    base = np.where(np.greater(a, 0) & np.isfinite(a), a, 1).astype(power.dtype)
+    return power * np.maximum(1 + lost * np.log(base), 0.5)  # above 0 where b itself is huge
 
 
 def _falling(b: Array, n: int, order: int) -> Array:
@@ -54,7 +55,7 @@ def _polynomial(a: Array, b: Array, n: int, k: int) -> Array:
     total = _falling(b, n, 0)
     if k:
         dtype = np.result_type(a, b)
-        logarithm = np.log(np.where(np.equal(a, 0), 1, a))
+        logarithm = np.log(np.where(np.equal(a, 0), 1, a).astype(dtype))
         logarithm = np.where(np.equal(a, 0), -(np.finfo(dtype).max ** (1 / (k + 1))), logarithm)
         for j in range(1, k + 1):
             total = total * logarithm + (comb(k, j) * _falling(b, n, j) if j <= n else 0)
@@ -108,7 +109,7 @@ power_slope: Op = row(
 def times_log(y: Array, a: Array, b: Array) -> Array:
     """a**b log(a), given y = a**b; where that is 0, and at (0, 0), it is 0, as if of log 1."""
     flat = np.equal(y, 0) | (np.equal(a, 0) & np.equal(b, 0))
-    return y * np.log(np.where(flat, 1, a))
+    return y * np.log(np.where(flat, 1, a).astype(y.dtype))
 
 
 def _by_base(g: Array, _y: Array, a: Array, b: Array) -> Array:
