@@ -187,6 +187,8 @@ def measure_peer(peer: str, oracle: Oracle, dtype: type) -> dict[int, Error]:
 
 
 def name_of(oracle: Oracle) -> str:
+    if oracle.name == "norm":
+        return "np.linalg.norm"
     kind = "np" if getattr(np, oracle.name, None) is oracle.function else "td"
     return f"{kind}.{oracle.name}"
 

@@ -27,7 +27,7 @@ from tinygrad_digits.engine.primitive import Kind
 from tinygrad_digits.jit import native, numpy_backend, passes
 from tinygrad_digits.jit.plan import Place, PlanError, check
 from tinygrad_digits.jit.program import Line, Program, Value, Var
-from tinygrad_digits.ops import OPS, elementwise, logic
+from tinygrad_digits.ops import OPS, elementwise, logic, neural
 
 BACKENDS = ["numpy", "numba"]
 DTYPES = [np.float64, np.float32]
@@ -1039,7 +1039,7 @@ def test_an_op_may_bear_the_name_of_another(name, backend):
 def test_columns_finds_the_peaks_of_softmax_by_columns():
     x = np.random.default_rng(0).standard_normal((20, 5))
     x[3] = [0.0, -0.0, -0.0, 0.0, -1.0]
-    before, after = shortened(passes.columns, td.log_softmax, x)
+    before, after = shortened(passes.columns, neural.log_probabilities, x)
     assert ops(before)[:2] == ["max", "subtract"]
     assert ops(after)[:5] == ["transpose", "copy", "max", "reshape", "subtract"]
 

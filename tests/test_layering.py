@@ -37,7 +37,7 @@ LAYERS = (
 )
 OF_EXTRAS = (
     (("jit.blas", "jit.numba_backend", "jit.ufunc_loops"), {"numba", "llvmlite"}),
-    (("ops.special", "ops.scipy_linalg", "minimize"), {"scipy"}),
+    (("ops.gamma", "ops.scipy_linalg", "minimize"), {"scipy"}),
 )
 """Modules that import an extra, inside functions."""
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -41,8 +41,8 @@ SPECIAL = (
     ),
     *(40.0, -40.0, 1e-30, -1e-30, 1e-8, 1e8, -1e8, 1e30),
 )
-UNARY = [oracle for oracle in ORACLES if len(oracle.first) == 1]
-BINARY = [oracle for oracle in ORACLES if len(oracle.first) == 2]
+UNARY = [oracle for oracle in all_oracles() if len(oracle.first) == 1]
+BINARY = [oracle for oracle in all_oracles() if len(oracle.first) == 2]
 
 
 def value(formula, *xs):

@@ -2,6 +2,7 @@
 
 from ..engine.primitive import Op, Primitive, row_of
 from . import (
+    activations,
     assignment,
     choosing,
     cumulative,
@@ -51,6 +52,7 @@ CHAPTERS = (
     matrix_functions,
     scipy_linalg,
     neural,
+    activations,
     layers,
     losses,
     sequences,

@@ -35,6 +35,7 @@ from ..engine.primitive import Each, Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import REFUSED, Tensor
 from .linalg import SMALL_LETTERS
+from .reductions import unit
 
 
 def _t(x: Array) -> Array:
@@ -666,16 +667,20 @@ def _is_traced(x: Array) -> bool:
 def _norm_rule(
     g: Array, y: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False
 ) -> Array:
-    """Of the p-norm sign(x) (|x| / y)^(p-1), p = 2 for most; 0 where all elements are 0."""
+    """Of the p-norm sign(x) (|x| / y)^(p-1), p = 2 for most; 0 where all elements are 0.
+
+    There the derivative of that is NaN, as the norm has a kink.
+    """
+    axes = _axes(x, axis)
     if axis is None or not keepdims:
-        axes = _axes(x, axis)
         shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
         g, y = g.reshape(shape), y.reshape(shape)
-    y = y + (y == 0)
     if ord in (None, 2, "fro", "f"):
-        return g * (x / y)
-    ratio = (np.abs(x) + (x == 0) * y) / y  # 1 for an element that is 0: its sign is 0
-    return g * np.sign(x) * ratio ** (ord - 1)
+        return g * unit(x, axis=tuple(axes))
+    sizes = np.abs(x)
+    if ord < 1:
+        sizes = sizes + (x == 0) * y  # the ratio is 1 for an element that is 0: its sign is 0
+    return np.where(y == 0, 0, g * np.sign(x) * (sizes / y) ** (ord - 1))
 
 
 def _axes(x: Array, axis: Any) -> list[int]:
