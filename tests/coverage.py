@@ -24,9 +24,9 @@ DIFFERENTIABLE = {
         np.arctanh np.cbrt np.conjugate np.copysign np.cos np.cosh np.deg2rad np.degrees np.divide
         np.divmod np.exp np.exp2 np.expm1 np.float_power np.fmax np.fmin np.fmod np.frexp
         np.heaviside np.hypot np.ldexp np.log np.log10 np.log1p np.log2 np.logaddexp np.logaddexp2
-        np.matmul np.matvec np.maximum np.minimum np.modf np.multiply np.negative np.positive
-        np.power np.rad2deg np.radians np.reciprocal np.remainder np.sin np.sinh np.sqrt np.square
-        np.subtract np.tan np.tanh np.vecdot np.vecmat
+        np.matmul np.matvec np.maximum np.minimum np.modf np.multiply np.negative np.nextafter
+        np.positive np.power np.rad2deg np.radians np.reciprocal np.remainder np.sin np.sinh np.sqrt
+        np.square np.subtract np.tan np.tanh np.vecdot np.vecmat
         np.angle np.clip np.i0 np.imag np.nan_to_num np.real np.real_if_close np.sinc
         np.add.reduce np.add.accumulate np.add.outer np.add.reduceat
         np.multiply.reduce np.multiply.accumulate np.multiply.outer np.multiply.reduceat
@@ -50,7 +50,8 @@ DIFFERENTIABLE = {
         """,
     "indexing": """
         np.take np.take_along_axis np.compress np.extract np.choose np.select np.piecewise np.where
-        np.diag np.diagonal np.diagflat np.triu np.tril np.vander td.at td.piecewise
+        np.diag np.diagonal np.diagflat np.triu np.tril np.vander np.unique np.unique_all
+        np.unique_counts np.unique_inverse np.unique_values td.at td.piecewise
         """,
     "linear algebra": """
         np.dot np.vdot np.inner np.outer np.tensordot np.einsum np.kron np.cross np.trace
@@ -63,10 +64,10 @@ DIFFERENTIABLE = {
         """,
     "the rest": """
         np.sort np.partition np.diff np.ediff1d np.gradient np.trapezoid np.unwrap np.interp
-        np.convolve np.correlate np.polyval np.bincount np.histogram np.linspace np.logspace
-        np.geomspace np.full_like np.copy np.astype np.apply_along_axis np.apply_over_axes
-        np.polyadd np.polysub np.polyder np.polyint np.poly np.polyfit np.fft.fftshift
-        np.fft.ifftshift np.lib.stride_tricks.sliding_window_view
+        np.convolve np.correlate np.polyval np.bincount np.histogram np.histogram_bin_edges
+        np.linspace np.logspace np.geomspace np.full_like np.copy np.astype
+        np.apply_along_axis np.apply_over_axes np.polyadd np.polysub np.polyder np.polyint np.poly
+        np.polyfit np.fft.fftshift np.fft.ifftshift np.lib.stride_tricks.sliding_window_view
         """,
     "scipy": """
         td.expit td.logit td.erf td.erfc td.erfinv td.gammaln td.digamma td.polygamma td.logsumexp
@@ -86,14 +87,14 @@ DIFFERENTIABLE = {
 CONSTANT = """
     np.argsort np.argmax np.argmin np.nanargmax np.nanargmin np.argwhere np.argpartition
     np.searchsorted np.digitize np.sign np.floor np.ceil np.trunc np.rint np.fix np.round np.around
-    np.floor_divide np.spacing np.nextafter np.signbit np.isfinite np.isinf np.isnan np.isneginf
+    np.floor_divide np.spacing np.signbit np.isfinite np.isinf np.isnan np.isneginf
     np.isposinf np.isreal np.iscomplex np.isrealobj np.iscomplexobj np.isclose np.allclose
     np.array_equal np.array_equiv np.equal np.not_equal np.less np.less_equal np.greater
     np.greater_equal np.logical_and np.logical_or np.logical_not np.logical_xor np.all np.any
     np.count_nonzero np.nonzero np.flatnonzero np.lexsort np.shape np.ndim np.size np.result_type
     np.can_cast np.min_scalar_type np.common_type np.iterable np.zeros_like np.ones_like
-    np.empty_like np.unique np.isin np.linalg.matrix_rank np.shares_memory np.may_share_memory
-    np.array_repr np.array_str np.array2string np.histogram_bin_edges np.tril_indices_from
+    np.empty_like np.isin np.linalg.matrix_rank np.shares_memory np.may_share_memory
+    np.array_repr np.array_str np.array2string np.tril_indices_from
     np.triu_indices_from np.diag_indices_from
     """
 """Functions that are constant almost everywhere, or about something else than values."""

@@ -77,6 +77,8 @@ AXES = (
     {"axis": ()},
 )
 
+AXES_KEPT = ({}, {"axis": 0}, {"axis": (0, 2)}, {"axis": -1})
+
 
 def unary(draw):
     return [draw(shape) for shape in SHAPES]
@@ -271,6 +273,12 @@ DOMAINS = {
     "logsumexp": reduction(normal, axes=AXES[:-1]),
     "softmax": [normal((3, 4)), normal((5,)), normal((2, 3, 4)), normal((2, 1))],
     "log_softmax": [normal((3, 4)), normal((5,)), normal((2, 3, 4)), normal((2, 1))],
+    "log_probabilities": [normal((3, 4)), normal((5,)), normal((2, 3, 4)), normal((2, 1))],
+    "unit": reduction(away_from_zero, axes=AXES_KEPT),
+    "half_reciprocal": unary(positive),
+    "square_root": unary(positive),
+    "shares": reduction(normal, axes=AXES_KEPT),
+    "logistic": unary(normal),
     "nll": nll_cases(),
     "reshape": [
         normal((2, 6), shape=(3, 4)),
@@ -333,8 +341,8 @@ def logsumexp(x, axis=None, keepdims=False):
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
 
-def softmax(x):
-    return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+def softmax(x, axis=-1):
+    return np.exp(x) / np.exp(x).sum(axis, keepdims=True)
 
 
 REFERENCES = {
@@ -343,10 +351,16 @@ REFERENCES = {
     "einsum": lambda *xs, subscripts, optimize=False: np.einsum(subscripts, *xs, optimize=optimize),
     "getitem": lambda x, index: x[index],
     "log_softmax": lambda x: np.log(softmax(x)),
+    "log_probabilities": lambda x: np.log(softmax(x)),
+    "logistic": lambda x: np.exp(x) / (1 + np.exp(x)) ** 2,
     "logsumexp": logsumexp,
     "nll": lambda x, at: np.mean([-x.flat[i] for i in at]),
     "relu": lambda x: x * (x > 0),
     "scatter": scatter,
+    "half_reciprocal": lambda y: 0.5 / y,
+    "square_root": np.sqrt,
+    "unit": lambda x, axis=None: x / np.sqrt(np.sum(x * x, axis=axis, keepdims=True)),
+    "shares": lambda x, axis=None: softmax(x, axis),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "softmax": softmax,
     "softplus": lambda x: np.log1p(np.exp(x)),

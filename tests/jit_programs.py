@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -345,3 +346,14 @@ def programs(draw, max_steps=10):
     places = st.integers(0, count - 1)
     drawn.outputs = [count - 1, *draw(st.lists(places, max_size=3))]
     return drawn
+
+
+def count_calls(f, *args):
+    """How many calls of Python and C functions f(*args) makes."""
+    events = []
+    sys.setprofile(lambda frame, event, argument: events.append(event))
+    try:
+        f(*args)
+    finally:
+        sys.setprofile(None)
+    return sum(event in ("call", "c_call") for event in events)

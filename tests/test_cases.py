@@ -169,6 +169,9 @@ def test_what_cannot_be_traced_says_so(case, rng):
 
 # --- the tests are tested
 
+ONLY_AT_KINKS = {("along_sign", 1)}
+"""Rules that give 0 wherever central differences see anything."""
+
 
 @pytest.mark.parametrize("name", [name for name in OPS if name not in DOMAINS])
 def test_a_rule_wrong_by_a_twentieth_of_a_percent_is_caught(name, rows_of_cases, monkeypatch, rng):
@@ -197,5 +200,5 @@ def bent_rules(row):
         yield Each(bend(row.rules.rule))
         return
     for k, rule in enumerate(row.rules):
-        if rule is not None:
+        if rule is not None and (row.name, k) not in ONLY_AT_KINKS:
             yield tuple([bend(r) if i == k else r for i, r in enumerate(row.rules)])

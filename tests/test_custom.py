@@ -706,3 +706,17 @@ def test_gradients_pass_a_ravel(rng):
     alike(td.jit(td.grad(loss))(params), td.grad(loss)(params))
     ravel = td.jit(lambda p: td.tree.ravel(p)[1](td.tree.ravel(p)[0]))
     alike(ravel({**params, "d": np.array(1.0)}), {**params, "d": np.array(1.0)})
+
+
+def test_an_op_of_ones_own_takes_python_numbers_in_programs_too():
+    cube = td.define(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")
+    for f in (cube, td.grad(cube)):
+        assert type(td.jit(f)(2.0)) is type(f(2.0))
+        assert td.jit(f)(2.0) == f(2.0)
+
+
+@pytest.mark.parametrize("join", [lambda t: np.r_[t, 1.0], lambda t: np.c_[t, t]])
+@pytest.mark.parametrize("transform", [td.grad, td.jit])
+def test_r_and_c_say_what_to_write(join, transform):
+    with pytest.raises((TypeError, td.TracedValueError), match=r"np\.r_"):
+        transform(lambda t: np.sum(join(t)))(np.ones(2))

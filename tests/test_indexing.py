@@ -187,8 +187,9 @@ def test_methods_that_write_in_place():
     assert value == f(x.copy())
     # sorted: [[2, 1, 3], [4, 5, 6]], of which 2 is y[0, 1] and 1 is y[0, 0]
     assert_array_equal(slope, [[3, 1 + 6, 5], [0 + 2 * 2, 4, 2]])
-    with pytest.raises(td.NotDifferentiableError, match="view"):
-        td.grad(lambda x: x[0].sort() or np.sum(x))(x)
+    weights = np.arange(6.0).reshape(2, 3)
+    sorted_row = td.grad(lambda x: x[0].sort() or np.sum(x * weights))(x)
+    assert_array_equal(sorted_row, [[1, 0, 2], [3, 4, 5]])
 
 
 def test_rounding_ends_the_gradient():
@@ -265,42 +266,6 @@ def test_a_tape_made_by_hand():
     x[0] = 1.0
     with pytest.raises(td.NotDifferentiableError, match="put"):
         tape.gradients(np.sum(x), x)  # it is not the input any more
-
-
-VIEWS = {
-    "x[0]": lambda x: x[0],
-    "x[:, 1:]": lambda x: x[:, 1:],
-    "x[..., None]": lambda x: x[..., None],
-    "x.T": lambda x: x.T,
-    "x.mT": lambda x: x.mT,
-    "x.flat": lambda x: x.flat,
-    "x.reshape": lambda x: x.reshape(3, 2),
-    "x.ravel": lambda x: x.ravel(),
-    "a row of a loop": lambda x: next(iter(x)),
-    "np.split": lambda x: np.split(x, 2)[0],
-    "np.flip": lambda x: np.flip(x, 0),
-    "np.rot90": np.rot90,
-    "np.diagonal": np.diagonal,
-    "np.broadcast_to": lambda x: np.broadcast_to(x, (2, 2, 3)),
-    "np.swapaxes": lambda x: np.swapaxes(x, 0, 1),
-}
-
-
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view_is_not_assigned_to(name):
-    def f(x):
-        view = VIEWS[name](x)
-        view[0] = 1.0
-        return np.sum(x)
-
-    with pytest.raises(td.NotDifferentiableError, match=r"view .*x\[0, 1\] = v.*\.copy\(\)"):
-        td.grad(f)(M)
-    with pytest.raises(td.NotDifferentiableError, match="view"):
-        td.grad(lambda x: td.grad(lambda y: f(y * x))(M).sum())(M)
-    with pytest.raises(TypeError, match="view"):
-        td.jit(td.grad(f))(M)
-    with pytest.raises(TypeError, match="view"):
-        td.jit(f)(M)
 
 
 COPIES = {
@@ -381,7 +346,7 @@ def test_an_array_is_operated_on_in_place_under_all_its_names(operate):
         for v in (2.0, X, x**2):
             y = operate(y, v)
             assert y is same
-        return np.sum(same * [1.0, 2.0, 3.0]) + (0.0 if type(x) is np.ndarray else before[0] * 0)
+        return np.sum(same * [1.0, 2.0, 3.0]) + before[0]
 
     x = X + 0.3
     wanted, got = by_each_way(f, x)
@@ -472,48 +437,6 @@ def test_what_is_operated_on_in_place_keeps_its_dtype_and_shape():
     with pytest.raises(TypeError, match="float64, which t, of int64, cannot hold"):
         td.jit(lambda n: operator.itruediv(n, 2))(np.arange(3))
     assert_array_equal(td.jit(lambda n: operator.ior(n, 2))(np.arange(4)), [2, 3, 2, 3])
-
-
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view_is_not_operated_on_in_place(name):
-    def f(x):
-        view = VIEWS[name](x)
-        view *= 2.0
-        return np.sum(x)
-
-    with pytest.raises(td.NotDifferentiableError, match=r"view .*x\[0\] \*= v .*\.copy\(\)"):
-        td.grad(f)(M)
-    for transformed in (td.jit(td.grad(f)), td.jit(f), td.debug(f)):
-        with pytest.raises(TypeError, match="view"):
-            transformed(M)
-    with pytest.raises(TypeError, match="view"):
-        td.vmap(f)(M[None])
-
-
-def in_a_list(x):
-    rows = [x[0], x[1]]
-    rows[0] += 1.0
-
-
-def in_a_dict(x):
-    params = {"w": x[:1], "b": x[1:]}
-    params["w"][0, 0] += 1.0
-
-
-def in_a_call(x):
-    rows = {0: 0.0}
-    rows[0] = operator.iadd(x[0], 1.0)
-
-
-def in_a_loop(x):
-    for row in x:
-        row /= row.sum()
-
-
-@pytest.mark.parametrize("f", [in_a_list, in_a_dict, in_a_call, in_a_loop])
-def test_nor_by_another_name(f):
-    with pytest.raises(td.NotDifferentiableError, match="view"):
-        td.grad(lambda x: f(x) or np.sum(x))(M)
 
 
 def test_a_copy_is_operated_on_in_place():
@@ -611,8 +534,8 @@ def test_assignments_under_vmap():
     assert_allclose(td.vmap(f)(xs, vs), expected, rtol=1e-14)
     gradients = [td.grad(f)(x, v) for x, v in zip(xs, vs, strict=True)]
     assert_allclose(td.vmap(td.grad(f))(xs, vs), gradients, rtol=1e-14)
-    with pytest.raises(td.NotDifferentiableError, match="view"):
-        td.vmap(lambda x: x[:1].__setitem__(0, 1.0))(xs)
+    through_a_view = td.vmap(lambda x: x[:1].__setitem__(0, 1.0) or x)(xs)
+    assert_array_equal(through_a_view, [[1, 2, 3], [1, 3, 4]])
 
 
 # --- td.piecewise

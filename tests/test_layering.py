@@ -18,16 +18,18 @@ HEAVY = (
 LAYERS = (
     ("engine.errors",),
     ("engine.foreign", "engine.callers"),
-    ("engine.pickling",),
+    ("engine.loading", "engine.pickling"),
     ("engine.tree",),
     ("engine.tape",),
     ("engine.tensor",),
+    ("engine.views",),
     ("engine.primitive",),
     ("engine.standin",),
     ("ops",),
     ("engine.transforms",),
     ("transforms",),
     ("jit",),
+    ("minimum",),
     ("check", "linalg", "minimize", "optim", "draw"),
     ("recording",),
     ("profiling", "debugging"),
@@ -35,7 +37,7 @@ LAYERS = (
 )
 OF_EXTRAS = (
     (("jit.blas", "jit.numba_backend", "jit.ufunc_loops"), {"numba", "llvmlite"}),
-    (("ops.special", "ops.scipy_linalg", "minimize"), {"scipy"}),
+    (("ops.gamma", "ops.scipy_linalg", "minimize"), {"scipy"}),
 )
 """Modules that import an extra, inside functions."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -103,7 +105,7 @@ def test_imports_run_one_way(path):
 
 def test_the_layers_are_there():
     found = {layer(dotted(path)) for path in MODULES}
-    assert {(0, "engine.errors"), (8, "ops"), (len(LAYERS) - 1, "digits")} <= found
+    assert {(0, "engine.errors"), (9, "ops"), (len(LAYERS) - 1, "digits")} <= found
     assert "engine.errors.ShapeError" in imports(PACKAGE / "engine" / "tree.py")[0]
 
 
@@ -134,6 +136,29 @@ def test_importing_the_package_brings_in_nothing_heavy():
     modules = {name.partition(".")[0] for name in run(program).split()}
     assert {NAME, "numpy"} <= modules
     assert not modules & set(HEAVY)
+
+
+def test_importing_the_package_brings_in_what_grad_needs():
+    later = ("jit.trace", "jit.program", "jit.numpy_backend", "optim", "transforms", "check")
+    program = f"import sys, {NAME} as td; td.grad(lambda x: x * x)(1.0); print(*sys.modules)"
+    modules = set(run(program).split())
+    assert f"{NAME}.jit.api" in modules
+    assert not modules & {f"{NAME}.{module}" for module in later}
+    program = f"""
+import {NAME} as td
+assert set(td.__all__) <= set(dir(td))
+assert td.optim.adam and td.jit(td.vmap(td.grad(lambda x: x * x)))
+from {NAME} import *
+print(vmap is td.vmap, jit is td.jit, optim is td.optim, minimize is td.minimize)
+"""
+    assert run(program) == "True True True True\n"
+
+
+def test_what_is_imported_later_is_declared_for_type_checkers():
+    module = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in module.body if isinstance(node, ast.If)]
+    declared = {alias.name for node in block.body for alias in node.names}
+    assert declared == tinygrad_digits._LATER.keys() | {"optim"}
 
 
 def test_the_package_works_without_its_extras():

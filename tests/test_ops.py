@@ -141,13 +141,17 @@ def bent_ops(row):
 # --- broadcasting
 
 
-RANGES = dict.fromkeys(("arcsin", "arccos", "arctanh", "logit", "erfinv"), (0.2, 0.8))
+RANGES = dict.fromkeys(
+    ("arcsin", "arccos", "arctanh", "logit", "erfinv", "erfinv_slope"), (0.2, 0.8)
+)
 RANGES |= {"arccosh": (1.5, 2.5)}
 """Where rows are defined, if not from 0.5 to 1.5."""
 
 OPTIONS = {"astype": {"dtype": np.float32}}
 OPTIONS |= {name: {"order": 1} for name in ("sinc_derivative", "i0_derivative")}
-OPTIONS |= {name: {"n": 1} for name in ("polygamma", "iv")}
+OPTIONS["power_slope"] = {"by_base": 1, "by_exponent": 1}
+OPTIONS |= {name: {"n": 1} for name in ("polygamma", "polygamma_rise", "excess", "iv")}
+OPTIONS |= {"gaussian": {"scale": 0.5}}
 
 
 def elementwise_args(name, shapes, rng):

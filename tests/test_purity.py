@@ -2,6 +2,7 @@
 
 import gc
 import operator
+import pathlib
 import sys
 import threading
 import tracemalloc
@@ -378,3 +379,14 @@ def test_optimizers_refuse_a_rate_that_is_not_positive(rate):
             make(rate)
     with pytest.raises(ValueError, match="beta"):
         td.optim.momentum(0.1, beta=1.0)
+
+
+def test_no_frame_or_count_of_references_decides_what_a_program_means():
+    """Frames tell messages the user's line; `debug` finds the gradient that it watches by them."""
+    package = pathlib.Path(td.__file__).parent
+    sources = {path.stem: path.read_text("utf-8") for path in package.rglob("*.py")}
+    for name in ("getrefcount", "f_lasti", "co_code", "opmap", "get_referrers", "currentframe"):
+        assert not [stem for stem, text in sources.items() if name in text]
+    of_frames = {stem for stem, text in sources.items() if "_getframe" in text}
+    assert of_frames <= {"errors", "tensor", "standin", "transforms", "debugging", "api"}
+    assert {stem for stem, text in sources.items() if "f_locals" in text} <= {"debugging"}

@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
+from tests import test_limits, test_rules_as_functions
 
 INF, NAN = np.inf, np.nan
 
@@ -426,13 +427,26 @@ def test_operating_on_a_tensor_in_place_rebinds_it():
     assert_array_equal(gradient, [16, 4])
     assert_array_equal(x, [1, 1])
 
+
+def test_views_write_through():
     def of_rows(x):
         for row in x:
             row /= 2.0
-        return np.sum(x)
+        same = x.reshape(-1)
+        x[0] *= same[1]
+        return np.sum(same**2)
 
-    with pytest.raises(TypeError, match="view of another Tensor"):
-        td.grad(of_rows)(np.ones((2, 2)))
+    x = np.array([[2.0, 4.0], [6.0, 8.0]])
+    value, gradient = td.value_and_grad(of_rows)(x)
+    # (1 * 2)^2 + (2 * 2)^2 + 3^2 + 4^2, where the second 2 is a factor of all in its row
+    assert value == of_rows(x.copy()) == 4 + 16 + 9 + 16
+    assert_array_equal(gradient, [[4, 18], [3, 4]])
+
+    def of_a_read_only_view(x):
+        np.diagonal(x)[0] = 1.0
+
+    with pytest.raises(TypeError, match=r"read-only.*\.copy\(\)"):
+        td.grad(of_a_read_only_view)(x)
 
 
 def test_adding_a_tensor_to_an_array_in_place_raises_with_the_remedy():
@@ -534,6 +548,47 @@ def test_sorting_ties_is_stable():
 def test_interpolation_at_a_knot_has_the_mean_slope():
     knots, values = np.array([0.0, 1.0, 3.0]), np.array([0.0, 2.0, 8.0])
     assert_array_equal(slopes(np.interp, [-1, 0, 1, 3], knots, values), [0, 1, 2.5, 1.5])
+
+
+def test_of_equal_elements_the_first_is_the_unique_one():
+    x = np.array([2.0, 1.0, 2.0])
+    assert_array_equal(td.grad(lambda x: np.unique(x) @ [1.0, 10.0])(x), [10, 1, 0])
+    assert_array_equal(td.grad(lambda x: np.unique_all(x).values @ [1.0, 10.0])(x), [10, 1, 0])
+
+
+def test_edges_follow_the_ends():
+    x = np.array([1.0, 0.0, 4.0])
+    edges = td.jacobian(lambda x: np.histogram_bin_edges(x, 2))(x)
+    assert_array_equal(edges, [[0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]])
+    density = td.grad(lambda x: np.histogram(x, 2, density=True)[0][0])
+    assert_allclose(density(x), [0, 1 / 12, -1 / 12], rtol=1e-14)  # 2 / 3 / (width / 2)
+
+
+def test_nextafter_goes_with_its_first():
+    assert td.grad(np.nextafter, (0, 1))(1.0, 2.0) == (1, 0)
+
+
+def test_an_option_is_differentiated_or_refused():
+    a = np.arange(3.0)
+    assert td.grad(lambda t: np.sum(np.diff(a, prepend=t)))(1.0) == -1
+    assert td.grad(lambda t: np.sum(np.clip(a, t, None)))(1.5) == 2
+    for f in (
+        lambda t: np.sum(a * t, initial=t),
+        lambda t: np.percentile(a, t),
+        lambda t: np.std(a * t, ddof=t),
+        lambda t: np.pad(a, 1, constant_values=(t, 0.0)),
+    ):
+        with pytest.raises(TypeError):
+            td.grad(lambda t, f=f: np.sum(f(t)))(0.5)
+
+
+def test_an_option_that_is_compared_is_a_number():
+    def f(t):
+        return np.linalg.vector_norm(np.array([3.0, 4.0]), ord=t) * t
+
+    assert td.grad(f)(2.0) == 5
+    with pytest.raises(TypeError):
+        td.grad(f)(2.5)
 
 
 def test_x_log_y_at_0():
@@ -638,8 +693,8 @@ def test_a_tensor_follows_numpys_rules_as_a_python_object():
     seen = []
 
     def f(x):
-        seen.append((bool(x[0]), float(x[1]), int(x[1]), f"{x[1]:.2f}", len(x), 2.5 in x))
-        seen.append([float(row) for row in x])
+        seen.append((bool(x[0]), x[1].item(), f"{x[1]:.2f}", len(x), 2.5 in x))
+        seen.append([row.item() for row in x])
         with pytest.raises(ValueError, match="ambiguous"):
             bool(x)
         with pytest.raises(TypeError):
@@ -649,7 +704,21 @@ def test_a_tensor_follows_numpys_rules_as_a_python_object():
         return x[0]
 
     td.grad(f)(np.array([0.0, 2.5]))
-    assert seen == [(False, 2.5, 2, "2.50", 2, True), [0.0, 2.5]]
+    assert seen == [(False, 2.5, "2.50", 2, True), [0.0, 2.5]]
+
+
+@pytest.mark.parametrize("ask", [float, int, complex, math.exp])
+def test_a_number_out_of_a_gradient_is_asked_for_aloud(ask):
+    kept = []
+
+    def f(x):
+        with pytest.raises(td.LostGradientError, match=r"t\.item\(\), t\.value or td\.stop"):
+            ask(x)
+        kept.append(x)
+        return x * ask(x.item()).real + ask(x.value).real * 0 + ask(td.stop_gradient(x)).real
+
+    assert td.grad(f)(3.0) == ask(3.0)
+    assert ask(kept[0]) == ask(3.0)  # the gradient is done
 
 
 def test_every_convention_has_its_test_and_a_reason():
@@ -657,9 +726,10 @@ def test_every_convention_has_its_test_and_a_reason():
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     lines = [row for row in rows if row[0] not in ("case", "---")]
     assert len(lines) >= 37
+    every = globals() | vars(test_rules_as_functions) | vars(test_limits)
     for case, choice, why, tests in lines:
         assert case
         assert choice
         assert why
         for name in tests.split(", "):
-            assert callable(globals()[f"test_{name}"]), name
+            assert callable(every[f"test_{name}"]), name

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose
 
 import tinygrad_digits as td
+from tests.jit_programs import assert_same
 
 REDUCTIONS = [
     *(np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min, np.ptp, np.median),
@@ -28,7 +29,7 @@ def spread(shape, seed):
 
 
 def check(f, *xs, order=2):
-    """f on Tensors gives f's own values, and its gradient is that of central differences."""
+    """f on Tensors and as a program gives f's own values; its gradient is central differences'."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         expected = f(*xs)
@@ -37,6 +38,7 @@ def check(f, *xs, order=2):
             assert np.shape(a) == np.shape(b)
             assert a.dtype == b.dtype
             assert_allclose(a, b, rtol=1e-13, atol=1e-14)
+        assert_same(td.jit(f)(*xs), expected)
         if all(np.isfinite(leaf).all() for leaf in td.tree.flatten(expected)[0]):
             td.check_grads(f, *xs, order=order, rtol=1e-5)
 

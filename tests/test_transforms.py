@@ -1,10 +1,15 @@
 """grad, value_and_grad, vjp, trees and tapes: arguments, outputs, nesting, errors."""
 
+import array
 import collections
 import copy
 import dataclasses
+import functools
 import math
+import operator
 import pickle
+import re
+import struct
 import types
 import warnings
 from collections import OrderedDict, defaultdict, namedtuple
@@ -699,7 +704,11 @@ def test_conversions_of_one_element_are_numpys(convert, value):
 @pytest.mark.parametrize("value", [0.0, -2.7, np.float32(0.5)])
 def test_float_int_and_format(value):
     t = on_tape(value)
-    assert (float(t), int(t)) == (float(value), int(value))
+    assert t.item() == value
+    with pytest.raises(td.LostGradientError):
+        float(t)
+    t.tape.close()
+    assert (float(t), int(t), complex(t)) == (float(value), int(value), complex(value))
     assert (f"{t:.2f}", f"{t}") == (f"{value:.2f}", f"{np.asarray(value)[()]}")
 
 
@@ -746,38 +755,115 @@ def test_a_tensor_does_not_become_an_array(how):
         CONVERSIONS[how](on_tape(X))
 
 
-def filled(t):
-    out = np.zeros(3)
-    out.fill(t[0])
-    return np.sum(out)
+def stores(store):
+    """A function that lets something else store t[0] in an array."""
+
+    def f(t, dtype=float):
+        a = np.zeros(3, dtype)
+        store(a, t[0] * 2)
+        return np.sum(a.real)
+
+    return f
 
 
-BY_FLOAT = {
+STORES = {
+    "a[i] = t": lambda a, t: operator.setitem(a, 0, t),
+    "a[...] = t": lambda a, t: operator.setitem(a, ..., t),
+    "a[[i]] = t": lambda a, t: operator.setitem(a, [0], t),
+    "a.__setitem__": lambda a, t: a.__setitem__(0, t),
+    "a.flat[i] = t": lambda a, t: operator.setitem(a.flat, 0, t),
+    "a[i] += t": lambda a, t: operator.setitem(a, 0, a[0] + t),
+    "map": lambda a, t: [*map(a.__setitem__, range(2), [t, t])],
+    "a.fill": lambda a, t: a.fill(t),
+    "a.put": lambda a, t: a.put([0], t),
+    "np.put": lambda a, t: np.put(a, [0], t),
+    "memoryview": lambda a, t: memoryview(a).__setitem__(0, t),
+}
+BY_NUMBER = {
     "float": lambda t: float(t[0]),
-    "item": lambda t: t[0].item(),
+    "int": lambda t: int(t[0]),
+    "complex": lambda t: complex(t[0]).real,
     "math.sin": lambda t: math.sin(t[0]),
+    "math.fsum": math.fsum,
     "np.float64": lambda t: np.float64(t[0]),
-    "fill": filled,
-    "fromiter": lambda t: np.sum(np.fromiter(t, float)),
+    "np.float32": lambda t: np.float32(t[0]),
+    "np.int64": lambda t: np.int64(t[0]),
+    "np.fromiter": lambda t: np.sum(np.fromiter(t, float)),
+    "np.fromiter of ints": lambda t: np.sum(np.fromiter(t, int)),
+    "array.array": lambda t: array.array("d", t)[0],
+    "struct": lambda t: struct.unpack("d", struct.pack("d", t[0]))[0],
+    "range": lambda t: len(range(t[0])),
+    "an index": lambda t: [1.0, 2.0, 3.0][t[0]],
+    "divmod of ints": lambda t: divmod(7, int(t[0]))[0],
+    **{f"{name} of floats": stores(store) for name, store in STORES.items()},
+    **{
+        f"{name} of {dtype.__name__}s": functools.partial(stores(store), dtype=dtype)
+        for name, store in STORES.items()
+        for dtype in (np.int64, np.float16, np.complex128)
+        if name != "memoryview"
+    },
 }
 
 
-@pytest.mark.parametrize("how", BY_FLOAT)
-def test_what_asks_a_tensor_for_its_number_ends_the_gradient(how):
-    with pytest.warns(td.DisconnectedWarning):
-        assert_array_equal(td.grad(BY_FLOAT[how])(X), 0)
+def first_of(error):
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+@pytest.mark.parametrize("how", BY_NUMBER)
+def test_what_asks_a_tensor_for_its_number_is_refused(how):
+    """Also inside of another gradient, and where NumPy makes a ValueError of it."""
+    for transform in (td.grad, td.hessian, td.jacobian):
+        with pytest.raises((td.AutodiffError, TypeError, ValueError, struct.error)) as caught:
+            transform(lambda t: BY_NUMBER[how](t) + np.sum(t))(X)
+        error = first_of(caught.value)
+        if isinstance(error, td.LostGradientError):
+            assert not isinstance(error, TypeError | ValueError)
+            assert re.search(r"td\.at\(a\)\[i\]\.set\(t\).*np\.stack.*t\.item\(\)", str(error))
+
+
+@pytest.mark.parametrize("how", [*STORES])
+def test_a_condition_is_stored_as_numpys(how):
+    """A bool has no gradient to lose."""
+    a = np.zeros(3, bool)
+    if how in ("a[i] = t", "a.__setitem__", "a.fill"):
+        STORES[how](a, on_tape(X)[0])
+        assert a[0]
+
+
+def test_the_number_is_taken_aloud():
+    ways = (lambda t: t.item(), lambda t: float(t.value), lambda t: float(td.stop_gradient(t)))
+    for way in ways:
+        assert td.grad(lambda x, way=way: way(x[0]) * x[1])(X)[1] == X[0]
+        nested = td.grad(lambda x, way=way: td.grad(lambda y: y * way(x[0] * 1.0))(2.0) * x[1])
+        assert_array_equal(nested(X), [0, X[0], 0])
+    out = np.zeros((2, 3))
+    out[0, 1] = on_tape(X)[0].item()
+    assert out[0, 1] == X[0]
+
+
+def test_a_number_of_what_is_not_differentiated():
+    assert td.record(lambda x: x * float(np.sum(x)), X)
+    assert td.debug(lambda x: math.sin(x[0]) * x)(X)[0] == math.sin(X[0]) * X[0]
+    with pytest.raises(td.LostGradientError):
+        td.debug(td.grad(lambda x: math.sin(x[0])))(X)
+    with pytest.raises(td.LostGradientError):
+        td.grad(td.debug(lambda x: math.sin(x[0])))(X)
+    with pytest.raises(td.TracedValueError):
+        td.jit(td.grad(lambda x: math.sin(x[0])))(X)
+    with pytest.raises(td.TracedValueError):
+        td.grad(lambda x: np.sum(td.vmap(math.sin)(x)))(X)
 
 
 def test_an_element_of_a_plain_array_is_not_assigned_a_tensor():
     out = np.zeros((2, 3))
     t = on_tape(X)
-    with pytest.raises(ValueError, match="element") as caught:  # which NumPy makes of ours
-        out[0, 1] = t[0] ** 2
-    assert "td.at(a)[i].set(t)" in str(caught.value.__cause__)
-    with pytest.raises(ValueError, match="element"):
-        out[0, 1] += t[0]
-    out[0, 1] = float(t[0])  # asked for aloud
-    assert out[0, 1] == X[0]
+    for store in (lambda: operator.setitem(out, (0, 1), t[0] ** 2), lambda: out[0].fill(t[0])):
+        with pytest.raises(ValueError, match="element") as caught:  # which NumPy makes of ours
+            store()
+        assert "td.at(a)[i].set(t)" in str(caught.value.__cause__)
+    assert_array_equal(out, 0)
 
 
 def test_assignment_to_a_tensor_leaves_the_array_as_it_was():

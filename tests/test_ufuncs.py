@@ -11,7 +11,9 @@ import tinygrad_digits as td
 from tests.cases import Drawn, is_float
 from tests.cases.constant import CONSTANTS
 from tests.coverage import CONSTANT, found, keywords_untested, names
+from tinygrad_digits.engine.primitive import row_of
 from tinygrad_digits.engine.tensor import NUMPY
+from tinygrad_digits.ops import logic
 
 INF, NAN = np.inf, np.nan
 X = np.array([0.5, 2.0, -1.5])
@@ -459,3 +461,27 @@ def test_complex_operands_are_an_error_that_says_so():
     for f in (np.angle, np.real_if_close, np.conj, np.real, np.imag):
         with pytest.raises(td.NotDifferentiableError, match="complex"):
             td.vjp(f, X + 1j)
+
+
+# --- what has no rule is constant
+
+
+CONSTANT_ROWS = {case.name for case in CONSTANTS} - {"np.empty_like"}  # which holds what was there
+
+
+@pytest.mark.parametrize("name", sorted(CONSTANT_ROWS))
+def test_what_has_no_rule_does_not_change_nearby(name, rng):
+    """At points in general position the result is to the last bit what it is a little further."""
+    for case in CONSTANTS:
+        if case.name == name:
+            drawn = Drawn(case, rng)
+            xs = [x + rng.uniform(0.01, 0.02, np.shape(x)) for x in drawn.xs]
+            near = [x * (1 + rng.uniform(1e-10, 2e-10, np.shape(x))) for x in xs]
+            here, there = (td.tree.flatten(drawn.result(*each))[0] for each in (xs, near))
+            for a, b in zip(here, there, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_every_row_without_a_rule_is_tried():
+    rows = {row_of(op).name for op in logic.OPS.values()} - {"empty_like"}
+    assert rows <= {name.rpartition(".")[2] for name in CONSTANT_ROWS}

@@ -5,11 +5,9 @@
 array([0.        , 0.63970001])
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import linalg, ops, optim
-from .check import check_grads
+from . import linalg, ops
 from .engine import tree
 from .engine.errors import (
     AutodiffError,
@@ -19,6 +17,7 @@ from .engine.errors import (
     DisconnectedWarning,
     EscapedTensorError,
     GradientMismatchError,
+    LostGradientError,
     MissingExtraError,
     NonFiniteError,
     NotDifferentiableError,
@@ -27,12 +26,13 @@ from .engine.errors import (
     ShapeError,
     TracedValueError,
 )
+from .engine.loading import load as _load
 from .engine.primitive import Each, Kind, define, primitive
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp
 from .jit.api import jit
-from .minimize import Minimum, minimize
+from .minimize import minimize
 from .ops.activations import elu, gelu, hard_tanh, leaky_relu, mish, selu, silu
 from .ops.assignment import at
 from .ops.choosing import piecewise
@@ -81,16 +81,19 @@ from .ops.special import (
     polygamma,
     xlogy,
 )
-from .transforms.batching import vmap
-from .transforms.checkpoint import checkpoint
-from .transforms.custom import custom_vjp, stop_gradient
-from .transforms.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
-from .transforms.implicit import fixed_point
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the same names, imported when they are first asked for
+    from . import optim
+    from .check import check_grads
     from .debugging import debug
+    from .minimum import Minimum
     from .profiling import profile
     from .recording import record
+    from .transforms.batching import vmap
+    from .transforms.checkpoint import checkpoint
+    from .transforms.custom import custom_vjp, stop_gradient
+    from .transforms.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
+    from .transforms.implicit import fixed_point
 
 __version__ = "0.1.0"
 
@@ -104,6 +107,7 @@ __all__ = [
     "EscapedTensorError",
     "GradientMismatchError",
     "Kind",
+    "LostGradientError",
     "Minimum",
     "MissingExtraError",
     "NonFiniteError",
@@ -191,12 +195,35 @@ __all__ = [
     "xlogy",
 ]
 
-_TOOLS = {"debug": "debugging", "profile": "profiling", "record": "recording"}
-"""What is imported when it is first asked for: programs that run do not look at themselves."""
+_LATER = {
+    "Minimum": "minimum",
+    "check_grads": "check",
+    "checkpoint": "transforms.checkpoint",
+    "custom_vjp": "transforms.custom",
+    "debug": "debugging",
+    "elementwise_grad": "transforms.derivatives",
+    "fixed_point": "transforms.implicit",
+    "hessian": "transforms.derivatives",
+    "hvp": "transforms.derivatives",
+    "jacobian": "transforms.derivatives",
+    "jvp": "transforms.derivatives",
+    "linearize": "transforms.derivatives",
+    "profile": "profiling",
+    "record": "recording",
+    "stop_gradient": "transforms.custom",
+    "vmap": "transforms.batching",
+}
+"""What `grad` does not need, by the module that has it: imported when it is first asked for."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _TOOLS:
+    if name == "optim":
+        return _load(f"{__name__}.optim")
+    if name not in _LATER:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    globals()[name] = tool = getattr(import_module(f".{_TOOLS[name]}", __name__), name)
-    return tool
+    globals()[name] = found = _load(f"{__name__}.{_LATER[name]}", name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

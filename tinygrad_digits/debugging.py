@@ -25,7 +25,7 @@ from .engine.errors import (
 from .engine.pickling import made
 from .engine.primitive import Op, Primitive
 from .engine.standin import user_line
-from .engine.tape import NO_OPTIONS, Array, Tape
+from .engine.tape import Array, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import ArgNums, value_and_grad
 from .ops import elementwise, shaping
@@ -124,10 +124,6 @@ class Watch(Recorder):
             if not _finite(y) and all(map(_finite, (*args, *options.values()))):
                 raise NonFiniteError(self._explained(op, args, y, where))
         return y
-
-    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
-        line = self.lines.get(index)
-        return (None, NO_OPTIONS) if line is None else (line.op, line.options)
 
     def _gradient(self) -> int | None:
         """What an op is needed for, by the number of its tape, if it is needed.

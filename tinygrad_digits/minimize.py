@@ -9,9 +9,8 @@ gradients, products of the Hessian with a vector, or the Hessian itself.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +21,9 @@ from .engine.tensor import Tensor, is_numeric
 from .engine.transforms import value_and_grad
 from .engine.tree import Tree
 from .jit.api import jit as jitted
-from .transforms.custom import stop_gradient
-from .transforms.derivatives import hessian, hvp, jacobian
+
+if TYPE_CHECKING:
+    from .minimum import Minimum
 
 GRADIENT = ("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP")
 PRODUCTS = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")
@@ -34,35 +34,6 @@ BOUNDED = ("L-BFGS-B", "TNC", "SLSQP", "trust-constr", *VALUES)
 CONSTRAINED = ("SLSQP", "trust-constr", "COBYLA", "COBYQA")
 
 Constraint = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class Minimum:
-    """Where a minimisation has ended, and how.
-
-    x: a tree like the params that it started from.
-    fun: f there; grad: its gradient, a tree like x (None for methods that take none).
-    success, message: whether the method is content, and its own words.
-    steps: of the method; 0 where it does not count them.
-    evaluations: of f, alone or with its gradient.
-    hessians: how many Hessians were computed, or products of one with a vector.
-    """
-
-    x: Tree
-    fun: float
-    grad: Tree
-    success: bool
-    message: str
-    steps: int
-    evaluations: int
-    hessians: int
-
-    def __repr__(self) -> str:
-        counts = f"{self.steps} steps, {self.evaluations} evaluations"
-        if self.hessians:
-            counts += f", {self.hessians} of the Hessian"
-        state = "success" if self.success else "no success"
-        return f"Minimum({self.fun:.6g} at {self.x!r}; {state}: {self.message} ({counts}))"
 
 
 def minimize(
@@ -111,6 +82,9 @@ def minimize(
     """
     with extra("scipy"):
         from scipy import optimize
+    from .minimum import Minimum
+    from .transforms.custom import stop_gradient
+
     method = _method(method, bounds is not None, bool(constraints))
     tree.refuse_leaves(params, "minimize: params")
     start = stop_gradient(tree.map(_float, params))
@@ -149,6 +123,8 @@ class _Problem:
     """A function of a vector and its derivatives, in the types that SciPy takes, counted."""
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], jit: bool) -> None:
+        from .transforms.derivatives import hessian, hvp
+
         compiled = jitted if jit else lambda f: f
         self.args = args
         self.evaluations = self.hessians = 0
@@ -258,6 +234,8 @@ def _constraint(constraint: Constraint, unravel: Callable[[Array], Tree], method
         )
     if (kind := constraint["type"]) not in ("eq", "ineq"):
         raise ValueError(f"minimize: a constraint is of type 'eq' or 'ineq', got {kind!r}")
+
+    from .transforms.derivatives import hessian, jacobian
 
     def fun(v: Array) -> Array:
         return np.reshape(constraint["fun"](unravel(v), *constraint.get("args", ())), (-1,))

@@ -191,6 +191,8 @@ LAYERS = [
     case(td.conv2d, IMAGES, KERNELS, dilation=2, padding=1),
     case(td.conv2d, normal(2, 4, 3, 3), normal(6, 2, 2, 2), normal(6), groups=2),
     case(td.conv2d, normal(1, 2, 3, 3), normal(2, 1, 3, 3), groups=2, padding=1),
+    case(td.conv2d, normal(1, 1, 3, 3), normal(2, 1, 2, 2), padding=3, strides=2),
+    case(td.conv2d, normal(1, 1, 2, 2), normal(1, 1, 2, 2), padding=((0, 2), (4, 0)), dilation=2),
     case(td.conv2d, np.arange(18.0).reshape(1, 2, 3, 3) / 9, normal(1, 2, 2, 2)),
     case(td.conv2d, normal(1, 1, 3, 3), np.array([[[[1.0, -1.0]]]])),
     case(td.conv2d, normal(0, 2, 4, 5), KERNELS, normal(3)),

@@ -1,10 +1,15 @@
 """Cases of ops.sequences and ops.making: along an axis, filters, polynomials, new arrays."""
 
+import inspect
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.cases import Draw, case, distinct, increasing, normal, positive, uniform
 
+SHAPE = "its result has a shape that depends on values"
+SORTED = {"sorted": True} if "sorted" in inspect.signature(np.unique).parameters else {}
+UNIQUE = (np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values)
 TIMES = np.array([0.0, 0.5, 2.0, 2.25])
 NUMBERS = np.array([0, 2, 2, 4])
 GROUND = np.array([0.1, 0.5, 0.35, 0.9, 1.0, 2.0])
@@ -149,6 +154,25 @@ MAKING = [
     case(np.bincount, NUMBERS, normal(4)),
     case(np.bincount, [1, 0, 1], weights=normal(3), minlength=5),
     case(np.histogram, GROUND, weights=normal(6)),
+    case(np.histogram, distinct(6), 3),
+    case(np.histogram, distinct(6), 3, density=True),
+    case(np.histogram, distinct(6), 3, (uniform(-9, -8), 9.5), weights=GROUND, density=True),
+    case(np.histogram_bin_edges, distinct(2, 3), 4),
+    case(np.histogram_bin_edges, GROUND, increasing(4)),
+    case(np.histogram_bin_edges, distinct(6), "auto").but(untraced=SHAPE),
+    case(np.histogram_bin_edges, distinct(6), bins=3, range=(uniform(-9, -8), 9.0), weights=GROUND),
+    *[case(f, distinct(2, 3)).but(untraced=SHAPE) for f in UNIQUE],
+    case(np.unique, distinct(5), True, True, True).but(untraced=SHAPE),
+    case(np.unique, distinct(2, 3), return_inverse=True, axis=1).but(untraced=SHAPE),
+    case(
+        np.unique,
+        distinct(3, 2),
+        return_index=True,
+        return_counts=True,
+        axis=0,
+        equal_nan=False,
+        **SORTED,
+    ).but(untraced=SHAPE),
     case(np.histogram, GROUND, 3, weights=positive(6), density=True),
     case(np.histogram, GROUND, bins=[0.2, 0.5, 1.0], weights=normal(6)),
     case(np.histogram, GROUND, 4, range=(0.3, 1.5), weights=normal(6)),

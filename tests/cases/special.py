@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.special
+import scipy.stats
 
 from tests.cases import case, nonzero, normal, positive, uniform
 from tinygrad_digits.ops import neural, special
@@ -32,9 +33,32 @@ ONE = [
     case(special.mills, normal()).but(
         reference=lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi) / scipy.special.ndtr(x)
     ),
+    *[
+        case(special.gaussian, normal(3), scale=scale).but(
+            reference=lambda x, scale: np.exp(-scale * x * x)
+        )
+        for scale in (0.5, 1.0)
+    ],
+    *[
+        case(special.excess, draw, n=1).but(
+            reference=lambda x, n: x + scipy.stats.norm.pdf(x) / scipy.special.ndtr(x)
+        )
+        for draw in (normal(3), uniform(-4, -3, 3))
+    ],
+    case(special.erfinv_slope, uniform(-0.9, 0.9, 3)).but(
+        reference=lambda x: np.sqrt(np.pi) / 2 * np.exp(scipy.special.erfinv(x) ** 2)
+    ),
     case(special.iv, normal(), n=2).but(reference=lambda x, n: scipy.special.iv(n, x)),
 ]
+
+
+def rise(a, b, n):
+    return scipy.special.polygamma(n, a + b) - scipy.special.polygamma(n, a)
+
+
 TWO = [
+    *[case(special.rise, positive(3), positive(3), n=n).but(reference=rise) for n in (0, 1)],
+    case(special.quotient, positive(3), nonzero(3)).but(reference=np.divide),
     *[like(name, positive(), positive()) for name in ("beta", "betaln", "xlogy")],
     *[like(name, positive(3, 1), positive(4)) for name in ("beta", "betaln", "xlogy")],
     *[like(name, positive(3), 2.0) for name in ("beta", "betaln", "xlogy")],
@@ -42,6 +66,15 @@ TWO = [
     like("xlogy", 0.0, positive(3)),
     like("xlogy", normal(3), 2.0),
 ]
+MASK = np.array([[True, False, True], [True, True, False]])
+
+
+def only(f):
+    """SciPy's function of that name, where -inf has taken the place of what a mask leaves out."""
+    scipys = getattr(scipy.special, f.__name__)
+    return lambda x, where, **options: scipys(np.where(where, x, -np.inf), **options)
+
+
 SUMS = [
     like("logsumexp", normal(3, 4)),
     like("logsumexp", normal(2, 3), axis=1, keepdims=True),
@@ -57,7 +90,24 @@ SUMS = [
         for name in ("softmax", "log_softmax")
         for axis in (-1, 0, None, (0, -1), (1,))
     ],
-    *[like(name, normal(), axis=None) for name in ("softmax", "log_softmax")],
+    *[like(name, normal(), axis=axis) for name in ("softmax", "log_softmax") for axis in (None, 0)],
+    *[
+        case(f, normal(2, 3), axis=axis, where=MASK).but(
+            label=f"td.{f.__name__}", reference=only(f)
+        )
+        for f in (neural.softmax,)
+        for axis in (-1, 0)
+    ],
+    case(neural.log_softmax, normal(2, 3), where=np.full(3, True)).but(
+        label="td.log_softmax",
+        reference=lambda x, where: scipy.special.log_softmax(x, axis=-1),
+    ),
+    case(neural.logsumexp, normal(2, 3), axis=1, where=MASK).but(
+        label="td.logsumexp", reference=only(neural.logsumexp)
+    ),
+    case(neural.logsumexp, normal(2, 3), axis=1, b=WEIGHTS, where=MASK).but(
+        label="td.logsumexp", reference=only(neural.logsumexp)
+    ),
 ]
 ITSELF = [
     case(scipy.special.erf, normal(3)).but(label="scipy.special.erf"),

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 
 from tests.cases import Draw, case, distinct, method, nonzero, normal, positive, uniform
-from tinygrad_digits.ops import integrals
+from tinygrad_digits.ops import elementwise, integrals, powers
 
 MASK = np.array([True, False, True])
 ZERO = Draw(lambda rng: np.zeros(2))
@@ -106,6 +106,8 @@ BINARY = [
         for each in binary(f, halves, divisors, (2.5, 1.4, 3.5))
     ],
     *binary(np.copysign, nonzero),
+    case(np.nextafter, normal(2, 3), normal(3)),
+    case(np.nextafter, normal(2, 3), 2.0),
     case(np.heaviside, np.array([0.0, 1.0, -1.0]), normal(3)),
     *binary(np.heaviside, nonzero, normal),
     case(np.power, nonzero(3), 2),
@@ -142,6 +144,60 @@ def i0_differentiated(x, order):
     return special.i1(x) if order == 1 else (special.i0(x) + special.iv(2, x)) / 2
 
 
+def power_differentiated(a, b, by_base, by_exponent):
+    """The derivatives of a**b, as they are written out."""
+    log = np.log(a)
+    return {
+        (0, 1): a**b * log,
+        (0, 2): a**b * log**2,
+        (1, 0): b * a ** (b - 1),
+        (1, 1): a ** (b - 1) * (1 + b * log),
+        (2, 0): b * (b - 1) * a ** (b - 2),
+        (2, 1): a ** (b - 2) * (2 * b - 1 + b * (b - 1) * log),
+    }[by_base, by_exponent]
+
+
+def raised(a, b):
+    """times_log as a function of what its first argument follows from."""
+    return powers.times_log(a**b, a, b)
+
+
+def slanted(a, b):
+    """cosine as a function of what its first argument follows from."""
+    return elementwise.cosine(np.hypot(a, b), a, b)
+
+
+def share(a, b, log_base=1.0):
+    return 1 / (1 + np.exp(log_base * (b - a)))
+
+
+POWER_SLOPE = [
+    case(powers.power_slope, positive(2, 3), right, by_base=n, by_exponent=k).but(
+        reference=power_differentiated
+    )
+    for right in (normal(3), normal(), 1.5, np.array([0.5, 2.5, -1.5]))
+    for n, k in ((0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 1))
+]
+INSIDE_RULES = [
+    *POWER_SLOPE,
+    case(raised, positive(2, 3), normal(3)).but(reference=lambda a, b: a**b * np.log(a)),
+    case(elementwise.along_sign, normal(3), nonzero(2, 3)).but(
+        reference=lambda a, x: np.copysign(1, x) * a
+    ),
+    case(elementwise.square_less, normal(2, 3)).but(reference=lambda x: 1 - x * x),
+    case(elementwise.bell, normal(2, 3)).but(reference=lambda x: 1 / (1 + x * x)),
+    case(elementwise.over_square_cosh, normal(2, 3), normal(3)).but(
+        reference=lambda a, x: a * (1 - np.tanh(x) ** 2)
+    ),
+    case(elementwise.natural_share, normal(2, 3), normal(3)).but(reference=share),
+    case(elementwise.binary_share, normal(2, 3), normal(3)).but(
+        reference=lambda a, b: share(a, b, np.log(2))
+    ),
+    case(slanted, nonzero(2, 3), nonzero(3)).but(reference=lambda a, b: a / np.sqrt(a * a + b * b)),
+    case(elementwise.inversion, nonzero(2, 3), nonzero(3)).but(
+        reference=lambda a, b: a / (a * a + b * b)
+    ),
+]
 SINC_DERIVATIVE = [
     case(integrals.sinc_derivative, draw, order=order).but(reference=sinc_differentiated)
     for draw in (uniform(0.3, 3.0, 4), uniform(3.0, 20.0, 4))
@@ -161,6 +217,7 @@ OTHERS = [
     case(np.i0, ZERO),
     *SINC_DERIVATIVE,
     *I0_DERIVATIVE,
+    *INSIDE_RULES,
     *[case(f, normal(*shape)) for f in (np.real, np.real_if_close) for shape in ((2, 3), ())],
     case(np.real_if_close, normal(3), tol=10),
     *[case(f, normal(*shape)) for f in (np.imag, np.angle) for shape in ((2, 3), ())],

@@ -16,6 +16,14 @@ class NotDifferentiableError(AutodiffError, TypeError):
     """A value, an output or an op that has no derivative was asked for one."""
 
 
+class LostGradientError(AutodiffError):
+    """Python or NumPy asked for the number in a Tensor that is being differentiated.
+
+    It is no TypeError and no ValueError, since NumPy replaces those, when it stores into an array,
+    by one of its own that does not say what to write.
+    """
+
+
 class EscapedTensorError(AutodiffError, RuntimeError):
     """A Tensor was used in an op after the transform that made it had returned."""
 

@@ -132,6 +132,8 @@ def as_array(x: Any, dtype: Any = None) -> Any:
     """x as an array: by position where it has labels, by np.asarray where it has no dtype."""
     if type(x) is np.ndarray:
         return x
+    if hasattr(x, "as_array"):  # a Python number under a trace has a dtype, but no methods
+        return x.as_array()
     gate = gate_of(x)
     array = x if gate is None else take(x, gate)
     return array if hasattr(x, "dtype") else np.asarray(array, dtype)

@@ -21,10 +21,25 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class computed_once:  # noqa: N801 (it is used as a decorator)
+    """functools.cached_property without its lock (Python 3.11), which a fork might inherit held.
+
+    Two threads may compute the value at once; one of theirs is kept.
+    """
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self.compute = compute
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        return vars(instance).setdefault(self.compute.__name__, self.compute(instance))
+
+
 class Decorated:
     """What may stand, in its module, in the place of the function that it was made of."""
 
-    @functools.cached_property
+    @computed_once
     def plain(self) -> Callable[..., Any]:
         """A copy of that function that the standard pickle finds: as an attribute of this."""
         f: Any = inspect.unwrap(cast("Any", self))

@@ -33,6 +33,7 @@ from .errors import NotDifferentiableError, RuleError
 from .foreign import refused, without_labels
 from .tape import NO_OPTIONS, Array, Tape
 from .tensor import NUMPY, Tensor, admit, admit_all, admit_options, by_name, recorded
+from .views import Way, share
 
 Rule: TypeAlias = Callable[..., Array]
 Op: TypeAlias = Callable[..., Any]
@@ -254,6 +255,8 @@ def define(
         op = _two_arrays(row, inside)
     else:
         op = _any_arrays(row, inside)
+    if kind is Kind.VIEW and row.arity == 1:
+        op = _viewing(row, op)
     if inspect.isfunction(kernel):
         functools.update_wrapper(op, kernel)
     else:
@@ -501,6 +504,35 @@ def _any_arrays(row: Primitive, inside: Op) -> Op:
     return apply
 
 
+VIEWS: dict[Primitive, Way] = {}
+"""How the ops of Kind.VIEW make views. What they are told is (args, options), as they were given.
+
+The rule of such an op, which moves elements, moves them back.
+"""
+
+
+def _viewing(row: Primitive, op: Op) -> Op:
+    """The op, of whose results a Tensor shares memory with the argument, as in NumPy."""
+    assert isinstance(row.rules, tuple)
+    (rule,) = row.rules
+    assert rule is not None
+
+    def take(x: Array, what: Any) -> Array:
+        return op(x, *what[0], **what[1])
+
+    def put_back(x: Array, view: Array, what: Any) -> Array:
+        return rule(view, None, x, **_bound(row, *what))
+
+    VIEWS[row] = Way(take, put_back)
+
+    def apply(x: Array, *args: Any, **options: Any) -> Array:
+        y = op(x, *args, **options)
+        share(x, y, VIEWS[row], (args, options))
+        return y
+
+    return apply
+
+
 def _without_rules(row: Primitive) -> Op:
     """Comparisons, argmax and the like are constant almost everywhere: they leave the tape."""
     kernel = row.kernel
@@ -614,6 +646,8 @@ def _watched(function: Op, who: str) -> Op:
     @functools.wraps(function)
     def watched(*args: Any, **options: Any) -> Array:
         y = without_labels(function(*args, **options))
+        if type(y) in _NUMBERS and all(type(x) in _NUMBERS for x in args):
+            return y  # under a trace, as without it
         if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
             raise RuleError(
                 f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "

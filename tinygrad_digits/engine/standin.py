@@ -12,7 +12,7 @@ import functools
 import linecache
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -37,10 +37,22 @@ class StandIn(Tensor):
     """A Tensor that refuses to show a value."""
 
     __slots__ = ()
+    fallible: ClassVar[tuple[type[Exception], ...]] = (NotDifferentiableError, TypeError)
+    """What an op raises that stands in for a function of NumPy's, where NumPy's may do better."""
 
     def refuse(self, what: str) -> NoReturn:
         """Raise TracedValueError: `what` needs the value of this."""
         raise NotImplementedError
+
+    def is_numpys(
+        self,
+        function: Any,  # noqa: ARG002
+        op: Any,  # noqa: ARG002
+        args: tuple[Any, ...],  # noqa: ARG002
+        options: dict[str, Any],  # noqa: ARG002
+    ) -> bool:
+        """Whether NumPy's own function is called rather than the op that stands in for it."""
+        return False
 
     def become(self, other: Tensor) -> None:
         if type(other) is not type(self):
@@ -55,6 +67,11 @@ class StandIn(Tensor):
     @property
     def value(self) -> NoReturn:
         self.refuse("tensor.value")
+
+    @property
+    def is_array(self) -> bool:
+        number = getattr(self, "is_scalar", True) or getattr(self, "is_number", False)
+        return bool(self.shape) or not number or hasattr(self, "source")
 
     @property
     def ndim(self) -> int:
@@ -87,7 +104,7 @@ class StandIn(Tensor):
     def __rmul__(self, other: Any) -> Any:
         if isinstance(other, list | tuple | str):
             self.refuse("repeating a sequence")
-        return np.multiply(other, self)
+        return super().__rmul__(other)  # type: ignore[misc]
 
     def __complex__(self) -> complex:
         self.refuse("complex()")
@@ -101,7 +118,7 @@ class StandIn(Tensor):
     def __array__(self, *args: Any, **options: Any) -> Any:
         if (caller := sparse_caller(sys._getframe(1))) is not None:
             return left_to_tensor(caller)
-        return self.refuse("making a plain array of it (np.asarray, np.array, `a[i] = t`)")
+        return self.refuse("making a plain array of it (np.asarray, np.array, np.r_, `a[i] = t`)")
 
     def item(self, *_place: int) -> float:
         self.refuse(".item()")
@@ -131,11 +148,9 @@ class StandIn(Tensor):
         options = given_once(method, options)
         plain = not options and method == "__call__"
         known = NUMPY.get(ufunc if plain else (ufunc, method))
-        if known is not None and not options:
-            return known(*inputs)
         kind = Kind.ELEMENTWISE if method == "__call__" and not ufunc.signature else Kind.OPAQUE
         called = ufunc if method == "__call__" else getattr(ufunc, method)
-        return self._called(called, known, ufunc.__name__, kind, inputs, options)
+        return self.called(called, known, ufunc.__name__, kind, inputs, options)
 
     def __array_function__(
         self,
@@ -149,9 +164,9 @@ class StandIn(Tensor):
         if options.get("out") is not None:
             self.refuse_writing(f"{function.__name__}(out=...)")
         known = NUMPY.get(function)
-        return self._called(function, known, function.__name__, Kind.OPAQUE, args, options)
+        return self.called(function, known, function.__name__, Kind.OPAQUE, args, options)
 
-    def _called(
+    def called(
         self,
         function: Callable[..., Any],
         known: Callable[..., Any] | None,
@@ -160,15 +175,17 @@ class StandIn(Tensor):
         args: tuple[Any, ...],
         options: dict[str, Any],
     ) -> Any:
+        """The op that stands in for a function, or the function itself, on what this stands for."""
         args, options = admit_all(args, name), admit_options(options, name)
-        if known is not None:
+        derived = innermost(tree.flatten((args, options))[0]) is not self.tape
+        if known is not None and (derived or not self.is_numpys(function, known, args, options)):
             try:
                 return known(*args, **options)
             except TracedValueError:
                 raise
-            except (NotDifferentiableError, TypeError):
-                if innermost(tree.flatten((args, options))[0]) is not self.tape:
-                    raise  # a derivative is asked for
+            except self.fallible:
+                if derived:
+                    raise  # NumPy cannot help: a derivative is asked for
         opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
         return self.tape.applied(opaque, function, args, options)
 

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 """An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
 
+# glibc returns freed memory to the system as soon as that is more than twice the largest block that
+# it ever mapped by itself (mallopt(3), M_MMAP_THRESHOLD), and fetching it again takes 2 us a page:
+# up to half of a step. One large block, never touched, makes it keep 32 MB.
+np.empty(1 << 24, np.uint8)
+
 _serials = itertools.count(1)  # `next` of it is atomic: no two threads ever get the same number
+
+
+OPEN: dict[int, None] = {}
+"""The serial numbers of the tapes that record still. Nothing depends on them but whether `jit` has
+to look for Tensors that a function uses without being given them: while this is empty, there are
+none. Both ways of writing to it are atomic."""
 
 
 class _NoneLeft:
@@ -102,6 +113,10 @@ class Tape:
         self.serial = next(_serials)  # of two tapes, the one with the larger number is inside
         self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share a tape
         self.records: dict[int, tuple[Any, ...]] = {}
+        OPEN[self.serial] = None
+
+    def __del__(self, forget: Any = OPEN.pop) -> None:
+        forget(self.serial, None)
 
     def applied(
         self, op: Primitive, kernel: Any, args: tuple[Any, ...], options: dict[str, Any]
@@ -120,14 +135,10 @@ class Tape:
         """What a call with a derivative of its own does there: f, op by op."""
         return f(*args)
 
-    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
-        """The op that made a Tensor, and its options; no op for an input."""
-        op, _, _, _, options, _, _ = self.records[index]
-        return op, options
-
     def close(self) -> None:
         """Record no more: from now on an op on one of this tape's Tensors raises."""
         self.indices = _NONE_LEFT
+        OPEN.pop(self.serial, None)
 
     @property
     def closed(self) -> bool:
@@ -153,10 +164,11 @@ class Tape:
                     error.add_note(f"in the derivative of {op.name} -> {y_dtype}{y_shape}")
                     raise
                 _, _, _, _, _, shape, dtype = records[parent]
-                if ct.shape != shape and op.broadcasts:
-                    ct = unbroadcast(ct, shape)
-                if ct.dtype is not dtype or ct.shape != shape:
-                    ct = conform(ct, shape, dtype, op, y_dtype)
+                if ct.shape != shape or ct.dtype is not dtype:
+                    if op.broadcasts and ct.shape != shape:
+                        ct = unbroadcast(ct, shape)
+                    if ct.shape != shape or ct.dtype is not dtype:
+                        ct = conform(ct, shape, dtype, op, y_dtype)
                 cotangents[parent] = cotangents[parent] + ct if parent in cotangents else ct
         return cotangents
 

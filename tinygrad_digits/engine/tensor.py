@@ -15,14 +15,13 @@ import numbers
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import prod
-from opcode import opmap
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .callers import INSTEAD, find_instead, name_caller
-from .errors import NotDifferentiableError
+from .errors import LostGradientError, NotDifferentiableError
 from .foreign import Gate, gate_of, refuse_leaf, take
 from .tape import NO_OPTIONS, Array, Tape
 
@@ -49,10 +48,14 @@ class Tensor:
     you. Raises NotDifferentiableError where the value is not real floating point.
     """
 
-    __slots__ = ("index", "tape", "value")
+    __slots__ = ("__weakref__", "index", "source", "tape", "value", "views")
     index: int
     tape: Tape
     value: Array
+    source: Any
+    """Of a view (see `views`): what it is a view of, and how. Not set on other Tensors."""
+    views: Any
+    """References to the views that were taken of it. Not set where none was."""
     __hash__ = None  # type: ignore[assignment]  # == is elementwise, as for ndarrays
     __pandas_priority__ = 5000  # above DataFrame's 4000: `series * t` leaves it to the Tensor
 
@@ -91,12 +94,34 @@ class Tensor:
         return bool(self.value)
 
     def __float__(self) -> float:
-        if is_stored(sys._getframe(1)):
-            raise NotDifferentiableError(NO_ARRAY)
-        return float(self.value)
+        number = float(self.value)  # which raises as NumPy's does for more than one element
+        self._refuse_to_be_lost()
+        return number
 
     def __int__(self) -> int:
-        return int(self.value)
+        number = int(self.value)
+        self._refuse_to_be_lost()
+        return number
+
+    def __complex__(self) -> complex:
+        number = complex(self.value)
+        self._refuse_to_be_lost()
+        return number
+
+    def _refuse_to_be_lost(self) -> None:
+        """Raise LostGradientError while this is being differentiated."""
+        if type(self.tape) is Tape and not self.tape.closed:
+            raise LostGradientError(no_array(sys._getframe(2), NO_NUMBER))
+
+    @property
+    def is_array(self) -> bool:
+        """Whether NumPy has an array here, which can be written into, and no scalar."""
+        return is_array(self.value) or hasattr(self, "source")
+
+    @property
+    def memory(self) -> Array:
+        """A plain array that lies in memory as NumPy's would."""
+        return self.value.memory if isinstance(self.value, Tensor) else self.value
 
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
@@ -176,10 +201,17 @@ class Tensor:
         raise NotDifferentiableError(no_array(sys._getframe(1)))
 
 
+NO_NUMBER = (
+    "a Tensor that is being differentiated cannot become a plain number (by float, int, a function "
+    "of math, or `a[i] = t`): its gradient would be lost. To fill an array write "
+    "a = td.at(a)[i].set(t), or np.stack([...]); for a function of math use NumPy's, np.sin(t). If "
+    "the gradient shall end here, say so: t.item(), t.value or td.stop_gradient(t)"
+)
+
 NO_ARRAY = (
     "a Tensor cannot become a plain array: its gradient would be lost. To build an array "
-    "out of Tensors use np.stack or np.concatenate rather than np.array, and rather than "
-    "`a[i] = t` write a = td.at(a)[i].set(t); "
+    "out of Tensors use np.stack or np.concatenate rather than np.array, np.r_ or np.c_, "
+    "and rather than `a[i] = t` write a = td.at(a)[i].set(t); "
     "for the bare numbers take tensor.value"
 )
 
@@ -271,6 +303,11 @@ def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
             entered.append(recorded(tape, leaf))
         else:
             entered.append(Tensor(leaf, tape) if is_numeric(leaf) else leaf)
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x += v` writes into x, as it does for arrays but not for NumPy's scalars."""
+    return x.is_array if isinstance(x, Tensor) else hasattr(type(x), "__iadd__")
 
 
 def is_numeric(leaf: Any) -> bool:
@@ -419,23 +456,6 @@ def _names(function: Callable[..., Any]) -> tuple[str, ...]:
     except (TypeError, ValueError):
         return ()
     return tuple([p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD])
-
-
-def is_stored(frame: FrameType, *, ahead: bool = False) -> bool:
-    """Whether a frame is at the storing of `array[i] = ...`; ahead, at the sum of `a[i] += ...`.
-
-    In the first NumPy asks a Tensor for its number; the second puts the sum in place right after.
-    """
-    code, at = frame.f_code.co_code, frame.f_lasti
-    if ahead:
-        at += 2
-        while code[at] in BEFORE_STORE:
-            at += 2
-    return code[at] in STORE
-
-
-STORE = frozenset({opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap})
-BEFORE_STORE = frozenset({opmap["CACHE"], opmap["SWAP"]})
 
 
 def _is_scipys(ufunc: np.ufunc) -> bool:

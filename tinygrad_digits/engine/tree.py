@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import builtins
 import copy
-import dataclasses
 import functools
 import math
 from collections import UserDict, UserList, deque
@@ -34,12 +33,26 @@ Tree: TypeAlias = Any
 """A nested container of leaves, or a leaf."""
 
 
+_CLOSE = "{close}({like}, {{{items}}})"
+
+
 class Container(NamedTuple):
-    """How a type of container is taken apart into children by key, and put together again."""
+    """How a type of container is taken apart into children by key, and put together again.
+
+    `jit` writes code for trees of one structure. The last three fields are what it writes, with
+    names in braces: by default calls of `open` and `close`, for some types what does the same in a
+    third of the time.
+    """
 
     open: Callable[[Tree], dict[Any, Any]]
     close: Callable[[Tree, dict[Any, Any]], Tree]  # (what it is to be like, children) -> container
     dotted: bool = False
+    keys: str = "(*({tree}_ := {open}({tree})),)"
+    """An expression for its keys in order, to be compared; "" where the type says them."""
+    children: str = "{tree}_.values()"
+    """An expression for its children in that order, once `keys` was evaluated."""
+    whole: str = _CLOSE
+    """An expression for the container of given children, `items` by key or `each` in order."""
 
 
 Structure: TypeAlias = "tuple[Container, Tree, tuple[Any, ...], list[Structure] | None] | None"
@@ -218,7 +231,19 @@ class _Containers(dict[type, Container | None]):
 _CONTAINERS = _Containers()
 _LEAVES: set[type] = set()
 """The types known to be leaves."""
-_DICT = Container(lambda tree: tree, lambda _, children: children)
+_DICT = Container(
+    lambda tree: tree,
+    lambda _, children: children,
+    keys="(*{tree},)",
+    children="{tree}.values()",
+    whole="{{{items}}}",
+)
+_SEQUENCES = {list: "[{each}]", tuple: "({each})"}
+
+
+def container_of(kind: type) -> Container | None:
+    """How trees of this type are opened and closed; None for a leaf."""
+    return _CONTAINERS[kind]
 
 
 def _container(kind: type) -> Container | None:
@@ -227,7 +252,13 @@ def _container(kind: type) -> Container | None:
     if issubclass(kind, dict):
         return Container(lambda tree: tree, _close_dict)
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return Container(lambda t: t._asdict(), lambda _, children: kind(**children), dotted=True)
+        return Container(
+            lambda t: t._asdict(),
+            lambda _, children: kind(**children),
+            dotted=True,
+            keys="",
+            children="{tree}",
+        )
     if is_known(kind):  # xarray's Dataset is a mapping, too
         return None
     if issubclass(kind, Mapping | UserDict):
@@ -235,8 +266,14 @@ def _container(kind: type) -> Container | None:
     if kind is SimpleNamespace:
         return Container(vars, lambda _, children: kind(**children), dotted=True)
     if issubclass(kind, list | tuple | deque | UserList):
-        return Container(lambda t: dict(enumerate(t)), lambda _, children: kind(children.values()))
-    if dataclasses.is_dataclass(kind):
+        return Container(
+            lambda t: dict(enumerate(t)),
+            lambda _, children: kind(children.values()),
+            keys="range(len({tree}))",
+            children="{tree}",
+            whole=_SEQUENCES.get(kind, _CLOSE),
+        )
+    if hasattr(kind, "__dataclass_fields__"):  # the module of that name takes 1 ms to import
         return Container(_open_dataclass, _close_dataclass, dotted=True)
     return None
 
@@ -249,6 +286,8 @@ def _close_dict(like: Tree, children: dict[Any, Any]) -> Tree:
 
 
 def _open_dataclass(tree: Tree) -> dict[Any, Any]:
+    import dataclasses
+
     return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
 
 

@@ -10,27 +10,33 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import threading
+import os
 import time
 import warnings
-from collections import deque
+from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from numbers import Number
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RetraceWarning, TracedValueError
 from ..engine.foreign import gate_of
+from ..engine.loading import load
 from ..engine.pickling import Decorated, Made, findable, importable_name
+from ..engine.tape import OPEN
 from ..engine.tensor import Tensor, admit, within
-from .captures import holds_a_tensor, watches
-from .entry import MISS, Enter, is_input
-from .lower import Lowered, lowered
-from .passes import identity
-from .program import Program, is_generator
-from .trace import Captured, Trace
+from .captures import hold_a_tensor, holds_a_tensor, selves, watches
+from .entry import MISS, Enter, Known
+from .instances import Attributes, has_state
+from .signature import Sealed, identity, is_generator, is_input, key_of
+
+if TYPE_CHECKING:
+    from .lower import Lowered
+    from .program import Program
+    from .trace import Trace
 
 BACKENDS = ("numpy", "numba")
 RECENT = 4
@@ -40,12 +46,29 @@ RETRACES = 8
 """Traces after which a function is told that its signature keeps changing."""
 
 
-class CacheInfo(NamedTuple):
-    """What a jitted function remembers."""
-
+class _Counts(NamedTuple):
     traces: int
     programs: int
     maxsize: int
+
+
+class CacheInfo(_Counts):
+    """What a jitted function remembers: how many traces, and programs, of how many at most.
+
+    A call that finds its program among the last few costs next to nothing. `slow_calls` counts the
+    others, by what they needed.
+    """
+
+    slow_calls: dict[str, int]
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, slow_calls={self.slow_calls})"
+
+
+AS_IT_IS = "was run as it is: a Tensor of an enclosing transform is among what it uses"
+TRACED = "was traced: no program had its signature"
+LOOKED_UP = "was looked up by its signature: other programs ran last"
+"""Why a call took longer than others."""
 
 
 def jit(
@@ -93,8 +116,18 @@ def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-_TRACING = threading.RLock()
+_TRACING = RLock()
 """Held while a function is traced: one lock for all, since they may call each other."""
+
+
+def _renew_lock() -> None:
+    """In a forked child the lock may be held by a thread that is not there."""
+    global _TRACING  # noqa: PLW0603
+    _TRACING = RLock()
+
+
+if hasattr(os, "register_at_fork"):  # which Windows has not
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Jitted(Decorated):
@@ -138,7 +171,10 @@ class Jitted(Decorated):
         self._programs: dict[Hashable, Lowered] = {}
         self._specs: deque[dict[str, str]] = deque(maxlen=RETRACES)  # what traces were for, by path
         self._uses = itertools.count()
-        self._tracing: set[int] = set()  # threads
+        self._tracing: set[tuple[int, int]] = set()  # processes (of forks) and threads
+        self._attributes = Attributes(f)
+        self._selves = selves(f)
+        self._slow_calls: Counter[str] = Counter()
         self._recent: tuple[Enter, ...] = ()  # the short ways into the programs that ran last
 
     def __repr__(self) -> str:
@@ -163,9 +199,12 @@ class Jitted(Decorated):
                 if enter is not recent[0]:
                     self._came_in_by(enter)
                 return result
+        traces = self.traces
         program, leaves = self._looked_up(args, kwargs)
         if program is None:
+            self._slow_calls[AS_IT_IS] += 1
             return self.f(*args, **kwargs)
+        self._slow_calls[LOOKED_UP if traces == self.traces else TRACED] += 1
         if program.enter is not None:
             self._came_in_by(program.enter)
         return program(leaves)
@@ -180,8 +219,17 @@ class Jitted(Decorated):
         return program
 
     def cache_info(self) -> CacheInfo:
-        """How often f was traced, and how many programs are kept of how many at most."""
-        return CacheInfo(self.traces, len(self._programs), self.cache_size)
+        """How often f was traced, how many programs are kept, and which calls were slow.
+
+        >>> f = jit(lambda x: 2 * x)
+        >>> [f(1.0), f(2.0), f(np.float32(3))]
+        [2.0, 4.0, np.float32(6.0)]
+        >>> f.cache_info().traces, f.cache_info().slow_calls
+        (2, {'was traced: no program had its signature': 2})
+        """
+        info = CacheInfo(self.traces, len(self._programs), self.cache_size)
+        info.slow_calls = dict(self._slow_calls)
+        return info
 
     @property
     def programs(self) -> list[Lowered]:
@@ -194,6 +242,7 @@ class Jitted(Decorated):
             self._recent = ()
             self._programs.clear()
             self._specs.clear()
+            self._slow_calls.clear()
 
     # --- from a call to its program
 
@@ -209,12 +258,14 @@ class Jitted(Decorated):
         if any(map(gate_of, leaves)):
             args, kwargs = _admitted(args, kwargs, self.parameters)
             leaves, structure = tree.flatten((args, kwargs))
-        if self._captures_a_tensor() or any(map(_belongs_elsewhere, leaves)):
+        if (OPEN and hold_a_tensor(watches(self.f))) or any(map(_belongs_elsewhere, leaves)):
             self._refuse_recursion()
             return None, leaves
         inputs = [leaf for leaf in leaves if is_input(leaf)]
         try:
-            signature = tree.outline(structure), *map(_key, leaves)
+            keys = [key_of(leaf, self._attributes) for leaf in leaves]
+            own = [identity(held, self._attributes) for held in self._selves]
+            signature = tree.outline(structure), *keys, *own
             program = self._programs.get(signature)
         except TypeError:
             self._refuse_unhashable(args, kwargs)
@@ -226,7 +277,7 @@ class Jitted(Decorated):
         return program, inputs
 
     def _refuse_recursion(self) -> None:
-        if threading.get_ident() in self._tracing:
+        if (os.getpid(), get_ident()) in self._tracing:
             raise RecursionError(
                 f"{_name(self.f)} calls itself while jit traces it: a program has no calls. Write "
                 "the recursion as a loop, or jit a function that calls a plain recursive one"
@@ -239,11 +290,12 @@ class Jitted(Decorated):
         with _TRACING:
             if (known := self._programs.get(signature)) is not None:
                 return known  # another thread was quicker
-            self._tracing.add(threading.get_ident())
+            here = os.getpid(), get_ident()
+            self._tracing.add(here)
             try:
                 start = time.perf_counter()
                 program, structure = _run(self.f, args, kwargs, self.parameters)
-                made = lowered(
+                made: Lowered = load(f"{__package__}.lower").lowered(
                     program,
                     structure,
                     name=_name(self.f),
@@ -251,11 +303,12 @@ class Jitted(Decorated):
                     donate=self.donate,
                     seconds=time.perf_counter() - start,
                 )
-                made.open_to(args, kwargs, watches(self.f))
-            except Captured:
+                surroundings = Known(watches(self.f), self._selves, self._attributes)
+                made.open_to(args, kwargs, surroundings)
+            except load(f"{__package__}.trace").Captured:
                 return None
             finally:
-                self._tracing.discard(threading.get_ident())
+                self._tracing.discard(here)
             self.traces += 1
             self._remember(args, kwargs)
             if len(self._programs) >= self.cache_size:
@@ -280,13 +333,17 @@ class Jitted(Decorated):
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         names = [*self.parameters, *[""] * len(args)]
         args = tuple(
-            _Sealed(x) if name in self.static else x for name, x in zip(names, args, strict=False)
+            self._sealed(x) if name in self.static else x
+            for name, x in zip(names, args, strict=False)
         )
-        return args, {k: _Sealed(x) if k in self.static else x for k, x in kwargs.items()}
+        return args, {k: self._sealed(x) if k in self.static else x for k, x in kwargs.items()}
+
+    def _sealed(self, x: Any) -> Sealed:
+        return Sealed(x, self._attributes)
 
     def _refuse_unhashable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         for path, leaf in _items(args, kwargs, self.parameters):
-            value = leaf.value if isinstance(leaf, _Sealed) else leaf
+            value = leaf.value if isinstance(leaf, Sealed) else leaf
             try:
                 hash(value) if not isinstance(leaf, np.ndarray) else None
             except TypeError:
@@ -299,7 +356,12 @@ class Jitted(Decorated):
 
     def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Note what this trace is for; say so when there are many."""
-        spec = {path: _described(leaf) for path, leaf in _items(args, kwargs, self.parameters)}
+        items = [*_items(args, kwargs, self.parameters)]
+        spec = {path: _described(leaf) for path, leaf in items}
+        for path, leaf in [*items, *((type(held).__name__, held) for held in self._selves)]:
+            value = leaf.value if isinstance(leaf, Sealed) else leaf
+            if has_state(value):
+                spec |= self._attributes.described(value, path)
         self._specs.append(spec)
         count = self.traces
         if count < RETRACES or count & (count - 1):
@@ -317,42 +379,10 @@ class Jitted(Decorated):
             stacklevel=_levels_to_caller(),
         )
 
-    # --- Tensors that f uses without being given them
-
-    def _captures_a_tensor(self) -> bool:
-        """Whether f, or a function that it calls, closes over a Tensor of another transform."""
-        return any(holds_a_tensor(place.content) for place in watches(self.f))
-
-
-class _Sealed:
-    """An argument that is one leaf, compared as a whole."""
-
-    __slots__ = ("key", "value")
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.key = identity(value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Sealed) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.value)
-
 
 def _belongs_elsewhere(leaf: Any) -> bool:
     """Whether a leaf is part of a transform under way, or of another library."""
-    return holds_a_tensor(leaf) or _is_foreign(leaf)
-
-
-def _key(leaf: Any) -> Hashable:
-    """What the signature says of a leaf."""
-    if type(leaf) is np.ndarray:
-        return leaf.shape, leaf.dtype
-    if is_input(leaf) or isinstance(leaf, np.ndarray):  # other arrays the trace will refuse
-        return type(leaf), "input"
-    hash(leaf)  # identity takes the place in memory of what has no value to compare
-    return leaf if isinstance(leaf, _Sealed) else identity(leaf)
+    return (bool(OPEN) and holds_a_tensor(leaf)) or _is_foreign(leaf)
 
 
 def _run(
@@ -362,14 +392,14 @@ def _run(
     parameters: list[str],
 ) -> tuple[Program, tree.Structure]:
     """Trace f once."""
-    trace = Trace()
+    trace: Trace = load(f"{__package__}.trace").Trace()
     leaves, structure = tree.flatten((args, kwargs))
     paths = [path for path, _ in _items(args, kwargs, parameters)]
     inside = [
         trace.enter(leaf, path)
         if _checked_input(leaf, path)
         else getattr(leaf, "value", leaf)
-        if isinstance(leaf, _Sealed)
+        if isinstance(leaf, Sealed)
         else leaf
         for leaf, path in zip(leaves, paths, strict=True)
     ]
@@ -469,7 +499,7 @@ def _described(leaf: Any) -> str:
         return f"{leaf.dtype}{leaf.shape}"
     if isinstance(leaf, float | np.generic) or is_generator(leaf):
         return type(leaf).__name__
-    return repr(leaf.value if isinstance(leaf, _Sealed) else leaf)[:40]
+    return repr(leaf.value if isinstance(leaf, Sealed) else leaf)[:40]
 
 
 def _name(f: Any) -> str:

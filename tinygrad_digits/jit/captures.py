@@ -3,6 +3,7 @@
 A program may be run again only while nothing that it has taken for a constant is a Tensor: else
 the function is part of a gradient under way, and has to be run as it is. Looked at are closures,
 globals, defaults, the objects of methods, and the functions of the same package that are called.
+That takes time in proportion to all they hold, so it is done only while some tape is open.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CellType, CodeType, ModuleType
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..engine import tree
 from ..engine.pickling import Made
+from ..engine.tape import OPEN
 from ..engine.tensor import Tensor
 
 _OURS = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 (pathlib takes 4 ms to import)
@@ -52,22 +54,27 @@ class Watch(NamedTuple):
             return self.where.get(self.name)
         return _content(self.where) if isinstance(self.where, CellType) else self.where
 
-    def test(self, bound: Callable[[Any], str]) -> str:
-        """An expression for: there is no Tensor in it."""
-        what = bound(self.where)
-        if self.name is not None:
-            what += f".get({self.name!r})"
-        elif isinstance(self.where, CellType):
-            what += ".cell_contents"
-        kind = type(self.content)
-        deep = f"not holds_a_tensor({what})"
-        return f"(type({what}) is {bound(kind)} or {deep})" if kind in _SIMPLE else deep
+
+def hold_a_tensor(places: list[Watch]) -> bool:
+    """Whether one of these places holds a Tensor in use, as far as one looks into it."""
+    return bool(OPEN) and any(holds_a_tensor(place.content) for place in places)
 
 
 def watches(f: Any) -> list[Watch]:
     """All the places that f uses, but for functions, classes and modules."""
-    places = [place for function in _functions(f) for place in _places(function)]
+    places = [place for function in functions_of(f) for place in _places(function)]
     return [place for place in places if not _will_stay(place.content)]
+
+
+def selves(f: Any) -> list[Any]:
+    """The instances that f is called on: a method's, or f itself where it is an object."""
+    found = []
+    for function in functions_of(f):
+        if inspect.ismethod(function):
+            found.append(function.__self__)
+        elif not isinstance(function, functools.partial) and not is_fixed(function):
+            found.append(function)
+    return found
 
 
 def _will_stay(held: Any) -> bool:
@@ -85,13 +92,13 @@ def _places(function: Any) -> Iterator[Watch]:
         yield from map(Watch, function.__closure__ or ())
         if function.__defaults__ or function.__kwdefaults__:
             yield Watch((function.__defaults__, function.__kwdefaults__))
-        names = _names_used(function.__code__)
+        names = names_used(function.__code__)
         yield from (Watch(function.__globals__, n) for n in names if n in function.__globals__)
     elif not is_fixed(function):  # an object that can be called
         yield Watch(function)
 
 
-def _functions(f: Any) -> Iterator[Any]:
+def functions_of(f: Any) -> Iterator[Any]:
     """f, and the functions that it wraps, closes over, or calls in its own package."""
     todo, seen = [f], set()
     package = str(getattr(f, "__module__", "")).partition(".")[0]
@@ -125,9 +132,9 @@ def _is_ours(function: Any) -> bool:
     )
 
 
-def _names_used(code: CodeType) -> list[str]:
+def names_used(code: CodeType) -> list[str]:
     """The global names in a function, and in the functions inside."""
-    inner = [name for x in code.co_consts if isinstance(x, CodeType) for name in _names_used(x)]
+    inner = [name for x in code.co_consts if isinstance(x, CodeType) for name in names_used(x)]
     return [*dict.fromkeys([*code.co_names, *inner])]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..engine import tree
+from ..engine.loading import load
 from . import numpy_backend
-from .captures import Watch
-from .entry import Enter, entry
+from .entry import Enter, Known, entry
 from .passes import PASSES, batch, columns
 from .program import Program, aligned
 
@@ -54,11 +53,11 @@ class Lowered:
             self._idle.append(workspace)
         return tree.unflatten(self._structure, outputs)
 
-    def open_to(self, args: tuple[Any, ...], kwargs: dict[str, Any], watches: list[Watch]) -> None:
+    def open_to(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Known) -> None:
         """Make a short way in for calls like this one."""
         code = self.code
         self.enter = entry(
-            args, kwargs, self._structure, code.run, self._idle, code.workspace, watches
+            args, kwargs, self._structure, code.run, self._idle, code.workspace, known
         )
 
     @property
@@ -121,7 +120,8 @@ def lowered(
 
 def _backend(name: str) -> ModuleType:
     """Imported when it is needed: it takes as long as the rest of the package."""
-    return importlib.import_module(f".{name}_backend", __package__)
+    module: ModuleType = load(f"{__package__}.{name}_backend")
+    return module
 
 
 def _changes(before: Program, after: Program) -> str:

@@ -334,7 +334,7 @@ class Emitter:
             index = line.options["index"]
             parts = index if isinstance(index, tuple) else (index,)
             return f"{arguments[0]}[{', '.join(map(self._text, parts)) or '()'}]"
-        if kernel in VIEWS and line.options.get("order", "C") == "C":
+        if kernel in VIEWS and self._is_of_array(line) and line.options.get("order", "C") == "C":
             return VIEWS[kernel](line).format(*arguments)
         if line.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
@@ -352,6 +352,11 @@ class Emitter:
             return self._bound(f"{line.op.reduces.__name__}_reduce", line.op.reduces.reduce)
         name = line.op.name.replace(".", "_")
         return self._bound(name if name.isidentifier() else "kernel", kernel)
+
+    def _is_of_array(self, line: Line) -> bool:
+        """Whether a line is about an array: numbers lack its methods, or have their own."""
+        x = line.args[0]
+        return isinstance(x, Var) and self.program.value(x.index).form == "array"
 
     @staticmethod
     def _is_reduction(line: Line) -> bool:

@@ -10,7 +10,6 @@ PASSES has them in the order in which they run.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from math import frexp, prod
@@ -33,6 +32,7 @@ from .program import (
     mapped,
     substituted,
 )
+from .signature import identity
 
 Pass: TypeAlias = Callable[[Program], Program]
 
@@ -73,23 +73,6 @@ def share(program: Program) -> Program:
 
 
 QUIET = dict.fromkeys(np.geterr(), "ignore")
-
-
-def identity(operand: Operand) -> Hashable:
-    """An operand as something that can be compared and hashed; 1, 1.0 and True differ."""
-    if isinstance(operand, dict):
-        return tuple((name, identity(x)) for name, x in sorted(operand.items()))
-    if isinstance(operand, tuple | list):
-        return type(operand), tuple(map(identity, operand))
-    if isinstance(operand, slice):
-        return slice, identity((operand.start, operand.stop, operand.step))
-    if isinstance(operand, float):
-        return type(operand), operand.hex()  # tells -0.0 from 0.0
-    if isinstance(operand, frozenset):
-        return frozenset, frozenset(map(identity, operand))
-    if dataclasses.is_dataclass(operand) and not isinstance(operand, type | Primitive | Var):
-        return type(operand), identity(vars(operand))
-    return type(operand), operand if isinstance(operand, Hashable) else id(operand)
 
 
 def simplify(program: Program) -> Program:

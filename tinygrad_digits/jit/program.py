@@ -11,7 +11,6 @@ Lines stand in the order in which they ran. A pass takes a program and returns a
 from __future__ import annotations
 
 import operator
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -236,12 +235,6 @@ def written(operand: Operand) -> str:
 def _short(operand: Any) -> str:
     text = repr(operand)
     return text if len(text) <= 40 else type(operand).__name__
-
-
-def is_generator(leaf: Any) -> bool:
-    """Whether something is a random generator, of a module that NumPy imports when it is used."""
-    random = sys.modules.get("numpy.random")
-    return random is not None and isinstance(leaf, random.Generator)
 
 
 def is_draw(line: Line) -> bool:

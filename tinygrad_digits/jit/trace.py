@@ -23,7 +23,8 @@ from ..engine.primitive import Kind, Primitive, innermost
 from ..engine.standin import StandIn, user_line
 from ..engine.tape import NO_OPTIONS, Tape
 from ..engine.tensor import Tensor
-from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, is_generator, mapped
+from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, mapped
+from .signature import is_generator
 
 
 def _squared(x: float) -> float:
@@ -54,15 +55,33 @@ ARITHMETIC = {name: Primitive(f, (), name, Kind.OPAQUE) for name, f in _PYTHON.i
 
 NUMBERS = (float, int, bool)
 
-SHAPE_FROM_VALUES = {
-    *("nonzero", "flatnonzero", "argwhere", "unique", "compress", "extract", "trim_zeros"),
-    *("union1d", "intersect1d", "setdiff1d", "setxor1d", "unique_values", "unique_counts"),
-    *("unique_all", "unique_inverse", "bincount", "histogram_bin_edges"),
+SHAPE_FROM_VALUES: dict[str, tuple[int, str]] = {
+    **dict.fromkeys(("nonzero", "flatnonzero", "argwhere"), (0, "a")),
+    **dict.fromkeys(("unique", "trim_zeros"), (0, "ar")),
+    **dict.fromkeys(("unique_values", "unique_counts", "unique_all", "unique_inverse"), (0, "x")),
+    **dict.fromkeys(("union1d", "intersect1d", "setdiff1d", "setxor1d"), (0, "ar1")),
+    **dict.fromkeys(("compress", "extract"), (0, "condition")),
+    **dict.fromkeys(("delete", "insert"), (1, "obj")),
+    "bincount": (0, "x"),
+    "histogram_bin_edges": (0, "a"),
+    "repeat": (1, "repeats"),
+    "tile": (1, "reps"),
+    "resize": (1, "new_shape"),
 }
-"""Functions whose result has a shape that depends on values."""
+"""The argument of a function, by position or name, whose values its result's shape depends on."""
 
-SHAPE_FROM_COUNTS = {"repeat", "delete", "resize", "insert", "tile"}
-"""Functions whose result has a shape that depends on the values of arguments after the first."""
+UNFUSED = {
+    np.add.reduceat,
+    np.multiply.reduceat,
+    np.cross,
+    np.cov,
+    np.corrcoef,
+    np.nanvar,
+    np.nanstd,
+    np.linalg.cond,
+    np.linalg.multi_dot,
+}
+"""Functions of which NumPy rounds, or makes scalars, otherwise than the ops that stand in."""
 
 NO_ARRAY_FROM_VALUES = {
     *("array_repr", "array_str", "array2string", "min_scalar_type"),
@@ -118,9 +137,9 @@ class Trace(Tape):
         if op.composed:
             return op.kernel(*args, **options)
         numpys = op.name if op.kernel is getattr(np, op.name, None) else ""
-        if numpys in SHAPE_FROM_VALUES or (
-            numpys in SHAPE_FROM_COUNTS and any(isinstance(x, Traced) for x in args[1:])
-        ):
+        if numpys == "where" and len(args) == 1:
+            numpys = "nonzero"  # under another name
+        if numpys in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[numpys], args, options):
             _refuse(f"the shape of what {op.name} returns depends on the values in")
         if numpys in NO_ARRAY_FROM_VALUES:
             _refuse(f"{op.name} needs the values in")
@@ -129,7 +148,8 @@ class Trace(Tape):
         _check_options(op, options)
         line_args, line_options = mapped(self.operand, args), mapped(self.option, options)
         numbers = [x for x in args if not (isinstance(x, Traced) and x.is_number)]
-        if numpys in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
+        operator = op.apply is not op.kernel  # and not the ufunc, called by its name
+        if operator and numpys in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
             op = ARITHMETIC[op.name]
             kernel = op.kernel
         values = mapped(_drawing, mapped(_concrete, (args, options)))
@@ -160,11 +180,6 @@ class Trace(Tape):
         self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
         return _stand_in(self, index, y)
 
-    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
-        """The op of the line that made a stand-in, and its options; no op for an input."""
-        line = self.program.lines.get(index)
-        return (None, NO_OPTIONS) if line is None else (line.op, line.options)
-
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
         if isinstance(x, Tensor):
@@ -192,6 +207,7 @@ class Traced(StandIn):
 
     __slots__ = ("concrete",)
     concrete: Any
+    fallible = (Exception,)  # so that a refusal is in NumPy's words
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -210,11 +226,33 @@ class Traced(StandIn):
     def is_scalar(self) -> bool:
         return isinstance(self.concrete, np.generic)
 
+    @property
+    def memory(self) -> Any:
+        return np.asarray(self.concrete)
+
     def __pow__(self, n: Any) -> Any:
-        return _raised(self, n) if _are_scalars(self, n) else np.power(self, n)
+        return _raised(self, n) if _are_scalars(self, n) else super().__pow__(n)  # type: ignore[misc]
 
     def __rpow__(self, x: Any) -> Any:
-        return _raised(x, self) if _are_scalars(x, self) else np.power(x, self)
+        return _raised(x, self) if _are_scalars(x, self) else super().__rpow__(x)  # type: ignore[misc]
+
+    def is_numpys(
+        self, function: Any, op: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> bool:
+        """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
+
+        A composition of ops is written for what can be differentiated, and is worth its lines
+        where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
+        it knows more than NumPy: they may use other stand-ins.)
+        """
+        leaves = _leaves((args, options))
+        arrays = [x for x in leaves if isinstance(x, Traced)]
+        if function in UNFUSED or all(x.is_number for x in arrays):
+            return not any(map(_is_function, leaves))
+        row = getattr(op, "primitive", None)
+        is_row = row is not None and not row.composed and options.keys() <= row.options
+        floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
+        return not (is_row or floats or any(map(_is_function, leaves)))
 
     def strong(self) -> Traced:
         """Itself, or for a Python number the NumPy scalar that it is worth."""
@@ -222,6 +260,13 @@ class Traced(StandIn):
             return self
         strong: Traced = self.tape.applied(_STRONG, np.float64, (self,), NO_OPTIONS)
         return strong
+
+    def as_array(self) -> Traced:
+        """Itself, or for a Python number the array that np.asarray makes of it."""
+        if not self.is_number:
+            return self
+        array: Traced = self.tape.applied(_ARRAY, np.asarray, (self,), NO_OPTIONS)
+        return array
 
     def __repr__(self) -> str:
         return f"Traced(%{self.index}: {self.dtype}{self.shape})"
@@ -267,12 +312,23 @@ def _raised(x: Any, n: Any) -> Any:
 
 
 _STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
+_ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
 
 
 def _stand_in(tape: Trace, index: int, y: Any, kind: type[Traced] = Traced) -> Traced:
     traced = object.__new__(kind)
     traced.tape, traced.index, traced.concrete = tape, index, y
     return traced
+
+
+def _is_given(place: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """Whether an argument is, or holds, a stand-in."""
+    argument = args[place] if len(args) > place else options.get(name)
+    return any(isinstance(x, Traced) for x in _leaves(argument))
+
+
+def _is_function(x: Any) -> bool:
+    return callable(x) and not isinstance(x, type)
 
 
 def _concrete(x: Any) -> Any:

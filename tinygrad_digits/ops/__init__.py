@@ -2,6 +2,7 @@
 
 from ..engine.primitive import Op, Primitive, row_of
 from . import (
+    activations,
     assignment,
     choosing,
     cumulative,
@@ -18,6 +19,7 @@ from . import (
     matrix_functions,
     methods,
     neural,
+    powers,
     reductions,
     refused,
     scipy_linalg,
@@ -32,6 +34,7 @@ from . import (
 
 CHAPTERS = (
     elementwise,
+    powers,
     integrals,
     ufuncs,
     reductions,
@@ -49,6 +52,7 @@ CHAPTERS = (
     matrix_functions,
     scipy_linalg,
     neural,
+    activations,
     layers,
     losses,
     sequences,

@@ -10,10 +10,26 @@ from math import pi, sqrt
 
 import numpy as np
 
+from ..engine.primitive import Kind, primitive
 from ..engine.tape import Array
 from .layers import floating
 from .neural import sigmoid, softplus
 from .special import ndtr
+
+_BEYOND = 16384
+"""Where every gate below is 0 or 1, and its derivatives are 0, in all dtypes; a float16 itself."""
+
+
+@primitive(
+    lambda g, _y, _x, p: g * p,
+    lambda g, _y, x, _p: g * np.clip(x, -_BEYOND, _BEYOND),  # infinity times p' = 0 would be NaN
+    kind=Kind.ELEMENTWISE,
+    trusted=True,
+    composed=True,
+)
+def gated(x: Array, p: Array) -> Array:
+    """x p, for a p that goes to 0 on the left of x and to 1 on its right: 0 at -inf."""
+    return np.maximum(x, -_BEYOND) * p
 
 
 def gelu(x: Array, approximate: str = "none") -> Array:
@@ -29,10 +45,12 @@ def gelu(x: Array, approximate: str = "none") -> Array:
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     x = floating(x)
     if approximate == "none":
-        return x * ndtr(x).astype(x.dtype)  # SciPy makes float64 of float16
+        return gated(x, ndtr(x).astype(x.dtype))  # SciPy makes float64 of float16
     near = np.clip(x, -32.0, 32.0)  # beyond, P is 0 or 1 in every dtype, and the cube may overflow
     cubic = near + 0.044715 * near**3
-    return x * sigmoid(2 * sqrt(2 / pi) * cubic)  # (1 + tanh z) / 2, with all digits for z < 0
+    return gated(
+        x, sigmoid(2 * sqrt(2 / pi) * cubic)
+    )  # (1 + tanh z) / 2, with all digits for z < 0
 
 
 def silu(x: Array) -> Array:
@@ -41,7 +59,7 @@ def silu(x: Array) -> Array:
     >>> silu(np.array([-1000.0, 0.0, 1000.0]))
     array([  -0.,    0., 1000.])
     """
-    return x * sigmoid(x)
+    return gated(x, sigmoid(x))
 
 
 def mish(x: Array) -> Array:
@@ -50,7 +68,7 @@ def mish(x: Array) -> Array:
     >>> mish(np.array([-1000.0, 0.0, 1000.0]))
     array([  -0.,    0., 1000.])
     """
-    return x * np.tanh(softplus(x))
+    return gated(x, np.tanh(softplus(x)))
 
 
 def leaky_relu(x: Array, slope: float = 0.01) -> Array:

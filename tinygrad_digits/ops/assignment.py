@@ -1,6 +1,5 @@
 """Arrays with some elements replaced: td.at(x)[index].set(v), and x[index] = v on top of it."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,49 +12,20 @@ from ..engine.errors import (
     TracedValueError,
 )
 from ..engine.foreign import as_array, refused
-from ..engine.primitive import Kind, Op, Primitive, define, row_of
-from ..engine.standin import StandIn
-from ..engine.tape import Array, unbroadcast
-from ..engine.tensor import REFUSED, Tensor, is_stored
-from .indexing import frozen, getitem, is_basic, is_mask, may_repeat, nth_time, scatter, take
-
-
-def _put(x: Array, v: Array, index: Any) -> Array:
-    if hasattr(v, "__array_function__") and type(v) is not np.ndarray and type(x) is np.ndarray:
-        return _put_foreign(x, v, index)
-    full = x.copy() if hasattr(x, "__setitem__") else np.array(x)
-    full[index] = v
-    return full if hasattr(x, "__setitem__") else full[()]
-
-
-def _put_foreign(x: Array, v: Array, index: Any) -> Array:
-    """The same with an array of another library, which is not computed for it."""
-    chosen = np.zeros(x.shape, bool)
-    chosen[index] = True
-    spread = scatter(np.broadcast_to(v, x[index].shape), index=index, shape=x.shape)
-    full: Array = np.where(chosen, spread, x)
-    return full.astype(x.dtype)
-
-
-def _put_values(g: Array, _y: Array, _x: Array, v_like: Array, index: Any) -> Array:
-    """The cotangent at the places, but 0 for an element that a later one has replaced."""
-    taken = take(g, index=index)
-    if may_repeat(index):
-        order = np.arange(taken.size).reshape(taken.shape)
-        last = getitem(put(np.zeros(g.shape, int), order, index=index), index)
-        taken = np.where(last == order, taken, 0)
-    shape = v_like.shape
-    summed = unbroadcast(taken, shape[max(len(shape) - taken.ndim, 0) :])
-    return np.reshape(summed, shape)
-
-
-put: Op = define(
-    _put,
-    lambda g, _y, _x, _v, index: put(g, 0.0, index=index),
-    _put_values,
-    name="put",
-    kind=Kind.GATHER,
-    trusted=True,
+from ..engine.primitive import Op
+from ..engine.tape import Array
+from ..engine.tensor import REFUSED, Tensor
+from ..engine.views import source_of
+from .indexing import (
+    TAKING,
+    frozen,
+    is_mask,
+    may_repeat,
+    nth_time,
+    put,
+    same_index,
+    scatter,
+    take,
 )
 
 
@@ -98,7 +68,7 @@ class Place:
 
     def get(self) -> Array:
         """x[index]."""
-        return getitem(self.x, self.index)
+        return take(self.x, index=self.index)
 
     def set(self, v: Array) -> Array:
         """With v in place of what is there."""
@@ -187,33 +157,64 @@ def _chooses_all(index: Any, x: Array) -> bool:
     return not isinstance(index, tuple) and is_mask(index) and index.shape == x.shape
 
 
-def assign(t: Tensor, index: Any, v: Array) -> None:
-    """t[index] = v: from now on t is td.at(t)[index].set(v). No array is written.
+def write(t: Tensor, y: Tensor, what: str) -> None:
+    """Make y the value of t, and of all that shares memory with t.
 
-    What was computed from t keeps its value; so do views of t (NumPy would change them too), and a
-    view itself cannot be assigned to, since NumPy would write into what it is a view of.
+    Raises NotDifferentiableError, before anything is written, where t is a view that NumPy makes
+    read-only; `what` is what the user wrote.
+    """
+    written = [(t, y)]
+    while (found := source_of(t)) is not None:
+        source, way, told = found
+        if way.put_back is None:
+            raise NotDifferentiableError(
+                f"{what}: t is a view of another Tensor that NumPy makes read-only, as those of "
+                "np.broadcast_to and np.diagonal are. Assign to the whole, as in x[i, i] = v; or "
+                "make a new array, of a copy (t.copy()) or by td.at(t)[i].set(v)"
+            )
+        t, y = source, way.put_back(source, y, told)
+        written.append((t, y))
+    if t.ndim > 1 and _strides(t) != _strides(y):  # which decide what its reshapes share
+        written[-1] = t, put(t, y, index=...)
+    for each, new in reversed(written):  # the whole first, which may refuse
+        each.become(new)
+    _take_again(t, {id(each) for each, _ in written})
+
+
+def _strides(t: Tensor) -> tuple[int, ...] | None:
+    return getattr(t.memory, "strides", None)
+
+
+def _take_again(whole: Tensor, written: set[int]) -> None:
+    """Give the views of a Tensor, and theirs, the values that they have now.
+
+    Those that were just written have them.
+    """
+    todo = [whole]
+    while todo:
+        source = todo.pop()
+        if not getattr(source, "views", None):
+            continue
+        alive = [(each, view) for each in source.views if (view := each()) is not None]
+        source.views = [each for each, _ in alive]
+        for _, view in alive:
+            origin, way, what = view.source
+            if origin is source and id(view) not in written and not view.tape.closed:
+                view.become(way.take(source, what))
+            todo.append(view)
+
+
+def assign(t: Tensor, index: Any, v: Array) -> None:
+    """t[index] = v: from now on t is td.at(t)[index].set(v), and so are its views.
+
+    No array is written. The view that `t[index] += v` puts back is there already.
     """
     if t.tape.closed:
         raise EscapedTensorError("t[i] = v: the Tensor has outlived the call that made it")
-    _refuse_view(t, "t[i] = v", "in x[0, 1] = v for row = x[0]; row[1] = v")
-    t.become(at(t)[index].set(v))
-
-
-def _refuse_view(t: Tensor, what: str, way: str) -> None:
-    """Raise NotDifferentiableError where NumPy would write into what t is a view of."""
-    if (op := _looking(t)) is not None:
-        raise NotDifferentiableError(
-            f"{what}: t came out of {op.name} as a view of another Tensor, and would not "
-            f"write into that. Assign to the whole, as {way}; or to a copy, row = x[0].copy()"
-        )
-
-
-def _looking(t: Tensor) -> Primitive | None:
-    """The op that made t as a view of another Tensor, if one did."""
-    op, options = t.tape.origin(t.index)
-    if op is row_of(take):
-        return op if all(map(is_basic, _parts(options["index"]))) else None
-    return op if op is not None and op.kind is Kind.VIEW else None
+    found = source_of(v)
+    if found is not None and found[0] is t and found[1] is TAKING and same_index(found[2], index):
+        return
+    write(t, at(t)[index].set(v), "t[i] = v")
 
 
 def rewriting(op: Op, symbol: str) -> Op:
@@ -225,31 +226,16 @@ def rewriting(op: Op, symbol: str) -> Op:
 
     def rewritten(t: Tensor, v: Any) -> Array:
         y = op(t, v)
-        if not _is_written(t):
+        if not t.is_array:
             return y
         what = f"t {symbol}= v"
         _check_fit(y, t, what)
         if getattr(y, "tape", None) is not t.tape or y.dtype != t.dtype or not y.shape:
             y = at(t)[...].set(y)
-        if _looking(t) is None:
-            t.become(y)
-            return t
-        # of x[0] += v this is the second of three steps: x[0], its sum with v, and x[0] = that
-        if sys.getrefcount(t) > UNNAMED or not is_stored(sys._getframe(1), ahead=True):
-            _refuse_view(t, what, f"in x[0] {symbol}= v for row = x[0]; row {symbol}= v")
-        return y
+        write(t, y, what)
+        return t
 
     return rewritten
-
-
-def _is_written(t: Array) -> bool:
-    """Whether `t += v` writes into t, if that has the value of this Tensor."""
-    while isinstance(t, Tensor) and not isinstance(t, StandIn):
-        t = t.value
-    if not isinstance(t, StandIn):
-        return hasattr(type(t), "__iadd__")
-    number = getattr(t, "is_scalar", True) or getattr(t, "is_number", False)
-    return bool(t.shape) or not number
 
 
 def _check_fit(y: Array, t: Tensor, what: str) -> None:
@@ -259,23 +245,6 @@ def _check_fit(y: Array, t: Tensor, what: str) -> None:
     if not np.can_cast(y.dtype, t.dtype, "same_kind"):
         raise TypeError(f"{what}: the result is {y.dtype}, which t, of {t.dtype}, cannot hold")
 
-
-class _Counted:
-    """Counts the references to what `x[i] += v` works on, which has no name of its own."""
-
-    def __getitem__(self, _: Any) -> "_Counted":
-        return _Counted()
-
-    def __iadd__(self, _: Any) -> int:
-        return sys.getrefcount(self)
-
-    def __setitem__(self, _: Any, count: int) -> None:
-        self.count = count
-
-
-_counted: Any = _Counted()
-_counted[0] += 1
-UNNAMED: int = _counted.count
 
 REFUSED |= {
     function: "a Tensor is not written into; the new array is td.at(x)[" + remedy

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
 from ..engine.errors import ShapeError
 from ..engine.foreign import as_array
 from ..engine.primitive import define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from .indexing import scatter
-from .joining import along
+from ..engine.views import Way, share
+from . import indexing
+from .indexing import frozen, scatter
+from .joining import with_axis
 
 # --- by position
 
@@ -23,12 +24,18 @@ def take(a: Array, indices: Any, axis: int | None = None, *, mode: str = "raise"
     """numpy.take: a[..., indices, ...] at the axis."""
     if axis is None:
         a, axis = np.reshape(a, -1), 0
-    axis = normalize_axis_index(axis, a.ndim)
-    indices = as_array(indices)
+    a, axis, n = with_axis(a, axis)
+    indices = as_array(indices, _whole(indices))
     if indices.dtype.kind not in "iub":
         raise TypeError(f"np.take: indices are integers, not {indices.dtype}")
     indices = indices.astype(int) if indices.dtype.kind == "b" else indices
-    return along(axis, _within(indices, a.shape[axis], mode), a)
+    index = (*[slice(None)] * axis, _within(indices, n, mode))
+    return indexing.take(a, index=frozen(index))  # a copy, also where the index is one number
+
+
+def _whole(indices: Any) -> Any:
+    """The dtype to make an array of: that of an empty list would be float64."""
+    return None if np.size(indices) else np.intp
 
 
 def _within(indices: Array, n: int, mode: str) -> Array:
@@ -198,13 +205,13 @@ def _everywhere(masks: list[Array], functions: list[Any], xs: list[Array]) -> Ar
     total: Array = 0
     for mask, f in zip((rest, *masks), (otherwise, *functions), strict=False):
         own = np.argmax(mask)
-        safe = [np.where(mask, x, _held(np.reshape(x, -1))[own]) for x in xs]
+        safe = [np.where(mask, x, held(np.reshape(x, -1))[own]) for x in xs]
         with np.errstate(all="ignore"):
             total = np.where(mask, _values(f, safe, mask.shape), total)
     return total
 
 
-_held = define(lambda x: x, name="held")
+held = define(lambda x: x, name="held")
 
 
 def _values(f: Any, xs: list[Array], shape: tuple[int, ...]) -> Array:
@@ -216,18 +223,89 @@ def _values(f: Any, xs: list[Array], shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(y, shape)
 
 
+# --- each once
+
+
+_unique = define(np.unique, name="unique")
+_unique_all = define(np.unique_all, name="unique_all")
+
+
+@handles(np.unique)
+def unique(
+    ar: Array,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    *,
+    equal_nan: bool = True,
+    sorted: bool = True,  # noqa: ARG001 (what is asked for in any order may as well be sorted)
+) -> Any:
+    """numpy.unique: of elements (or slices along the axis) that are equal, the first.
+
+    >>> import tinygrad_digits as td
+    >>> td.grad(lambda x: np.unique(x)[0])(np.array([3.0, 1.0, 2.0]))
+    array([0., 1., 0.])
+    """
+    given = {"axis": axis, "equal_nan": equal_nan}
+    _, *found = _unique(ar, True, True, True, **given)
+    x, along = (np.reshape(ar, -1), 0) if axis is None else (ar, axis)
+    values = np.take(x, found[0], along)
+    wanted = zip(found, (return_index, return_inverse, return_counts), strict=True)
+    others = [part for part, is_wanted in wanted if is_wanted]
+    return (values, *others) if others else values
+
+
+@handles(np.unique_all)
+def unique_all(x: Array) -> Any:
+    """numpy.unique_all: the values, where they are first, which each element is, their counts."""
+    found = _unique_all(x)
+    return found._replace(values=np.reshape(x, -1)[found.indices])
+
+
+@handles(np.unique_counts)
+def unique_counts(x: Array) -> Any:
+    """numpy.unique_counts."""
+    kind = type(np.unique_counts(np.zeros(0)))
+    values, _, _, counts = unique_all(x)
+    return kind(values, counts)
+
+
+@handles(np.unique_inverse)
+def unique_inverse(x: Array) -> Any:
+    """numpy.unique_inverse."""
+    kind = type(np.unique_inverse(np.zeros(0)))
+    values, _, inverse, _ = unique_all(x)
+    return kind(values, inverse)
+
+
+@handles(np.unique_values)
+def unique_values(x: Array) -> Array:
+    """numpy.unique_values, in order."""
+    return unique_all(x).values
+
+
 # --- by where they lie
 
 
 @handles(np.diagonal)
 def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     """numpy.diagonal: (..., n, m) -> (..., min(n, m)): every (m + 1)st element of a matrix."""
+    d = _diagonal(a, offset, axis1, axis2)
+    share(a, d, DIAGONAL, (offset, axis1, axis2))
+    return d
+
+
+def _diagonal(a: Array, offset: int, axis1: int, axis2: int) -> Array:
     a = np.moveaxis(a, (axis1, axis2), (-2, -1))
     n, m = a.shape[-2:]
     count = max(min(n, m - offset) if offset >= 0 else min(n + offset, m), 0)
     start = offset if offset >= 0 else -offset * m
     flat = np.reshape(a, (*a.shape[:-2], n * m))
     return flat[..., start : start + count * (m + 1) : m + 1] if count else flat[..., :0]
+
+
+DIAGONAL = Way(lambda a, what: np.diagonal(a, *what), put_back=None)
 
 
 @handles(np.diag)

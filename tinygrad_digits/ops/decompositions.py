@@ -24,7 +24,6 @@ and slices of that. Three conventions hold throughout:
 """
 
 from itertools import combinations, permutations
-from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,8 @@ from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import REFUSED, Tensor
+from .linalg import SMALL_LETTERS
+from .reductions import unit
 
 
 def _t(x: Array) -> Array:
@@ -192,7 +193,7 @@ def _cofactors_of_diagonal(s: Array, directions: list[Array]) -> Array:
     other rows the product takes what is on the diagonal.
     """
     order = len(directions) + 1
-    others, rows = _others(s, order), ascii_lowercase[:order]
+    others, rows = _others(s, order), SMALL_LETTERS[:order]
     diagonal = np.eye(s.shape[-1], dtype=s.dtype)
     total = np.zeros((), s.dtype)
     for columns in permutations(rows):
@@ -682,16 +683,20 @@ def _is_traced(x: Array) -> bool:
 def _norm_rule(
     g: Array, y: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False
 ) -> Array:
-    """Of the p-norm sign(x) (|x| / y)^(p-1), p = 2 for most; 0 where all elements are 0."""
+    """Of the p-norm sign(x) (|x| / y)^(p-1), p = 2 for most; 0 where all elements are 0.
+
+    There the derivative of that is NaN, as the norm has a kink.
+    """
+    axes = _axes(x, axis)
     if axis is None or not keepdims:
-        axes = _axes(x, axis)
         shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
         g, y = g.reshape(shape), y.reshape(shape)
-    y = y + (y == 0)
     if ord in (None, 2, "fro", "f"):
-        return g * (x / y)
-    ratio = (np.abs(x) + (x == 0) * y) / y  # 1 for an element that is 0: its sign is 0
-    return g * np.sign(x) * ratio ** (ord - 1)
+        return g * unit(x, axis=tuple(axes))
+    sizes = np.abs(x)
+    if ord < 1:
+        sizes = sizes + (x == 0) * y  # the ratio is 1 for an element that is 0: its sign is 0
+    return np.where(y == 0, 0, g * np.sign(x) * (sizes / y) ** (ord - 1))
 
 
 def _axes(x: Array, axis: Any) -> list[int]:

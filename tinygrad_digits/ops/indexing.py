@@ -8,8 +8,9 @@ import numpy as np
 from ..engine.errors import NotDifferentiableError, ShapeError
 from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define
-from ..engine.tape import Array
+from ..engine.tape import Array, unbroadcast
 from ..engine.tensor import Tensor, admit
+from ..engine.views import Way, share
 
 
 def _getitem(x: Array, index: Any) -> Array:
@@ -182,6 +183,48 @@ scatter: Op = define(
 )
 
 
+def _put(x: Array, v: Array, index: Any) -> Array:
+    if hasattr(v, "__array_function__") and type(v) is not np.ndarray and type(x) is np.ndarray:
+        return _put_foreign(x, v, index)
+    if type(x) is np.ndarray:
+        full = x.copy(order="K")  # what is written lies in memory as it did
+    else:
+        full = x.copy() if hasattr(x, "__setitem__") else np.array(x)
+    full[index] = v
+    return full if hasattr(x, "__setitem__") else full[()]
+
+
+def _put_foreign(x: Array, v: Array, index: Any) -> Array:
+    """The same with an array of another library, which is not computed for it."""
+    chosen = np.zeros(x.shape, bool)
+    chosen[index] = True
+    spread = scatter(np.broadcast_to(v, x[index].shape), index=index, shape=x.shape)
+    full: Array = np.where(chosen, spread, x)
+    return full.astype(x.dtype)
+
+
+def _put_values(g: Array, _y: Array, _x: Array, v_like: Array, index: Any) -> Array:
+    """The cotangent at the places, but 0 for an element that a later one has replaced."""
+    taken = take(g, index=index)
+    if may_repeat(index):
+        order = np.arange(taken.size).reshape(taken.shape)
+        last = take(put(np.zeros(g.shape, int), order, index=index), index=index)
+        taken = np.where(last == order, taken, 0)
+    shape = v_like.shape
+    summed = unbroadcast(taken, shape[max(len(shape) - taken.ndim, 0) :])
+    return np.reshape(summed, shape)
+
+
+put: Op = define(
+    _put,
+    lambda g, _y, _x, _v, index: put(g, 0.0, index=index),
+    _put_values,
+    name="put",
+    kind=Kind.GATHER,
+    trusted=True,
+)
+
+
 def getitem(x: Array, index: Any) -> Array:
     """x[index] for every kind of index; where an element is taken twice its gradients add up.
 
@@ -189,4 +232,36 @@ def getitem(x: Array, index: Any) -> Array:
     >>> td.grad(lambda x: x[[0, 0, 1]].sum())(np.zeros(3))
     array([2., 1., 0.])
     """
-    return take(x, index=frozen(index))
+    parts = index if isinstance(index, tuple) else (index,)
+    if basic := SELECTING.issuperset(map(type, parts)):
+        y = take(x, index=index)
+    else:
+        y = take(x, index=frozen(index))
+    if basic or all(map(_looks, parts)):
+        share(x, y, TAKING, index, array=any(part is Ellipsis for part in parts))
+    return y
+
+
+SELECTING = frozenset({int, slice, type(None), type(Ellipsis)})
+"""Types of the parts of most indices, which need not be looked at one by one."""
+
+TAKING = Way(
+    lambda x, index: take(x, index=index),
+    lambda x, view, index: put(x, view, index=index),
+)
+
+
+def _looks(part: Any) -> bool:
+    """Whether a part of an index makes a view of what it selects; so do a trace's whole numbers."""
+    if isinstance(part, Tensor):
+        return part.dtype.kind in "iu" and not part.is_array
+    return is_basic(part)
+
+
+def same_index(a: Any, b: Any) -> bool:
+    """Whether two indices are equal part by part, as far as that is plain to see."""
+    if not isinstance(a, tuple) or not isinstance(b, tuple):
+        a, b = (a,), (b,)
+    return len(a) == len(b) and all(
+        p is q or (type(p) is type(q) and is_basic(p) and p == q) for p, q in zip(a, b, strict=True)
+    )

@@ -8,15 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..engine.errors import NotDifferentiableError
 from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from .assignment import put
-from .indexing import frozen
+from .indexing import frozen, put
 from .shaping import Shape
 
 
@@ -178,6 +177,12 @@ def places(x: Array) -> Array:
     return np.arange(x.size).reshape(x.shape)
 
 
+def with_axis(x: Array, axis: int) -> tuple[Array, int, int]:
+    """An array, an axis of it and its length: of a 0-d array that of one element, as in NumPy."""
+    x = x if np.ndim(x) else np.reshape(x, 1)
+    return x, *_length(x, axis)
+
+
 def gathered(x: Array, taken: Array) -> Array:
     """The elements of x at these places: an array of their shape."""
     return np.reshape(x, -1)[taken]
@@ -199,6 +204,8 @@ def _tile(x: Array, reps: tuple[int, ...]) -> Array:
 
 def _tile_rule(g: Array, _y: Array, x_like: Array, reps: tuple[int, ...]) -> Array:
     """Copies lie (reps, shape, reps, shape, ...) in g."""
+    if 0 in x_like.shape:
+        return np.zeros(x_like.shape, g.dtype)
     n = max(len(reps), x_like.ndim)
     reps = (1,) * (n - len(reps)) + reps
     shape = (1,) * (n - x_like.ndim) + x_like.shape
@@ -216,7 +223,7 @@ def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
     counts = np.asarray(repeats)
     if axis is None:
         a, axis = np.reshape(a, -1), 0
-    axis, n = _length(a, axis)
+    a, axis, n = with_axis(a, axis)
     if counts.size == 1:
         np.repeat(0, counts)  # which refuses what is negative or no integer
         return _repeated(a, repeats=int(counts.item()), axis=axis)
@@ -235,7 +242,8 @@ def roll(a: Array, shift: Any, axis: Shape | None = None) -> Array:
     """numpy.roll: what is pushed out at one end comes in at the other."""
     if axis is None:
         return np.reshape(np.roll(np.reshape(a, -1), shift, 0), a.shape).copy()
-    shifts = np.broadcast_arrays(np.asarray(shift), np.asarray(axis))
+    axes = normalize_axis_tuple(axis, np.ndim(a), allow_duplicate=True)
+    shifts = np.broadcast_arrays(np.asarray(shift), np.asarray(axes, int))
     rolled = a
     for by, i in zip(*[pair.reshape(-1).tolist() for pair in shifts], strict=True):
         i, n = _length(a, i)
@@ -249,7 +257,9 @@ def roll(a: Array, shift: Any, axis: Shape | None = None) -> Array:
 def resize(a: Array, new_shape: Shape) -> Array:
     """numpy.resize: the elements over and over, as many as there is room for."""
     taken = np.resize(places(a), new_shape)
-    return gathered(a, taken) if a.size else np.zeros(taken.shape, a.dtype)
+    if not a.size:
+        return np.zeros(taken.shape, a.dtype)
+    return gathered(a, taken) if taken.shape else np.broadcast_to(np.ravel(a)[0], ())
 
 
 @handles(np.delete)
@@ -292,7 +302,7 @@ def trim_zeros(filt: Array, trim: str = "fb", axis: Shape | None = None) -> Arra
     lowered = trim.lower()
     if set(lowered) - set("fb"):
         raise ValueError(f"trim_zeros: trim is made of 'f' and 'b', got {trim!r}")
-    axes = range(filt.ndim) if axis is None else [i % filt.ndim for i in np.atleast_1d(axis)]
+    axes = normalize_axis_tuple(range(filt.ndim) if axis is None else axis, filt.ndim)
     for i, others in enumerate(np.nonzero(np.atleast_1d(filt))):
         if i in axes:
             first = int(others.min(initial=filt.shape[i])) if "f" in lowered else None
@@ -317,6 +327,8 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> 
         array, values = _arrays(array, kwargs.get("constant_values", 0.0))
         return _framed(array, values, pad_width)
     taken = np.pad(places(array), pad_width, mode, **kwargs)  # which checks the arguments
+    if not array.size:
+        return gathered(array, taken)
     widths = _widths(array, pad_width)
     if mode in STATISTICS:
         lengths = _pairs(kwargs.get("stat_length"), array.ndim)

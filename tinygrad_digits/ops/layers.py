@@ -231,6 +231,12 @@ def _sliding(
     strides, dilation = _pair(name, "strides", strides), _pair(name, "dilation", dilation)
     extent = (window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1
     margins = _margins(name, padding, x.shape[2:], extent, strides)
+    empty = any(max(side) >= e for side, e in zip(margins, extent, strict=True))
+    if empty and name != "conv2d":  # whose windows may see zeros alone
+        raise ValueError(
+            f"{name}: padding must be less than the windows' extent {extent}, or some would see "
+            f"nothing of the image, got {padding!r}"
+        )
     if any(n + sum(m) < e for n, m, e in zip(x.shape[2:], margins, extent, strict=True)):
         raise ShapeError(
             f"{name}: windows that extend over {extent} pixels do not fit into images of "
@@ -259,11 +265,6 @@ def _margins(name: str, padding: Any, image: Pair, extent: Pair, strides: Pair) 
             f"'same' or 'valid', got {padding!r}"
         )
     down, across = (_pair(name, "padding", side, least=0) for side in sides)
-    if any(max(side) >= e for side, e in zip((down, across), extent, strict=True)):
-        raise ValueError(
-            f"{name}: padding must be less than the windows' extent {extent}, or some would see "
-            f"nothing of the image, got {padding!r}"
-        )
     return down, across
 
 

@@ -5,7 +5,6 @@ import operator
 from collections.abc import Sequence
 from itertools import chain
 from math import prod
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,11 @@ from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..engine.views import Way, share
+from .indexing import put
 
-LETTERS = ascii_uppercase + ascii_lowercase  # sorted, as NumPy numbers the labels of einsum
+SMALL_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = SMALL_LETTERS.upper() + SMALL_LETTERS  # sorted, as NumPy numbers the labels of einsum
 
 
 # --- matmul: (..., n, k) @ (..., k, m) -> (..., n, m), where a vector is a matrix of one row or
@@ -145,7 +147,8 @@ def cross(
     if dimensions != (3, 3):  # NumPy's own word on others: for 2 a warning, from 2.5 on an error
         np.cross(np.zeros(dimensions[0]), np.zeros(dimensions[1]))
     if dimensions == (2, 2):
-        return _minor(a, b, 0, 1)
+        area = _minor(a, b, 0, 1)
+        return area if area.shape else np.broadcast_to(area, ())  # an array, as in NumPy
     a, b = (x if x.shape[-1] == 3 else _in_space(x) for x in (a, b))
     return np.stack([_minor(a, b, i, j) for i, j in ((1, 2), (2, 0), (0, 1))], axis=axisc)
 
@@ -207,7 +210,8 @@ def multi_dot(arrays: Sequence[Array]) -> Array:
         k = best(i, j)[1]
         return chain[i] if i == j else np.dot(product(i, k), product(k + 1, j))
 
-    return product(0, len(chain) - 1).reshape(shape)
+    whole = product(0, len(chain) - 1)
+    return whole.reshape(shape) if shape else whole[0, 0]  # a scalar, as in NumPy
 
 
 def _columns(x: Array) -> Array:
@@ -382,7 +386,21 @@ def einsum(*operands: Any, optimize: Any = False, **others: Any) -> Array:
     subscripts, *arrays = operands if isinstance(operands[0], str) else _from_lists(operands)
     arrays = [as_array(x) for x in arrays]
     explicit = _explicit(subscripts, [len(x.shape) for x in arrays])
-    return _einsum(*arrays, subscripts=explicit, optimize=optimize)
+    y = _einsum(*arrays, subscripts=explicit, optimize=optimize)
+    inputs, output = explicit.split("->")
+    if len(arrays) == 1 and set(inputs) == set(output):  # nothing is summed: NumPy makes a view
+        share(arrays[0], y, REORDERED, explicit)
+    return y
+
+
+def _put_reordered(x: Array, view: Array, subscripts: str) -> Array:
+    """x with the elements of einsum(subscripts, x) replaced, such as the diagonal of "ii->i"."""
+    inputs, output = subscripts.split("->")
+    along = np.ix_(*map(np.arange, view.shape))  # the places of each label of the output
+    return put(x, view, index=tuple([along[output.index(label)] for label in inputs]))
+
+
+REORDERED = Way(lambda x, subscripts: np.einsum(subscripts, x), _put_reordered)
 
 
 @handles(np.einsum_path)

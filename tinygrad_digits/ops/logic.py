@@ -16,14 +16,14 @@ ELEMENTWISE = (
     *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
     *(np.logical_and, np.logical_or, np.logical_not, np.logical_xor),
     *(np.isfinite, np.isinf, np.isnan, np.signbit, np.sign, np.floor, np.ceil, np.trunc, np.rint),
-    *(np.floor_divide, np.spacing, np.nextafter),
+    *(np.floor_divide, np.spacing),
 )
 OPAQUE = (
     *(np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isreal, np.iscomplex),
     *(np.isneginf, np.isposinf, np.round, np.around, np.fix, np.angle),
-    *(np.count_nonzero, np.all, np.any, np.isin, np.unique, np.linalg.matrix_rank),
+    *(np.count_nonzero, np.all, np.any, np.isin, np.linalg.matrix_rank),
     *(np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.argpartition),
-    *(np.searchsorted, np.digitize, np.histogram_bin_edges),
+    *(np.searchsorted, np.digitize),
     *(np.nonzero, np.flatnonzero, np.argwhere),
     *(np.shares_memory, np.may_share_memory, np.array_repr, np.array_str, np.array2string),
 )

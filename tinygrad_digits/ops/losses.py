@@ -15,7 +15,7 @@ from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from .neural import _log_softmax_last, relu, row, softplus
+from .neural import log_probabilities, relu, row, softplus
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -59,7 +59,8 @@ def binary_cross_entropy_with_logits(
     logits, targets = _alike(name, logits, targets)
     # log p is -softplus(-x) and log(1 - p) is -softplus(x): all digits, also of small losses,
     # which the shorter softplus(x) - t x would take as the difference of large numbers
-    losses = targets * softplus(-logits) + (1 - targets) * softplus(logits)
+    with np.errstate(under="ignore"):
+        losses = targets * softplus(-logits) + (1 - targets) * softplus(logits)
     return reduced(name, losses, reduction)
 
 
@@ -155,7 +156,7 @@ def cross_entropy(
             f"cross_entropy: logits (..., k) need a label for each of one or more rows, "
             f"got logits {shape} and labels {labels.shape}"
         )
-    log_p = _log_softmax_last(logits)
+    log_p = log_probabilities(logits)
     numpys = type(labels) is np.ndarray or isinstance(labels, Tensor)
     if numpys and not smoothing and reduction == "mean":
         return _nll(log_p, _flat(labels, shape[-1]))

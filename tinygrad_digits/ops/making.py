@@ -9,6 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..engine.primitive import Kind, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from .choosing import held
 from .indexing import getitem, scatter
 from .sequences import _array
 
@@ -155,10 +156,54 @@ def _histogram_rule(g: Array, _y: Array, a: Array, _weights: Array, bins: Any, r
     return getitem(padded, bin_of(a, bins=bins, range=range))
 
 
+def _end_rule(k: int, g: Array, _y: Array, *ends: Array) -> Array:
+    """Of the first or last edge: those between move in proportion to how near they are."""
+    nearness = np.linspace(1 - k, k, g.shape[0], dtype=g.dtype)
+    return np.sum(g * nearness).astype(ends[k].dtype)
+
+
 edges_of = define(_edges, name="edges")
+named_edges_of = define(np.histogram_bin_edges, name="histogram_bin_edges")
+between = define(
+    lambda _first, _last, edges: edges,
+    lambda g, y, first_like, last_like, _edges: _end_rule(0, g, y, first_like, last_like),
+    lambda g, y, first_like, last_like, _edges: _end_rule(1, g, y, first_like, last_like),
+    None,
+    name="between",
+    trusted=True,
+)
 counts_of = define(_counts, name="counts")
 bin_of = define(_bin, name="bin_of")
 weigh = define(_counts, None, _histogram_rule, name="histogram", kind=Kind.OPAQUE, trusted=True)
+
+
+def _without_gradient(bins: Any, range: Any) -> dict[str, Any]:
+    return {"bins": held(bins), "range": range and tuple(map(held, range))}
+
+
+@handles(np.histogram_bin_edges)
+def histogram_bin_edges(
+    a: Array,
+    bins: Any = 10,
+    range: Any = None,
+    weights: Array = None,  # noqa: ARG001 (which NumPy does not use either)
+) -> Array:
+    """numpy.histogram_bin_edges: evenly between the smallest and the largest, which they follow.
+
+    >>> import tinygrad_digits as td
+    >>> td.jacobian(lambda x: np.histogram_bin_edges(x, 2))(np.array([1.0, 3.0]))
+    array([[1. , 0. ],
+           [0.5, 0.5],
+           [0. , 1. ]])
+    """
+    given = _without_gradient(bins, range)
+    edges = (named_edges_of if isinstance(bins, str) else edges_of)(a, **given)
+    if np.ndim(bins):
+        return bins if isinstance(bins, Tensor) else edges
+    ends = range or ((np.min(a), np.max(a)) if np.size(a) else ())
+    if not any(isinstance(end, Tensor) and end.dtype.kind == "f" for end in ends):
+        return edges
+    return between(*ends, edges)
 
 
 @handles(np.histogram)
@@ -169,10 +214,9 @@ def histogram(
     density: bool | None = None,
     weights: Array = None,
 ) -> tuple[Array, Array]:
-    """numpy.histogram: (counts, edges), differentiable in the weights; edges are plain arrays."""
-    given = {"bins": bins, "range": range}
-    find = np.histogram_bin_edges if isinstance(bins, str) else edges_of
-    edges = find(a, **given)
+    """numpy.histogram: (counts, edges), differentiable in the weights and where the edges are."""
+    edges = histogram_bin_edges(a, bins, range)
+    given = _without_gradient(bins, range)
     count = weigh if isinstance(weights, Tensor) else counts_of
     counts = count(a, weights, **given)
     if density:

@@ -12,7 +12,6 @@ Nowhere are eigenvectors differentiated, so that equal eigenvalues make no troub
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise, permutations
-from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from ..engine.errors import NotDifferentiableError, ShapeError
 from ..engine.primitive import Each, Kind, define
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor
+from .linalg import SMALL_LETTERS
 
 Elementwise = Callable[[Array], Array]
 
@@ -63,7 +63,7 @@ def _matrix_function(a: Array, *directions: Array, f: Elementwise) -> Array:
     differences = divided_differences(f, w.astype(float), len(rotated)).astype(a.dtype)
     if not rotated:
         return _symmetric((v * differences[..., None, :]) @ _t(v))
-    nodes = ascii_lowercase[: len(rotated) + 1]
+    nodes = SMALL_LETTERS[: len(rotated) + 1]
     terms = ",".join([f"...{nodes}", *[f"...{i}{j}" for i, j in pairwise(nodes)]])
     contraction, several = f"{terms}->...{nodes[0]}{nodes[-1]}", len(rotated) > 1
     inside = sum(

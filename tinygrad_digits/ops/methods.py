@@ -7,11 +7,21 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..engine.primitive import Op
+from ..engine.primitive import Kind, Op
 from ..engine.standin import BITWISE, StandIn
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY, REFUSED, Tensor
-from . import assignment, cumulative, elementwise, indexing, linalg, logic, reductions, shaping
+from . import (
+    assignment,
+    cumulative,
+    elementwise,
+    indexing,
+    linalg,
+    logic,
+    powers,
+    reductions,
+    shaping,
+)
 
 
 def _swapped(op: Op) -> Op:
@@ -52,6 +62,20 @@ def _rewriting(function: Any) -> Op:
     return method
 
 
+def _on_stand_ins(name: str, op: Op) -> Op:
+    """A method that may be left to the array that is stood in for: sums of integers."""
+
+    def called(x: Array, *args: Any, **options: Any) -> Any:
+        return getattr(x, name)(*args, **options)
+
+    called.__name__ = name
+
+    def method(self: StandIn, *args: Any, **options: Any) -> Any:
+        return self.called(called, op, name, Kind.OPAQUE, (self, *args), options)
+
+    return method
+
+
 def _lacking(name: str) -> property:
     """An attribute of ndarrays that a Tensor has not got, and what to write instead."""
 
@@ -73,12 +97,17 @@ def _astype(
     order: str = "K",  # noqa: ARG001 (a Tensor promises no order in memory)
     casting: Any = "unsafe",
     subok: bool = True,  # noqa: ARG001 (it has no subclasses)
-    copy: bool = True,  # noqa: ARG001 (and shares no memory)
+    copy: bool = True,
 ) -> Array:
     """ndarray.astype."""
     if not np.can_cast(x.dtype, dtype, casting):
         raise TypeError(f"astype: {x.dtype} is not cast to {np.dtype(dtype)} by {casting!r}")
-    return elementwise.astype(x, dtype)
+    return elementwise.astype(x, dtype, copy=copy)
+
+
+def _conj(x: Tensor) -> Array:
+    """ndarray.conj, which gives a real array itself; np.conj copies it."""
+    return elementwise.conjugate(x) if x.dtype.kind == "c" else x
 
 
 BINARY = {
@@ -89,11 +118,19 @@ BINARY = {
     "mod": elementwise.remainder,
     "floordiv": logic.OPS["floor_divide"],
     "divmod": elementwise.divmod,
-    "pow": elementwise.power,
+    "pow": powers.power,
     "matmul": linalg.matmul,
 }
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "floordiv": "//"}
 SIGNS |= {"pow": "**", "matmul": "@"}
+REWRITING = {
+    "sort": _rewriting(np.sort),
+    "partition": _rewriting(np.partition),
+    "fill": _rewriting(lambda _, value: value),
+}
+DISPATCHED = {*REWRITING, "nonzero", "compress", "repeat", "astype", "reshape", "transpose"}
+"""Methods of stand-ins that are as they are: exact, or NumPy's functions anyway."""
+
 METHODS: dict[str, Op | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
@@ -118,9 +155,7 @@ METHODS: dict[str, Op | property] = {
     "cumsum": cumulative.cumsum,
     "cumprod": cumulative.cumprod,
     "__setitem__": assignment.assign,
-    "sort": _rewriting(np.sort),
-    "partition": _rewriting(np.partition),
-    "fill": _rewriting(lambda _, value: value),
+    **REWRITING,
     "__round__": _named(np.round),
     "reshape": _spread(shaping.reshape),
     "transpose": _spread(shaping.transpose),
@@ -133,13 +168,13 @@ METHODS: dict[str, Op | property] = {
     "compress": lambda x, condition, *args, **options: np.compress(condition, x, *args, **options),
     "swapaxes": shaping.swapaxes,
     "squeeze": shaping.squeeze,
-    "copy": lambda x, order="C": elementwise.positive(x),
+    "copy": shaping.copy,
     "astype": _astype,
-    "conj": elementwise.conjugate,
-    "conjugate": elementwise.conjugate,
+    "conj": _conj,
+    "conjugate": _conj,
     "T": property(shaping.transpose),
     "mT": property(shaping.matrix_transpose),
-    "flat": property(shaping.ravel),
+    "flat": property(shaping.flat),
     "real": property(lambda x: x),
     "imag": property(_named(np.zeros_like), doc="Zeros: a Tensor is real."),
     "itemsize": property(lambda x: x.dtype.itemsize),
@@ -158,5 +193,8 @@ for _name, _method in METHODS.items():
 for _name in dir(np.ndarray):
     if not _name.startswith("_") and not hasattr(Tensor, _name):
         setattr(Tensor, _name, _lacking(_name))  # (a __getattr__ would slow down all attributes)
+for _name, _method in METHODS.items():
+    if not (_name.startswith("_") or _name in DISPATCHED or isinstance(_method, property)):
+        setattr(StandIn, _name, _on_stand_ins(_name, _method))
 for _name, (_sign, _ufunc) in BITWISE.items():
     setattr(StandIn, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, implement
+from ..engine.primitive import Kind, Op, define, implement
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor
 from .elementwise import astype
@@ -53,6 +53,8 @@ def _mean(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
         return _add_up(x, axis=axis, keepdims=keepdims) / _count(x, axis)
     if not isinstance(x, Tensor):
         return np.mean(x, axis=axis, keepdims=keepdims)
+    if not x.shape and axis is not None:
+        np.mean(np.zeros(()), axis=axis)  # which refuses an axis, unlike np.sum
     exact = {"e": np.float32}.get(x.dtype.char, x.dtype if x.dtype.kind == "f" else np.float64)
     total = sum(astype(x, exact), axis, keepdims=keepdims)  # in what np.mean accumulates
     return astype(total / _count(x, axis), np.float16 if x.dtype.char == "e" else exact)
@@ -76,6 +78,30 @@ sum = row(np.sum, _sum_rule, kernel=_sum, reduces=np.add)
 mean = row(np.mean, _mean_rule, kernel=_mean, composed=True)
 
 
+# --- lengths: their slope is 0 at 0, and has itself no derivative there (SEMANTICS of a kink)
+
+
+def _unit(x: Array, axis: Axis = None) -> Array:
+    """x / its length along axes, and 0 where that is 0; squares neither over- nor underflow."""
+    peak = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    scaled = x / (peak + (peak == 0))
+    length = np.sqrt(np.sum(np.square(scaled), axis=axis, keepdims=True))
+    return scaled / (length + (length == 0))
+
+
+def _unit_rule(g: Array, y: Array, x: Array, axis: Axis = None) -> Array:
+    """What of g is across y, by the length: infinite or NaN at 0, where a length has a kink.
+
+    The part along y is taken off twice, and the second time what the first rounded away.
+    """
+    g = g - y * np.sum(g * y, axis=axis, keepdims=True)
+    g = g - y * np.sum(g * y, axis=axis, keepdims=True)
+    return g / np.sum(y * x, axis=axis, keepdims=True)
+
+
+unit = define(_unit, _unit_rule, name="unit", kind=Kind.REDUCTION, trusted=True, composed=True)
+
+
 # --- spread around the mean
 
 
@@ -95,15 +121,16 @@ def _var_rule(
 
 
 def _std_rule(
-    g: Array, y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
+    g: Array, _y: Array, x: Array, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False
 ) -> Array:
-    """(x - mean) / (n std), and 0 for constant data, whose mean may have been rounded."""
+    """That of a length, of x - mean, by √(n - ddof); 0 for constant data, whose mean is rounded."""
     if not x.size:
         return np.zeros_like(x)
     varies = np.max(x, axis=axis, keepdims=True) != np.min(x, axis=axis, keepdims=True)
     deviation = (x - np.mean(x, axis=axis, keepdims=True)) * varies
-    nonzero = y + (y == 0)
-    return _restore(g / nonzero, x, axis, keepdims) * deviation * _per_degree(1.0, x, axis, ddof)
+    freedom = _count(x, axis) - ddof
+    scale = 1 / freedom**0.5 if freedom > 0 else np.nan
+    return _restore(g, x, axis, keepdims) * (unit(deviation, axis=axis) * scale)
 
 
 var = row(np.var, _var_rule)

@@ -32,7 +32,7 @@ REASONS = {
         """,
     DATES: "busday_count busday_offset is_busday datetime_as_string isnat",
     SETS: """
-        intersect1d setdiff1d setxor1d union1d unique_all unique_counts unique_inverse unique_values
+        intersect1d setdiff1d setxor1d union1d
         """,
     FILES: "save savetxt savez savez_compressed",
     f"{ZEROS}; write np.convolve(a, b)": "polymul",

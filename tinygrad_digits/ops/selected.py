@@ -222,6 +222,23 @@ def _varies(x: Array, known: Array, axis: Axis) -> Array:
     return largest != np.min(np.where(known, x, np.inf), axis=axis, keepdims=True)
 
 
+half_reciprocal = define(
+    lambda y: np.where(y == 0, 0.0, 0.5 / (y + (y == 0)))[()].astype(y.dtype),
+    lambda g, _z, y: -0.5 * g / (y * y),
+    name="half_reciprocal",
+    kind=Kind.ELEMENTWISE,
+    trusted=True,
+)
+square_root = define(
+    np.sqrt,
+    lambda g, y, _x: g * half_reciprocal(y),
+    name="square_root",
+    kind=Kind.ELEMENTWISE,
+    trusted=True,
+)
+"""Of a spread, where the slope is 0 at 0, and has no derivative there: it is infinite or NaN."""
+
+
 def _spread(
     root: bool,
     nan: bool,
@@ -236,28 +253,27 @@ def _spread(
     """The mean square deviation of what is selected (and, with `nan`, not NaN), or its root."""
     where = selection(x, where)
     known = _known(x, where) if nan else where
-    centre, counted = mean, known
-    if mean is None:
+    if mean is not None:
+        deviation = x - mean
+    else:
         if nan:
             total = np.nansum(x, axis=axis, keepdims=True, where=where)
             centre = _per(total, np.maximum(_number(x, axis, known, keepdims=True), 1))
         else:
             centre = np.mean(x, axis=axis, keepdims=True, where=where)
-        counted = np.logical_and(known, _varies(x, known, axis))
-    deviation = np.where(counted, x - centre, 0.0)
-    squares = np.sum(np.square(deviation), axis=axis, keepdims=keepdims, where=where)
+        deviation = (x - centre) * _varies(x, known, axis)
+    deviation = np.where(known, deviation, 0.0)
     freedom = _number(x, axis, known, keepdims) - ddof
     if not isinstance(freedom, Tensor) and np.any(freedom <= 0):
         message = "Degrees of freedom <= 0 for slice" + "." * nan  # as NumPy
         warnings.warn(message, RuntimeWarning, stacklevel=5)
+    squares = np.sum(np.square(deviation), axis=axis, keepdims=keepdims, where=where)
     if nan:
         some = freedom > 0
         y = np.where(some, _per(squares, np.where(some, freedom, 1)), np.nan)
     else:
         y = _per(squares, np.maximum(freedom, 0))
-    if root:
-        zero = y == 0  # where the root has no derivative, and a spread has 0
-        y = np.where(zero, y, np.sqrt(np.where(zero, 1.0, y)))
+    y = square_root(y) if root else y
     return y if y.shape else y[()]
 
 

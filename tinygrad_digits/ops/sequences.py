@@ -14,6 +14,7 @@ from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..engine.views import Way, share
 from .indexing import getitem, scatter
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -66,7 +67,12 @@ def partition(a: Array, kth: Any, axis: int | None = -1, kind: Any = "introselec
 def windows(x: Array, window_shape: int | Sequence[int], axis: Axis = None) -> Array:
     """numpy.lib.stride_tricks.sliding_window_view; where windows overlap, gradients add up."""
     numbered = np.arange(x.size).reshape(x.shape)
-    return np.ravel(x)[sliding_window_view(numbered, window_shape, axis)]
+    y = np.ravel(x)[sliding_window_view(numbered, window_shape, axis)]
+    share(x, y, WINDOWS, (window_shape, axis))
+    return y
+
+
+WINDOWS = Way(lambda x, what: sliding_window_view(x, *what), put_back=None)
 
 
 # --- differences

@@ -8,8 +8,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.errors import NotDifferentiableError
 from ..engine.foreign import as_array
-from ..engine.primitive import Kind, Op, handles, implement
+from ..engine.primitive import VIEWS, Kind, Op, define, handles, implement, row_of
 from ..engine.tape import Array, unbroadcast
+from ..engine.tensor import Tensor
+from ..engine.views import TAKES_COPIES, Way, memory_of, share
 
 Shape: TypeAlias = int | tuple[int, ...]
 
@@ -34,8 +36,10 @@ def _broadcast_to(x: Array, shape: Shape) -> Array:
     return full
 
 
-def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The permutation that undoes `axes`."""
+def _inverse(axes: Shape | None) -> Shape | None:
+    """The permutation that undoes `axes`; of a vector's only axis, or of all reversed, itself."""
+    if axes is None or isinstance(axes, int | np.integer):
+        return axes
     positive = [axis % len(axes) for axis in axes]
     return tuple(sorted(range(len(axes)), key=positive.__getitem__))
 
@@ -47,13 +51,30 @@ reshape = row(
 )
 transpose = row(
     np.transpose,
-    lambda g, _y, _x, axes=None: np.transpose(g, None if axes is None else _inverse(axes)),
+    lambda g, _y, _x, axes=None: np.transpose(g, _inverse(axes)),
 )
 swapaxes = row(np.swapaxes, lambda g, _y, _x, axis1, axis2: np.swapaxes(g, axis1, axis2))
 expand_dims = row(np.expand_dims, lambda g, _y, x_like, axis: g.reshape(x_like.shape))
 squeeze = row(np.squeeze, lambda g, _y, x_like, axis=None: g.reshape(x_like.shape))
 broadcast_to = row(
     np.broadcast_to, lambda g, _y, x_like, shape: unbroadcast(g, x_like.shape), kernel=_broadcast_to
+)
+
+
+def _fits(x: Tensor, what: Any) -> bool:
+    """Whether NumPy reshapes x by looking at its memory in another way."""
+    lying = memory_of(x)
+    if not isinstance(lying, np.ndarray):
+        return True  # the arrays of other libraries, which do not tell
+    args, options = what
+    whole = lying if lying.base is None else lying.base
+    return _reshape(lying, *args, **options).base is whole
+
+
+_reshaping = VIEWS[row_of(reshape)]
+VIEWS[row_of(reshape)] = _reshaping._replace(shares=_fits)
+VIEWS[row_of(broadcast_to)] = Way(  # the kernel copies
+    lambda x, what: np.broadcast_to(x, *what[0], **what[1]), put_back=None
 )
 
 
@@ -77,7 +98,32 @@ def _reshaped(a: Array, /, shape: Shape, order: Any = "C", *, copy: bool | None 
 @handles(np.ravel)
 def ravel(a: Array, order: Any = "C") -> Array:
     """numpy.ravel: (...) -> (size,)."""
+    if isinstance(a, Tensor) and not _is_contiguous(a, order):
+        return _reshaping.take(a, ((-1,), {"order": order}))
     return reshape(a, -1, order=order)
+
+
+def _is_contiguous(x: Tensor, order: str) -> bool:
+    flags = getattr(memory_of(x), "flags", None)
+    return flags is None or bool(flags.f_contiguous if order == "F" else flags.c_contiguous)
+
+
+_compact = define(
+    lambda x: x.copy(), lambda g, _y, _x: g, name="copy", kind=Kind.ELEMENTWISE, trusted=True
+)
+
+
+def copy(x: Array, order: str = "C") -> Array:
+    """ndarray.copy: in a memory of its own, and in that in order, as a reshape of it will show."""
+    return _compact(x) if order == "C" and not _is_contiguous(x, order) else +x
+
+
+def flat(x: Tensor) -> Array:
+    """ndarray.flat: (...) -> (size,), a view however x lies in memory; but its parts are copies."""
+    y = _reshaping.take(x, ((-1,), {}))
+    share(x, y, Way(*_reshaping[:2]), ((-1,), {}))
+    y.views = TAKES_COPIES
+    return y
 
 
 def flatten(a: Array, order: Any = "C") -> Array:
@@ -184,8 +230,9 @@ def atleast_3d(x: Array) -> Array:
 @handles(np.broadcast_arrays)
 def broadcast_arrays(*args: Array) -> tuple[Array, ...]:
     """numpy.broadcast_arrays."""
-    shape = np.broadcast_shapes(*[np.shape(x) for x in args])
-    return tuple([np.broadcast_to(x, shape) for x in args])
+    arrays = [as_array(x) for x in args]
+    shape = np.broadcast_shapes(*[x.shape for x in arrays])
+    return tuple([x if x.shape == shape else np.broadcast_to(x, shape) for x in arrays])
 
 
 @handles(np.meshgrid)

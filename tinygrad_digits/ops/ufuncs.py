@@ -15,8 +15,9 @@ from ..engine.foreign import as_array, as_real
 from ..engine.primitive import Kind, Op, Primitive, define, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY
-from . import elementwise, integrals, linalg, logic  # noqa: F401 (whose ufuncs these are)
+from . import elementwise, integrals, linalg, logic, powers  # noqa: F401 (whose ufuncs these are)
 from .reductions import Axis
+from .selected import selection
 
 Ufunc: TypeAlias = Any
 """An np.ufunc: mypy knows too little of them."""
@@ -176,7 +177,7 @@ logaddexp_reduce = define(
 
 
 def _logaddexp_over(x: Array, axis: Axis, where: Any = True, **options: Any) -> Array:
-    selected = x if where is True else np.where(where, x, -np.inf)
+    selected = x if where is True else np.where(selection(x, where), x, -np.inf)
     return logaddexp_reduce(selected, axis=axis, **options)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.pickling import pickled_as_call
 from ..engine.tensor import is_numeric
 from ..engine.tree import Tree
-from .leaves import each, fitted, fraction, matched, positive, weak, with_grads, zeros
+from .leaves import each, fitted, fraction, matched, positive, weak, weakened, with_grads, zeros
 from .schedules import Rate
 from .transforms import (
     Transform,
@@ -223,7 +223,7 @@ def chain(*parts: Transform | Optimizer) -> Optimizer:
     def update(
         params: Tree, grads: Tree, states: tuple[Tree, ...]
     ) -> tuple[Tree, tuple[Tree, ...]]:
-        grads, after = with_grads(lambda p, g: g, params, grads), []
+        grads, after = matched(_fitted, params, grads), []
         for transform, state in zip(transforms, states[:-1], strict=True):
             grads, state = transform.apply(grads, state, params)
             after.append(state)
@@ -233,6 +233,14 @@ def chain(*parts: Transform | Optimizer) -> Optimizer:
     return Optimizer(init, update)
 
 
+def _fitted(p: Any, g: Any) -> Any:
+    """A gradient in its parameter's dtype; of what is no number, what the parameters have."""
+    usual = type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape
+    if usual and p.dtype.kind == "f":
+        return g
+    return fitted(p, g) if is_numeric(p) else p
+
+
 def _scheduled(rate: Rate, at: Callable[[Any], Optimizer]) -> Optimizer:
     """The optimiser that `at` makes of a rate; of a schedule, the one that counts its steps too."""
     if not callable(rate):
@@ -240,7 +248,7 @@ def _scheduled(rate: Rate, at: Callable[[Any], Optimizer]) -> Optimizer:
     schedule = rate
 
     def update(params: Tree, grads: Tree, state: Scheduled) -> tuple[Tree, Scheduled]:
-        params, inner = at(schedule(state.step)).update(params, grads, state.inner)
+        params, inner = at(weakened(schedule(state.step))).update(params, grads, state.inner)
         return params, Scheduled(state.step + 1, inner)
 
     return Optimizer(lambda params: Scheduled(np.int64(0), at(0.0).init(params)), update)

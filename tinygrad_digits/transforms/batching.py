@@ -22,7 +22,7 @@ from ..engine import tree
 from ..engine.errors import ShapeError, TracedValueError
 from ..engine.primitive import Kind, Primitive
 from ..engine.standin import StandIn, user_line
-from ..engine.tape import NO_OPTIONS, Array, Tape
+from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor, admit, within
 from ..engine.transforms import leaf_paths, named
 from ..engine.tree import Tree
@@ -86,35 +86,19 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callab
 class Batch(Tape):
     """The tape of a function that is being applied to `length` examples at once."""
 
-    __slots__ = ("length", "looped", "origins", "owned")
+    __slots__ = ("length", "looped", "owned")
 
     def __init__(self, length: int) -> None:
         super().__init__()
         self.length = length
-        self.origins: dict[int, tuple[Primitive, dict[str, Any]]] = {}
         self.looped: set[str] = set()  # the names of the ops that had no batching rule
         self.owned: set[int] = set()  # by id, arrays that are the caller's, or in a result
 
-    def entered(
-        self,
-        stacked: Array,
-        op: Primitive | None = None,
-        options: dict[str, Any] = NO_OPTIONS,
-    ) -> Batched:
+    def entered(self, stacked: Array) -> Batched:
         """The stand-in for one example of an array whose first axis is the batch."""
         batched = object.__new__(Batched)
         batched.tape, batched.index, batched.stacked = self, -1, stacked
-        if op is not None:
-            batched.index = next(self.indices)
-            self.origins[batched.index] = op, options
         return batched
-
-    def origin(self, index: int) -> tuple[Primitive | None, dict[str, Any]]:
-        return self.origins.get(index, (None, NO_OPTIONS))
-
-    def close(self) -> None:
-        super().close()
-        self.origins.clear()  # the index of an op may be on this tape, and make a cycle
 
     def has(self, x: Any) -> bool:
         return isinstance(x, Batched) and x.tape is self
@@ -138,8 +122,8 @@ class Batch(Tape):
         y = rule(Call(op, self.length, xs, on, options, self.has))
         if y is not NotImplemented:
             if isinstance(y, tuple):
-                return tuple([self.entered(part, op, options) for part in y])
-            return self.entered(y, op, options)
+                return tuple([self.entered(part) for part in y])
+            return self.entered(y)
         if op.composed and not any(map(_is_differentiated, xs)):
             return op.kernel(*args, **options)  # outside there is nobody who needs its own rules
         self.looped.add(op.name)
@@ -177,7 +161,7 @@ class Batch(Tape):
                 f"{', '.join(map(str, sorted(shapes)))}; choose by np.where rather than by a mask"
             )
         stacked = np.stack([y if hasattr(y, "dtype") else np.asarray(y) for y in ys])
-        return self.entered(stacked if self.length else stacked[:0], op)
+        return self.entered(stacked if self.length else stacked[:0])
 
     def left(self, y: Any, axis: int | None) -> Any:
         """A result as the caller's own, with the batch axis in its place."""
@@ -219,6 +203,11 @@ class Batched(StandIn):
     def dtype(self) -> np.dtype[Any]:
         dtype: np.dtype[Any] = self.stacked.dtype
         return dtype
+
+    @property
+    def memory(self) -> Array:
+        each = self.stacked.memory if isinstance(self.stacked, Tensor) else self.stacked
+        return each[0] if len(each) else np.empty(self.shape)
 
     def __repr__(self) -> str:
         return f"Batched({self.tape.length} x {self.dtype}{self.shape})"

@@ -516,8 +516,8 @@ _SHARED: dict[Rule, str] = {
     "argmin nanargmax nanargmin argsort argpartition partition_places unwrap",
     _among: "sum_among prod_among max_among min_among nanmax nanmin",
     _quantile: "quantile percentile nanquantile nanpercentile",
-    _last_axes: "softmax log_softmax inv inverse_or_nan det slogdet qr cholesky read "
-    "eigh eigvalsh svd svdvals pinv expm",
+    _last_axes: "softmax log_softmax log_probabilities inv inverse_or_nan det slogdet qr cholesky "
+    "read eigh eigvalsh svd svdvals pinv expm",
 }
 
 BY_NAME: dict[str, Rule] = {

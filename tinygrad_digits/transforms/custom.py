@@ -16,7 +16,7 @@ import numpy as np
 from ..engine import tree
 from ..engine.errors import NotDifferentiableError, RuleError, ShapeError
 from ..engine.foreign import without_labels
-from ..engine.pickling import Decorated, findable, importable_name
+from ..engine.pickling import Decorated, computed_once, findable, importable_name
 from ..engine.primitive import Kind, define, innermost
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
@@ -116,13 +116,14 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
             args = self._by_position(args, named)
         return recorded_call(self.row, args, self._run, self._forward, self._pull)
 
-    @functools.cached_property
+    @computed_once
     def signature(self) -> inspect.Signature:
         return inspect.signature(self.f)
 
     def _by_position(self, args: tuple[Tree, ...], named: dict[str, Tree]) -> tuple[Tree, ...]:
         """All arguments in their positions, those that are left out by their defaults."""
-        bound = self.signature.bind(*args, **named)
+        signature: inspect.Signature = self.signature
+        bound = signature.bind(*args, **named)
         if bound.kwargs:
             raise TypeError(f"{self.row.name}: {', '.join(bound.kwargs)} has no position")
         bound.apply_defaults()

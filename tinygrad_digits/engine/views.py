@@ -1,0 +1,85 @@
+"""Views: Tensors that share memory, as NumPy's arrays do, though no value on a tape ever changes.
+
+NumPy's x[0], x.T and x.reshape(-1) are views: what is written into one shows in x, and the other
+way round. Here a view knows its source (what it is a view of, and how), and that knows its views,
+weakly, so that there are no cycles:
+
+    x <- x[1:] <- x[1:].T
+      <- x[0]
+
+A write gives a Tensor a new value; then, on the way up, each source the value that it has with this
+put back into it; and then every other view of those the value that it has when it is taken again.
+These are ordinary ops (`ops.assignment`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from weakref import ref
+
+import numpy as np
+
+from .tape import Array
+from .tensor import Tensor
+
+
+class Way(NamedTuple):
+    """How a view comes out of its source, for all views that one op makes.
+
+    `what` is what the op was told: an index, or its options.
+    """
+
+    take: Callable[[Array, Any], Array]
+    """(source, what) -> the view."""
+    put_back: Callable[[Array, Array, Any], Array] | None
+    """(source, the view's new value, what) -> the source's new value; None: it is read-only."""
+    shares: Callable[[Array, Any], bool] | None = None
+    """(source, what) -> whether NumPy makes a view there and no copy; None: it always does."""
+
+
+TAKES_COPIES = None
+"""The views of NumPy's x.flat, which writes through, but whose parts are copies."""
+
+
+def share(source: Array, view: Array, way: Way, what: Any, *, array: bool = True) -> None:
+    """Let a Tensor be a view of another, where both are arrays and NumPy makes a view.
+
+    `array` says that NumPy has an array there, also if it has no axes; else it may be a scalar.
+    """
+    if not (isinstance(source, Tensor) and isinstance(view, Tensor)):
+        return
+    if (not array and not _is_array(view)) or not _is_array(source):
+        return
+    if way.shares is not None and not way.shares(source, what):
+        return
+    try:
+        views = source.views
+    except AttributeError:
+        views = source.views = []
+    if views is not TAKES_COPIES:
+        if not len(views) % 1024:  # now and then without those that are gone
+            views[:] = [each for each in views if each() is not None]
+        views.append(ref(view))
+        view.source = source, way, what
+
+
+def _is_array(t: Tensor) -> bool:
+    """t.is_array, by half of its time for a Tensor of a plain array or number."""
+    kind = type(t.value) if type(t) is Tensor else None
+    return kind is np.ndarray or (kind is not np.float64 and t.is_array)
+
+
+def source_of(t: Any) -> tuple[Tensor, Way, Any] | None:
+    """What a Tensor is a view of, how, and what was told; None where it is no view."""
+    return getattr(t, "source", None) if isinstance(t, Tensor) else None
+
+
+def memory_of(t: Array) -> Array:
+    """A plain array that lies in memory as NumPy's would: a view's lies in that of its source."""
+    if not isinstance(t, Tensor):
+        return t
+    if (found := source_of(t)) is None:
+        return t.memory
+    source, way, what = found
+    return memory_of(way.take(memory_of(source), what))
