@@ -209,5 +209,5 @@ def refuse_leaf(leaf: Any) -> None:
 
 
 def is_known(kind: type) -> bool:
-    """Whether a type has its line in GATES, and so is no container of leaves whatever it is like."""
+    """Whether a type has its line in GATES, and so is no container of leaves, though like one."""
     return any(_library_name(base) in GATES for base in kind.__mro__)
