@@ -313,6 +313,7 @@ EXACT = {
     "ldexp": "the factor is a power of 2",
     "modf": "the factor is 1",
     "unwrap": "the factor is 1",
+    "nextafter": "the factor is 1",
     "astype": "the factor is 1",
 }
 """Rows whose derivatives round nothing: they are right to the last digit or wrong."""

@@ -16,6 +16,7 @@ from ..engine.primitive import Kind, Op, Primitive, define, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY
 from . import elementwise, integrals, linalg, logic, powers  # noqa: F401 (whose ufuncs these are)
+from .neural import shares
 from .reductions import Axis
 from .selected import selection
 
@@ -157,14 +158,21 @@ def _logaddexp_reduce_rule(
     axis: Axis = None,
     *,
     keepdims: bool = False,
-    initial: float | None = -np.inf,  # noqa: ARG001 (of which y has the effect)
+    initial: float | None = -np.inf,
 ) -> Array:
-    """g exp(x - y); where y is infinite, shared evenly among the elements that are, too."""
+    """g times the share of each element, from x alone: exp(x - y) has the rounding of a large y.
+
+    Where y is infinite, the elements that are, too, have even shares.
+    """
     if not (keepdims or axis is None):
         g, y = np.expand_dims(g, axis), np.expand_dims(y, axis)
+    share = shares(x, axis=axis)
+    if initial is not None and initial != -np.inf:
+        total = logaddexp_reduce(x, axis=axis, keepdims=True)
+        share = share * elementwise.natural_share(total, initial)
     ties = _tied_at_infinity(x, y)
-    share = 1 / np.maximum(np.sum(ties, axis=axis, keepdims=True), 1)
-    return g * (_ratio(x, y) * share.astype(g.dtype))
+    even = 1 / np.maximum(np.sum(ties, axis=axis, keepdims=True), 1)
+    return g * np.where(ties, even.astype(g.dtype), share)
 
 
 logaddexp_reduce = define(
