@@ -181,7 +181,8 @@ class StandIn(Tensor):
         """The op that stands in for a function, or the function itself, on what this stands for."""
         args, options = admit_all(args, name), admit_options(options, name)
         derived = innermost(tree.flatten((args, options))[0]) is not self.tape
-        if known is not None and (derived or not self.is_numpys(function, known, args, options)):
+        numpys = known is None or (not derived and self.is_numpys(function, known, args, options))
+        if known is not None and not numpys:
             try:
                 return known(*args, **options)
             except TracedValueError:
@@ -191,7 +192,7 @@ class StandIn(Tensor):
                     raise  # NumPy cannot help: a derivative is asked for
         opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
         y = self.tape.applied(opaque, function, args, options)
-        if known is not None and _share_memory(y, args):
+        if known is not None and numpys and _share_memory(y, args):
             return known(*args, **options)  # which knows what it is a view of
         return y
 
