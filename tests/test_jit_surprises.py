@@ -328,10 +328,22 @@ CHANGES = {
     "slot": lambda model: setattr(model.part, "k", 7.0),
     "part": lambda model: setattr(model, "part", Part(8.0)),
     "array": lambda model: setattr(model, "array", np.zeros(2)),
+    "numbers in an array": lambda model: model.array.__imul__(3.0),
+    "one number in an array": lambda model: model.array.__setitem__(1, -0.0),
 }
 
 
-@pytest.mark.parametrize("how", ["method", "decorated", "object", "static", "argument", "partial"])
+def calling(*arguments):
+    """A program that calls what it is given."""
+    f = td.jit(lambda x, g, *given: g(*given, x))
+    return lambda x: f(x, *arguments)
+
+
+WAYS = ["method", "decorated", "object", "static", "argument", "partial"]
+WAYS += ["bound argument", "partial argument", "function argument"]
+
+
+@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_of_an_instance_is_noticed(how, change):
     class Decorated(Model):
@@ -345,6 +357,9 @@ def test_a_change_of_an_instance_is_noticed(how, change):
         "partial": lambda: td.jit(functools.partial(model.__call__)),
         "argument": lambda: functools.partial(td.jit(Model.__call__), model),
         "static": lambda: functools.partial(td.jit(Model.__call__, static_argnames="self"), model),
+        "bound argument": lambda: calling(model.__call__),
+        "partial argument": lambda: calling(functools.partial(Model.__call__, model)),
+        "function argument": lambda: calling(lambda model, x: model(x), model),
     }[how]()
     for _ in range(3):
         assert_same(f(3.0), model(3.0))
@@ -359,6 +374,28 @@ def test_attributes_that_are_found_by_name_are_noticed():
     assert f(1.0) == 2
     model.w = 5.0
     assert f(1.0) == 5
+
+
+def test_what_a_partial_function_holds_may_change():
+    factors = [2.0]
+    g = functools.partial(lambda x, factors: x * factors[0], factors=factors)
+    f = td.jit(lambda x, g: g(x), static_argnames="g")
+    assert f(1.0, g) == 2
+    factors[0] = 5.0
+    assert f(1.0, g) == 5
+    assert f(1.0, functools.partial(g.func, factors=[5.0])) == 5
+    assert f.cache_info().traces == 2
+
+
+def test_a_large_array_of_an_instance_is_looked_at_here_and_there():
+    model = Model(2.0)
+    model.array = np.ones(10_000)
+    f = td.jit(model.__call__)
+    assert f(1.0) == model(1.0)
+    model.array *= 2.0
+    assert f(1.0) == model(1.0)
+    model.array[1] = 7.0
+    assert f(1.0) != model(1.0)
 
 
 def test_what_a_method_does_not_read_may_change():

@@ -144,6 +144,40 @@ def test_writing_shows_where_numpy_shows_it(name):
     td.check_grads(f, M, order=2)
 
 
+@pytest.mark.parametrize("name", [*VIEWS, *COPIES])
+@pytest.mark.parametrize("dtype", [int, np.uint8, bool, np.float16, np.float32])
+@pytest.mark.parametrize("shape", [(2, 3), (2, 1, 3), (2, 0, 0), (3,), (1,), ()])
+def test_programs_have_the_views_of_any_dtype_and_shape(name, dtype, shape):
+    def write_both(x):
+        view = {**VIEWS, **COPIES}[name](x)
+        view ^= view[..., :1] if view.ndim else view
+        x[...] = x + (x > 2)
+        view[...] = view + x.size
+        return x, view
+
+    def write_floats(x):
+        view = {**VIEWS, **COPIES}[name](x)
+        view *= 3.0
+        x += 1.0
+        return x, view
+
+    f = write_floats if np.dtype(dtype).kind == "f" else write_both
+    x = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+    wanted, got = (values_or_refusal(g, x.copy()) for g in (f, td.jit(f)))
+    if not isinstance(got, td.TracedValueError):
+        assert isinstance(got, Exception) == isinstance(wanted, Exception), (got, wanted)
+        if isinstance(wanted, tuple):
+            for a, b in zip(got, wanted, strict=True):
+                assert_array_equal(a, b, strict=True)
+
+
+def values_or_refusal(f, x):
+    try:
+        return f(x)
+    except Exception as error:
+        return error
+
+
 @pytest.mark.parametrize("name", READ_ONLY)
 def test_a_read_only_view_shows_what_is_written_but_is_not_written(name):
     def f(x, write=False):
@@ -452,6 +486,18 @@ def test_a_scalar_is_no_view():
 
     wanted, got = by_each_way(f, M)
     assert_allclose(list(got.values()), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("index", [..., (), None, np.True_])
+def test_a_scalar_has_no_items(index):
+    def f(x):
+        number = np.sum(x)
+        number[index] = 2.0
+        return number
+
+    for transform in (lambda f: f, td.grad, td.jit, td.vmap):
+        with pytest.raises(TypeError):
+            transform(f)(M)
 
 
 def test_arguments_stay_as_they_are():

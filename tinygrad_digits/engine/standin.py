@@ -118,7 +118,10 @@ class StandIn(Tensor):
     def __array__(self, *args: Any, **options: Any) -> Any:
         if (caller := sparse_caller(sys._getframe(1))) is not None:
             return left_to_tensor(caller)
-        return self.refuse("making a plain array of it (np.asarray, np.array, np.r_, `a[i] = t`)")
+        return self.refuse(
+            "making a plain array of it (np.asarray, np.array, np.r_, np.c_, `a[i] = t`, in place "
+            "of which write np.stack, np.concatenate, a = td.at(a)[i].set(t))"
+        )
 
     def item(self, *_place: int) -> float:
         self.refuse(".item()")
@@ -178,7 +181,8 @@ class StandIn(Tensor):
         """The op that stands in for a function, or the function itself, on what this stands for."""
         args, options = admit_all(args, name), admit_options(options, name)
         derived = innermost(tree.flatten((args, options))[0]) is not self.tape
-        if known is not None and (derived or not self.is_numpys(function, known, args, options)):
+        numpys = known is None or (not derived and self.is_numpys(function, known, args, options))
+        if known is not None and not numpys:
             try:
                 return known(*args, **options)
             except TracedValueError:
@@ -187,13 +191,25 @@ class StandIn(Tensor):
                 if derived:
                     raise  # NumPy cannot help: a derivative is asked for
         opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
-        return self.tape.applied(opaque, function, args, options)
+        y = self.tape.applied(opaque, function, args, options)
+        if known is not None and numpys and _share_memory(y, args):
+            return known(*args, **options)  # which knows what it is a view of
+        return y
 
     def refuse_writing(self, what: str) -> NoReturn:
         raise TracedValueError(
             f"{user_line()}: {what} writes into its argument, and a {type(self).__name__.lower()} "
             "array never changes: make a new one, td.at(x)[index].set(v) or np.where(mask, v, x)"
         )
+
+
+def _share_memory(y: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a result is a view of an argument, or has one among its parts."""
+    views, sources = (
+        [x.memory for x in tree.flatten(part)[0] if isinstance(x, StandIn) and x.is_array]
+        for part in (y, args)
+    )
+    return any(np.may_share_memory(view, source) for view in views for source in sources)
 
 
 def _inverted(x: StandIn) -> Any:

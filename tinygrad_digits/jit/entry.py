@@ -17,6 +17,7 @@ tested, opened and closed is written in `engine.tree`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import MethodType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -146,7 +147,7 @@ class _Writer:
         elif is_input(argument):
             self.tests.append(f"type({name}) is {self.bound(kind)}")
             self.inputs.append(name)
-        elif argument is None or is_fixed(argument):
+        elif argument is None or (is_fixed(argument) and kind is not MethodType):
             self.tests.append(f"{name} is {self.bound(argument)}")
         elif kind in (int, str, bool):
             self.tests.append(f"type({name}) is {kind.__name__} and {name} == {argument!r}")

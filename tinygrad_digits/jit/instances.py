@@ -66,15 +66,21 @@ class Instance:
         return bool(self.held == other.held)  # a class may say that two of it are the same
 
     def __hash__(self) -> int:
-        return hash(self.held)
+        return hash(self.held) if isinstance(self.held, Hashable) else id(self.held)
 
 
 class Attributes:
     """Which attributes of instances a function reads, itself or in their methods."""
 
     def __init__(self, f: Callable[..., Any]) -> None:
-        self.f = f
+        self._functions: dict[Hashable, Callable[..., Any]] = {f: f}
         self._read: dict[type, frozenset[str]] = {}
+
+    def notice(self, function: FunctionType) -> None:
+        """Let what this function reads count, too: an argument, that may be called on instances."""
+        if function.__code__ not in self._functions:
+            self._functions[function.__code__] = function
+            self._read.clear()
 
     def state(self, held: Any) -> tuple[Hashable, ...]:
         """What an instance holds now, as far as f reads it: containers in it by what is in them."""
@@ -92,7 +98,7 @@ class Attributes:
     def _names(self, held: Any) -> frozenset[str]:
         kind = type(held)
         if kind not in self._read:
-            self._read[kind] = _names_read(self.f, held)
+            self._read[kind] = _names_read([*self._functions.values()], held)
         return self._read[kind]
 
 
@@ -125,6 +131,8 @@ def _seen(part: Any) -> Hashable:
         return type(part), (*islice(part, MOST),), len(part)
     if isinstance(part, _ITEMS):
         return type(part), len(part)
+    if type(part) is np.ndarray and part.dtype.kind in "biuf":
+        return Same(part), part.flat[:: 1 + part.size // MOST].tobytes()
     return Same(part)
 
 
@@ -175,9 +183,10 @@ class _All(frozenset[str]):
         return True
 
 
-def _names_read(f: Callable[..., Any], held: Any) -> frozenset[str]:
-    """The names in f and in the functions that it calls, those of an instance's methods too."""
-    codes = [g.__code__ for g in functions_of(f) if isinstance(g, FunctionType)]
+def _names_read(functions: list[Callable[..., Any]], held: Any) -> frozenset[str]:
+    """The names in functions and in those that they call, those of an instance's methods too."""
+    called = [g for f in functions for g in functions_of(f)]
+    codes = [g.__code__ for g in called if isinstance(g, FunctionType)]
     names = {name for code in codes for name in names_used(code)}
     while True:
         if names & _DYNAMIC:

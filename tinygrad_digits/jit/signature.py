@@ -7,9 +7,11 @@ equal to itself. An instance is compared by what it is and by its state, as far 
 
 from __future__ import annotations
 
+import functools
 import numbers
 import sys
 from collections.abc import Hashable
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,12 @@ def identity(operand: Any, attributes: Attributes | None = None) -> Hashable:
     if hasattr(type(operand), "__dataclass_fields__"):
         fields = container_of(type(operand)).open(operand)  # type: ignore[union-attr]
         return type(operand), tuple(map(inside, fields.values()))
+    if isinstance(operand, MethodType):
+        return MethodType, inside(operand.__func__), inside(operand.__self__)
+    if isinstance(operand, functools.partial):
+        return type(operand), *map(inside, (operand.func, operand.args, operand.keywords))
+    if attributes is not None and isinstance(operand, FunctionType):
+        attributes.notice(operand)
     if attributes is not None and has_state(operand):
         return Instance(operand, attributes)
     return type(operand), operand if isinstance(operand, Hashable) else Same(operand)

@@ -211,6 +211,8 @@ def assign(t: Tensor, index: Any, v: Array) -> None:
     """
     if t.tape.closed:
         raise EscapedTensorError("t[i] = v: the Tensor has outlived the call that made it")
+    if not t.is_array:
+        raise TypeError("t[i] = v: t is a scalar, as NumPy's sums are, and has no items: t = v")
     found = source_of(v)
     if found is not None and found[0] is t and found[1] is TAKING and same_index(found[2], index):
         return

@@ -176,7 +176,10 @@ METHODS: dict[str, Op | property] = {
     "mT": property(shaping.matrix_transpose),
     "flat": property(shaping.flat),
     "real": property(lambda x: x),
-    "imag": property(_named(np.zeros_like), doc="Zeros: a Tensor is real."),
+    "imag": property(
+        lambda x: np.zeros_like(x) if x.is_array else np.zeros_like(x)[()],
+        doc="Zeros: a Tensor is real.",
+    ),
     "itemsize": property(lambda x: x.dtype.itemsize),
     "nbytes": property(lambda x: x.size * x.dtype.itemsize),
     **{

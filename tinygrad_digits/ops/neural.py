@@ -282,7 +282,9 @@ def _along(op: Op, x: Array, axis: Axis) -> Array:
     """Apply along other axes an op that works along the last."""
     x = as_array(x, float)
     if isinstance(axis, int):
-        if axis == -1 or (axis == 0 and not x.ndim):  # NumPy says that a number has such axes
+        if not x.ndim and axis in (0, -1):  # NumPy says that a number has such axes
+            return op(x[None])[0]  # of a batch of numbers, the last axis would be the batch's
+        if axis == -1:
             return op(x)
         return np.swapaxes(op(np.swapaxes(x, axis, -1)), axis, -1)
     axes = tuple(range(x.ndim)) if axis is None else axis
