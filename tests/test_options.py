@@ -110,8 +110,10 @@ def check(f, x, others, where):
                 way = np.cos(np.arange(np.size(x))).reshape(np.shape(x))
                 ahead, behind = (parts(f(x + sign * STEP * way, *others)) for sign in (1, -1))
             except Exception:
+                tape.close()  # which the traceback may keep for a while
                 continue  # refused, or between integers, where there is no derivative
             assert_slope(tape, t, parts(y), ahead, behind, way, where)
+            tape.close()
 
 
 def parts(y):
