@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..engine.pickling import Decorated
+from ..engine.primitive import Primitive
 from ..engine.tensor import Tensor
 from .captures import functions_of, is_fixed, names_used
 
@@ -45,7 +46,7 @@ def has_state(held: Any) -> bool:
 @functools.lru_cache(maxsize=1024)
 def _is_written(kind: Any) -> bool:
     """Whether a type was made by a class statement, and its instances are no numbers or arrays."""
-    no_state = (Tensor, Decorated, enum.Enum, np.generic, np.ndarray, Number, str)
+    no_state = (Primitive, Tensor, Decorated, enum.Enum, np.generic, np.ndarray, Number, str)
     return bool(kind.__flags__ & _HEAP_TYPE) and not issubclass(kind, no_state)
 
 
