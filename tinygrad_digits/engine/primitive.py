@@ -463,7 +463,7 @@ def _two_arrays(row: Primitive, inside: Op) -> Op:
     return apply
 
 
-_HOLD_NO_TENSOR = frozenset({int, float, bool, str, slice, type(None), type(Ellipsis)})
+_HOLD_NO_TENSOR = frozenset({int, float, bool, str, slice, type(None), type(Ellipsis), np.ndarray})
 """Types of most options; of a tuple also what is in it has to be looked at."""
 
 
