@@ -253,6 +253,8 @@ def define(
         op = _one_array(row, inside)
     elif row.arity == 2 and not row.options:
         op = _two_arrays(row, inside)
+    elif row.arity == 1:
+        op = _one_array_with_options(row, inside)
     else:
         op = _any_arrays(row, inside)
     if kind is Kind.VIEW and row.arity == 1:
@@ -388,7 +390,7 @@ def row_of(op: Op) -> Primitive:
 # What all ways to apply an op have in common: find the innermost tape among the arguments, take
 # the arguments off it, apply the op to what is inside (arrays, or Tensors of outer tapes, which
 # record there in turn), put a record on the tape, and return a Tensor. `_any_arrays` does it for
-# all cases; the other two are its short cuts for one and two arrays, where most of the time goes.
+# all cases; the others are its short cuts for one and two arrays, where most of the time goes.
 
 _NUMBERS = frozenset({int, float})
 
@@ -459,6 +461,50 @@ def _two_arrays(row: Primitive, inside: Op) -> Op:
     # NumPy itself brings a ufunc back here when there are Tensors inside
     compute = kernel if isinstance(kernel, np.ufunc) else nested
     return apply
+
+
+_HOLD_NO_TENSOR = frozenset({int, float, bool, str, slice, type(None), type(Ellipsis), np.ndarray})
+"""Types of most options; of a tuple also what is in it has to be looked at."""
+
+
+def _one_array_with_options(row: Primitive, inside: Op) -> Op:
+    general = _any_arrays(row, inside)
+    reads_y, (reads_x,) = row.reads(True)
+
+    def apply(*args: Any, **options: Any) -> Array:
+        if not args or type(x := args[0]) is not Tensor:
+            return general(*args, **options)
+        known = _plain_options(row, args, options)
+        if known is None:
+            return general(*args, **options)
+        inner = x.value
+        try:
+            y = apply(inner, **known) if isinstance(inner, Tensor) else inside(inner, **known)
+        except Exception as error:
+            _note(error, row, inner)
+            raise
+        kept = inner if reads_x is VALUE else None if reads_x is NOTHING else Like(inner)
+        return recorded(x.tape, y, row, (x.index,), (kept,), y if reads_y else None, known)
+
+    return apply
+
+
+def _plain_options(
+    row: Primitive, args: tuple[Any, ...], options: dict[str, Any]
+) -> dict[str, Any] | None:
+    """The options of an op by name; None unless they are plainly its own and hold no Tensor."""
+    if len(args) > 1:
+        if len(args) > 1 + len(row.positional):
+            return None
+        options = {**dict(zip(row.positional, args[1:], strict=False)), **options}
+    if not options.keys() <= row.options:
+        return None
+    for option in options.values():
+        if type(option) not in _HOLD_NO_TENSOR and not (
+            type(option) is tuple and _HOLD_NO_TENSOR.issuperset(map(type, option))
+        ):
+            return None
+    return options
 
 
 def _any_arrays(row: Primitive, inside: Op) -> Op:

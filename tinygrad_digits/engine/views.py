@@ -15,7 +15,7 @@ These are ordinary ops (`ops.assignment`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -38,7 +38,7 @@ class Way(NamedTuple):
     """(source, what) -> whether NumPy makes a view there and no copy; None: it always does."""
 
 
-TAKES_COPIES = None
+TAKES_COPIES: Final = ()
 """The views of NumPy's x.flat, which writes through, but whose parts are copies."""
 
 
@@ -49,19 +49,19 @@ def share(source: Array, view: Array, way: Way, what: Any, *, array: bool = True
     """
     if not (isinstance(source, Tensor) and isinstance(view, Tensor)):
         return
-    if (not array and not _is_array(view)) or not _is_array(source):
+    if not (array or _is_array(view)) or not _is_array(source):
         return
     if way.shares is not None and not way.shares(source, what):
         return
-    try:
-        views = source.views
-    except AttributeError:
+    views = getattr(source, "views", None)
+    if views is TAKES_COPIES:
+        return
+    if views is None:
         views = source.views = []
-    if views is not TAKES_COPIES:
-        if not len(views) % 1024:  # now and then without those that are gone
-            views[:] = [each for each in views if each() is not None]
-        views.append(ref(view))
-        view.source = source, way, what
+    if len(views) % 1024 == 1023:  # now and then without those that are gone
+        views[:] = [each for each in views if each() is not None]
+    views.append(ref(view))
+    view.source = source, way, what
 
 
 def _is_array(t: Tensor) -> bool:
@@ -77,9 +77,11 @@ def source_of(t: Any) -> tuple[Tensor, Way, Any] | None:
 
 def memory_of(t: Array) -> Array:
     """A plain array that lies in memory as NumPy's would: a view's lies in that of its source."""
-    if not isinstance(t, Tensor):
-        return t
-    if (found := source_of(t)) is None:
-        return t.memory
-    source, way, what = found
-    return memory_of(way.take(memory_of(source), what))
+    ways = []
+    while (found := source_of(t)) is not None:
+        t = found[0]
+        ways.append(found)
+    lying = t.memory if isinstance(t, Tensor) else t
+    for _, way, what in reversed(ways):
+        lying = way.take(lying, what)
+    return lying.memory if isinstance(lying, Tensor) else lying  # by an index that is traced

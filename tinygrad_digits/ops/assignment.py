@@ -174,15 +174,17 @@ def write(t: Tensor, y: Tensor, what: str) -> None:
             )
         t, y = source, way.put_back(source, y, told)
         written.append((t, y))
-    if t.ndim > 1 and _strides(t) != _strides(y):  # which decide what its reshapes share
+    if not _lie_alike(t.memory, y.memory):  # which decides what its reshapes share
         written[-1] = t, put(t, y, index=...)
     for each, new in reversed(written):  # the whole first, which may refuse
         each.become(new)
     _take_again(t, {id(each) for each, _ in written})
 
 
-def _strides(t: Tensor) -> tuple[int, ...] | None:
-    return getattr(t.memory, "strides", None)
+def _lie_alike(a: Array, b: Array) -> bool:
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
+        return True
+    return a.strides == b.strides or bool(a.flags.c_contiguous and b.flags.c_contiguous)
 
 
 def _take_again(whole: Tensor, written: set[int]) -> None:

@@ -4,6 +4,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..engine.errors import NotDifferentiableError, ShapeError
 from ..engine.foreign import as_array
@@ -187,11 +188,23 @@ def _put(x: Array, v: Array, index: Any) -> Array:
     if hasattr(v, "__array_function__") and type(v) is not np.ndarray and type(x) is np.ndarray:
         return _put_foreign(x, v, index)
     if type(x) is np.ndarray:
-        full = x.copy(order="K")  # what is written lies in memory as it did
+        full = _copy_as_it_lies(x)
     else:
         full = x.copy() if hasattr(x, "__setitem__") else np.array(x)
     full[index] = v
     return full if hasattr(x, "__setitem__") else full[()]
+
+
+def _copy_as_it_lies(x: Array) -> Array:
+    """A copy that lies in memory as x does, gaps and all, on which its reshapes depend."""
+    if x.flags.forc or not x.size or 0 in x.strides:
+        return x.copy(order="K")
+    start, end = byte_bounds(x)
+    memory = np.empty(end - start, np.uint8)
+    first = x.__array_interface__["data"][0] - start
+    full: Array = np.ndarray(x.shape, x.dtype, memory, first, x.strides)
+    full[...] = x
+    return full
 
 
 def _put_foreign(x: Array, v: Array, index: Any) -> Array:

@@ -67,8 +67,9 @@ def _fits(x: Tensor, what: Any) -> bool:
     if not isinstance(lying, np.ndarray):
         return True  # the arrays of other libraries, which do not tell
     args, options = what
-    whole = lying if lying.base is None else lying.base
-    return _reshape(lying, *args, **options).base is whole
+    if len(args) == 1 and not options and lying.flags.c_contiguous:
+        return True
+    return np.may_share_memory(lying, _reshape(lying, *args, **options))
 
 
 _reshaping = VIEWS[row_of(reshape)]
