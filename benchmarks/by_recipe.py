@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import manual, model
-from tinygrad_digits.digits.descent import descent
-from tinygrad_digits.digits.recipe import RECIPE
+from tinygrad_digits.digits.model import manual
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.training.optimizer_choice import descent
+from tinygrad_digits.digits.training.recipe import RECIPE
 
 from .contenders import Step
 from .problem import STEPS, TAKEN, Problem

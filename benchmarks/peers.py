@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_digits.digits.recipe import RECIPE
+from tinygrad_digits.digits.training.recipe import RECIPE
 
 from . import ALL_CORES, by_recipe
 from .contenders import Step

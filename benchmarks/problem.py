@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_digits.digits import model
-from tinygrad_digits.digits.data import CLASSES, PIXELS
-from tinygrad_digits.digits.recipe import RECIPE
+from tinygrad_digits.digits.data.dataset import CLASSES, PIXELS
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.training.recipe import RECIPE
 
 RATE = 0.1
 """Of plain gradient descent."""

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import manual, model
+from tinygrad_digits.digits.model import manual
+from tinygrad_digits.digits.model import mlp as model
 
 from . import ALL_CORES, by_recipe
 from .contenders import MANUAL, PRODUCTS, TAPE, Step, assembled, check_agreement, jits

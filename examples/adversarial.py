@@ -10,7 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import data, model, training
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.training import loop as training
 
 EPSILONS = np.array([0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2])
 

@@ -1,7 +1,7 @@
 """How far values and derivatives are from mpmath's, in units in the last place.
 
 python -m tests.accuracy             prints the table
-python -m tests.accuracy --write     writes tinygrad_digits/ops/ACCURACY.md
+python -m tests.accuracy --write     writes docs/ACCURACY.md
 
 Run it where JAX, PyTorch and autograd are installed, too, to have theirs beside ours.
 """
@@ -247,7 +247,7 @@ core with AVX-512, 2026-11), where the rule that loses digits is more than 15 % 
 
 | function | what the faster rule loses | float32 | float64 | why the accurate one |
 | --- | --- | --- | --- | --- |"""
-PAGE = pathlib.Path(td.__file__).parent / "ops" / "ACCURACY.md"
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "ACCURACY.md"
 
 
 def accuracy_page() -> str:

@@ -1,7 +1,7 @@
 """What of NumPy and SciPy is to work on Tensors, and the table of what does.
 
 python -m tests.coverage             what is missing
-python -m tests.coverage --write     writes tinygrad_digits/ops/COVERAGE.md
+python -m tests.coverage --write     writes docs/COVERAGE.md
 """
 
 import functools
@@ -14,9 +14,9 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
+from tinygrad_digits.compiler.fusion import Role
+from tinygrad_digits.compiler.native import Roles, prepared
 from tinygrad_digits.engine.tensor import NUMPY, REFUSED
-from tinygrad_digits.jit.fusion import Role
-from tinygrad_digits.jit.native import Roles, prepared
 
 DIFFERENTIABLE = {
     "ufuncs": """
@@ -220,7 +220,7 @@ COLUMNS = """| function | orders | keywords | refused | called from native code 
 CONSTANT_HEAD = """Constant almost everywhere, or not about values: on a Tensor they give the plain
 result that they give on its value (`cases/constant.py`)."""
 REFUSED_HEAD = "On a Tensor these raise NotDifferentiableError with the reason."
-PAGE = pathlib.Path(td.__file__).parent / "ops" / "COVERAGE.md"
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "COVERAGE.md"
 
 
 def missing():

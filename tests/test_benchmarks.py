@@ -28,9 +28,12 @@ from benchmarks import (
 from benchmarks.contenders import JIT, MANUAL, NUMBA, OURS, PRODUCTS, TAPE
 from benchmarks.peers import PEERS
 from benchmarks.targets import judged
-from tinygrad_digits.digits import data, manual, recipe, run
-from tinygrad_digits.digits import descent as descent_module
-from tinygrad_digits.digits.descent import descent
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.model import manual
+from tinygrad_digits.digits.runs import run
+from tinygrad_digits.digits.training import optimizer_choice as descent_module
+from tinygrad_digits.digits.training import recipe
+from tinygrad_digits.digits.training.optimizer_choice import descent
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,7 +13,12 @@ from typer.testing import CliRunner
 
 import tinygrad_digits as td
 from tests.programs import program
-from tinygrad_digits.digits import cli, crosscheck, data, evaluation, manual, run, store, training
+from tinygrad_digits.digits.app import cli
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.model import evaluation, manual
+from tinygrad_digits.digits.model import gradcheck as crosscheck
+from tinygrad_digits.digits.runs import run, store
+from tinygrad_digits.digits.training import loop as training
 
 FILES = {
     "checkpoint.safetensors", "params.safetensors", "config.json", "metrics.json", "history.json",

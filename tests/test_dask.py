@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import model
+from tinygrad_digits.digits.model import mlp as model
 
 da = pytest.importorskip("dask.array", reason="needs the extra `distributed`")
 import dask  # noqa: E402

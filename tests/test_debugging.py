@@ -173,7 +173,7 @@ def test_what_is_bad(f, x, what):
 
 
 def test_every_advice_belongs_to_an_op():
-    from tinygrad_digits.debugging import ADVICE
+    from tinygrad_digits.looking.debugging import ADVICE
 
     assert ADVICE.keys() <= td.ops.OPS.keys()
     assert all(len(text) > 20 for text in ADVICE.values())

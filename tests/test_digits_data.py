@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits as from_sklearn
 from sklearn.model_selection import train_test_split
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import data
+from tinygrad_digits.digits.data import dataset as data
 
 GOOD = np.full((3, 64), 0.5)
 LABELS = np.array([0, 5, 9])

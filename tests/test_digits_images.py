@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tinygrad_digits.digits import data, images, plots
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.images import files as images
+from tinygrad_digits.digits.runs import plots
 
 DIGIT = data.load_digits().images[0]  # a zero
 GREY = np.round(DIGIT.reshape(8, 8) * 255).astype(np.uint8)

@@ -14,10 +14,11 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from tests.programs import program
-from tinygrad_digits.digits import cli, compare
-from tinygrad_digits.digits.augment import SIDE, augment
-from tinygrad_digits.digits.data import load_digits
-from tinygrad_digits.digits.recipe import PLAIN, RECIPE
+from tinygrad_digits.digits.app import baselines as compare
+from tinygrad_digits.digits.app import cli
+from tinygrad_digits.digits.data.augment import SIDE, augment
+from tinygrad_digits.digits.data.dataset import load_digits
+from tinygrad_digits.digits.training.recipe import PLAIN, RECIPE
 
 STILL = {"shift": 0.0, "degrees": 0.0, "scale": 0.0, "noise": 0.0}
 TINY = {"epochs": 2, "hidden": (8, 8)}

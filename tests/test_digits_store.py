@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import locking, model, run, store
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.runs import locking, run, store
 
 CONFIG = {"seed": 1, "hidden": [5], "rate": 0.1}
 

@@ -10,9 +10,14 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import cli, data, model, recipe, run, store, threads, training
-from tinygrad_digits.digits.estimator import DigitsClassifier
-from tinygrad_digits.engine import errors
+from tinygrad_digits.digits.app import cli
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.runs import run, store
+from tinygrad_digits.digits.training import loop as training
+from tinygrad_digits.digits.training import recipe, threads
+from tinygrad_digits.digits.training.estimator import DigitsClassifier
+from tinygrad_digits.support import errors
 
 DIGITS = data.load_digits(np.float32)
 

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import data, descent, evaluation, fitting, model, run, training
-from tinygrad_digits.digits.augment import augment
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.data.augment import augment
+from tinygrad_digits.digits.model import evaluation
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.runs import run
+from tinygrad_digits.digits.training import fitting
+from tinygrad_digits.digits.training import loop as training
+from tinygrad_digits.digits.training import optimizer_choice as descent
 
 SMALL = data.Dataset(np.eye(64), np.arange(64) % 10)
 

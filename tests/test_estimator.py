@@ -20,10 +20,13 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import DigitsClassifier, descent, fitting, model
-from tinygrad_digits.digits.augment import augment
-from tinygrad_digits.digits.recipe import PLAIN
-from tinygrad_digits.digits.saliency import saliency
+from tinygrad_digits.digits import DigitsClassifier
+from tinygrad_digits.digits.data.augment import augment
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.model.saliency import saliency
+from tinygrad_digits.digits.training import fitting
+from tinygrad_digits.digits.training import optimizer_choice as descent
+from tinygrad_digits.digits.training.recipe import PLAIN
 
 QUICK = {"hidden": (16,), "epochs": 15, "batch_size": 8, "random_state": 0}
 
@@ -577,7 +580,7 @@ def test_the_estimator_is_imported_when_asked_for_and_names_its_extra():
 import sys
 sys.modules["sklearn"] = None
 import tinygrad_digits.digits.model, tinygrad_digits.digits as digits
-assert "tinygrad_digits.digits.estimator" not in sys.modules
+assert "tinygrad_digits.digits.training.estimator" not in sys.modules
 try:
     digits.DigitsClassifier
 except Exception as error:

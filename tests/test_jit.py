@@ -22,12 +22,12 @@ from tests.jit_programs import (
     skip_without,
 )
 from tests.test_ops import CASES, floats, moving, put, weighted
-from tinygrad_digits.digits import model
+from tinygrad_digits.compiler import native, numpy_backend, passes
+from tinygrad_digits.compiler.plan import Place, PlanError, check
+from tinygrad_digits.compiler.program import Line, Program, Value, Var
+from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.engine.primitive import Kind
-from tinygrad_digits.jit import native, numpy_backend, passes
-from tinygrad_digits.jit.plan import Place, PlanError, check
-from tinygrad_digits.jit.program import Line, Program, Value, Var
-from tinygrad_digits.ops import OPS, elementwise, logic, neural
+from tinygrad_digits.ops import OPS, elementwise, nondifferentiable, softmax
 
 BACKENDS = ["numpy", "numba"]
 DTYPES = [np.float64, np.float32]
@@ -104,7 +104,7 @@ def test_second_derivatives_of_a_row(name, rng):
 X = np.array([[0.5, -1.25, 0.0], [2.0, np.nan, -np.inf]])
 Y = np.array([[0.5, 1.0, -0.0], [-2.0, 0.25, np.inf]])
 WITHOUT_RULES = {
-    **{f: (X, Y)[: f.nin] for f in logic.ELEMENTWISE},
+    **{f: (X, Y)[: f.nin] for f in nondifferentiable.ELEMENTWISE},
     **dict.fromkeys((np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isin), (X, Y)),
     **dict.fromkeys((np.isneginf, np.isposinf, np.isreal, np.iscomplex, np.angle, np.fix), (X,)),
     **dict.fromkeys((np.count_nonzero, np.all, np.any, np.argmax, np.argmin, np.argsort), (X,)),
@@ -128,7 +128,7 @@ NOT_TRACED = {
 
 
 def test_every_op_without_rules_is_tried():
-    assert {f.__name__ for f in WITHOUT_RULES} == logic.OPS.keys()
+    assert {f.__name__ for f in WITHOUT_RULES} == nondifferentiable.OPS.keys()
 
 
 @pytest.mark.parametrize("op", WITHOUT_RULES, ids=lambda op: op.__name__)
@@ -169,7 +169,7 @@ def test_native_ufuncs_do_as_numpy_at_the_corners(dtype):
         assert_allclose(a, b, rtol=TOLERANCE[x.dtype], atol=0, err_msg=f.__name__)
 
 
-@pytest.mark.parametrize("f", [*logic.ELEMENTWISE, np.where], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("f", [*nondifferentiable.ELEMENTWISE, np.where], ids=lambda f: f.__name__)
 def test_comparisons_of_numbers_and_scalars(f):
     one = f.nin == 1 if isinstance(f, np.ufunc) else False
     args = {"where": (np.array(True), np.float64(2.0), 3.0)}.get(f.__name__)
@@ -1039,7 +1039,7 @@ def test_an_op_may_bear_the_name_of_another(name, backend):
 def test_columns_finds_the_peaks_of_softmax_by_columns():
     x = np.random.default_rng(0).standard_normal((20, 5))
     x[3] = [0.0, -0.0, -0.0, 0.0, -1.0]
-    before, after = shortened(passes.columns, neural.log_probabilities, x)
+    before, after = shortened(passes.columns, softmax.log_probabilities, x)
     assert ops(before)[:2] == ["max", "subtract"]
     assert ops(after)[:5] == ["transpose", "copy", "max", "reshape", "subtract"]
 

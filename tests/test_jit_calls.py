@@ -21,8 +21,8 @@ import pytest
 import tinygrad_digits as td
 from tests.jit_programs import assert_same, count_calls
 from tinygrad_digits import optim
+from tinygrad_digits.compiler.api import AS_IT_IS, LOOKED_UP, TRACED
 from tinygrad_digits.engine.tape import OPEN
-from tinygrad_digits.jit.api import AS_IT_IS, LOOKED_UP, TRACED
 from tinygrad_digits.optim import schedules
 
 X = np.array([1.0, 2.0, 3.0])
@@ -471,4 +471,4 @@ def test_no_lock_is_kept_that_a_fork_would_inherit():
         for path in package.rglob("*.py")
         if made.search(path.read_text(encoding="utf-8"))
     }
-    assert found == {"engine/loading.py", "jit/api.py"}
+    assert found == {"support/loading.py", "compiler/api.py"}

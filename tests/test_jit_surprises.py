@@ -1,4 +1,4 @@
-"""What may surprise about jit: each is loud, or listed in tinygrad_digits/jit/SURPRISES.md."""
+"""What may surprise about jit: each is loud, or listed in docs/SURPRISES.md."""
 
 # ruff: noqa: PLW0108 (the errors name the line of the lambda)
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tests.cases import all_cases
-from tinygrad_digits.ops import activations, losses, neural, special
+from tinygrad_digits.ops import activations, losses, softmax, special
 
 INF, NAN = np.inf, np.nan
 
@@ -24,7 +24,7 @@ def derivative(f, x, order):
 # --- floating-point errors
 
 
-CHAPTERS = (special, activations, neural, losses)
+CHAPTERS = (special, activations, softmax, losses)
 PUBLIC = {
     name: f
     for chapter in CHAPTERS

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import crosscheck, manual, model
+from tinygrad_digits.digits.model import gradcheck as crosscheck
+from tinygrad_digits.digits.model import manual
+from tinygrad_digits.digits.model import mlp as model
 
 RTOL = {np.float32: 1e-5, np.float64: 1e-12}
 

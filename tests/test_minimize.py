@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
+from tinygrad_digits.optim import minimization as module
 
-module = sys.modules["tinygrad_digits.minimize"]  # whose name the function has taken
 OPTIONS = {"trust-constr": {"gtol": 1e-8}}
 TOLERANCE = {"COBYLA": 3e-2, "TNC": 1e-3, "SLSQP": 1e-2, "Nelder-Mead": 1e-3}
 

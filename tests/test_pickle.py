@@ -13,8 +13,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import model
-from tinygrad_digits.engine.pickling import Made
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.support.pickling import Made
 
 
 def energy(x):

@@ -388,5 +388,5 @@ def test_no_frame_or_count_of_references_decides_what_a_program_means():
     for name in ("getrefcount", "f_lasti", "co_code", "opmap", "get_referrers", "currentframe"):
         assert not [stem for stem, text in sources.items() if name in text]
     of_frames = {stem for stem, text in sources.items() if "_getframe" in text}
-    assert of_frames <= {"errors", "tensor", "standin", "transforms", "debugging", "api"}
+    assert of_frames <= {"errors", "tensor", "tracer", "transforms", "debugging", "api"}
     assert {stem for stem, text in sources.items() if "f_locals" in text} <= {"debugging"}

@@ -13,7 +13,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests import browser
-from tinygrad_digits.digits import cli, data, evaluation, model, pixels, plots, report, run, store
+from tinygrad_digits.digits.app import cli
+from tinygrad_digits.digits.data import data_uris as pixels
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.model import evaluation
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.runs import plots, report, run, store
 
 SECTIONS = {
     "curves": "Curves",

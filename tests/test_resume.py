@@ -16,7 +16,11 @@ from typer.testing import CliRunner
 
 import tinygrad_digits as td
 from tests.programs import program
-from tinygrad_digits.digits import checkpoint, cli, descent, fitting, locking, run, sealed, store
+from tinygrad_digits.digits.app import cli
+from tinygrad_digits.digits.runs import checkpoint, locking, run, store
+from tinygrad_digits.digits.runs import checksummed as sealed
+from tinygrad_digits.digits.training import fitting
+from tinygrad_digits.digits.training import optimizer_choice as descent
 
 PROGRAM = [sys.executable, "-m", "tinygrad_digits", "train"]
 SMALL = ["--hidden", "8", "--batch-size", "200", "--ema", "0.9"]

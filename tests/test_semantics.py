@@ -722,7 +722,7 @@ def test_a_number_out_of_a_gradient_is_asked_for_aloud(ask):
 
 
 def test_every_convention_has_its_test_and_a_reason():
-    page = (pathlib.Path(td.__file__).parent / "engine" / "CONVENTIONS.md").read_text("utf-8")
+    page = (pathlib.Path(__file__).parents[1] / "docs" / "CONVENTIONS.md").read_text("utf-8")
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     lines = [row for row in rows if row[0] not in ("case", "---")]
     assert len(lines) >= 37

@@ -25,18 +25,14 @@ from typer.testing import CliRunner
 import tinygrad_digits as td
 from tests.browser import chromium, console, requests
 from tests.programs import program
-from tinygrad_digits.digits import (
-    cli,
-    connections,
-    data,
-    images,
-    model,
-    reading,
-    saliency,
-    serve,
-    store,
-)
-from tinygrad_digits.digits.augment import augment
+from tinygrad_digits.digits.app import cli, connections, serve
+from tinygrad_digits.digits.app import inference as reading
+from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.data.augment import augment
+from tinygrad_digits.digits.images import files as images
+from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits.model import saliency
+from tinygrad_digits.digits.runs import store
 
 DIGITS = data.load_digits(np.float32)
 JSON = {"Content-Type": "application/json"}

@@ -10,7 +10,9 @@ import pytest
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from typer.testing import CliRunner
 
-from tinygrad_digits.digits import DigitsClassifier, cli, sweep
+from tinygrad_digits.digits import DigitsClassifier
+from tinygrad_digits.digits.app import cli
+from tinygrad_digits.digits.app import grid_search as sweep
 
 GRID = "rate=0.003,0.01 hidden=16|16,8 epochs=3"
 SEED = 3
@@ -129,7 +131,9 @@ def test_grid_search_runs_on_a_cluster(images, cluster):
     with joblib.parallel_config("dask"):
         there = search.fit(*images).cv_results_["mean_test_score"]
     assert [*here] == [*there]
-    assert cluster.run(lambda: "tinygrad_digits.digits.estimator" in __import__("sys").modules)
+    assert cluster.run(
+        lambda: "tinygrad_digits.digits.training.estimator" in __import__("sys").modules
+    )
 
 
 # --- the command

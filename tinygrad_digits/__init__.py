@@ -8,43 +8,14 @@ array([0.        , 0.63970001])
 from typing import TYPE_CHECKING, Any
 
 from . import linalg, ops
-from .engine import tree
-from .engine.errors import (
-    AutodiffError,
-    ChangedArrayError,
-    ConvergenceError,
-    DegenerateWarning,
-    DisconnectedWarning,
-    EscapedTensorError,
-    GradientMismatchError,
-    LostGradientError,
-    MissingExtraError,
-    NonFiniteError,
-    NotDifferentiableError,
-    RetraceWarning,
-    RuleError,
-    ShapeError,
-    TracedValueError,
-)
-from .engine.loading import load as _load
+from .compiler.api import jit
 from .engine.primitive import Each, Kind, define, primitive
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp
-from .jit.api import jit
-from .minimize import minimize
 from .ops.activations import elu, gelu, hard_tanh, leaky_relu, mish, selu, silu
 from .ops.assignment import at
-from .ops.choosing import piecewise
-from .ops.layers import (
-    avg_pool2d,
-    batch_norm,
-    conv2d,
-    dropout,
-    embedding,
-    layer_norm,
-    max_pool2d,
-)
+from .ops.layers import avg_pool2d, batch_norm, conv2d, dropout, embedding, layer_norm, max_pool2d
 from .ops.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -54,15 +25,9 @@ from .ops.losses import (
     mse,
     one_hot,
 )
-from .ops.neural import (
-    log_softmax,
-    logsumexp,
-    relu,
-    sigmoid,
-    softmax,
-    softplus,
-)
 from .ops.scipy_linalg import cho_solve, expm, solve_triangular
+from .ops.selection import piecewise
+from .ops.softmax import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from .ops.special import (
     beta,
     betaln,
@@ -81,14 +46,34 @@ from .ops.special import (
     polygamma,
     xlogy,
 )
+from .support import tree
+from .support.errors import (
+    AutodiffError,
+    ChangedArrayError,
+    ConvergenceError,
+    DegenerateWarning,
+    DisconnectedWarning,
+    EscapedTensorError,
+    GradientMismatchError,
+    LostGradientError,
+    MissingExtraError,
+    NonFiniteError,
+    NotDifferentiableError,
+    RetraceWarning,
+    RuleError,
+    ShapeError,
+    TracedValueError,
+)
+from .support.loading import load as _load
 
 if TYPE_CHECKING:  # the same names, imported when they are first asked for
     from . import optim
-    from .check import check_grads
-    from .debugging import debug
-    from .minimum import Minimum
-    from .profiling import profile
-    from .recording import record
+    from .looking.checking import check_grads
+    from .looking.debugging import debug
+    from .looking.profiling import profile
+    from .looking.recording import record
+    from .optim.minimization import minimize
+    from .optim.minimum import Minimum
     from .transforms.batching import vmap
     from .transforms.checkpoint import checkpoint
     from .transforms.custom import custom_vjp, stop_gradient
@@ -196,11 +181,11 @@ __all__ = [
 ]
 
 _LATER = {
-    "Minimum": "minimum",
-    "check_grads": "check",
+    "Minimum": "optim.minimum",
+    "check_grads": "looking.checking",
     "checkpoint": "transforms.checkpoint",
     "custom_vjp": "transforms.custom",
-    "debug": "debugging",
+    "debug": "looking.debugging",
     "elementwise_grad": "transforms.derivatives",
     "fixed_point": "transforms.implicit",
     "hessian": "transforms.derivatives",
@@ -208,8 +193,9 @@ _LATER = {
     "jacobian": "transforms.derivatives",
     "jvp": "transforms.derivatives",
     "linearize": "transforms.derivatives",
-    "profile": "profiling",
-    "record": "recording",
+    "minimize": "optim.minimization",
+    "profile": "looking.profiling",
+    "record": "looking.recording",
     "stop_gradient": "transforms.custom",
     "vmap": "transforms.batching",
 }

@@ -2,13 +2,13 @@
 
 import sys
 
-from .engine.errors import MissingExtraError
+from .support.errors import MissingExtraError
 
 
 def main() -> None:
     """Run the command line; without its extra, say what to install and exit with 1."""
     try:
-        from .digits.cli import app
+        from .digits.app.cli import app
     except MissingExtraError as error:
         sys.exit(f"tinygrad-digits: {error}")
     except KeyboardInterrupt:

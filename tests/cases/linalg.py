@@ -6,7 +6,7 @@ import scipy.sparse
 
 import tinygrad_digits as td
 from tests.cases import Draw, case, method, nonzero, normal, regular, symmetric
-from tinygrad_digits.ops import decompositions
+from tinygrad_digits.ops import linalg
 
 
 def spread(*shape):
@@ -208,12 +208,12 @@ FACTORS = [
     case(np.linalg.det, regular(2, 1, 2, 2)),
     case(np.linalg.det, normal(1, 1)),
     case(np.linalg.det, normal(0, 0)),
-    case(decompositions.cofactors, regular(3, 3)).but(reference=cofactors),
-    case(decompositions.cofactors, regular(2, 2, 2)).but(reference=cofactors),
+    case(linalg.cofactors, regular(3, 3)).but(reference=cofactors),
+    case(linalg.cofactors, regular(2, 2, 2)).but(reference=cofactors),
     case(np.linalg.det, Draw(lambda rng: singular(rng, 3, 2))),
     case(np.linalg.det, Draw(lambda rng: np.stack([singular(rng, 2, k) for k in range(3)]))),
-    case(decompositions.cofactors, regular(3, 3), normal(3, 3)).but(reference=second_cofactors),
-    case(decompositions.cofactors, regular(2, 2), normal(3, 2, 2)).but(reference=second_cofactors),
+    case(linalg.cofactors, regular(3, 3), normal(3, 3)).but(reference=second_cofactors),
+    case(linalg.cofactors, regular(2, 2), normal(3, 2, 2)).but(reference=second_cofactors),
     case(np.linalg.slogdet, regular(3, 3)),
     case(np.linalg.slogdet, regular(2, 2, 2)),
     case(np.linalg.slogdet, normal(0, 0)),

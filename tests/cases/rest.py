@@ -1,4 +1,4 @@
-"""Cases of ops.sequences and ops.making: along an axis, filters, polynomials, new arrays."""
+"""Cases of ops.sequences and ops.creation: along an axis, filters, polynomials, new arrays."""
 
 import inspect
 

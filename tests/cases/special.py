@@ -5,14 +5,14 @@ import scipy.special
 import scipy.stats
 
 from tests.cases import case, nonzero, normal, positive, uniform
-from tinygrad_digits.ops import neural, special
+from tinygrad_digits.ops import softmax, special
 
 WEIGHTS = np.array([[1.0, 0.0, 0.5]])
 
 
 def like(name, *args, **options):
     """A case of a function that SciPy has under the same name."""
-    op = getattr(special, name, None) or getattr(neural, name)
+    op = getattr(special, name, None) or getattr(softmax, name)
     return case(op, *args, **options).but(
         label=f"td.{name}", reference=getattr(scipy.special, name)
     )
@@ -95,18 +95,18 @@ SUMS = [
         case(f, normal(2, 3), axis=axis, where=MASK).but(
             label=f"td.{f.__name__}", reference=only(f)
         )
-        for f in (neural.softmax,)
+        for f in (softmax.softmax,)
         for axis in (-1, 0)
     ],
-    case(neural.log_softmax, normal(2, 3), where=np.full(3, True)).but(
+    case(softmax.log_softmax, normal(2, 3), where=np.full(3, True)).but(
         label="td.log_softmax",
         reference=lambda x, where: scipy.special.log_softmax(x, axis=-1),
     ),
-    case(neural.logsumexp, normal(2, 3), axis=1, where=MASK).but(
-        label="td.logsumexp", reference=only(neural.logsumexp)
+    case(softmax.logsumexp, normal(2, 3), axis=1, where=MASK).but(
+        label="td.logsumexp", reference=only(softmax.logsumexp)
     ),
-    case(neural.logsumexp, normal(2, 3), axis=1, b=WEIGHTS, where=MASK).but(
-        label="td.logsumexp", reference=only(neural.logsumexp)
+    case(softmax.logsumexp, normal(2, 3), axis=1, b=WEIGHTS, where=MASK).but(
+        label="td.logsumexp", reference=only(softmax.logsumexp)
     ),
 ]
 ITSELF = [

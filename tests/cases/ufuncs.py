@@ -4,7 +4,7 @@ import numpy as np
 from scipy import special
 
 from tests.cases import Draw, case, distinct, method, nonzero, normal, positive, uniform
-from tinygrad_digits.ops import elementwise, integrals, powers
+from tinygrad_digits.ops import elementwise, powers, sinc_and_i0
 
 MASK = np.array([True, False, True])
 ZERO = Draw(lambda rng: np.zeros(2))
@@ -199,12 +199,12 @@ INSIDE_RULES = [
     ),
 ]
 SINC_DERIVATIVE = [
-    case(integrals.sinc_derivative, draw, order=order).but(reference=sinc_differentiated)
+    case(sinc_and_i0.sinc_derivative, draw, order=order).but(reference=sinc_differentiated)
     for draw in (uniform(0.3, 3.0, 4), uniform(3.0, 20.0, 4))
     for order in (1, 2)
 ]
 I0_DERIVATIVE = [
-    case(integrals.i0_derivative, draw, order=order).but(reference=i0_differentiated)
+    case(sinc_and_i0.i0_derivative, draw, order=order).but(reference=i0_differentiated)
     for draw in (nonzero(4), uniform(3.0, 10.0, 4))
     for order in (1, 2)
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from ..engine import errors
+from ..support import errors
 
 
 def extra(name: str = "digits") -> AbstractContextManager[None]:
@@ -14,7 +14,7 @@ def extra(name: str = "digits") -> AbstractContextManager[None]:
     ...     import no_such_module
     Traceback (most recent call last):
     ...
-    tinygrad_digits.engine.errors.MissingExtraError: this needs no_such_module, which is not \
+    tinygrad_digits.support.errors.MissingExtraError: this needs no_such_module, which is not \
 installed: pip install "tinygrad-digits[digits]"
     """
     return errors.extra(name)

@@ -29,8 +29,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .errors import NotDifferentiableError, RuleError
-from .foreign import refused, without_labels
+from ..support.errors import NotDifferentiableError, RuleError
+from ..support.foreign import refused, without_labels
 from .tape import NO_OPTIONS, Array, Tape
 from .tensor import NUMPY, Tensor, admit, admit_all, admit_options, by_name, recorded
 from .views import Way, share

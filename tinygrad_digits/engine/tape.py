@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .errors import EscapedTensorError, NotDifferentiableError, RuleError, ShapeError
-from .foreign import as_array
+from ..support.errors import EscapedTensorError, NotDifferentiableError, RuleError, ShapeError
+from ..support.foreign import as_array
 
 if TYPE_CHECKING:
     from .primitive import Primitive

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .callers import INSTEAD, find_instead, name_caller
-from .errors import LostGradientError, NotDifferentiableError
-from .foreign import Gate, gate_of, refuse_leaf, take
+from ..support.callers import INSTEAD, find_instead, name_caller
+from ..support.errors import LostGradientError, NotDifferentiableError
+from ..support.foreign import Gate, gate_of, refuse_leaf, take
 from .tape import NO_OPTIONS, Array, Tape
 
 if TYPE_CHECKING:

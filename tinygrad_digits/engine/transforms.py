@@ -18,12 +18,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import tree
-from .errors import DisconnectedWarning, NotDifferentiableError
-from .pickling import Call, Made, made
+from ..support import tree
+from ..support.errors import DisconnectedWarning, NotDifferentiableError
+from ..support.pickling import Call, Made, made
+from ..support.tree import Tree
 from .tape import NO_OPTIONS, Array, Tape, as_cotangent
 from .tensor import Tensor, enter, within
-from .tree import Tree
 
 ArgNums: TypeAlias = int | tuple[int, ...]
 

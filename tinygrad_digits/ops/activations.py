@@ -13,7 +13,7 @@ import numpy as np
 from ..engine.primitive import Kind, primitive
 from ..engine.tape import Array
 from .layers import floating
-from .neural import sigmoid, softplus
+from .softmax import sigmoid, softplus
 from .special import ndtr
 
 _BEYOND = 16384

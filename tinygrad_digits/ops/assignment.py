@@ -5,28 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import (
+from ..engine.primitive import Op
+from ..engine.tape import Array
+from ..engine.tensor import REFUSED, Tensor
+from ..engine.views import source_of
+from ..support.errors import (
     EscapedTensorError,
     NotDifferentiableError,
     ShapeError,
     TracedValueError,
 )
-from ..engine.foreign import as_array, refused
-from ..engine.primitive import Op
-from ..engine.tape import Array
-from ..engine.tensor import REFUSED, Tensor
-from ..engine.views import source_of
-from .indexing import (
-    TAKING,
-    frozen,
-    is_mask,
-    may_repeat,
-    nth_time,
-    put,
-    same_index,
-    scatter,
-    take,
-)
+from ..support.foreign import as_array, refused
+from .indexing import TAKING, frozen, is_mask, may_repeat, nth_time, put, same_index, scatter, take
 
 
 def at(x: Array) -> "At":

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..engine.primitive import Kind, Op, extends, handles, implement
 from ..engine.tape import Array
+from .masked_reductions import in_dtype
 from .reductions import pulled_back
-from .selected import in_dtype
 
 
 def _cumsum_rule(g: Array, _y: Array, x_like: Array, axis: int | None = None) -> Array:

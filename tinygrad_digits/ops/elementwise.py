@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import NotDifferentiableError
 from ..engine.primitive import Kind, Op, define, handles, implement, no_rule_with
 from ..engine.tape import Array
+from ..support.errors import NotDifferentiableError
 
 row = partial(implement, kind=Kind.ELEMENTWISE)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import extra
 from ..engine.tape import Array
+from ..support.errors import extra
 
 
 @functools.cache

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..engine.errors import NotDifferentiableError, ShapeError
-from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array, unbroadcast
 from ..engine.tensor import Tensor, admit
 from ..engine.views import Way, share
+from ..support.errors import NotDifferentiableError, ShapeError
+from ..support.foreign import as_array
 
 
 def _getitem(x: Array, index: Any) -> Array:

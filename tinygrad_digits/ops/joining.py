@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..engine.errors import NotDifferentiableError
-from ..engine.foreign import as_array
 from ..engine.primitive import Each, Kind, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..support.errors import NotDifferentiableError
+from ..support.foreign import as_array
 from .indexing import frozen, put
 from .shaping import Shape
 

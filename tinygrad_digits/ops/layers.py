@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.errors import ShapeError
-from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define
 from ..engine.tape import Array
+from ..support.errors import ShapeError
+from ..support.foreign import as_array
 
 Pair: TypeAlias = tuple[int, int]
 Margins: TypeAlias = tuple[Pair, Pair]

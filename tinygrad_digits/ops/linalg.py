@@ -1,443 +1,788 @@
-"""Sums of products: matmul, dot, einsum."""
+"""numpy.linalg: inverses, determinants, factorisations, norms.
 
-import functools
-import operator
-from collections.abc import Sequence
-from itertools import chain
-from math import prod
+The sources of the derivatives, by the names that the rules cite:
+
+    Giles      Collected matrix derivative results for forward and reverse mode AD, 2008
+    Golub      Golub and Pereyra, The differentiation of pseudo-inverses, 1973
+    Murray     Differentiation of the Cholesky decomposition, 2016
+    Roberts    Roberts and Roberts, QR and LQ decomposition matrix backpropagation, 2020
+    Townsend   Differentiating the singular value decomposition, 2016
+
+An op has one output, so a factorisation is an op whose kernel packs the factors into one array,
+and slices of that. Three conventions hold throughout:
+
+- What reads one triangle of a matrix (cholesky, eigh, eigvalsh, and hermitian=True) gives a
+  gradient to that triangle alone, as central differences of NumPy's function have it. For a
+  gradient that treats both triangles alike write the matrix as (a + a.T) / 2.
+- Where eigenvalues are equal to rounding, their vectors have no derivative; the terms that would
+  divide by the difference are left out, so that all is finite. The gradient of what is made of
+  the values alone stays right. What is made of values and vectors, as v @ diag(f(w)) @ v.T or the
+  gradient just named, loses its derivative with respect to how the equal ones mix: a
+  DegenerateWarning says so. The same holds for singular values that are equal or 0; the polar
+  factor u @ vh stays right at equal ones.
+- Matrices are the last two axes; there may be any others before them.
+"""
+
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..engine.foreign import as_array
-from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_with
+from ..engine.primitive import Each, Kind, define, handles, implement
 from ..engine.tape import Array
-from ..engine.tensor import Tensor
-from ..engine.views import Way, share
-from .indexing import put
-
-SMALL_LETTERS = "abcdefghijklmnopqrstuvwxyz"
-LETTERS = SMALL_LETTERS.upper() + SMALL_LETTERS  # sorted, as NumPy numbers the labels of einsum
-
-
-# --- matmul: (..., n, k) @ (..., k, m) -> (..., n, m), where a vector is a matrix of one row or
-# column that is dropped again. Batch axes that were broadcast are summed by the engine.
-
-
-def _matmul_left(g: Array, _y: Array, a_like: Array, b: Array) -> Array:
-    """g @ b.T"""
-    if b.ndim == 2 and g.ndim > 1:
-        return g @ b.T
-    if b.ndim == 1:
-        return (g if a_like.ndim == 1 else g[..., None]) * b
-    return g @ b.swapaxes(-1, -2) if a_like.ndim > 1 else (b @ g[..., None])[..., 0]
-
-
-def _matmul_right(g: Array, _y: Array, a: Array, b_like: Array) -> Array:
-    """a.T @ g"""
-    if a.ndim == 2 and g.ndim == 2:
-        return a.T @ g
-    if a.ndim == 1:
-        return g * a if b_like.ndim == 1 else a[:, None] * g[..., None, :]
-    if b_like.ndim == 1:
-        return (a.swapaxes(-1, -2) @ g[..., None])[..., 0]
-    if b_like.ndim == 2:  # one product over all the batch's rows, rather than a sum of many
-        rows = prod(a.shape[:-1])
-        return a.reshape(rows, a.shape[-1]).T @ g.reshape(rows, g.shape[-1])
-    return a.swapaxes(-1, -2) @ g
-
-
-matmul = implement(np.matmul, _matmul_left, _matmul_right, kind=Kind.PRODUCT)
-
-
-# --- dot and what is made of it
-
-
-def _dot_left(g: Array, _y: Array, a_like: Array, b: Array) -> Array:
-    summed = max(b.ndim - 2, 0)
-    rest = [i for i in range(b.ndim) if i != summed]
-    return np.tensordot(g, b, (range(a_like.ndim - 1, g.ndim), rest))
-
-
-def _dot_right(g: Array, _y: Array, a: Array, b_like: Array) -> Array:
-    leading = range(a.ndim - 1)
-    return np.moveaxis(np.tensordot(a, g, (leading, leading)), 0, max(b_like.ndim - 2, 0))
-
-
-_dot = define(np.dot, _dot_left, _dot_right, trusted=True)
-
-
-@handles(np.dot)
-def dot(a: Array, b: Array) -> Array:
-    """numpy.dot: a product of scalars, vectors or matrices; over (..., k) and (..., k, m) else."""
-    a, b = _array(a), _array(b)
-    if not a.shape or not b.shape:
-        return np.multiply(a, b)
-    # NumPy's dot of more axes rounds in another way than its matmul
-    return matmul(a, b) if max(len(a.shape), len(b.shape)) <= 2 else _dot(a, b)
-
-
-@handles(np.vdot)
-def vdot(a: Array, b: Array, /) -> Array:
-    """numpy.vdot: the product of all elements by all elements, as of vectors."""
-    return np.dot(np.reshape(a, -1), np.reshape(b, -1))
-
-
-@handles(np.inner)
-def inner(a: Array, b: Array, /) -> Array:
-    """numpy.inner: (..., k) and (..., k) -> (..., ...), over the last axes of both."""
-    a, b = _array(a), _array(b)
-    return np.dot(a, b.swapaxes(-1, -2) if a.shape and len(b.shape) > 1 else b)
-
-
-@handles(np.outer)
-def outer(a: Array, b: Array) -> Array:
-    """numpy.outer: (n,) and (m,), or anything that is flattened to them -> (n, m)."""
-    return np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1)))
-
-
-@handles(np.linalg.outer)
-def linalg_outer(x1: Array, x2: Array, /) -> Array:
-    """numpy.linalg.outer: numpy.outer, of vectors alone."""
-    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
-        raise ValueError(f"linalg.outer takes vectors, got {np.shape(x1)} and {np.shape(x2)}")
-    return outer(x1, x2)
-
-
-@handles(np.tensordot, np.linalg.tensordot)
-def tensordot(a: Array, b: Array, /, axes: Any = 2) -> Array:
-    """numpy.tensordot: a sum over some axes of both; `axes` says how many, or which of each."""
-    a, b = _array(a), _array(b)
-    left, right = (range(-axes, 0), range(axes)) if np.ndim(axes) == 0 else axes
-    left, right = normalize_axis_tuple(left, a.ndim), normalize_axis_tuple(right, b.ndim)
-    summed = [a.shape[i] for i in left]
-    if summed != [b.shape[i] for i in right]:
-        raise ValueError(f"tensordot: axes {left} of {a.shape} do not fit {right} of {b.shape}")
-    free_a = [i for i in range(a.ndim) if i not in left]
-    free_b = [i for i in range(b.ndim) if i not in right]
-    rows, columns = [a.shape[i] for i in free_a], [b.shape[i] for i in free_b]
-    flat_a = np.transpose(a, (*free_a, *left)).reshape((prod(rows), prod(summed)))
-    flat_b = np.transpose(b, (*right, *free_b)).reshape((prod(summed), prod(columns)))
-    return np.dot(flat_a, flat_b).reshape((*rows, *columns))
-
-
-@handles(np.kron)
-def kron(a: Array, b: Array) -> Array:
-    """numpy.kron: every element of a times the whole of b, as blocks; axes are added in front."""
-    a, b = _array(a), _array(b)
-    if not a.shape or not b.shape:
-        return np.multiply(a, b)
-    ndim = max(len(a.shape), len(b.shape))
-    of_a, of_b = ((1,) * (ndim - len(x.shape)) + x.shape for x in (a, b))
-    blocks = a.reshape([n for m in of_a for n in (m, 1)])
-    inside = b.reshape([n for m in of_b for n in (1, m)])
-    return np.multiply(blocks, inside).reshape([m * n for m, n in zip(of_a, of_b, strict=True)])
-
-
-@handles(np.cross)
-def cross(
-    a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
-) -> Array:
-    """numpy.cross of vectors of 3 along axes; of two with 2, which lie in a plane, a number."""
-    if axis is not None:
-        axisa = axisb = axisc = axis
-    a, b = np.moveaxis(_array(a), axisa, -1), np.moveaxis(_array(b), axisb, -1)
-    dimensions = a.shape[-1], b.shape[-1]
-    if dimensions != (3, 3):  # NumPy's own word on others: for 2 a warning, from 2.5 on an error
-        np.cross(np.zeros(dimensions[0]), np.zeros(dimensions[1]))
-    if dimensions == (2, 2):
-        area = _minor(a, b, 0, 1)
-        return area if area.shape else np.broadcast_to(area, ())  # an array, as in NumPy
-    a, b = (x if x.shape[-1] == 3 else _in_space(x) for x in (a, b))
-    return np.stack([_minor(a, b, i, j) for i, j in ((1, 2), (2, 0), (0, 1))], axis=axisc)
-
-
-def _minor(a: Array, b: Array, i: int, j: int) -> Array:
-    return a[..., i] * b[..., j] - a[..., j] * b[..., i]
-
-
-def _in_space(x: Array) -> Array:
-    """Vectors of the plane with a third component, which is 0."""
-    return np.concatenate([x, np.zeros((*x.shape[:-1], 1), x.dtype)], -1)
-
-
-@handles(np.linalg.cross)
-def linalg_cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
-    """numpy.linalg.cross: numpy.cross, of vectors of 3 alone."""
-    if np.shape(x1)[axis] != 3 or np.shape(x2)[axis] != 3:
-        raise ValueError(f"linalg.cross takes vectors of 3, got {np.shape(x1)} and {np.shape(x2)}")
-    return cross(x1, x2, axis=axis)
-
-
-@handles(np.linalg.matmul)
-def linalg_matmul(x1: Array, x2: Array, /) -> Array:
-    """numpy.linalg.matmul: numpy.matmul."""
-    return matmul(x1, x2)
-
-
-@handles(np.linalg.multi_dot)
-def multi_dot(arrays: Sequence[Array]) -> Array:
-    """numpy.linalg.multi_dot: the product of a chain, in the order that takes fewest operations.
-
-    The order is found by dynamic programming (Cormen et al., Introduction to Algorithms, 14.2 of
-    the fourth edition).
-    """
-    chain = [_array(x) for x in arrays]
-    if len(chain) < 2:
-        raise ValueError(f"multi_dot takes two arrays or more, got {len(chain)}")
-    if len(chain) == 2:
-        return np.dot(*chain)
-    ndims = [len(x.shape) for x in chain]
-    if set(ndims[1:-1]) != {2} or not {ndims[0], ndims[-1]} <= {1, 2}:
-        raise np.linalg.LinAlgError(
-            f"multi_dot takes matrices, vectors at the ends; got {ndims} axes"
-        )
-    shape = chain[0].shape[:-1] + chain[-1].shape[1:]  # the ends may be vectors
-    chain[0], chain[-1] = chain[0].reshape((-1, chain[0].shape[-1])), _columns(chain[-1])
-    lengths = [chain[0].shape[0], *[x.shape[-1] for x in chain]]
-
-    @functools.cache
-    def best(i: int, j: int) -> tuple[int, int]:
-        """Of the product of chain[i] to chain[j]: its cost, and after which array to split it."""
-        costs = [
-            (best(i, k)[0] + best(k + 1, j)[0] + lengths[i] * lengths[k + 1] * lengths[j + 1], k)
-            for k in range(i, j)
-        ]
-        return min(costs, default=(0, i))
-
-    def product(i: int, j: int) -> Array:
-        k = best(i, j)[1]
-        return chain[i] if i == j else np.dot(product(i, k), product(k + 1, j))
-
-    whole = product(0, len(chain) - 1)
-    return whole.reshape(shape) if shape else whole[0, 0]  # a scalar, as in NumPy
-
-
-def _columns(x: Array) -> Array:
-    """A vector as a matrix of one column."""
-    return x if len(x.shape) > 1 else x.reshape((x.shape[0], 1))
-
-
-@handles(np.linalg.matrix_power)
-def matrix_power(a: Array, n: int) -> Array:
-    """numpy.linalg.matrix_power: a @ a @ ... by repeated squaring; inverted first where n < 0."""
-    n = operator.index(n)
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise np.linalg.LinAlgError(f"matrix_power takes square matrices, got {a.shape}")
-    if n == 0:
-        return np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape).copy()
-    square, n = (np.linalg.inv(a) if n < 0 else a), abs(n)
-    if n == 3:  # in the order that NumPy takes
-        return (square @ square) @ square
-    result = square if n & 1 else None
-    while n := n >> 1:
-        square = square @ square
-        if n & 1:
-            result = square if result is None else result @ square
-    return result
-
-
-# --- products along one axis, batches of them
-
-
-def _vecdot_left(g: Array, _y: Array, _a: Array, b: Array) -> Array:
-    return g[..., None] * b
-
-
-def _vecdot_right(g: Array, _y: Array, a: Array, _b: Array) -> Array:
-    return g[..., None] * a
-
-
-_vecdot = define(np.vecdot, _vecdot_left, _vecdot_right, kind=Kind.PRODUCT, trusted=True)
-
-
-@handles(np.vecdot)
-def vecdot(a: Array, b: Array, /, *, axis: int = -1, keepdims: bool = False) -> Array:
-    """numpy.vecdot: (..., n) and (..., n) -> (...), products of vectors along an axis."""
-    a, b = (x if axis == -1 else np.moveaxis(x, axis, -1) for x in (_array(a), _array(b)))
-    return np.expand_dims(_vecdot(a, b), axis) if keepdims else _vecdot(a, b)
-
-
-@handles(np.linalg.vecdot)
-def linalg_vecdot(x1: Array, x2: Array, /, *, axis: int = -1) -> Array:
-    """numpy.linalg.vecdot: numpy.vecdot."""
-    return vecdot(x1, x2, axis=axis)
-
-
-if hasattr(np, "matvec"):  # NumPy 2.2
-    matvec = implement(
-        np.matvec,
-        lambda g, _y, _a, b: g[..., None] * b[..., None, :],
-        lambda g, _y, a, _b: np.vecmat(g, a),
-        kind=Kind.PRODUCT,
-    )
-    vecmat = implement(
-        np.vecmat,
-        lambda g, _y, _a, b: np.matvec(b, g),
-        lambda g, _y, a, _b: a[..., None] * g[..., None, :],
-        kind=Kind.PRODUCT,
-    )
-
-
-# --- the trace
-
-
-def _trace_rule(
-    g: Array, _y: Array, x_like: Array, offset: int = 0, axis1: int = 0, axis2: int = 1
-) -> Array:
-    """g along the diagonal that was summed."""
-    diagonal = np.eye(x_like.shape[axis1], x_like.shape[axis2], k=offset, dtype=g.dtype)
-    return np.moveaxis(g[..., None, None] * diagonal, (-2, -1), (axis1, axis2))
-
-
-_trace = define(np.trace, _trace_rule, trusted=True)
-
-
-@handles(np.trace)
-def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Array:
-    """numpy.trace: (n, m, ...) -> (...), the sum along a diagonal; in `dtype`, if one is given."""
-    return _trace(a if dtype is None else a.astype(dtype), offset=offset, axis1=axis1, axis2=axis2)
-
-
-@handles(np.linalg.trace)
-def linalg_trace(x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
-    """numpy.linalg.trace: (..., n, m) -> (...)."""
-    return trace(x, offset, -2, -1, dtype)
-
-
-@handles(np.linalg.diagonal)
-def linalg_diagonal(x: Array, /, *, offset: int = 0) -> Array:
-    """numpy.linalg.diagonal: (..., n, m) -> (..., min(n, m))."""
-    return np.diagonal(x, offset, -2, -1)
-
-
-@handles(np.linalg.matrix_transpose)
-def linalg_matrix_transpose(x: Array, /) -> Array:
-    """numpy.linalg.matrix_transpose: (..., n, m) -> (..., m, n)."""
-    if len(x.shape) < 2:
-        raise ValueError(f"matrix_transpose takes matrices, (..., n, m), got {x.shape}")
+from ..engine.tensor import REFUSED, Tensor
+from ..support.errors import DegenerateWarning, NotDifferentiableError, warn
+from ..support.foreign import as_array
+from .products import SMALL_LETTERS
+from .reductions import unit
+
+
+def _t(x: Array) -> Array:
+    """The transposes of matrices."""
     return x.swapaxes(-1, -2)
 
 
-def _array(x: Any) -> Array:
-    return as_array(x)
+def _lengths(a: Array) -> tuple[int, int]:
+    """(m, n) of matrices."""
+    if a.ndim < 2:
+        raise np.linalg.LinAlgError(f"these are no matrices, (..., m, n), but an array {a.shape}")
+    return a.shape[-2], a.shape[-1]
 
 
-# --- einsum
+def _half(like: Array, upper: bool = False) -> Array:
+    """Ones in one triangle and halves on the diagonal: what a symmetric matrix is twice of."""
+    lower = np.tri(like.shape[-1], dtype=like.dtype) - np.eye(like.shape[-1], dtype=like.dtype) / 2
+    return lower.T if upper else lower
 
 
-def _contract(*operands: Array, subscripts: str, optimize: Any = False) -> Array:
-    return np.einsum(subscripts, *operands, optimize=optimize)
+def _mirrored(x: Array, upper: bool = False) -> Array:
+    """The symmetric matrix of which x has one triangle."""
+    triangle = _half(x, upper) * x
+    return triangle + _t(triangle)
 
 
-def _einsum_rule(
-    k: int, g: Array, _y: Array, *xs: Array, subscripts: str, optimize: Any = False
-) -> Array:
-    """An einsum again: the output's cotangent takes the place of operand k.
+def _onto(x: Array, upper: bool = False) -> Array:
+    """The transpose of `_mirrored`: the cotangent of a symmetric matrix, for one triangle."""
+    return _half(x, upper) * (x + _t(x))
 
-    Two things need help. A label that operand k repeats ("ii") gets a fresh one for each
-    repetition and an identity matrix that ties them. A label that no other operand has, because it
-    was summed away, is stretched by a vector of ones.
+
+def _inverses(x: Array, regular: Array) -> Array:
+    """1 / x where `regular`, and 0 elsewhere."""
+    return regular / (x + np.logical_not(regular))
+
+
+def _product(left: Array, values: Array, right: Array) -> Array:
+    """left @ diag(values) @ right.T"""
+    return (left * values[..., None, :]) @ _t(right)
+
+
+# --- inverses and linear equations
+
+
+def _inverse_rule(g: Array, y: Array, _a: Array) -> Array:
+    return -(_t(y) @ g @ _t(y))  # Giles 2.2.3
+
+
+def _inverse_or_nan(a: Array) -> Array:
+    """numpy.linalg.inv, with NaN for the singular matrices."""
+    try:
+        return np.linalg.inv(a)
+    except np.linalg.LinAlgError:
+        if a.shape[-1] != a.shape[-2]:
+            raise
+        if a.ndim == 2:
+            return np.full_like(a, np.nan)
+        return np.stack([_inverse_or_nan(matrix) for matrix in a])
+
+
+inv = implement(np.linalg.inv, _inverse_rule, kind=Kind.OPAQUE)
+inverse_or_nan = define(_inverse_or_nan, _inverse_rule, name="inverse_or_nan", trusted=True)
+_solve = define(
+    np.linalg.solve,
+    lambda g, y, a, _b: -(np.linalg.solve(_t(a), g) @ _t(y)),
+    lambda g, _y, a, _b: np.linalg.solve(_t(a), g),
+    name="solve",
+    kind=Kind.PRODUCT,
+    trusted=True,
+)  # Giles 2.3.1
+
+
+@handles(np.linalg.solve)
+def solve(a: Array, b: Array) -> Array:
+    """numpy.linalg.solve: (..., n, n) and (n,) or (..., n, k) -> x with a @ x = b."""
+    return _solve(a, np.reshape(b, (-1, 1)))[..., 0] if np.ndim(b) == 1 else _solve(a, b)
+
+
+@handles(np.linalg.tensorinv)
+def tensorinv(a: Array, ind: int = 2) -> Array:
+    """numpy.linalg.tensorinv: the inverse for tensordot over `ind` axes."""
+    if ind <= 0:
+        raise ValueError("Invalid ind argument.")
+    rows = int(np.prod(a.shape[ind:], dtype=int))
+    return np.linalg.inv(a.reshape((rows, -1))).reshape(a.shape[ind:] + a.shape[:ind])
+
+
+@handles(np.linalg.tensorsolve)
+def tensorsolve(a: Array, b: Array, axes: Any = None) -> Array:
+    """numpy.linalg.tensorsolve: x with tensordot(a, x, x.ndim) = b; `axes` of a go last before."""
+    if axes is not None:
+        a = np.transpose(a, [i for i in range(np.ndim(a)) if i not in axes] + list(axes))
+    shape = np.shape(a)[np.ndim(b) :]
+    size = int(np.prod(shape, dtype=int))
+    if np.size(a) != size**2:
+        raise np.linalg.LinAlgError(
+            f"tensorsolve: an array of {np.shape(a)} is not square for the other of {np.shape(b)}"
+        )
+    return np.linalg.solve(np.reshape(a, (size, size)), np.reshape(b, -1)).reshape(shape)
+
+
+# --- determinants
+
+
+def _others(s: Array, order: int) -> Array:
+    """Products of (..., n) numbers without `order` of them: (..., n, ..., n), 0 where two are one.
+
+    Each product is made of the numbers before and those after the one that is left out, so that
+    zeros do no harm.
     """
-    inputs, output = subscripts.split("->")
-    terms = inputs.split(",")
-    others = [
-        (output, g),
-        *[(t, x) for i, (t, x) in enumerate(zip(terms, xs, strict=True)) if i != k],
-    ]
-    length: dict[str, int] = {}
-    for term, x in others:
-        for label, n in zip(term, x.shape, strict=True):
-            length[label] = max(n, length.get(label, 0))
-    fresh = (letter for letter in LETTERS if letter not in subscripts)
-    target = ""
-    for label, n in zip(terms[k], xs[k].shape, strict=True):
-        if label in target:
-            twin = next(fresh)
-            others.append((label + twin, np.eye(n, dtype=g.dtype)))
-            label = twin
-        elif length.get(label, 0) < n:
-            others.append((label, np.ones(n, g.dtype)))
-        target += label
-    return np.einsum(
-        f"{','.join(term for term, _ in others)}->{target}",
-        *[x for _, x in others],
-        optimize=optimize or len(others) > 2,
+    distinct = 1 - np.eye(s.shape[-1], dtype=s.dtype)
+    for _ in range(order - 1):  # a 1 in the place of the number that an axis leaves out
+        s = np.where(distinct == 0, 1, s[..., None, :])
+    s, exponents = np.frexp(s)  # whose products would overflow, or vanish, on the way
+    one = np.ones_like(s[..., :1])
+    before = np.cumprod(np.concatenate([one, s[..., :-1]], -1), -1)
+    after = np.cumprod(np.concatenate([one, s[..., :0:-1]], -1), -1)[..., ::-1]
+    left = np.ldexp(before * after, exponents.sum(-1, keepdims=True) - exponents)
+    for i, j in combinations(range(order), 2):
+        shape = [s.shape[-1] if axis in (i, j) else 1 for axis in range(order)]
+        left = left * distinct.reshape(shape)
+    return left
+
+
+def _svd_or_nan(a: Array) -> Any:
+    """numpy.linalg.svd, with NaN for the matrices that have some, where det is NaN and no error."""
+    lost = np.isnan(a).any((-2, -1), keepdims=True)
+    factors = np.linalg.svd(np.where(lost, 0, a)) if lost.any() else np.linalg.svd(a)
+    if not lost.any():
+        return factors
+    u, s, vh = factors
+    return u, np.where(lost[..., 0], np.nan, s), vh
+
+
+def _cofactors(a: Array, *directions: Array) -> Array:
+    """The derivative of det(a), and of that in each of the directions: (..., n, n).
+
+    For orthogonal u and vh, det(a) is det(u) det(u.T @ a @ vh.T) det(vh). With those of the
+    singular values u.T @ a @ vh.T is diagonal, and zeros there do no harm.
+    """
+    if not a.size:  # of 0 x 0 matrices, or of none
+        return np.zeros(np.broadcast_shapes(a.shape, *[x.shape for x in directions]), a.dtype)
+    u, s, vh = _svd_or_nan(a)
+    orientation = np.sign(np.linalg.det(u) * np.linalg.det(vh))
+    if not directions:
+        return _product(u, orientation[..., None] * _others(s, 1), _t(vh))
+    inside = _cofactors_of_diagonal(s, [_t(u) @ x @ _t(vh) for x in directions])
+    return orientation[..., None, None] * (u @ inside @ vh)
+
+
+def _cofactors_of_diagonal(s: Array, directions: list[Array]) -> Array:
+    """The same of diag(s), by Leibniz' sum over permutations.
+
+    The elements of as many rows and columns are differentiated as there are derivatives; of the
+    other rows the product takes what is on the diagonal.
+    """
+    order = len(directions) + 1
+    others, rows = _others(s, order), SMALL_LETTERS[:order]
+    diagonal = np.eye(s.shape[-1], dtype=s.dtype)
+    total = np.zeros((), s.dtype)
+    for columns in permutations(rows):
+        *pairs, last = [f"...{i}{j}" for i, j in zip(rows, columns, strict=True)]
+        terms, on_diagonal = ",".join([f"...{rows}", *pairs]), rows[-1] == columns[-1]
+        target = f"...{rows[-1]}" if on_diagonal else last
+        term = np.einsum(f"{terms}->{target}", others, *directions, optimize=order > 2)
+        total = total + _sign(rows, columns) * (term[..., None] * diagonal if on_diagonal else term)
+    return total
+
+
+def _sign(rows: str, columns: tuple[str, ...]) -> int:
+    """Of a permutation: -1 to the number of pairs that stand the other way round."""
+    swapped = sum(i > j for i, j in combinations([rows.index(c) for c in columns], 2))
+    return -1 if swapped % 2 else 1
+
+
+def _cofactors_rule(k: int, g: Array, _y: Array, *xs: Array) -> Array:
+    """A derivative is symmetric in its directions: g is one more, or in the place of another."""
+    return cofactors(*xs, g) if k == 0 else cofactors(*xs[:k], g, *xs[k + 1 :])
+
+
+def _slogdet(a: Array) -> Array:
+    return np.stack(np.linalg.slogdet(a), axis=-1)
+
+
+cofactors = define(
+    _cofactors, Each(_cofactors_rule), name="cofactors", kind=Kind.PRODUCT, trusted=True
+)
+det = implement(
+    np.linalg.det,
+    lambda g, _y, a: g[..., None, None] * cofactors(a),  # Giles 2.2.4
+    kind=Kind.OPAQUE,
+)
+_sign_and_log = define(
+    _slogdet,
+    lambda g, _y, a: g[..., 1, None, None] * _t(inverse_or_nan(a)),
+    name="slogdet",
+    trusted=True,
+)
+SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
+
+
+@handles(np.linalg.slogdet)
+def slogdet(a: Array) -> Any:
+    """numpy.linalg.slogdet: (sign, logabsdet); the sign is constant."""
+    both = _sign_and_log(a)
+    sign, log = (both[..., 0], both[..., 1]) if both.ndim > 1 else (both[0], both[1])
+    return SlogdetResult(np.sign(sign), log)
+
+
+# --- Cholesky factors
+
+
+def _cholesky_rule(g: Array, y: Array, _a: Array, *, upper: bool = False) -> Array:
+    """Murray, put onto the triangle that NumPy reads."""
+    g, lower = (_t(g), _t(y)) if upper else (g, y)
+    inside = _half(y) * (_t(lower) @ g)
+    half = np.linalg.solve(_t(lower), inside)
+    return _onto(_t(np.linalg.solve(_t(lower), _t(half))), upper)
+
+
+def _cholesky(a: Array, *, upper: bool = False) -> Array:
+    if not isinstance(a, np.ndarray):
+        raise NotDifferentiableError(
+            f"cholesky: no derivative rule for a {type(a).__name__}, whose library may mean "
+            "another triangle than NumPy (Dask does); it takes plain arrays"
+        )
+    return np.linalg.cholesky(a, upper=upper) if upper else np.linalg.cholesky(a)
+
+
+cholesky = implement(np.linalg.cholesky, _cholesky_rule, kind=Kind.OPAQUE, kernel=_cholesky)
+
+
+# --- QR: packed as q.T beside r, (..., k, m + n)
+
+
+def _qr(a: Array) -> Array:
+    q, r = np.linalg.qr(a)
+    return np.concatenate([_t(q), r], axis=-1)
+
+
+def _qr_rule(g: Array, y: Array, a: Array) -> Array:
+    """Roberts; in a wide matrix, [square, rest], q comes from the square, and q @ r is the rest."""
+    m, n = a.shape[-2:]
+    check_qr(g, y, m=m)
+    gq, gr, q, r = _t(g[..., :m]), g[..., m:], _t(y[..., :m]), y[..., m:]
+    if m >= n:
+        return _qr_of_columns(gq, gr, q, r)
+    gq = gq + a[..., m:] @ _t(gr[..., m:])
+    left = _qr_of_columns(gq, gr[..., :m], q, r[..., :m])
+    return np.concatenate([left, q @ gr[..., m:]], axis=-1)
+
+
+def _qr_of_columns(gq: Array, gr: Array, q: Array, r: Array) -> Array:
+    inside = _mirrored(r @ _t(gr) - _t(gq) @ q)
+    return _t(np.linalg.solve(r, _t(gq + q @ inside)))
+
+
+def _check_qr(g: Array, y: Array, m: int) -> Array:
+    """Warn where columns depend on those before them, and a derivative is asked for."""
+    diagonal = np.abs(np.diagonal(y[..., m:], axis1=-2, axis2=-1))
+    limit = _indistinct(y.dtype, *y.shape[-2:]) * diagonal.max(-1, initial=0)
+    lost = (diagonal <= limit[..., None]).any(-1) & (g != 0).any((-2, -1))
+    if lost.any():
+        warn(
+            "qr: columns that depend on those before them to rounding have no direction of their "
+            "own, so that q and r have no derivative, and this gradient is arbitrary. For a "
+            "function of the matrix a.T @ a write td.linalg.funm(f, a.T @ a)",
+            DegenerateWarning,
+        )
+    return lost
+
+
+check_qr = define(_check_qr, name="check_qr")
+_packed_qr = define(_qr, _qr_rule, name="qr", trusted=True)
+QRResult: Any = type(np.linalg.qr(np.eye(1)))
+
+
+@handles(np.linalg.qr)
+def qr(a: Array, mode: str = "reduced") -> Any:
+    """numpy.linalg.qr: (..., m, n) -> q, (..., m, k), and r, (..., k, n), k = min(m, n)."""
+    m, n = _lengths(a)
+    if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
+        raise NotDifferentiableError(
+            f"qr: no derivative rule with mode={mode!r} for {a.shape}; it takes 'reduced' and 'r' "
+            "('complete' adds arbitrary columns where a is tall)"
+        )
+    packed = _packed_qr(a)
+    q, r = _t(packed[..., :m]), packed[..., m:]
+    return r if mode == "r" else QRResult(q, r)
+
+
+# --- parts of factorisations
+#
+# Whether a wrong gradient may come of vectors of equal values depends on what is used together. A
+# packed factorisation begins with two rows of zeros, whose cotangents are 1 where the values, and
+# where the vectors, were read: the cotangents of the parts themselves may be 0 all the same.
+
+VALUES, VECTORS, TOLD = 0, 1, 2
+
+
+def _read_rule(g: Array, _y: Array, packed_like: Array, start: int, stop: int, told: int) -> Array:
+    """g in its place, and the row that tells of it."""
+    *batch, rows, k = packed_like.shape
+    before = np.zeros((*batch, start, k), g.dtype)
+    before[..., told, :] = 1
+    return np.concatenate([before, g, np.zeros((*batch, rows - stop, k), g.dtype)], axis=-2)
+
+
+def _read(packed: Array, start: int, stop: int, told: int) -> Array:  # noqa: ARG001
+    return packed[..., start:stop, :].copy()
+
+
+read = define(_read, _read_rule, name="read", trusted=True)
+
+
+def _are_together(g: Array, paired: bool) -> Array:
+    """For each matrix, whether values and vectors are read; values are for sure, if `paired`.
+
+    Vectors alone are as bad where their cotangents all vanish: perhaps to first order only.
+    """
+    nothing = ~(g[..., TOLD:, :] != 0).any((-2, -1))
+    return (g[..., VALUES, :].any(-1) | paired | nothing) & g[..., VECTORS, :].any(-1)
+
+
+def _indistinct(dtype: Any, *lengths: int) -> float:
+    """Within what distance, relative to the largest, a division by it leaves two digits or less."""
+    return 64 * _rounding(dtype, *lengths)
+
+
+def _are_lost(block: Array, arrived: Array, together: Array) -> Array:
+    """Whether values and vectors are combined in a block of equal values.
+
+    Only the second derivative would tell by how much the gradient is wrong. It is right where the
+    cotangents arrive elsewhere, as for the first of many principal components.
+    """
+    elsewhere = arrived.any(-1) & ~(arrived & block).any(-1)
+    return together & block.any(-1) & ~elsewhere
+
+
+def _warn_of_equals(who: str, matrix: str) -> None:
+    warn(
+        f"{who} that are equal to rounding have no vectors of their own, and the gradient lacks "
+        "how those mix: it may be wrong. A function of the matrix, as v @ diag(exp(w)) @ v.T is "
+        f"of a symmetric one, has the right gradient as td.linalg.funm(f, {matrix})",
+        DegenerateWarning,
     )
 
 
-_EINSUM_DEFAULTS = {"out": None, "dtype": None, "order": "K", "casting": "safe"}
-_einsum = define(_contract, Each(_einsum_rule), name="einsum", kind=Kind.PRODUCT, trusted=True)
+# --- eigenvalues of symmetric matrices: packed as the values above the vectors, (..., 2 + 1 + n, n)
 
 
-@handles(np.einsum)
-def einsum(*operands: Any, optimize: Any = False, **others: Any) -> Array:
-    """numpy.einsum, in both of its forms: ("ij,jk->ik", a, b) and (a, [0, 1], b, [1, 2], [0, 2]).
+def _eigh(a: Array, UPLO: Any = "L", paired: bool = False) -> Array:  # noqa: ARG001
+    values, vectors = np.linalg.eigh(a, UPLO)
+    told = np.zeros((*values.shape[:-1], TOLD, values.shape[-1]), values.dtype)
+    return np.concatenate([told, values[..., None, :], vectors], axis=-2)
+
+
+def _eigh_parts(packed: Array) -> tuple[Array, Array]:
+    rows, values = packed.shape[-2], TOLD
+    return (
+        read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :],
+        read(packed, start=values + 1, stop=rows, told=VECTORS),
+    )
+
+
+def _eigh_rule(g: Array, y: Array, _a: Array, UPLO: Any = "L", paired: bool = False) -> Array:
+    """Giles 3.1."""
+    check_eigh(g, y, paired=paired)
+    values, vectors = _eigh_parts(y)
+    distances = values[..., None, :] - values[..., :, None]
+    largest = np.maximum(np.abs(values[..., :1]), np.abs(values[..., -1:]))[..., None]
+    apart = np.abs(distances) > _rounding(g.dtype, *vectors.shape[-1:]) * largest
+    inside = _inverses(distances, apart) * (_t(vectors) @ g[..., TOLD + 1 :, :])
+    inside = inside + np.eye(values.shape[-1], dtype=g.dtype) * g[..., TOLD, None, :]
+    return _onto(vectors @ inside @ _t(vectors), UPLO.upper() == "U")
+
+
+def _check_eigh(g: Array, y: Array, paired: bool = False) -> Array:
+    """Warn where a cotangent asks how the vectors of equal eigenvalues mix."""
+    values, vectors = y[..., TOLD, :], y[..., TOLD + 1 :, :]
+    n = values.shape[-1]
+    limit = _indistinct(y.dtype, n) * np.abs(values).max(-1, initial=0)[..., None, None]
+    if not (np.diff(values) <= limit[..., 0]).any():
+        return np.zeros(np.broadcast_shapes(g.shape, y.shape)[:-2], bool)
+    close = np.abs(values[..., None, :] - values[..., :, None]) <= limit
+    close &= ~np.eye(n, dtype=bool)
+    mixing = _t(vectors) @ g[..., TOLD + 1 :, :]
+    lost = _differ(mixing, close)
+    arrived = (g[..., TOLD:, :] != 0).any(-2)
+    lost |= _are_lost(close.any(-1), arrived, _are_together(g, paired))
+    if lost.any():
+        _warn_of_equals("eigh: eigenvalues", "a")
+    return lost
+
+
+def _differ(mixing: Array, close: Array) -> Array:
+    """Whether a rotation of close vectors into each other changes something.
+
+    Where their pair of the mixing is symmetric it does not, to first order. Nothing at all beside
+    the diagonal is no sign of that: for v[0]**2 at v = (1, 0) the first order vanishes by accident.
+    """
+    noise = _indistinct(mixing.dtype, mixing.shape[-1]) * np.abs(mixing).max((-2, -1), initial=0)
+    noise = noise[..., None, None]
+    own = np.diagonal(mixing, axis1=-2, axis2=-1)
+    unlike = np.abs(own[..., None, :] - own[..., :, None]) > noise
+    beside = (np.abs(mixing) > noise) | (np.abs(_t(mixing)) > noise)
+    rotated = np.abs(mixing - _t(mixing)) > noise
+    return (close & (rotated | (unlike & ~beside))).any((-2, -1))
+
+
+def _eigvalsh_rule(g: Array, _y: Array, a: Array, UPLO: Any = "L") -> Array:
+    _, vectors = _eigh_parts(_packed_eigh(a, UPLO=UPLO, paired=True))  # with g, which values make
+    return _onto(_product(vectors, g, vectors), UPLO.upper() == "U")
+
+
+def _rounding(dtype: Any, *lengths: int) -> float:
+    """How far apart, relative to the largest of all, what is equal may be computed."""
+    return float(np.finfo(dtype).eps) * max(lengths)
+
+
+check_eigh = define(_check_eigh, name="check_eigh")
+_packed_eigh = define(_eigh, _eigh_rule, name="eigh", trusted=True)
+eigvalsh = implement(np.linalg.eigvalsh, _eigvalsh_rule, kind=Kind.OPAQUE)
+EighResult: Any = type(np.linalg.eigh(np.eye(1)))
+
+
+@handles(np.linalg.eigh)
+def eigh(a: Array, UPLO: Any = "L") -> Any:
+    """numpy.linalg.eigh: (..., n, n) -> eigenvalues, (..., n), and eigenvectors, (..., n, n)."""
+    return EighResult(*_eigh_parts(_packed_eigh(a, UPLO=UPLO)))
+
+
+REFUSED[np.linalg.eig] = REFUSED[np.linalg.eigvals] = (
+    "the eigenvalues of a matrix that is not symmetric are complex in general, and derivatives "
+    "here are real; for a symmetric one write np.linalg.eigh or np.linalg.eigvalsh"
+)
+
+
+# --- singular values: packed as u above s above v, (..., 2 + m + 1 + n, k)
+
+
+def _svd(a: Array, hermitian: bool = False, paired: bool = False) -> Array:  # noqa: ARG001
+    u, s, vh = np.linalg.svd(a, full_matrices=False, hermitian=hermitian)
+    told = np.zeros((*s.shape[:-1], TOLD, s.shape[-1]), s.dtype)
+    return np.concatenate([told, u, s[..., None, :], _t(vh)], axis=-2)
+
+
+def _svd_parts(packed: Array, m: int) -> tuple[Array, Array, Array]:
+    rows, values = packed.shape[-2], TOLD + m
+    return (
+        read(packed, start=TOLD, stop=values, told=VECTORS),
+        read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :],
+        read(packed, start=values + 1, stop=rows, told=VECTORS),
+    )
+
+
+def _svd_slices(packed: Array, m: int) -> tuple[Array, Array, Array]:
+    """The same of a cotangent."""
+    rows = packed[..., TOLD:, :]
+    return rows[..., :m, :], rows[..., m, :], rows[..., m + 1 :, :]
+
+
+def _svd_rule(
+    g: Array, y: Array, a_like: Array, hermitian: bool = False, paired: bool = False
+) -> Array:
+    """Townsend, with 1 / (s_j^2 - s_i^2) split into what s_j - s_i and what s_j + s_i divides.
+
+    Only the former makes trouble where two singular values are equal.
+    """
+    m, n = a_like.shape[-2:]
+    check_svd(g, y, m=m, paired=paired)
+    (gu, gs, gv), (u, s, v) = _svd_slices(g, m), _svd_parts(y, m)
+    tiny = _rounding(g.dtype, m, n) * s[..., :1]
+    distances, sums = s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]
+    of_u, of_v = _t(u) @ gu, _t(v) @ gv
+    of_u, of_v = of_u - _t(of_u), of_v - _t(of_v)
+    inside = _inverses(distances, np.abs(distances) > tiny[..., None]) * (of_u + of_v) / 2
+    inside = inside + _inverses(sums, sums > tiny[..., None]) * (of_u - of_v) / 2
+    inside = inside + np.eye(s.shape[-1], dtype=g.dtype) * gs[..., None, :]
+    result = u @ inside @ _t(v)
+    each = _inverses(s, s > tiny)
+    if m > n:
+        result = result + _product(gu - u @ (_t(u) @ gu), each, v)
+    if m < n:
+        result = result + _product(u, each, gv - v @ (_t(v) @ gv))
+    return _onto(result) if hermitian else result
+
+
+def _check_svd(g: Array, y: Array, m: int, paired: bool = False) -> Array:
+    """Warn where a cotangent asks how the vectors of singular values mix that are equal, or 0."""
+    (gu, _, gv), (u, s, v) = _svd_slices(g, m), _svd_slices(y, m)
+    limit = _indistinct(y.dtype, m, v.shape[-2]) * s[..., :1]
+    zero, close = s <= limit, np.abs(s[..., None, :] - s[..., :, None]) <= limit[..., None]
+    close &= ~np.eye(s.shape[-1], dtype=bool)
+    if not (zero.any() or close.any()):
+        return np.zeros(np.broadcast_shapes(g.shape, y.shape)[:-2], bool)
+    of_u, of_v = _t(u) @ gu, _t(v) @ gv
+    both_zero = close & zero[..., None, :] & zero[..., :, None]
+    lost = _differ(of_u + of_v, close) | _differ(of_u - of_v, both_zero)
+    outside = np.abs(gu - u @ of_u).sum(-2) + np.abs(gv - v @ of_v).sum(-2)
+    noise = _indistinct(y.dtype, m, v.shape[-2]) * np.abs(g).max((-2, -1), initial=0)[..., None]
+    lost |= (zero & (outside > noise)).any(-1)
+    block = close.any(-1) | (zero & (m != v.shape[-2]))
+    arrived = (g[..., TOLD:, :] != 0).any(-2)
+    lost |= _are_lost(block, arrived, _are_together(g, paired))
+    if lost.any():
+        _warn_of_equals("svd: singular values that are 0, or", "a.T @ a")
+    return lost
+
+
+def _singular_values(a: Array, hermitian: bool = False) -> Array:
+    return np.linalg.svd(a, compute_uv=False, hermitian=hermitian)
+
+
+def _singular_values_rule(g: Array, _y: Array, a: Array, hermitian: bool = False) -> Array:
+    """0 for a singular value of 0, at which it has a kink as abs does."""
+    packed = _packed_svd(a, hermitian=hermitian, paired=True)  # with g, which the values make
+    u, s, v = _svd_parts(packed, a.shape[-2])
+    result = _product(u, g * (s > _rounding(g.dtype, *a.shape[-2:]) * s[..., :1]), v)
+    return _onto(result) if hermitian else result
+
+
+check_svd = define(_check_svd, name="check_svd")
+_packed_svd = define(_svd, _svd_rule, name="svd", trusted=True)
+singular_values = define(_singular_values, _singular_values_rule, name="svdvals", trusted=True)
+SVDResult: Any = type(np.linalg.svd(np.eye(1)))
+
+
+@handles(np.linalg.svd)
+def svd(
+    a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    """numpy.linalg.svd: (..., m, n) -> u, (..., m, k), s, (..., k), vh, (..., k, n), k = min(m, n).
+
+    The columns that full_matrices adds to one of them, where m is not n, are arbitrary and refused.
+    """
+    if not compute_uv:
+        return singular_values(a, hermitian=hermitian)
+    m, n = _lengths(a)
+    if full_matrices and m != n:
+        raise NotDifferentiableError(
+            f"svd: {a.shape} has no derivative with full_matrices=True, NumPy's default, since the "
+            "columns that it adds are arbitrary; write full_matrices=False"
+        )
+    u, s, v = _svd_parts(_packed_svd(a, hermitian=hermitian), m)
+    return SVDResult(u, s, _t(v))
+
+
+@handles(np.linalg.svdvals)
+def svdvals(x: Array, /) -> Array:
+    """numpy.linalg.svdvals: (..., m, n) -> (..., min(m, n)), from the largest to the smallest."""
+    return singular_values(x)
+
+
+# --- pseudo-inverses and least squares
+
+
+def _pinv_rule(g: Array, y: Array, a: Array, hermitian: bool = False) -> Array:
+    """Golub, equation 4.12: where the rank stays as it is."""
+    a = _mirrored(a) if hermitian else a
+    result = _t(y) @ g @ _t(y)
+    right, left = _t(g) @ y @ _t(y), _t(y) @ y @ _t(g)
+    result = (right - a @ (y @ right)) + (left - (left @ y) @ a) - result
+    return _onto(result) if hermitian else result
+
+
+pinv = implement(
+    np.linalg.pinv,
+    lambda g, y, a, rcond=None, hermitian=False, *, rtol=None: _pinv_rule(g, y, a, hermitian),
+    kind=Kind.OPAQUE,
+)
+
+
+def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
+    """All that numpy.linalg.lstsq returns in a row; NaN for residuals that it leaves out."""
+    x, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
+    if residuals.size != b.shape[1]:
+        residuals = np.full(b.shape[1], np.nan, x.dtype)
+    return np.concatenate([x.reshape(-1), residuals, s, np.array([rank], x.dtype)])
+
+
+def _lstsq_parts(packed: Array, a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+    n, k = a.shape[1], b.shape[1]
+    x, rest = packed[: n * k].reshape((n, k)), packed[n * k :]
+    return x, rest[:k], rest[k:-1], rest[-1]
+
+
+def _lstsq_rule_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
+    """Of x = pinv(a) @ b, and of the squares of b - a @ x."""
+    (x, *_), (gx, gr, *_) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
+    of_x = _pinv_rule(gx @ b.T, _pinv_of(a, rcond, g.dtype), a)
+    return of_x - 2 * ((b - a @ x) * gr) @ x.T
+
+
+def _lstsq_rule_b(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
+    (x, *_), (gx, gr, *_) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
+    return _pinv_of(a, rcond, g.dtype).T @ gx + 2 * (b - a @ x) * gr
+
+
+def _pinv_of(a: Array, rcond: float | None, dtype: Any) -> Array:
+    """The pseudo-inverse, of the rank that lstsq finds."""
+    given = rcond is not None and rcond >= 0
+    return np.linalg.pinv(a, rcond if given else _rounding(dtype, *a.shape))
+
+
+lstsq_values = define(
+    lambda s, _a: s.copy(),
+    None,
+    lambda g, y, _s, a: _singular_values_rule(g, y, a),
+    name="lstsq_values",
+    trusted=True,
+)
+"""Singular values that lstsq has found, of its matrix: apart from what x depends on."""
+_packed_lstsq = define(_lstsq, _lstsq_rule_a, _lstsq_rule_b, name="lstsq", trusted=True)
+
+
+@handles(np.linalg.lstsq)
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array, Array, Array]:
+    """numpy.linalg.lstsq: (m, n) and (m,) or (m, k) -> (x, residuals, rank, singular values).
+
+    Residuals are there where m > n and the rank is n. Since their shape depends on values, under
+    `jit` they are always there where m > n, and NaN where the rank is less.
+    """
+    a, b = (as_array(x) for x in (a, b))
+    columns = b.reshape((-1, 1)) if b.ndim == 1 else b
+    packed = _packed_lstsq(a, columns, rcond=rcond)
+    x, residuals, s, rank = _lstsq_parts(packed, a, columns)
+    s = lstsq_values(s, a)
+    rank, (m, n) = rank.astype(np.intc), a.shape
+    if m <= n or not (_is_traced(packed) or rank == n):
+        residuals = residuals[:0]
+    return x[:, 0] if b.ndim == 1 else x, residuals, rank, s
+
+
+def _is_traced(x: Array) -> bool:
+    """Whether `jit` is tracing, so that the value is not to be had."""
+    while type(x) is Tensor:
+        x = x.value
+    return isinstance(x, Tensor)
+
+
+# --- norms
+
+
+def _norm_rule(
+    g: Array, y: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False
+) -> Array:
+    """Of the p-norm sign(x) (|x| / y)^(p-1), p = 2 for most; 0 where all elements are 0.
+
+    There the derivative of that is NaN, as the norm has a kink.
+    """
+    axes = _axes(x, axis)
+    if axis is None or not keepdims:
+        shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
+        g, y = g.reshape(shape), y.reshape(shape)
+    if ord in (None, 2, "fro", "f"):
+        return g * unit(x, axis=tuple(axes))
+    sizes = np.abs(x)
+    if ord < 1:
+        sizes = sizes + (x == 0) * y  # the ratio is 1 for an element that is 0: its sign is 0
+    return np.where(y == 0, 0, g * np.sign(x) * (sizes / y) ** (ord - 1))
+
+
+def _axes(x: Array, axis: Any) -> list[int]:
+    """The axes of a norm, counted from the front."""
+    return list(range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim))
+
+
+_norm = define(np.linalg.norm, _norm_rule, name="norm", trusted=True)
+
+
+@handles(np.linalg.norm)
+def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    """numpy.linalg.norm, of vectors along one axis and of matrices in two; at 0 its slope is 0.
 
     >>> import tinygrad_digits as td
-    >>> td.grad(lambda a: np.einsum("ii->", a))(np.zeros((2, 2)))
-    array([[1., 0.],
-           [0., 1.]])
+    >>> td.grad(np.linalg.norm)(np.array([3.0, 4.0]))
+    array([0.6, 0.8])
     """
-    for option, value in others.items():
-        if option not in _EINSUM_DEFAULTS or value != _EINSUM_DEFAULTS[option]:
-            raise no_rule_with("einsum", option, ["optimize"])
-    subscripts, *arrays = operands if isinstance(operands[0], str) else _from_lists(operands)
-    arrays = [as_array(x) for x in arrays]
-    explicit = _explicit(subscripts, [len(x.shape) for x in arrays])
-    y = _einsum(*arrays, subscripts=explicit, optimize=optimize)
-    inputs, output = explicit.split("->")
-    if len(arrays) == 1 and set(inputs) == set(output):  # nothing is summed: NumPy makes a view
-        share(arrays[0], y, REORDERED, explicit)
-    return y
+    axes = (axis,) if axis is not None and not isinstance(axis, tuple) else axis
+    count = x.ndim if axes is None else len(axes)
+    if count == 1 and ord in (np.inf, -np.inf, 0, 1):
+        return _norm_of_vectors(x, ord, axes, keepdims)
+    if count == 2 and ord in (np.inf, -np.inf, 1, -1, 2, -2, "nuc"):
+        return _norm_of_matrices(x, ord, _axes(x, axes), keepdims)
+    return _norm(x, ord=ord, axis=axis, keepdims=keepdims)
 
 
-def _put_reordered(x: Array, view: Array, subscripts: str) -> Array:
-    """x with the elements of einsum(subscripts, x) replaced, such as the diagonal of "ii->i"."""
-    inputs, output = subscripts.split("->")
-    along = np.ix_(*map(np.arange, view.shape))  # the places of each label of the output
-    return put(x, view, index=tuple([along[output.index(label)] for label in inputs]))
+def _norm_of_vectors(x: Array, ord: float, axis: Any, keepdims: bool) -> Array:
+    if ord == 0:
+        return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
+    sizes = np.abs(x)
+    if ord == 1:
+        return np.sum(sizes, axis=axis, keepdims=keepdims)
+    if ord < 0:
+        return np.min(sizes, axis=axis, keepdims=keepdims)
+    return np.max(sizes, axis=axis, keepdims=keepdims, initial=0)
 
 
-REORDERED = Way(lambda x, subscripts: np.einsum(subscripts, x), _put_reordered)
+def _norm_of_matrices(x: Array, ord: Any, axes: list[int], keepdims: bool) -> Array:
+    row, column = axes
+    if ord in (2, -2, "nuc"):
+        sizes = singular_values(np.moveaxis(x, axes, (-2, -1)))
+    else:
+        summed, other = (row, column) if abs(ord) == 1 else (column, row)
+        sizes = np.moveaxis(
+            np.sum(np.abs(x), axis=summed, keepdims=True), (summed, other), (-2, -1)
+        )
+        sizes = sizes[..., 0, :]
+    if ord == "nuc":
+        result = np.sum(sizes, axis=-1)
+    else:
+        result = np.min(sizes, axis=-1) if ord < 0 else np.max(sizes, axis=-1, initial=0)
+    return np.expand_dims(result, tuple(axes)) if keepdims else result
 
 
-@handles(np.einsum_path)
-def einsum_path(*operands: Any, **options: Any) -> tuple[list[Any], str]:
-    """numpy.einsum_path, which looks at shapes alone."""
-    shapes = [np.empty(x.shape, x.dtype) if isinstance(x, Tensor) else x for x in operands]
-    return np.einsum_path(*shapes, **options)
+@handles(np.linalg.vector_norm)
+def vector_norm(x: Array, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Array:
+    """numpy.linalg.vector_norm: of all elements along any number of axes."""
+    axes = _axes(x, axis)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    if axis is None:
+        result = norm(x.reshape(-1), ord, 0)
+    elif isinstance(axis, tuple):
+        shape = [int(np.prod([x.shape[i] for i in axes], dtype=int)), *[x.shape[i] for i in rest]]
+        result = norm(np.transpose(x, axes + rest).reshape(shape), ord, 0)
+    else:
+        result = norm(x, ord, axis)
+    return np.expand_dims(result, tuple(axes)) if keepdims else result
 
 
-def _from_lists(operands: Sequence[Any]) -> list[Any]:
-    """(a, [0, 1], b, [1, 2], [0, 2]) as ["ab,bc->ac", a, b]."""
-    arrays, labels = operands[0 : len(operands) // 2 * 2 : 2], list(operands[1::2])
-    words = [
-        "".join("..." if label is Ellipsis else LETTERS[label] for label in term)
-        for term in (labels if len(operands) % 2 == 0 else [*labels, operands[-1]])
-    ]
-    output = [] if len(operands) % 2 == 0 else ["->" + words.pop()]
-    return [",".join(words) + "".join(output), *arrays]
+@handles(np.linalg.matrix_norm)
+def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
+    """numpy.linalg.matrix_norm: (..., m, n) -> (...)."""
+    return norm(x, ord, (-2, -1), keepdims)
 
 
-def _explicit(subscripts: str, ndims: Sequence[int]) -> str:
-    """Subscripts with letters for each ellipsis, and with an output."""
-    inputs, arrow, output = subscripts.replace(" ", "").partition("->")
-    terms = inputs.split(",")
-    if len(terms) != len(ndims):
-        raise ValueError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(ndims)}")
-    hidden = [n - len(term.replace("...", "")) for term, n in zip(terms, ndims, strict=True)]
-    if any(n < 0 or (n and "..." not in term) for n, term in zip(hidden, terms, strict=True)):
-        raise ValueError(f"einsum: {subscripts!r} does not fit operands with {list(ndims)} axes")
-    fresh = [letter for letter in LETTERS if letter not in subscripts]
-    batch = "".join(fresh[: max(hidden, default=0)])
-    spelled = [
-        term.replace("...", batch[len(batch) - n :]) for term, n in zip(terms, hidden, strict=True)
-    ]
-    if arrow and batch and "..." not in output:
-        raise ValueError(f"einsum: {subscripts!r}: the output must have the '...' of the operands")
-    if not arrow:
-        once = sorted(c for c in set(chain(*terms)) - {"."} if inputs.count(c) == 1)
-        output = "..." * bool(batch) + "".join(once)
-    return f"{','.join(spelled)}->{output.replace('...', batch)}"
+@handles(np.linalg.cond)
+def cond(x: Array, p: Any = None) -> Array:
+    """numpy.linalg.cond: (..., n, n) -> (...), by a norm of the matrix and of its inverse."""
+    if 0 in x.shape[-2:]:
+        raise np.linalg.LinAlgError("cond is not defined on empty arrays")
+    with np.errstate(all="ignore"):
+        if p in (None, 2, -2):
+            s = singular_values(x)
+            ratio = s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+        else:
+            ratio = norm(x, p, (-2, -1)) * norm(inverse_or_nan(x), p, (-2, -1))
+    singular = np.logical_and(np.isnan(ratio), np.logical_not(np.any(np.isnan(x), axis=(-2, -1))))
+    return np.where(singular, np.inf, ratio)[()]

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import ShapeError
-from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from .neural import log_probabilities, relu, row, softplus
+from ..support.errors import ShapeError
+from ..support.foreign import as_array
+from .softmax import log_probabilities, relu, row, softplus
 
 REDUCTIONS = ("mean", "sum", "none")
 

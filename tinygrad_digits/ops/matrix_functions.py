@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import NotDifferentiableError, ShapeError
 from ..engine.primitive import Each, Kind, define
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor
-from .linalg import SMALL_LETTERS
+from ..support.errors import NotDifferentiableError, ShapeError
+from .products import SMALL_LETTERS
 
 Elementwise = Callable[[Array], Array]
 

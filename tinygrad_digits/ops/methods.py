@@ -8,17 +8,17 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..engine.primitive import Kind, Op
-from ..engine.standin import BITWISE, StandIn
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY, REFUSED, Tensor
+from ..staging.tracer import BITWISE, StandIn
 from . import (
     assignment,
     cumulative,
     elementwise,
     indexing,
-    linalg,
-    logic,
+    nondifferentiable,
     powers,
+    products,
     reductions,
     shaping,
 )
@@ -116,10 +116,10 @@ BINARY = {
     "mul": elementwise.multiply,
     "truediv": elementwise.divide,
     "mod": elementwise.remainder,
-    "floordiv": logic.OPS["floor_divide"],
+    "floordiv": nondifferentiable.OPS["floor_divide"],
     "divmod": elementwise.divmod,
     "pow": powers.power,
-    "matmul": linalg.matmul,
+    "matmul": products.matmul,
 }
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "mod": "%", "floordiv": "//"}
 SIGNS |= {"pow": "**", "matmul": "@"}
@@ -138,12 +138,12 @@ METHODS: dict[str, Op | property] = {
     "__neg__": elementwise.negative,
     "__pos__": elementwise.positive,
     "__abs__": elementwise.absolute,
-    "__lt__": logic.OPS["less"],
-    "__le__": logic.OPS["less_equal"],
-    "__gt__": logic.OPS["greater"],
-    "__ge__": logic.OPS["greater_equal"],
-    "__eq__": logic.OPS["equal"],
-    "__ne__": logic.OPS["not_equal"],
+    "__lt__": nondifferentiable.OPS["less"],
+    "__le__": nondifferentiable.OPS["less_equal"],
+    "__gt__": nondifferentiable.OPS["greater"],
+    "__ge__": nondifferentiable.OPS["greater_equal"],
+    "__eq__": nondifferentiable.OPS["equal"],
+    "__ne__": nondifferentiable.OPS["not_equal"],
     "__getitem__": indexing.getitem,
     "sum": reductions.sum,
     "prod": reductions.prod,

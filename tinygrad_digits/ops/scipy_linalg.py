@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import extra
-from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define
 from ..engine.tape import Array
+from ..support.errors import extra
+from ..support.foreign import as_array
 
 TRANSPOSED = {0: False, "N": False, 1: True, "T": True, 2: True, "C": True}
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..engine.foreign import as_array
 from ..engine.primitive import Kind, define, handles, implement
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
 from ..engine.views import Way, share
+from ..support.foreign import as_array
 from .indexing import getitem, scatter
 
 Axis: TypeAlias = int | tuple[int, ...] | None

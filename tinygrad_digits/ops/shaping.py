@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..engine.errors import NotDifferentiableError
-from ..engine.foreign import as_array
 from ..engine.primitive import VIEWS, Kind, Op, define, handles, implement, row_of
 from ..engine.tape import Array, unbroadcast
 from ..engine.tensor import Tensor
 from ..engine.views import TAKES_COPIES, Way, memory_of, share
+from ..support.errors import NotDifferentiableError
+from ..support.foreign import as_array
 
 Shape: TypeAlias = int | tuple[int, ...]
 

@@ -7,10 +7,10 @@ SciPy's own `@` comes first in `A @ t`. It leaves the product to what NumPy can 
 import copy
 from typing import Any
 
-from ..engine.errors import NotDifferentiableError
 from ..engine.primitive import define, is_sparse, row_of
 from ..engine.tape import Array
-from .linalg import matmul
+from ..support.errors import NotDifferentiableError
+from .products import matmul
 
 STORED_ONCE = ("csr", "csc", "coo")
 """Formats whose transpose stores the same numbers in the same order."""

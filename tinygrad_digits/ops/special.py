@@ -16,7 +16,7 @@ from ..engine.tape import Array
 from ..engine.tensor import SCIPY
 from . import gamma
 from .gamma import scipy_special
-from .neural import sigmoid
+from .softmax import sigmoid
 
 row = functools.partial(primitive, kind=Kind.ELEMENTWISE, trusted=True)
 

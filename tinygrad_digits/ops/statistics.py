@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.errors import NotDifferentiableError, ShapeError
-from ..engine.foreign import as_array
 from ..engine.primitive import Kind, Op, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..support.errors import NotDifferentiableError, ShapeError
+from ..support.foreign import as_array
+from .masked_reductions import floating
 from .reductions import Axis, merged
-from .selected import floating
 
 row = partial(define, kind=Kind.REDUCTION, trusted=True)
 

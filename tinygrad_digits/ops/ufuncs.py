@@ -10,15 +10,15 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..engine.errors import NotDifferentiableError
-from ..engine.foreign import as_array, as_real
 from ..engine.primitive import Kind, Op, Primitive, define, no_rule_with
 from ..engine.tape import Array
 from ..engine.tensor import NUMPY
-from . import elementwise, integrals, linalg, logic, powers  # noqa: F401 (whose ufuncs these are)
-from .neural import shares
+from ..support.errors import NotDifferentiableError
+from ..support.foreign import as_array, as_real
+from . import elementwise, powers  # noqa: F401 (whose ufuncs these are)
+from .masked_reductions import selection
 from .reductions import Axis
-from .selected import selection
+from .softmax import shares
 
 Ufunc: TypeAlias = Any
 """An np.ufunc: mypy knows too little of them."""

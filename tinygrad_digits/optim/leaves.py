@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.errors import NotDifferentiableError, ShapeError
 from ..engine.tensor import is_numeric
-from ..engine.tree import Tree
+from ..support import tree
+from ..support.errors import NotDifferentiableError, ShapeError
+from ..support.tree import Tree
 
 
 def each(f: Callable[..., Any], first: Tree, *rest: Tree) -> Tree:
@@ -57,7 +57,7 @@ def with_grads(f: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) ->
     >>> with_grads(np.subtract, {"w": np.ones(2)}, {"w": np.ones(3)})
     Traceback (most recent call last):
     ...
-    tinygrad_digits.engine.errors.ShapeError: params['w'] has shape (2,), but its gradient (3,)
+    tinygrad_digits.support.errors.ShapeError: params['w'] has shape (2,), but its gradient (3,)
     """
 
     def leaf(p: Any, g: Any, *others: Any) -> Any:

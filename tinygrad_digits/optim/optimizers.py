@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.pickling import pickled_as_call
 from ..engine.tensor import is_numeric
-from ..engine.tree import Tree
+from ..support.pickling import pickled_as_call
+from ..support.tree import Tree
 from .leaves import each, fitted, fraction, matched, positive, weak, weakened, with_grads, zeros
 from .schedules import Rate
 from .transforms import (

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.pickling import pickled_as_call
+from ..support.pickling import pickled_as_call
 from .leaves import count, not_negative, positive
 
 Schedule: TypeAlias = Callable[[Any], Any]

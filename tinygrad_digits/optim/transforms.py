@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.pickling import pickled_as_call
 from ..engine.tensor import is_numeric
-from ..engine.tree import Tree
+from ..support import tree
+from ..support.pickling import pickled_as_call
+from ..support.tree import Tree
 from .leaves import (
     each,
     each_of,

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.pickling import pickled_as_call
-from ..engine.tree import Tree
+from ..support.pickling import pickled_as_call
+from ..support.tree import Tree
 from .leaves import count, each, fraction, unboxed, weak, with_grads, zeros
 from .optimizers import Optimizer
 

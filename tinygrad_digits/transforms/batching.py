@@ -18,14 +18,14 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.errors import ShapeError, TracedValueError
 from ..engine.primitive import Kind, Primitive
-from ..engine.standin import StandIn, user_line
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor, admit, within
 from ..engine.transforms import leaf_paths, named
-from ..engine.tree import Tree
+from ..staging.tracer import StandIn, user_line
+from ..support import tree
+from ..support.errors import ShapeError, TracedValueError
+from ..support.tree import Tree
 from .batching_rules import KINDS, RULES, Call, moved, unknown
 
 Axes: TypeAlias = Any

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..engine.errors import ShapeError
 from ..engine.primitive import Kind, Primitive
-from ..engine.standin import StandIn
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
-from ..ops import CHAPTERS, linalg, logic
+from ..ops import CHAPTERS, nondifferentiable, products
+from ..staging.tracer import StandIn
+from ..support.errors import ShapeError
 
 
 class Call(NamedTuple):
@@ -238,7 +238,7 @@ def _widened(x: Array, on: bool, ndim: int) -> Array:
 
 def _einsum(call: Call) -> Any:
     inputs, output = call.options["subscripts"].split("->")
-    fresh = next((c for c in linalg.LETTERS if c not in inputs), None)
+    fresh = next((c for c in products.LETTERS if c not in inputs), None)
     if fresh is None:
         return NotImplemented
     terms = [fresh * on + term for term, on in zip(inputs.split(","), call.on, strict=True)]
@@ -550,7 +550,7 @@ BY_NAME: dict[str, Rule] = {
 
 ROWS: list[Primitive] = [
     op.primitive
-    for chapter in (*(vars(chapter) for chapter in CHAPTERS), logic.OPS)
+    for chapter in (*(vars(chapter) for chapter in CHAPTERS), nondifferentiable.OPS)
     for op in chapter.values()
     if isinstance(getattr(op, "primitive", None), Primitive)
 ]

@@ -13,14 +13,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.errors import NotDifferentiableError
-from ..engine.foreign import without_labels
 from ..engine.primitive import Each, Kind, Like, Primitive, innermost
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor, recorded
 from ..engine.transforms import name_of
-from ..engine.tree import Tree
+from ..support import tree
+from ..support.errors import NotDifferentiableError
+from ..support.foreign import without_labels
+from ..support.tree import Tree
 from .batching import Batch, vmap
 
 Derivative: TypeAlias = Callable[[Tree, Tree, Tree, list[int]], list[Array]]

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.errors import NotDifferentiableError
-from ..engine.pickling import made
 from ..engine.primitive import Primitive
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
 from ..engine.transforms import name_of
-from ..engine.tree import Tree
+from ..support import tree
+from ..support.errors import NotDifferentiableError
+from ..support.pickling import made
+from ..support.tree import Tree
 from .calls import pulled_back, recorded_call, row_of_calls
 
 

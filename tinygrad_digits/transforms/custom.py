@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.errors import NotDifferentiableError, RuleError, ShapeError
-from ..engine.foreign import without_labels
-from ..engine.pickling import Decorated, computed_once, findable, importable_name
 from ..engine.primitive import Kind, define, innermost
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
 from ..engine.transforms import leaf_paths
-from ..engine.tree import Tree
+from ..support import tree
+from ..support.errors import NotDifferentiableError, RuleError, ShapeError
+from ..support.foreign import without_labels
+from ..support.pickling import Decorated, computed_once, findable, importable_name
+from ..support.tree import Tree
 from .calls import recorded_call, refuse_captured, row_of_calls
 
 # --- no derivative

@@ -21,10 +21,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.errors import NotDifferentiableError, ShapeError
-from ..engine.foreign import as_array
-from ..engine.pickling import Call, made
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor, is_numeric, recorded
 from ..engine.transforms import (
@@ -40,7 +36,11 @@ from ..engine.transforms import (
     named,
     owned,
 )
-from ..engine.tree import Tree
+from ..support import tree
+from ..support.errors import NotDifferentiableError, ShapeError
+from ..support.foreign import as_array
+from ..support.pickling import Call, made
+from ..support.tree import Tree
 from .batching import Batch
 
 Mode: TypeAlias = Literal["reverse", "forward"]

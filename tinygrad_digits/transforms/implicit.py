@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import tree
-from ..engine.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
 from ..engine.primitive import Primitive
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
 from ..engine.transforms import copied, name_of, vjp
-from ..engine.tree import Tree
+from ..support import tree
+from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
+from ..support.tree import Tree
 from .batching import Batched
 from .calls import pulled_back, recorded_call, row_of_calls
 from .checkpoint import sealed, writing_explained

@@ -1,0 +1,512 @@
+"""jit : (f, how) -> f, traced once for each signature and run as a program from then on.
+
+A call is sorted by its signature: the shapes and dtypes of the arrays, and the values of
+everything that is static (ints, bools, strings, functions). A signature that is new is traced,
+lowered and compiled; one that is known runs its program.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import os
+import time
+import warnings
+from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator
+from numbers import Number
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..engine.tape import OPEN
+from ..engine.tensor import Tensor, admit, within
+from ..support import tree
+from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
+from ..support.foreign import gate_of
+from ..support.loading import load
+from ..support.pickling import Decorated, Made, findable, importable_name
+from .fast_call import MISS, Enter, Known
+from .free_variables import hold_a_tensor, holds_a_tensor, selves, watches
+from .instances import Attributes, has_state
+from .signature import Sealed, identity, is_generator, is_input, key_of
+
+if TYPE_CHECKING:
+    from .lower import Lowered
+    from .program import Program
+    from .trace import Trace
+
+BACKENDS = ("numpy", "numba")
+RECENT = 4
+"""Programs that a call tries before it looks for its own by signature."""
+
+RETRACES = 8
+"""Traces after which a function is told that its signature keeps changing."""
+
+
+class _Counts(NamedTuple):
+    traces: int
+    programs: int
+    maxsize: int
+
+
+class CacheInfo(_Counts):
+    """What a jitted function remembers: how many traces, and programs, of how many at most.
+
+    A call that finds its program among the last few costs next to nothing. `slow_calls` counts the
+    others, by what they needed.
+    """
+
+    slow_calls: dict[str, int]
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, slow_calls={self.slow_calls})"
+
+
+AS_IT_IS = "was run as it is: a Tensor of an enclosing transform is among what it uses"
+TRACED = "was traced: no program had its signature"
+LOOKED_UP = "was looked up by its signature: other programs ran last"
+"""Why a call took longer than others."""
+
+
+def jit(
+    f: Callable[..., Any] | None = None,
+    *,
+    backend: str = "numpy",
+    static_argnames: str | tuple[str, ...] = (),
+    donate: str | tuple[str, ...] = (),
+    cache_size: int = 64,
+) -> Any:
+    """f, traced once for each signature and run as a straight-line program from then on.
+
+    Args:
+        f: any function; without it, jit(backend=...) gives a decorator.
+        backend: "numpy", or "numba" (extra `jit`) for native loops.
+        static_argnames: arguments that are part of the signature although they are arrays or
+            floats, or that hold settings; hashable. Ints, bools, strings and functions always are.
+        donate: arguments whose arrays results may be written into; after the call they hold
+            those results, or anything.
+        cache_size: programs kept; beyond it the one that was least recently used is dropped.
+
+    Arrays, NumPy scalars, floats and random generators are what may change between calls; any
+    tree of them, and any tree as a result. Raises TracedValueError where f needs the value of an
+    array to go on, as `if x > 0` does. `f.program(*args)` shows what runs.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> @jit
+    ... def step(w, x):
+    ...     return w - 0.5 * td.grad(lambda w: np.sum((x @ w) ** 2))(w)
+    >>> step(np.array([1.0, 2.0]), np.eye(2))
+    array([0., 0.])
+    """
+    if f is None:
+        return functools.partial(
+            jit,
+            backend=backend,
+            static_argnames=static_argnames,
+            donate=donate,
+            cache_size=cache_size,
+        )
+    return Jitted(f, backend, _names(static_argnames), _names(donate), cache_size)
+
+
+def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+_TRACING = RLock()
+"""Held while a function is traced: one lock for all, since they may call each other."""
+
+
+def _renew_lock() -> None:
+    """In a forked child the lock may be held by a thread that is not there."""
+    global _TRACING  # noqa: PLW0603
+    _TRACING = RLock()
+
+
+if hasattr(os, "register_at_fork"):  # which Windows has not
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+class Jitted(Decorated):
+    """A function and the programs that have been made of it."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        backend: str,
+        static_argnames: tuple[str, ...],
+        donate: tuple[str, ...],
+        cache_size: int,
+    ) -> None:
+        if not callable(f):
+            raise TypeError(f"jit takes a function, got {type(f).__name__}")
+        if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
+            raise TypeError(
+                f"{_name(f)} is a generator or a coroutine: it stops and goes on, and a program "
+                "runs straight through. Return the values as a list, or jit what it does in a step"
+            )
+        if cache_size < 1:
+            raise ValueError(f"cache_size must be at least 1, got {cache_size}")
+        if backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        if backend == "numba":
+            from .numba_backend import require_numba
+
+            require_numba()
+        functools.update_wrapper(self, f)
+        self.f = f
+        self.backend = backend
+        self.parameters = _positional(f)
+        named = _named(f)
+        for name in (*static_argnames, *donate):
+            if named is not None and name not in named:
+                raise TypeError(f"{_name(f)} has no argument {name!r}; it has {', '.join(named)}")
+        self.static = frozenset(static_argnames)
+        self.donate = frozenset(donate)
+        self.cache_size = cache_size
+        self.traces = 0
+        self._programs: dict[Hashable, Lowered] = {}
+        self._specs: deque[dict[str, str]] = deque(maxlen=RETRACES)  # what traces were for, by path
+        self._uses = itertools.count()
+        self._tracing: set[tuple[int, int]] = set()  # processes (of forks) and threads
+        self._attributes = Attributes(f)
+        self._selves = selves(f)
+        self._slow_calls: Counter[str] = Counter()
+        self._recent: tuple[Enter, ...] = ()  # the short ways into the programs that ran last
+
+    def __repr__(self) -> str:
+        return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> Any:
+        """Pickles as the name under which it can be imported, or as its function and options."""
+        options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
+        return importable_name(self) or (Jitted, (findable(self.f), *options))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        recent = self._recent
+        for enter in recent:
+            result = enter(args, kwargs)
+            if result is not MISS:
+                if enter is not recent[0]:
+                    self._came_in_by(enter)
+                return result
+        traces = self.traces
+        program, leaves = self._looked_up(args, kwargs)
+        if program is None:
+            self._slow_calls[AS_IT_IS] += 1
+            return self.f(*args, **kwargs)
+        self._slow_calls[LOOKED_UP if traces == self.traces else TRACED] += 1
+        if program.enter is not None:
+            self._came_in_by(program.enter)
+        return program(leaves)
+
+    def program(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The program that runs for these arguments; print it to see how it was made."""
+        program, _ = self._looked_up(args, kwargs)
+        if program is None:
+            raise TypeError(
+                f"{_name(self.f)} is not compiled for these arguments, but run as it is"
+            )
+        return program
+
+    def cache_info(self) -> CacheInfo:
+        """How often f was traced, how many programs are kept, and which calls were slow.
+
+        >>> f = jit(lambda x: 2 * x)
+        >>> [f(1.0), f(2.0), f(np.float32(3))]
+        [2.0, 4.0, np.float32(6.0)]
+        >>> f.cache_info().traces, f.cache_info().slow_calls
+        (2, {'was traced: no program had its signature': 2})
+        """
+        info = CacheInfo(self.traces, len(self._programs), self.cache_size)
+        info.slow_calls = dict(self._slow_calls)
+        return info
+
+    @property
+    def programs(self) -> list[Lowered]:
+        """The programs that are kept."""
+        return [*self._programs.values()]
+
+    def cache_clear(self) -> None:
+        """Forget all programs."""
+        with _TRACING:
+            self._recent = ()
+            self._programs.clear()
+            self._specs.clear()
+            self._slow_calls.clear()
+
+    # --- from a call to its program
+
+    def _looked_up(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Lowered | None, list[Any]]:
+        """The program for a call and its inputs; None where f has to be run as it is."""
+        if self.static:
+            args, kwargs = self._with_static(args, kwargs)
+        if len(kwargs) > 1:
+            kwargs = dict(sorted(kwargs.items()))
+        leaves, structure = tree.flatten((args, kwargs))
+        if any(map(gate_of, leaves)):
+            args, kwargs = _admitted(args, kwargs, self.parameters)
+            leaves, structure = tree.flatten((args, kwargs))
+        if (OPEN and hold_a_tensor(watches(self.f))) or any(map(_belongs_elsewhere, leaves)):
+            self._refuse_recursion()
+            return None, leaves
+        inputs = [leaf for leaf in leaves if is_input(leaf)]
+        try:
+            keys = [key_of(leaf, self._attributes) for leaf in leaves]
+            own = [identity(held, self._attributes) for held in self._selves]
+            signature = tree.outline(structure), *keys, *own
+            program = self._programs.get(signature)
+        except TypeError:
+            self._refuse_unhashable(args, kwargs)
+            raise
+        if program is None:
+            program = self._traced(signature, args, kwargs)
+        if program is not None:
+            program.used = next(self._uses)
+        return program, inputs
+
+    def _refuse_recursion(self) -> None:
+        if (os.getpid(), get_ident()) in self._tracing:
+            raise RecursionError(
+                f"{_name(self.f)} calls itself while jit traces it: a program has no calls. Write "
+                "the recursion as a loop, or jit a function that calls a plain recursive one"
+            )
+
+    def _traced(
+        self, signature: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Lowered | None:
+        self._refuse_recursion()
+        with _TRACING:
+            if (known := self._programs.get(signature)) is not None:
+                return known  # another thread was quicker
+            here = os.getpid(), get_ident()
+            self._tracing.add(here)
+            try:
+                start = time.perf_counter()
+                program, structure = _run(self.f, args, kwargs, self.parameters)
+                made: Lowered = load(f"{__package__}.lower").lowered(
+                    program,
+                    structure,
+                    name=_name(self.f),
+                    backend=self.backend,
+                    donate=self.donate,
+                    seconds=time.perf_counter() - start,
+                )
+                surroundings = Known(watches(self.f), self._selves, self._attributes)
+                made.open_to(args, kwargs, surroundings)
+            except load(f"{__package__}.trace").Captured:
+                return None
+            finally:
+                self._tracing.discard(here)
+            self.traces += 1
+            self._remember(args, kwargs)
+            if len(self._programs) >= self.cache_size:
+                self._forget_the_oldest()
+            self._programs[signature] = made
+            return made
+
+    def _came_in_by(self, enter: Enter) -> None:
+        """Try this short way first the next time."""
+        others = [other for other in self._recent if other is not enter]
+        self._recent = (enter, *others)[:RECENT]
+
+    def _forget_the_oldest(self) -> None:
+        """Drop the program that was least recently used."""
+        ranks: dict[Any, int] = {enter: RECENT - rank for rank, enter in enumerate(self._recent)}
+        ages = {key: (ranks.get(p.enter, 0), p.used) for key, p in self._programs.items()}
+        gone = self._programs.pop(min(ages, key=ages.__getitem__))
+        self._recent = tuple(enter for enter in self._recent if enter is not gone.enter)
+
+    def _with_static(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        names = [*self.parameters, *[""] * len(args)]
+        args = tuple(
+            self._sealed(x) if name in self.static else x
+            for name, x in zip(names, args, strict=False)
+        )
+        return args, {k: self._sealed(x) if k in self.static else x for k, x in kwargs.items()}
+
+    def _sealed(self, x: Any) -> Sealed:
+        return Sealed(x, self._attributes)
+
+    def _refuse_unhashable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for path, leaf in _items(args, kwargs, self.parameters):
+            value = leaf.value if isinstance(leaf, Sealed) else leaf
+            try:
+                hash(value) if not isinstance(leaf, np.ndarray) else None
+            except TypeError:
+                raise TypeError(
+                    f"{path}: a {type(value).__name__} is neither an array nor something that can "
+                    "be compared and hashed, so jit cannot tell when to trace again"
+                ) from None
+
+    # --- what changes from trace to trace
+
+    def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note what this trace is for; say so when there are many."""
+        items = [*_items(args, kwargs, self.parameters)]
+        spec = {path: _described(leaf) for path, leaf in items}
+        for path, leaf in [*items, *((type(held).__name__, held) for held in self._selves)]:
+            value = leaf.value if isinstance(leaf, Sealed) else leaf
+            if has_state(value):
+                spec |= self._attributes.described(value, path)
+        self._specs.append(spec)
+        count = self.traces
+        if count < RETRACES or count & (count - 1):
+            return
+        changing = []
+        for path in spec:
+            seen = list(dict.fromkeys(s[path] for s in self._specs if path in s))
+            if len(seen) > 1:
+                changing.append(f"{path} ({', '.join(seen[-3:])})")
+        warnings.warn(
+            f"{_name(self.f)} has been traced {count} times, because of "
+            f"{' and '.join(changing) or 'the structure of its arguments'}. An int is part of the "
+            "signature: pass what changes as a float or an array; pad arrays to a common shape",
+            RetraceWarning,
+            stacklevel=_levels_to_caller(),
+        )
+
+
+def _belongs_elsewhere(leaf: Any) -> bool:
+    """Whether a leaf is part of a transform under way, or of another library."""
+    return (bool(OPEN) and holds_a_tensor(leaf)) or _is_foreign(leaf)
+
+
+def _run(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    parameters: list[str],
+) -> tuple[Program, tree.Structure]:
+    """Trace f once."""
+    trace: Trace = load(f"{__package__}.trace").Trace()
+    leaves, structure = tree.flatten((args, kwargs))
+    paths = [path for path, _ in _items(args, kwargs, parameters)]
+    inside = [
+        trace.enter(leaf, path)
+        if _checked_input(leaf, path)
+        else getattr(leaf, "value", leaf)
+        if isinstance(leaf, Sealed)
+        else leaf
+        for leaf, path in zip(leaves, paths, strict=True)
+    ]
+    traced_args, traced_kwargs = tree.unflatten(structure, inside)
+    try:
+        with np.errstate(all="call", call=lambda *_: None):  # the program will warn, not the trace
+            output = f(*traced_args, **traced_kwargs)
+        outputs, output_structure = tree.flatten(output)
+        outputs = [within(leaf) for leaf in outputs]
+        given = {id(leaf) for leaf in leaves}
+        trace.program.outputs = [
+            leaf if id(leaf) in given else _output(leaf, trace, f) for leaf in outputs
+        ]
+    except ValueError as error:
+        if isinstance(error.__cause__, TracedValueError):  # NumPy's, for `array[i] = t`
+            raise error.__cause__ from None
+        raise
+    finally:
+        trace.close()
+    return trace.program, output_structure
+
+
+def _checked_input(leaf: Any, path: str) -> bool:
+    """Whether a leaf is an input of the program; what it cannot work on is refused."""
+    plain = type(leaf) is np.ndarray and leaf.dtype.kind in "fiubc"
+    if isinstance(leaf, np.ndarray) and not plain:
+        raise NotDifferentiableError(
+            f"{path} is a {type(leaf).__name__} of {leaf.dtype}; a jitted function takes "
+            "plain arrays of numbers"
+        )
+    return is_input(leaf)
+
+
+def _admitted(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
+    """The arguments with labelled arrays as plain ones, which is what a program works on."""
+    _, structure = tree.flatten((args, kwargs))
+    named = _items(args, kwargs, parameters)
+    leaves = [x if isinstance(x, Number) or _is_foreign(x) else admit(x, path) for path, x in named]
+    found: tuple[Any, Any] = tree.unflatten(structure, leaves)
+    return found
+
+
+def _output(leaf: Any, trace: Trace, f: Any) -> Any:
+    if isinstance(leaf, Tensor | np.ndarray | np.number | np.bool_):
+        return trace.operand(leaf)
+    if callable(leaf) or inspect.isgenerator(leaf) or inspect.iscoroutine(leaf):
+        kind = "function" if isinstance(leaf, Made) else type(leaf).__name__
+        raise TypeError(
+            f"{_name(f)} returned a {kind}: a jitted function returns arrays, "
+            "numbers and trees of them, since what it returned would run after the program"
+        )
+    return leaf
+
+
+def _is_foreign(leaf: Any) -> bool:
+    """An array of another library: its own functions know better what to do with it."""
+    return hasattr(leaf, "__array_function__") and not isinstance(leaf, np.ndarray | np.generic)
+
+
+# --- names
+
+
+def _positional(f: Any) -> list[str]:
+    """The names of f's positional arguments."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in _signature(f) if p.kind in kinds]
+
+
+def _named(f: Any) -> list[str] | None:
+    """The names of all arguments; None where there may be any."""
+    parameters = _signature(f)
+    if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+
+
+def _signature(f: Any) -> list[inspect.Parameter]:
+    try:
+        return [*inspect.signature(f).parameters.values()]
+    except (TypeError, ValueError):  # some builtins have none
+        return []
+
+
+def _items(
+    args: tuple[Any, ...], kwargs: dict[str, Any], parameters: list[str]
+) -> Iterator[tuple[str, Any]]:
+    """Each leaf of a call with its path, as in params['w0']."""
+    for k, argument in enumerate(args):
+        name = parameters[k] if k < len(parameters) else f"argument {k}"
+        yield from tree.items(argument, name)
+    for name, argument in kwargs.items():
+        yield from tree.items(argument, name)
+
+
+def _described(leaf: Any) -> str:
+    if isinstance(leaf, np.ndarray):
+        return f"{leaf.dtype}{leaf.shape}"
+    if isinstance(leaf, float | np.generic) or is_generator(leaf):
+        return type(leaf).__name__
+    return repr(leaf.value if isinstance(leaf, Sealed) else leaf)[:40]
+
+
+def _name(f: Any) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _levels_to_caller() -> int:
+    from ..engine.transforms import _levels_to_caller as levels
+
+    return levels() - 1  # without this frame

@@ -1,0 +1,138 @@
+"""Lowering: a traced program through the passes to code that runs."""
+
+from __future__ import annotations
+
+import time
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ..support import tree
+from ..support.loading import load
+from . import numpy_backend
+from .fast_call import Enter, Known, entry
+from .passes import PASSES, batch, columns
+from .program import Program, aligned
+
+
+class Stage(NamedTuple):
+    """A program and the pass that it came from."""
+
+    name: str
+    program: Program
+
+
+class Lowered:
+    """A program that can be called, and how it came about: print it."""
+
+    def __init__(
+        self,
+        stages: list[Stage],
+        structure: tree.Structure,
+        code: numpy_backend.Code,
+        name: str,
+        seconds: dict[str, float],
+    ) -> None:
+        self.stages = stages
+        self.code = code
+        self.name = name
+        self.seconds = seconds
+        self.used = 0
+        self.enter: Enter | None = None
+        self._structure = structure
+        self._idle: list[numpy_backend.Workspace] = []  # pop and append are atomic
+
+    def __call__(self, inputs: list[Any]) -> Any:
+        """Run on the inputs; each call under way has a workspace to itself."""
+        try:
+            workspace = self._idle.pop()
+        except IndexError:
+            workspace = self.code.workspace()
+        try:
+            outputs = self.code.run(inputs, workspace)
+        finally:
+            self._idle.append(workspace)
+        return tree.unflatten(self._structure, outputs)
+
+    def open_to(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Known) -> None:
+        """Make a short way in for calls like this one."""
+        code = self.code
+        self.enter = entry(
+            args, kwargs, self._structure, code.run, self._idle, code.workspace, known
+        )
+
+    @property
+    def final(self) -> Program:
+        """The program after the last pass."""
+        return self.stages[-1].program
+
+    @property
+    def source(self) -> str:
+        """The Python code that runs."""
+        return self.code.source
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{what} {1000 * s:.0f} ms" for what, s in self.seconds.items())
+        rows: list[tuple[str, ...]] = [
+            (
+                stage.name,
+                f"{len(stage.program.lines)} lines",
+                _changes(before.program, stage.program),
+            )
+            for before, stage in zip([self.stages[0], *self.stages], self.stages, strict=False)
+        ]
+        return "\n\n".join(
+            [
+                f"{self.name}: {times}",
+                aligned(rows),
+                str(self.final),
+                str(self.code.plan),
+                self.source,
+            ]
+        )
+
+
+def lowered(
+    program: Program,
+    structure: tree.Structure,
+    *,
+    name: str,
+    backend: str,
+    donate: frozenset[str],
+    seconds: float,
+) -> Lowered:
+    """Through the passes, one after the other, and through the backend."""
+    stages = [Stage("trace", program)]
+    start = time.perf_counter()
+    for each in (*PASSES, *([columns, batch] if backend == "numpy" else [])):
+        stages.append(Stage(each.__name__, each(stages[-1].program)))
+    final = stages[-1].program
+    donated = frozenset(
+        i
+        for i, (path, value) in final.inputs.items()
+        if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
+    )
+    code: numpy_backend.Code = _backend(backend).compiled(final, name, donated)
+    times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
+    if backend == "numba":
+        times["compiled"] = code.seconds
+    return Lowered(stages, structure, code, name, times)
+
+
+def _backend(name: str) -> ModuleType:
+    """Imported when it is needed: it takes as long as the rest of the package."""
+    module: ModuleType = load(f"{__package__}.{name}_backend")
+    return module
+
+
+def _changes(before: Program, after: Program) -> str:
+    """Which lines a pass has taken away, and which it has changed."""
+    gone = [f"%{i}" for i in before.lines if i not in after.lines]
+    changed = [
+        f"%{i} = {line}" for i, line in after.lines.items() if before.lines.get(i, line) != line
+    ]
+    words = []
+    if gone:
+        words.append(f"without {', '.join(gone)}")
+    if changed:
+        words.append(f"changed {'; '.join(changed)}")
+    return ", ".join(words)

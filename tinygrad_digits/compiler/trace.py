@@ -1,0 +1,367 @@
+"""Tracing: a function is run once, on stand-ins for its arguments that write down every op.
+
+A `Trace` is a tape that keeps everything: also comparisons, and what gradients compute inside. It
+is older, so further out, than the tapes of the transforms that run within it: their rules are
+ordinary ops, and so end up here like what the user wrote. Nothing else of the engine takes part.
+
+Each stand-in (`Traced`) carries the actual value, from which ops compute shapes and dtypes, but
+does not give it away: what Python does with a value (branching on it, printing it) would happen
+once, while tracing, and never again.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..engine.primitive import Kind, Primitive, innermost
+from ..engine.tape import NO_OPTIONS, Tape
+from ..engine.tensor import Tensor
+from ..staging.tracer import StandIn, user_line
+from ..support.errors import TracedValueError
+from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, mapped
+from .signature import is_generator
+
+
+def _squared(x: float) -> float:
+    return x**2
+
+
+_PYTHON: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+    "remainder": operator.mod,
+    "floor_divide": operator.floordiv,
+    "square": _squared,
+    "negative": operator.neg,
+    "positive": operator.pos,
+    "absolute": abs,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+}
+ARITHMETIC = {name: Primitive(f, (), name, Kind.OPAQUE) for name, f in _PYTHON.items()}
+"""Ops that keep Python numbers Python numbers, which leave float32 arrays float32."""
+
+NUMBERS = (float, int, bool)
+
+SHAPE_FROM_VALUES: dict[str, tuple[int, str]] = {
+    **dict.fromkeys(("nonzero", "flatnonzero", "argwhere"), (0, "a")),
+    **dict.fromkeys(("unique", "trim_zeros"), (0, "ar")),
+    **dict.fromkeys(("unique_values", "unique_counts", "unique_all", "unique_inverse"), (0, "x")),
+    **dict.fromkeys(("union1d", "intersect1d", "setdiff1d", "setxor1d"), (0, "ar1")),
+    **dict.fromkeys(("compress", "extract"), (0, "condition")),
+    **dict.fromkeys(("delete", "insert"), (1, "obj")),
+    "bincount": (0, "x"),
+    "histogram_bin_edges": (0, "a"),
+    "repeat": (1, "repeats"),
+    "tile": (1, "reps"),
+    "resize": (1, "new_shape"),
+}
+"""The argument of a function, by position or name, whose values its result's shape depends on."""
+
+UNFUSED = {
+    np.add.reduceat,
+    np.multiply.reduceat,
+    np.cross,
+    np.cov,
+    np.corrcoef,
+    np.nanvar,
+    np.nanstd,
+    np.linalg.cond,
+    np.linalg.multi_dot,
+}
+"""Functions of which NumPy rounds, or makes scalars, otherwise than the ops that stand in."""
+
+NO_ARRAY_FROM_VALUES = {
+    *("array_repr", "array_str", "array2string", "min_scalar_type"),
+    *("shares_memory", "may_share_memory"),
+}
+"""Functions that return a text or another Python object, made of the values or of their memory."""
+
+UNSET = dict.fromkeys(np.geterr(), "call")
+"""The floating-point error state while tracing: whatever differs was set inside the function."""
+
+
+class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
+    """The function uses a Tensor of a transform that was under way when it was called."""
+
+
+class Trace(Tape):
+    """The tape of a function that is being turned into a program."""
+
+    __slots__ = ("known", "program")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.program = Program()
+        self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
+
+    def enter(self, leaf: Any, path: str) -> Traced:
+        """A stand-in for an array, a number or a generator."""
+        index = next(self.indices)
+        form = "array"
+        if isinstance(leaf, float) and not isinstance(leaf, np.generic):
+            form = "number"
+        elif is_generator(leaf):
+            form, leaf = "generator", copy.deepcopy(leaf)  # the program draws, not the trace
+        elif isinstance(leaf, np.generic):
+            form = "scalar"
+        else:
+            leaf = np.ascontiguousarray(leaf).reshape(leaf.shape)  # the program relies on no order
+        traced = _stand_in(self, index, leaf, TracedGenerator if form == "generator" else Traced)
+        dtype = np.dtype(object) if form == "generator" else traced.dtype
+        self.program.inputs[index] = path, Value(traced.shape, dtype, form)
+        return traced
+
+    def applied(
+        self,
+        op: Primitive,
+        kernel: Callable[..., Any],
+        args: tuple[Any, ...],
+        options: dict[str, Any] = NO_OPTIONS,
+    ) -> Any:
+        """Write down an op (or, if it is a composition of ops, those) and compute its value."""
+        if self.closed:
+            next(self.indices)  # raises
+        if op.composed:
+            return op.kernel(*args, **options)
+        numpys = op.name if op.kernel is getattr(np, op.name, None) else ""
+        if numpys == "where" and len(args) == 1:
+            numpys = "nonzero"  # under another name
+        if numpys in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[numpys], args, options):
+            _refuse(f"the shape of what {op.name} returns depends on the values in")
+        if numpys in NO_ARRAY_FROM_VALUES:
+            _refuse(f"{op.name} needs the values in")
+        if op.kind is Kind.STATIC:
+            return op.kernel(*mapped(_concrete, args), **mapped(_concrete, options))
+        _check_options(op, options)
+        line_args, line_options = mapped(self.operand, args), mapped(self.option, options)
+        numbers = [x for x in args if not (isinstance(x, Traced) and x.is_number)]
+        operator = op.apply is not op.kernel  # and not the ufunc, called by its name
+        if operator and numpys in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
+            op = ARITHMETIC[op.name]
+            kernel = op.kernel
+        values = mapped(_drawing, mapped(_concrete, (args, options)))
+        try:
+            y = kernel(*values[0], **values[1])
+        except Exception as error:
+            if not getattr(error, "__notes__", None):
+                error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
+            raise
+        effect = any(map(is_generator, _leaves(values)))
+        return self._written(op, line_args, line_options, y, effect or op.name in CHECKS)
+
+    def _written(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
+        index = next(self.indices)
+        errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
+        kept = errors or None
+        if isinstance(y, tuple | list):
+            value = Value((), np.dtype(object), "tuple")
+            self.program.lines[index] = Line(op, args, options, value, kept, effect)
+            parts = [
+                self._written(ITEM, (Var(index), k), {}, part, False) for k, part in enumerate(y)
+            ]
+            if hasattr(y, "_fields"):  # a named tuple, as np.linalg.svd gives
+                return type(y)(*parts)
+            return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
+        if type(y) not in NUMBERS and not hasattr(y, "dtype"):
+            return y  # something that is known now
+        self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
+        return _stand_in(self, index, y)
+
+    def operand(self, x: Any) -> Operand:
+        """A leaf of an op's arguments as the program names it; arrays become constants."""
+        if isinstance(x, Tensor):
+            if x.tape is not self:
+                raise Captured
+            return Var(x.index)
+        if isinstance(x, np.ndarray | np.generic):
+            known = self.known.get(id(x))
+            if known is None or self.program.constants[known[1].index].tobytes() != x.tobytes():
+                var = Var(next(self.indices))  # new, or written into since
+                self.known[id(x)] = known = x, var
+                self.program.constants[var.index] = x.copy(order="K")  # as BLAS sees it
+            return known[1]
+        return x
+
+    def option(self, x: Any) -> Operand:
+        """The same for options, where a NumPy number is just a number."""
+        if isinstance(x, np.generic):
+            return x.item() if isinstance(x, np.integer | np.bool_) else x
+        return self.operand(x)
+
+
+class Traced(StandIn):
+    """A stand-in for an array under a trace. It has a shape and a dtype, but shows no value."""
+
+    __slots__ = ("concrete",)
+    concrete: Any
+    fallible = (Exception,)  # so that a refusal is in NumPy's words
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.concrete)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return getattr(self.concrete, "dtype", None) or np.dtype(type(self.concrete))
+
+    @property
+    def is_number(self) -> bool:
+        """Whether this is a Python number, which takes the dtype of the arrays that it meets."""
+        return type(self.concrete) in NUMBERS
+
+    @property
+    def is_scalar(self) -> bool:
+        return isinstance(self.concrete, np.generic)
+
+    @property
+    def memory(self) -> Any:
+        return np.asarray(self.concrete)
+
+    def __pow__(self, n: Any) -> Any:
+        return _raised(self, n) if _are_scalars(self, n) else super().__pow__(n)  # type: ignore[misc]
+
+    def __rpow__(self, x: Any) -> Any:
+        return _raised(x, self) if _are_scalars(x, self) else super().__rpow__(x)  # type: ignore[misc]
+
+    def is_numpys(
+        self, function: Any, op: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> bool:
+        """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
+
+        A composition of ops is written for what can be differentiated, and is worth its lines
+        where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
+        it knows more than NumPy: they may use other stand-ins.)
+        """
+        leaves = _leaves((args, options))
+        arrays = [x for x in leaves if isinstance(x, Traced)]
+        if function in UNFUSED or all(x.is_number for x in arrays):
+            return not any(map(_is_function, leaves))
+        row = getattr(op, "primitive", None)
+        is_row = row is not None and not row.composed and options.keys() <= row.options
+        floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
+        return not (is_row or floats or any(map(_is_function, leaves)))
+
+    def strong(self) -> Traced:
+        """Itself, or for a Python number the NumPy scalar that it is worth."""
+        if not self.is_number:
+            return self
+        strong: Traced = self.tape.applied(_STRONG, np.float64, (self,), NO_OPTIONS)
+        return strong
+
+    def as_array(self) -> Traced:
+        """Itself, or for a Python number the array that np.asarray makes of it."""
+        if not self.is_number:
+            return self
+        array: Traced = self.tape.applied(_ARRAY, np.asarray, (self,), NO_OPTIONS)
+        return array
+
+    def __repr__(self) -> str:
+        return f"Traced(%{self.index}: {self.dtype}{self.shape})"
+
+    def refuse(self, what: str) -> NoReturn:
+        _refuse(f"{what} needs the value of", self)
+
+
+class TracedGenerator(Traced):
+    """A stand-in for a random generator: what it draws is drawn anew whenever the program runs."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_") or not hasattr(np.random.Generator, name):
+            raise AttributeError(name)
+        if name in ("shuffle", "spawn", "bit_generator"):
+            self.refuse(f"Generator.{name}")
+        op = Primitive(getattr(np.random.Generator, name), (), f"random.{name}", Kind.OPAQUE)
+        return lambda *args, **options: self.tape.applied(op, op.kernel, (self, *args), options)
+
+
+def _power(x: Any, n: Any) -> Any:
+    x, n = [each[()] if isinstance(each, np.ndarray) else each for each in (x, n)]
+    return x**n
+
+
+SCALAR_POWER = Primitive(_power, (), "power", Kind.OPAQUE)
+"""The ** of NumPy's scalars: a routine of its own, which rounds differently from np.power's."""
+
+
+def _are_scalars(*operands: Any) -> bool:
+    """Whether operands are NumPy scalars, one at least, and Python numbers."""
+    values = [*map(_concrete, operands)]
+    scalars = [isinstance(x, np.generic) for x in values]
+    return any(scalars) and all(map(operator.or_, scalars, [type(x) in NUMBERS for x in values]))
+
+
+def _raised(x: Any, n: Any) -> Any:
+    tape = innermost((x, n))
+    assert tape is not None
+    return tape.applied(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
+
+
+_STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
+_ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
+
+
+def _stand_in(tape: Trace, index: int, y: Any, kind: type[Traced] = Traced) -> Traced:
+    traced = object.__new__(kind)
+    traced.tape, traced.index, traced.concrete = tape, index, y
+    return traced
+
+
+def _is_given(place: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """Whether an argument is, or holds, a stand-in."""
+    argument = args[place] if len(args) > place else options.get(name)
+    return any(isinstance(x, Traced) for x in _leaves(argument))
+
+
+def _is_function(x: Any) -> bool:
+    return callable(x) and not isinstance(x, type)
+
+
+def _concrete(x: Any) -> Any:
+    return x.concrete if isinstance(x, Traced) else x
+
+
+def _drawing(x: Any) -> Any:
+    """A generator of which the trace may draw: a copy."""
+    return copy.deepcopy(x) if is_generator(x) else x
+
+
+def _leaves(operand: Any) -> list[Any]:
+    leaves: list[Any] = []
+    mapped(leaves.append, operand)
+    return leaves
+
+
+def _refuse(what: str, traced: Traced | None = None) -> NoReturn:
+    described = f"a traced {traced.dtype}{traced.shape}" if traced is not None else "its arguments"
+    raise TracedValueError(
+        f"{user_line()}: {what} {described}, which jit does not know while it traces the function. "
+        "Choose between arrays with np.where(condition, a, b), make the argument static "
+        "(td.jit(f, static_argnames=...)), or leave this part out of the jitted function"
+    )
+
+
+def _check_options(op: Primitive, options: dict[str, Any]) -> None:
+    """Raise TracedValueError for an option whose value the program's shapes would depend on."""
+    for name, option in options.items():
+        for x in _leaves(option):
+            if not isinstance(x, Traced) or isinstance(x, TracedGenerator):
+                continue
+            if name == "index" and x.dtype == bool:
+                _refuse("the shape of x[mask] depends on the values of", x)
+            if name in op.options and name != "index":
+                _refuse(f"{op.name}({name}=...) needs the value of", x)

@@ -1,0 +1,1 @@
+"""The program around the classifier: command line, page, comparisons."""

@@ -1,0 +1,181 @@
+"""What the command line shows: tables, and how training goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..data.dataset import CLASSES
+from ..extras import extra
+from ..model.evaluation import AVERAGES, Evaluation
+from ..model.gradcheck import TOLERANCES, Agreement
+from ..training.loop import Epoch
+from .baselines import Standing
+
+with extra():
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+    from rich.table import Table
+    from rich.text import Text
+
+if TYPE_CHECKING:
+    from .grid_search import Rank
+
+COLUMNS = ("precision", "recall", "f1-score")
+
+
+@contextmanager
+def progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
+    """A bar on a terminal; elsewhere a line after epochs 0, 1, 2, 4, 8 ... and the last."""
+    if not console.is_terminal:
+        yield lambda record: _line(console, record, epochs)
+        return
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        Remaining(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=epochs)
+
+        def watch(record: Epoch) -> None:
+            reached = f"validation accuracy {record.validation_accuracy:6.1%}"
+            bar.update(task, completed=record.epoch, description=reached)
+
+        yield watch
+
+
+def _line(console: Console, record: Epoch, epochs: int) -> None:
+    if record.epoch & (record.epoch - 1) == 0 or record.epoch == epochs:
+        console.print(f"epoch {record.epoch}/{epochs}: {_summary(record)}", highlight=False)
+
+
+def _summary(record: Epoch) -> str:
+    return (
+        f"loss {record.train_loss:.4f}, accuracy {record.train_accuracy:.1%}; "
+        f"validation {record.validation_loss:.4f}, {record.validation_accuracy:.1%}"
+    )
+
+
+@contextmanager
+def counting(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """Say what each call says was done: beside a bar on a terminal, elsewhere on a line each."""
+    if not console.is_terminal:
+        yield lambda done: console.print(done, highlight=False)
+        return
+    columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), Remaining())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, advance=1, description=done)
+
+
+def report(found: Evaluation) -> Table:
+    """Precision, recall and F1 of each digit."""
+    table = Table(title="Test digits", title_justify="left")
+    table.add_column("digit")
+    for name in (*COLUMNS, "images"):
+        table.add_column(name, justify="right")
+    for digit in (*map(str, range(CLASSES)), *AVERAGES):
+        row = found.report[digit]
+        cells = [f"{row[name]:.3f}" for name in COLUMNS]
+        table.add_row(digit, *cells, f"{row['support']:.0f}", end_section=digit == "9")
+    return table
+
+
+def predictions(rows: Sequence[tuple[str, int, float]]) -> Table:
+    """Of each (image, label, probability)."""
+    table = Table()
+    table.add_column("image", overflow="fold")
+    table.add_column("digit", justify="right", style="bold")
+    table.add_column("probability", justify="right")
+    for name, label, probability in rows:
+        table.add_row(Text(name), str(label), f"{probability:.1%}")
+    return table
+
+
+def agreement(rows: Sequence[Agreement]) -> Table:
+    """Of each parameter: how far apart the three gradients are."""
+    allowed = "; ".join(
+        f"{dtype}: {exact:.0e} tape and manual, {central:.0e} central"
+        for dtype, (exact, central) in TOLERANCES.items()
+    )
+    table = Table(
+        title="Worst relative differences between three gradients",
+        title_justify="left",
+        caption=f"allowed in {allowed}",
+        caption_justify="left",
+    )
+    for name in ("dtype", "of"):
+        table.add_column(name)
+    for name in ("tape-manual", "tape-central", "manual-central", ""):
+        table.add_column(name, justify="right")
+    for i, row in enumerate(rows):
+        table.add_row(
+            str(row.dtype),
+            row.name,
+            f"{row.tape_manual:.1e}",
+            f"{row.tape_central:.1e}",
+            f"{row.manual_central:.1e}",
+            "[green]agrees[/]" if row.agrees else "[bold red]DIFFERS[/]",
+            end_section=i + 1 < len(rows) and rows[i + 1].dtype != row.dtype,
+        )
+    return table
+
+
+def standings(rows: Sequence[Standing], seeds: Sequence[int]) -> Table:
+    """Of each contender: test accuracy over the splits, and how long one fit took."""
+    many = f"{len(seeds)} stratified splits, seeds {seeds[0]} to {seeds[-1]}"
+    table = Table(
+        title="Test accuracy",
+        title_justify="left",
+        caption=many if len(seeds) > 1 else f"one stratified split, seed {seeds[0]}",
+        caption_justify="left",
+    )
+    table.add_column("classifier")
+    for name in ("mean", "min", "max", "seconds a fit"):
+        table.add_column(name, justify="right")
+    best = max(row.mean for row in rows)
+    for row in rows:
+        cells = [f"{share:.2%}" for share in (row.mean, row.min, row.max)]
+        style = "bold" if row.mean == best else ""
+        table.add_row(row.name, *cells, f"{row.seconds:.2f}", style=style)
+    return table
+
+
+def ranks(rows: Sequence[Rank], splits: int, seed: int) -> Table:
+    """Of each of a grid's settings: accuracies over the splits, best first."""
+    table = Table(
+        title="Cross-validated accuracy",
+        title_justify="left",
+        caption=f"{splits} stratified parts of the training images; seed {seed}",
+        caption_justify="left",
+    )
+    table.add_column("settings", overflow="fold")
+    for name in ("mean", "std", "min", "max", "seconds a fit"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        scores = [accuracy or 0.0 for accuracy in row.accuracies]
+        cells = [f"{number:.2%}" for number in (row.mean, row.std, min(scores), max(scores))]
+        style = "bold" if row.mean == rows[0].mean else ""
+        table.add_row(Text(spelled(row.settings)), *cells, f"{row.seconds:.2f}", style=style)
+    return table
+
+
+def spelled(settings: dict[str, Any]) -> str:
+    """Settings as a grid has them: hidden=64,32 rate=0.1."""
+
+    def said(value: Any) -> str:
+        if isinstance(value, tuple):
+            return ",".join(map(str, value)) or "none"
+        return str(value).lower() if isinstance(value, bool | type(None)) else str(value)
+
+    return " ".join(f"{name}={said(value)}" for name, value in settings.items())
+
+
+def share(accuracy: float | None) -> str:
+    """In percent; None is of a loss that became infinite."""
+    return "diverged" if accuracy is None else f"{accuracy:.2%}"

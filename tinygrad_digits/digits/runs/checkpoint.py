@@ -1,0 +1,83 @@
+"""Checkpoints: all that a run goes on from, in one sealed file.
+
+A tree's leaves are named by their paths, as in params['w0'], and go back into a tree of the same
+structure: the one that the run's configuration starts with. Facts that are no arrays are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...support import tree
+from ...support.tree import Tree
+from ..data.dataset import Array
+from .checksummed import RunError, facts, seal, unseal
+
+FORMAT = "tinygrad-digits checkpoint"
+NUMBERS = (bool, int, float, np.generic)
+
+
+class Checkpoint(NamedTuple):
+    """A file's content, before a tree is there to hold the arrays."""
+
+    path: Path
+    arrays: dict[str, Array]
+    facts: dict[str, Any]
+
+
+def dump(content: Tree, facts: dict[str, Any]) -> bytes:
+    """The file's bytes: a tree of arrays, numbers and None; and what JSON can hold.
+
+    Raises TypeError for a leaf of another type, and ValueError for a NaN among the facts.
+    """
+    arrays = {}
+    for path, leaf in tree.items(content):
+        if leaf is None:
+            continue
+        if not isinstance(leaf, (np.ndarray, *NUMBERS)):
+            raise TypeError(f"{path}: a checkpoint cannot hold a {type(leaf).__name__}")
+        arrays[path] = np.asarray(leaf)
+    return seal(arrays, {"format": FORMAT, "facts": json.dumps(facts, allow_nan=False)})
+
+
+def load(path: Path) -> Checkpoint:
+    """What `dump` made.
+
+    Raises RunError, naming the file, where it is missing, truncated, altered or not a checkpoint.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; there is no run to resume")
+    arrays, metadata = unseal(path, FORMAT)
+    (found,) = facts(path, metadata, "facts")
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: its facts have no names")
+    return Checkpoint(path, arrays, found)
+
+
+def restore(saved: Checkpoint, like: Tree) -> Tree:
+    """The tree that was dumped, given one of the same structure, shapes and dtypes.
+
+    Raises RunError, naming the leaf, where the file holds another tree.
+    """
+    left = dict(saved.arrays)
+    leaves: list[Any] = []
+    for path, leaf in tree.items(like):
+        if leaf is None:
+            leaves.append(None)
+            continue
+        array = left.pop(path, None)
+        wanted = np.asarray(leaf)
+        if array is None or (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
+            found = "nothing" if array is None else f"{array.dtype}{array.shape}"
+            raise RunError(
+                f"{saved.path}: {path} should be {wanted.dtype}{wanted.shape}, found {found}; it "
+                "was saved by another version of this program, or of NumPy"
+            )
+        leaves.append(type(leaf)(array[()]) if isinstance(leaf, NUMBERS) else array)
+    if left:
+        raise RunError(f"{saved.path} holds what this program does not know: {', '.join(left)}")
+    return tree.unflatten(tree.flatten(like)[1], leaves)

@@ -1,0 +1,237 @@
+"""A run as one page of HTML that needs no network, no server and no scripts.
+
+`report.html` beside this file is its template; Jinja escapes all that is put into it. The page's
+content security policy lets it load nothing but the data: URIs that it carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ...looking.recording import record
+from ..model import mlp as model
+from ..data import data_uris as pixels
+from . import plots, store
+from ..data.dataset import CLASSES, Array, Dataset, Split
+from ..model.evaluation import Evaluation
+from ..extras import extra
+from ..model.mlp import Params
+from ..model.saliency import saliency
+from .store import Run
+
+History: TypeAlias = Sequence[Mapping[str, float]]
+"""Loss and accuracy, epoch by epoch."""
+
+NAME = "report.html"
+MISREAD, CLOSE, UNITS = 48, 6, 256
+"""How many are shown of the mistakes, of the right answers least sure, and of the hidden units."""
+
+
+class Specimen(NamedTuple):
+    """One test digit in a gallery."""
+
+    number: int
+    """Its place in the test set, from 0."""
+    truth: int
+    said: int
+    sure: float
+    """The probability of what was said."""
+    of_truth: float
+    """The probability of the truth."""
+    image: str
+    saliency: str
+    """Addresses of pictures."""
+
+
+class Unit(NamedTuple):
+    """One column of the first layer's weights."""
+
+    number: int
+    image: str
+
+
+def write(
+    folder: Path,
+    run: Run,
+    history: History,
+    metrics: Mapping[str, Any],
+    data: Split,
+    found: Evaluation,
+) -> Path:
+    """Write a run's report into its folder, atomically; where the file is.
+
+    `history` and `metrics` are what history.json and metrics.json hold, `found` what `evaluate`
+    found on `data.test`. Raises MissingExtraError without matplotlib, Pillow or Jinja.
+    """
+    path = folder / NAME
+    text = page(folder.resolve().name, run, history, metrics, data, found)
+    store.write_atomically(path, text.encode())
+    return path
+
+
+def page(
+    name: str,
+    run: Run,
+    history: History,
+    metrics: Mapping[str, Any],
+    data: Split,
+    found: Evaluation,
+) -> str:
+    """The report as HTML: as `write`, for a run of this name."""
+    return _rendered(
+        name=name,
+        history=history,
+        metrics=metrics,
+        found=found,
+        **_facts(run, metrics, found),
+        **_curves(history),
+        **_galleries(run.params, data.test, found),
+        **_first_layer(run.params),
+        **_tape(run, data.train),
+    )
+
+
+def _rendered(**content: Any) -> str:
+    """The template with what is to be put into it."""
+    with extra():
+        from jinja2 import Environment, StrictUndefined
+    template = resources.files(__package__).joinpath(NAME).read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(template).render(content)
+
+
+def _facts(run: Run, metrics: Mapping[str, Any], found: Evaluation) -> dict[str, Any]:
+    right, total = int(np.trace(found.confusion)), int(found.confusion.sum())
+    return {
+        "right": right,
+        "total": total,
+        "interval": wilson(right, total),
+        "confusion": shaded(found.confusion),
+        "sizes": model.layer_sizes(run.params),
+        "parameters": sum(array.size for array in run.params.values()),
+        "config": {field: words(value) for field, value in run.config.items()},
+        "environment": metrics.get("environment", {}),
+    }
+
+
+def _curves(history: History) -> dict[str, Any]:
+    drawn = {measure: plots.svg(plots.curve(history, measure)) for measure in ("loss", "accuracy")}
+    return {"curves": {name: pixels.uri(svg, "image/svg+xml") for name, svg in drawn.items()}}
+
+
+def _galleries(params: Params, dataset: Dataset, found: Evaluation) -> dict[str, Any]:
+    misread, close = by_confidence(dataset.labels, found.probabilities)
+    return {
+        "samples": list(one_of_each(dataset)),
+        "mistakes": len(misread),
+        "misread": list(specimens(params, dataset, found, misread[:MISREAD])),
+        "close": list(specimens(params, dataset, found, close[:CLOSE])),
+    }
+
+
+def _first_layer(params: Params) -> dict[str, Any]:
+    """The weights that lead to each unit, as pictures, and for what weight is their full colour.
+
+    Hidden units come the heaviest first, classes in their order.
+    """
+    weights = params["w0"]
+    scale = float(np.quantile(np.abs(weights), 0.99))  # the largest would leave the others pale
+    order = np.arange(weights.shape[1])
+    if "w1" in params:
+        order = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:UNITS]
+    units = [Unit(int(i), pixels.signed(weights[:, i], scale)) for i in order]
+    return {"units": units, "scale": scale}
+
+
+def _tape(run: Run, dataset: Dataset) -> dict[str, Any]:
+    """What is recorded of a minibatch's loss; drawn, too, in SVG that escapes its words."""
+    with extra():
+        from markupsafe import Markup
+    batch = Dataset(*(part[: run.config.get("batch_size")] for part in dataset))
+    recording = record(lambda params: model.loss(params, *batch), run.params)
+    return {"batch": len(batch.labels), "recording": recording, "tape": Markup(recording.svg())}
+
+
+def words(value: Any) -> str:
+    """A setting's value for people.
+
+    >>> words(True), words(None), words((64, 32)), words(0.3)
+    ('yes', 'none', '64, 32', '0.3')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share, by its score (Wilson, 1927): unlike others, never beyond 0, 1.
+
+    >>> [round(end, 4) for end in wilson(right=357, total=360)]
+    [0.9758, 0.9972]
+    """
+    z, share = 1.959964, right / total
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def by_confidence(labels: Array, probabilities: Array) -> tuple[Array, Array]:
+    """Which are misread, the surest first; which are read right, the least sure first.
+
+    >>> misread, close = by_confidence(np.array([0, 1]), np.array([[0.8, 0.2], [0.7, 0.3]]))
+    >>> misread, close
+    (array([1]), array([0]))
+    """
+    said, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    order = np.argsort(-sure, kind="stable")
+    right = (said == labels)[order]
+    return order[~right], order[right][::-1]
+
+
+def specimens(
+    params: Params, dataset: Dataset, found: Evaluation, chosen: Array
+) -> Iterator[Specimen]:
+    """The chosen images of a dataset, with what `evaluate` found on it and why."""
+    images, labels = (part[chosen] for part in dataset)
+    for i, image, label, slope in zip(
+        chosen, images, labels, saliency(params, images), strict=True
+    ):
+        said, chances = found.predicted[i], found.probabilities[i]
+        yield Specimen(
+            number=int(i),
+            truth=int(label),
+            said=int(said),
+            sure=float(chances[said]),
+            of_truth=float(chances[label]),
+            image=pixels.ink(image),
+            saliency=pixels.signed(slope),
+        )
+
+
+def one_of_each(dataset: Dataset) -> Iterator[str]:
+    """The first image of each class that there is."""
+    for digit in range(CLASSES):
+        for i in np.flatnonzero(dataset.labels == digit)[:1]:
+            yield pixels.ink(dataset.images[i])
+
+
+def shaded(counts: Array) -> list[list[tuple[int, float]]]:
+    """Each count with how much colour it gets; the root makes single errors show.
+
+    >>> shaded(np.array([[4, 0], [3, 1]]))
+    [[(4, 1.0), (0, 0.0)], [(3, 0.87), (1, 0.5)]]
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return [
+        [(int(count), round(float(share) ** 0.5, 2)) for count, share in zip(*row, strict=True)]
+        for row in zip(counts, shares, strict=True)
+    ]

@@ -1,0 +1,184 @@
+"""The run folder: what a training run leaves behind, written so that no file is ever half there.
+
+checkpoint.safetensors  all that training goes on from, of the last epoch (checkpoint.py)
+params.safetensors      the parameters; as metadata, the layer sizes and the configuration
+config.json             what the run was asked to do, again, for people
+metrics.json            what it achieved on the test set
+history.json            a list: loss and accuracy, epoch by epoch
+*.png                   the curves, the confusion matrix, the mistakes
+report.html             all of it on one page, readable offline
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..model import mlp as model
+from .locking import locked
+from ..model.mlp import Params
+from .checksummed import RunError as RunError
+from .checksummed import facts, seal, unseal
+
+PARAMS, CONFIG, CHECKPOINT = "params.safetensors", "config.json", "checkpoint.safetensors"
+FORMAT = "tinygrad-digits mlp"
+TEMPORARY = ".tmp"
+
+
+class Run(NamedTuple):
+    """What is needed of a run to use its model; both of one file, to belong together."""
+
+    params: Params
+    config: dict[str, Any]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file as a whole, or leave the old one as it was.
+
+    The bytes go to a temporary file in the same folder, and to the disk; only then does that file
+    take the name. Whatever goes wrong before (a full disk, Ctrl-C), the temporary file is removed.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 (mkstemp makes it 0o600)
+        os.replace(temporary, path)  # noqa: PTH105 (atomic on POSIX and Windows)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say of its own accord
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """As indented JSON, atomically; NaN is refused with a ValueError, since JSON has none."""
+    text = json.dumps(content, indent=2, allow_nan=False)
+    write_atomically(path, f"{text}\n".encode())
+
+
+def save_params(path: Path, params: Params, config: dict[str, Any]) -> None:
+    """As sealed safetensors with the configuration, atomically.
+
+    Raises MissingExtraError without safetensors.
+    """
+    metadata = {
+        "format": FORMAT,
+        "sizes": json.dumps(model.layer_sizes(params)),
+        "config": json.dumps(config),
+    }
+    write_atomically(path, seal(params, metadata))
+
+
+def load_run(folder: Path) -> Run:
+    """What `save_params` wrote into a run's folder: finite float parameters, and what made them.
+
+    Raises RunError, naming the file, where it is missing, truncated, altered or not of this
+    program.
+    """
+    path = folder / PARAMS
+    if not path.is_file():
+        remedy = "`tinygrad-digits train` makes run folders"
+        if (folder / CHECKPOINT).is_file():
+            remedy = f"finish the run with `tinygrad-digits train --resume {folder}`"
+        raise RunError(f"{path}: no such file; {remedy}")
+    # the first versions of this program sealed nothing
+    params, metadata = unseal(path, FORMAT, unsealed=frozenset({"format", "sizes", "config"}))
+    sizes, config = facts(path, metadata, "sizes", "config")
+    if not isinstance(config, dict):
+        raise RunError(f"{path}: its metadata hold no configuration")
+    return Run(_checked(params, sizes, path), config)
+
+
+def _checked(params: Params, sizes: list[int], path: Path) -> Params:
+    """The parameters in the model's order, if they are those of a network of these sizes."""
+    try:
+        wanted = model.param_shapes(sizes)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"{path}: {error}") from error
+    found = {name: array.shape for name, array in params.items()}
+    if found != wanted:
+        raise RunError(f"{path}: expected {wanted}, found {found}")
+    for name, array in params.items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise RunError(f"{path}: {name} ({array.dtype}) must hold finite floats")
+    return {name: params[name] for name in wanted}
+
+
+def new_folder(parent: Path) -> Path:
+    """Make and return the first of parent/1, parent/2, ... that is free; safe against races."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / str(number)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable: the count does not end")
+
+
+@contextlib.contextmanager
+def claimed(folder: Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
+    """Make a folder for a run and keep other processes from writing it; inside, fill it.
+
+    Raises RunError where another process is writing it, and where it holds a run already, unless
+    that is to be resumed or overwritten. A folder that stays empty is removed when the block fails.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file, but a run needs a folder")
+    if not resume:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _alone(folder):
+            if not (resume or overwrite) and holds_run(folder):
+                raise RunError(
+                    f"{folder} holds a run already: choose another --out, --overwrite it, or "
+                    "continue it with --resume"
+                )
+            for left in folder.glob(f".*{TEMPORARY}"):  # by a process that was killed
+                left.unlink(missing_ok=True)
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is not empty: a run's
+            if not resume:
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder))
+        except BlockingIOError as error:
+            raise RunError(
+                f"{folder}: another process is writing this run; wait until it is done, or choose "
+                "another --out"
+            ) from error
+        except FileNotFoundError as error:
+            raise RunError(f"{folder}: no such folder; there is no run to resume") from error
+        yield
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether there is anything in a folder that training would replace."""
+    return any((folder / name).exists() for name in (CONFIG, PARAMS, CHECKPOINT))
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""From data to parameters: recipe, optimiser, loop, and the estimator."""

@@ -1,1 +1,0 @@
-"""The tape as a program: traced once, lowered by passes, run from then on."""

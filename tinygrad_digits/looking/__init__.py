@@ -1,0 +1,1 @@
+"""Looking at a gradient: recording, drawing, profiling, debugging and checking it."""

@@ -1,0 +1,304 @@
+"""NumPy's other keywords of reductions: where=, initial=, dtype=, mean= ...; and its nan-functions.
+
+A plain call goes to the row in `reductions`. Others go to a row of (x, mask), or are composed.
+"""
+
+import warnings
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..engine.primitive import Kind, Op, define, extends, handles
+from ..engine.tape import Array
+from ..engine.tensor import Tensor
+from ..support.errors import NotDifferentiableError
+from ..support.foreign import as_array
+from . import reductions
+from .reductions import Axis, _count, _restore, prod_rule
+
+# --- of what a mask selects, and of a number `initial` besides: rows of (x, where)
+
+
+def _among(function: Op, rule: Op, name: str) -> Op:
+    def kernel(
+        x: Array,
+        where: Array,
+        axis: Axis = None,
+        *,
+        initial: float | None = None,
+        keepdims: bool = False,
+    ) -> Array:
+        given = {} if initial is None else {"initial": initial}
+        return function(x, axis=axis, where=where, keepdims=keepdims, **given)
+
+    def named(
+        g: Array,
+        y: Array,
+        x: Array,
+        where: Array,
+        axis: Axis = None,
+        *,
+        initial: float | None = None,
+        keepdims: bool = False,
+    ) -> Array:
+        g, y = _restore(g, x, axis, keepdims), _restore(y, x, axis, keepdims)
+        return rule(g, y, x, where, axis, initial)
+
+    return define(kernel, named, None, name=name, kind=Kind.REDUCTION, trusted=True)
+
+
+def _sum_rule(
+    g: Array, _y: Array, x: Array, where: Array, _axis: Axis, _initial: float | None
+) -> Array:
+    return np.where(where, np.broadcast_to(g, x.shape), 0.0)
+
+
+def _prod_rule(
+    g: Array, _y: Array, x: Array, where: Array, axis: Axis, initial: float | None
+) -> Array:
+    factors = np.where(where, x, 1.0)
+    g = g if initial is None else g * initial
+    return np.where(where, prod_rule(g, None, factors, axis, keepdims=True), 0.0)
+
+
+def _extreme_rule(
+    g: Array, y: Array, x: Array, where: Array, axis: Axis, initial: float | None, *, nan: bool
+) -> Array:
+    """Shared evenly among what equals the extreme: elements, `initial`, and NaN if that counts."""
+    chosen = ((x == y) | (x != x) if nan else x == y) & where
+    ties = np.sum(chosen, axis=axis, keepdims=True) + (y == initial)
+    return g * (chosen / np.maximum(ties, 1)).astype(g.dtype)
+
+
+_with_nan = partial(_extreme_rule, nan=True)
+_without_nan = partial(_extreme_rule, nan=False)
+
+sum_among = _among(np.sum, _sum_rule, "sum_among")
+prod_among = _among(np.prod, _prod_rule, "prod_among")
+max_among = _among(np.max, _with_nan, "max_among")
+min_among = _among(np.min, _with_nan, "min_among")
+nanmax = _among(np.nanmax, _without_nan, "nanmax")
+nanmin = _among(np.nanmin, _without_nan, "nanmin")
+
+
+# --- what the keywords say
+
+
+def selection(x: Array, where: Any) -> Array:
+    """The mask where= in the shape of x, if it is one."""
+    if where is True:
+        return True
+    mask = as_array(where)
+    if mask.dtype != bool:
+        raise TypeError(f"where= takes booleans, not {mask.dtype}")
+    return np.broadcast_to(mask, x.shape)
+
+
+def floating(dtype: Any) -> Any:
+    """What dtype= says, which has to be something that can be differentiated."""
+    if np.dtype(dtype).kind != "f":
+        raise NotDifferentiableError(
+            f"dtype={np.dtype(dtype)} would end the gradient: it takes floating-point types; "
+            "for others write x.astype(dtype)"
+        )
+    return dtype
+
+
+def in_dtype(x: Array, dtype: Any) -> Array:
+    """x in the dtype that dtype= says, if it does."""
+    return x if dtype is None else x.astype(floating(dtype))
+
+
+# --- extremes, sums and products
+
+
+def _extreme(among: Op) -> Op:
+    def extreme(
+        x: Array,
+        axis: Axis = None,
+        *,
+        keepdims: bool = False,
+        initial: float | None = None,
+        where: Any = True,
+    ) -> Array:
+        return among(x, selection(x, where), axis, keepdims=keepdims, initial=initial)
+
+    return extreme
+
+
+def _total(op: Op, among: Op) -> Op:
+    def total(
+        x: Array,
+        axis: Axis = None,
+        *,
+        dtype: Any = None,
+        keepdims: bool = False,
+        initial: float | None = None,
+        where: Any = True,
+    ) -> Array:
+        x = in_dtype(x, dtype)
+        if where is True and initial is None:
+            return op(x, axis, keepdims=keepdims)
+        return among(x, selection(x, where), axis, keepdims=keepdims, initial=initial)
+
+    return total
+
+
+extends(reductions.max, np.max, np.amax)(_extreme(max_among))
+extends(reductions.min, np.min, np.amin)(_extreme(min_among))
+extends(reductions.sum, np.sum)(_total(reductions.sum, sum_among))
+extends(reductions.prod, np.prod)(_total(reductions.prod, prod_among))
+handles(np.nanmax)(_extreme(nanmax))
+handles(np.nanmin)(_extreme(nanmin))
+
+
+@handles(np.nansum)
+def _nansum(x: Array, axis: Axis = None, **options: Any) -> Array:
+    return np.sum(np.where(x == x, x, 0.0), axis=axis, **options)
+
+
+@handles(np.nanprod)
+def _nanprod(x: Array, axis: Axis = None, **options: Any) -> Array:
+    return np.prod(np.where(x == x, x, 1.0), axis=axis, **options)
+
+
+# --- means
+
+
+def _number(x: Array, axis: Axis, where: Any, keepdims: bool) -> Array:
+    """How many elements go into each of the result."""
+    if where is True:
+        return _count(x, axis)
+    return np.sum(selection(x, where), axis=axis, keepdims=keepdims)
+
+
+def _per(total: Array, number: Array) -> Array:
+    """total / number, in the dtype of the total."""
+    return total / (number.astype(total.dtype) if hasattr(number, "dtype") else number)
+
+
+@extends(reductions.mean, np.mean)
+def _mean(
+    x: Array, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, where: Any = True
+) -> Array:
+    narrow = dtype is None and x.dtype == np.float16  # which NumPy adds up in float32
+    wide = in_dtype(x, np.float32 if narrow else dtype)
+    total = np.sum(wide, axis=axis, keepdims=keepdims, where=selection(x, where))
+    y = _per(total, _number(x, axis, where, keepdims))
+    return y.astype(np.float16) if narrow else y
+
+
+def _known(x: Array, where: Any) -> Array:
+    """The mask of what is selected and not NaN."""
+    return np.logical_and(x == x, selection(x, where))
+
+
+@handles(np.nanmean)
+def _nanmean(
+    x: Array, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, where: Any = True
+) -> Array:
+    total = np.nansum(x, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    return _per(total, _number(x, axis, _known(x, where), keepdims))
+
+
+# --- spread around the mean
+
+
+def _freedom(ddof: float, correction: float | None) -> float:
+    """What to take off the number of elements, under either of its names."""
+    if correction is None:
+        return ddof
+    if ddof:
+        raise ValueError("ddof and correction can't be provided simultaneously.")
+    return correction
+
+
+def _varies(x: Array, known: Array, axis: Axis) -> Array:
+    """Whether what is known differs: if not, the deviations are no more than rounding."""
+    if not x.size:
+        return known  # and there are no deviations
+    largest = np.max(np.where(known, x, -np.inf), axis=axis, keepdims=True)
+    return largest != np.min(np.where(known, x, np.inf), axis=axis, keepdims=True)
+
+
+half_reciprocal = define(
+    lambda y: np.where(y == 0, 0.0, 0.5 / (y + (y == 0)))[()].astype(y.dtype),
+    lambda g, _z, y: -0.5 * g / (y * y),
+    name="half_reciprocal",
+    kind=Kind.ELEMENTWISE,
+    trusted=True,
+)
+square_root = define(
+    np.sqrt,
+    lambda g, y, _x: g * half_reciprocal(y),
+    name="square_root",
+    kind=Kind.ELEMENTWISE,
+    trusted=True,
+)
+"""Of a spread, where the slope is 0 at 0, and has no derivative there: it is infinite or NaN."""
+
+
+def _spread(
+    root: bool,
+    nan: bool,
+    x: Array,
+    axis: Axis,
+    *,
+    ddof: float,
+    keepdims: bool,
+    where: Any,
+    mean: Array | None,
+) -> Array:
+    """The mean square deviation of what is selected (and, with `nan`, not NaN), or its root."""
+    where = selection(x, where)
+    known = _known(x, where) if nan else where
+    if mean is not None:
+        deviation = x - mean
+    else:
+        if nan:
+            total = np.nansum(x, axis=axis, keepdims=True, where=where)
+            centre = _per(total, np.maximum(_number(x, axis, known, keepdims=True), 1))
+        else:
+            centre = np.mean(x, axis=axis, keepdims=True, where=where)
+        deviation = (x - centre) * _varies(x, known, axis)
+    deviation = np.where(known, deviation, 0.0)
+    freedom = _number(x, axis, known, keepdims) - ddof
+    if not isinstance(freedom, Tensor) and np.any(freedom <= 0):
+        message = "Degrees of freedom <= 0 for slice" + "." * nan  # as NumPy
+        warnings.warn(message, RuntimeWarning, stacklevel=5)
+    squares = np.sum(np.square(deviation), axis=axis, keepdims=keepdims, where=where)
+    if nan:
+        some = freedom > 0
+        y = np.where(some, _per(squares, np.where(some, freedom, 1)), np.nan)
+    else:
+        y = _per(squares, np.maximum(freedom, 0))
+    y = square_root(y) if root else y
+    return y if y.shape else y[()]
+
+
+def _spreading(op: Op | None, *, root: bool, nan: bool) -> Op:
+    def spread(
+        x: Array,
+        axis: Axis = None,
+        *,
+        dtype: Any = None,
+        ddof: float = 0,
+        keepdims: bool = False,
+        where: Any = True,
+        mean: Array | None = None,
+        correction: float | None = None,
+    ) -> Array:
+        x, ddof = in_dtype(x, dtype), _freedom(ddof, correction)
+        if op is not None and where is True and mean is None:
+            return op(x, axis, ddof=ddof, keepdims=keepdims)
+        return _spread(root, nan, x, axis, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+
+    spread.__name__ = "nanstd" if root else "nanvar"
+    return spread
+
+
+extends(reductions.var, np.var)(_spreading(reductions.var, root=False, nan=False))
+extends(reductions.std, np.std)(_spreading(reductions.std, root=True, nan=False))
+handles(np.nanvar)(_spreading(None, root=False, nan=True))
+handles(np.nanstd)(_spreading(None, root=True, nan=True))

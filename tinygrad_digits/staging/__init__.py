@@ -1,0 +1,1 @@
+"""Tensors without a value, which the compiler, vmap and recording share."""

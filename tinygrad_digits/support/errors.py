@@ -1,0 +1,110 @@
+"""The few exception types. Each message names the culprit and says what to write instead."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class AutodiffError(Exception):
+    """Base of every error that this package raises on its own account."""
+
+
+class NotDifferentiableError(AutodiffError, TypeError):
+    """A value, an output or an op that has no derivative was asked for one."""
+
+
+class LostGradientError(AutodiffError):
+    """Python or NumPy asked for the number in a Tensor that is being differentiated.
+
+    It is no TypeError and no ValueError, since NumPy replaces those, when it stores into an array,
+    by one of its own that does not say what to write.
+    """
+
+
+class EscapedTensorError(AutodiffError, RuntimeError):
+    """A Tensor was used in an op after the transform that made it had returned."""
+
+
+class RuleError(AutodiffError, TypeError):
+    """A derivative rule (or a kernel) returned something of the wrong shape, dtype or type."""
+
+
+class ShapeError(AutodiffError, ValueError):
+    """Arrays or trees whose shapes or structures do not fit together."""
+
+
+class GradientMismatchError(AutodiffError, AssertionError):
+    """The gradient checker found a derivative that central differences contradict."""
+
+
+class MissingExtraError(AutodiffError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class TracedValueError(AutodiffError, TypeError):
+    """Python asked for a value where `jit` or `vmap` has only the shape and dtype of an array."""
+
+
+class NonFiniteError(AutodiffError, FloatingPointError):
+    """Under `debug`, an op made a NaN or an infinity out of finite numbers."""
+
+
+class ChangedArrayError(AutodiffError, ValueError):
+    """Under `debug`, an array that an op had used was written into."""
+
+
+class ConvergenceError(AutodiffError, ArithmeticError):
+    """An iteration has not come to rest: how much the last step changed, and how many it took."""
+
+    def __init__(self, message: str, residual: float, steps: int) -> None:
+        super().__init__(message)
+        self.residual, self.steps = residual, steps
+
+    def __reduce__(self) -> tuple[type, tuple[str, float, int]]:
+        return type(self), (*self.args, self.residual, self.steps)
+
+
+class DisconnectedWarning(UserWarning):
+    """The output of a differentiated function depends on none of its inputs."""
+
+
+class DegenerateWarning(UserWarning):
+    """The derivative of vectors was asked for that belong to equal values, and so have none."""
+
+
+class RetraceWarning(UserWarning):
+    """A jitted function is traced again and again because of one of its arguments."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """A warning that shows the line in the user's code: the nearest that is not ours or NumPy's."""
+    ours = (__name__.partition(".")[0], "numpy")
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", ours[0]).partition(".")[0] in ours:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level + 1)
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports: turns a missing module into a MissingExtraError that says what to install.
+
+    >>> with extra("scipy"):
+    ...     import no_such_module
+    Traceback (most recent call last):
+    ...
+    tinygrad_digits.support.errors.MissingExtraError: this needs no_such_module, which is not \
+installed: pip install "tinygrad-digits[scipy]"
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module in ("", "tinygrad_digits"):  # a mistake of ours, not a missing package
+            raise
+        raise MissingExtraError(
+            f'this needs {module}, which is not installed: pip install "tinygrad-digits[{name}]"'
+        ) from error
