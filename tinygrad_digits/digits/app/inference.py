@@ -12,7 +12,7 @@ from ...engine.transforms import vjp
 from ...ops.losses import one_hot
 from ...ops.softmax import softmax
 from ..data.dataset import CLASSES, PIXELS, Array
-from ..images.files import SIDE, fitted
+from ..images.normalise import SIDE, fit_ink
 from ..model import mlp as model
 from ..model.mlp import Params
 from ..runs.store import RunError
@@ -55,7 +55,7 @@ def reader(params: Params) -> Callable[[Array], Reading]:
     compiled(params, np.zeros((1, PIXELS), dtype))  # so that the first stroke need not wait
 
     def read(ink: Array) -> Reading:
-        image = fitted(ink).astype(dtype)
+        image = fit_ink(ink).astype(dtype)
         (probabilities,), (saliency,) = compiled(params, image.reshape(1, PIXELS))
         return Reading(
             int(probabilities.argmax()), probabilities, image, saliency.reshape(SIDE, SIDE)

@@ -84,7 +84,8 @@ def flatten(channel: Array) -> Array:
     paper = ndimage.grey_closing(
         ndimage.gaussian_filter(channel, side / 200), (reach, reach), mode="nearest"
     )
-    return np.maximum(paper - channel, 0) / np.maximum(paper, 0.05)
+    contrast: Array = np.maximum(paper - channel, 0) / np.maximum(paper, 0.05)
+    return contrast
 
 
 def ink_is_light(channel: Array) -> bool:
@@ -137,7 +138,8 @@ def smooth(contrast: Array) -> Array:
     calm = np.clip(contrast, least, most)  # a thin line has others of its kind beside it
     share = measure_grain(calm) / max(float(np.quantile(calm, 0.999)), 1e-9)
     blurred = ndimage.gaussian_filter(calm, min(8 * share, min(calm.shape) / 60))
-    return np.maximum(blurred - np.median(blurred), 0)
+    quiet: Array = np.maximum(blurred - np.median(blurred), 0)
+    return quiet
 
 
 def measure_grain(picture: Array) -> float:
@@ -190,7 +192,8 @@ def roll_columns(picture: Array, steps: Array) -> Array:
 def profile_lines(quiet: Array) -> Array:
     """How dark each row is throughout: the palest of its parts, each by its median."""
     parts = np.array_split(quiet, PARTS, axis=1)
-    return np.min([np.median(part, axis=1) for part in parts], axis=0)
+    profile: Array = np.min([np.median(part, axis=1) for part in parts], axis=0)
+    return profile
 
 
 def drop_rows(quiet: Array) -> Array:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ..data.dataset import Array
 from .ink import BlankError, Ink, find_ink
 from .normalise import Box, normalise
@@ -41,6 +39,7 @@ def read_digits(picture: Array) -> Stages:
 
     They are in the order of reading. Raises BlankError where there is none.
 
+    >>> import numpy as np
     >>> picture = np.ones((60, 120, 1))
     >>> picture[10:50, 30:36] = picture[12:48, 80:86] = 0
     >>> [digit.box.left for digit in read_digits(picture).digits]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +54,7 @@ def find_segments(ink: Array) -> list[Segment]:
     Box(top=10, bottom=40, left=60, right=64)
     """
     labels, many = ndimage.label(ink > 0.5, np.ones((3, 3)))
-    if not 0 < many:
+    if not many > 0:
         return []
     boxes = {
         label: Box(rows.start, rows.stop, columns.start, columns.stop)
