@@ -1,4 +1,4 @@
-"""The drawn digits that others are measured with: repeatable, different, and truly where they say."""
+"""The drawn digits that reading is measured with: repeatable, and truly where they say."""
 
 import numpy as np
 import pytest
