@@ -223,7 +223,9 @@ def draw_masks(points: Array, rng: np.random.Generator) -> Array:
     points = (points - (low + high) / 2) * size + SIDE / 2
     whole = np.floor(points).astype(np.int32)
     across, down = np.moveaxis((points - whole - 0.5).astype(np.float32), 2, 0)
-    base = np.arange(n, dtype=np.int32)[:, None] * SIDE * SIDE + whole[..., 1] * SIDE + whole[..., 0]
+    base = (
+        np.arange(n, dtype=np.int32)[:, None] * SIDE * SIDE + whole[..., 1] * SIDE + whole[..., 0]
+    )
     masks, reach = np.zeros(n * SIDE * SIDE, bool), int(np.ceil(PEN[1]))
     squares = (radii**2).astype(np.float32)
     for y in range(-reach, reach + 1):
