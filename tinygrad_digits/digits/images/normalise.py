@@ -83,7 +83,7 @@ def normalise(ink: Array) -> Normal:
     """
     if not (ink > 0.5).any():
         raise ValueError("normalise needs some ink above 1/2, and there is none")
-    if (image := shrink_blocks(ink)) is not None:
+    if ink.dtype != bool and (image := shrink_blocks(ink)) is not None:
         return Normal(np.kron(image, np.ones((BLOCK, BLOCK))) > 0.5, image)
     depth = fit_pen(refine(ink))
     bitmap = straighten(sample(depth, find_box(depth > 0)))
