@@ -248,8 +248,10 @@ def straighten(bitmap: Array) -> Array:
     >>> find_box(straighten(leaning)).width
     1
     """
-    rows = np.flatnonzero(bitmap.any(axis=1))
-    top, bottom = rows[0] + EDGE, rows[-1] - EDGE
+    if not bitmap.any():
+        return bitmap  # a blot that thinning the pen has eaten up
+    first, last, *_ = find_box(bitmap)
+    top, bottom = first + EDGE, last - 1 - EDGE
     if bottom <= top or not (bitmap[top].any() and bitmap[bottom].any()):
         return bitmap
     lean = (bitmap[top].argmax() - bitmap[bottom].argmax()) / (bottom - top)
