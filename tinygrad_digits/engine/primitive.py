@@ -87,6 +87,10 @@ VALUE: Final = "value"
 class Primitive:
     """A row of the tables: name, kernel, rules and kind of an op.
 
+    `batching` is the rule by which it is applied to many examples at once. The compiler knows it by
+    `function`, which is what the kernel computes; `effect` says that it is there for what it raises
+    or warns of, and `lowering` how it is written.
+
     `rules` has a rule, or None for what is never differentiated, for each array argument; or it is
     an `Each`, and then `arity` is None. `options` are the names of the options, and `positional`
     those of them that may be given by position. `composed` says that the kernel is written in
@@ -97,6 +101,7 @@ class Primitive:
     __slots__ = (
         *("apply", "arity", "broadcasts", "composed", "kernel", "kind", "more", "name", "options"),
         *("positional", "reduces", "rules", "sparse", "_reads"),
+        *("batching", "effect", "function", "lowering"),
     )
 
     def __init__(
@@ -118,6 +123,10 @@ class Primitive:
         self.more: Op | None = None  # which `extends` sets
         self.sparse: Op | None = None  # takes over where an operand is a sparse matrix
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
+        self.batching: Callable[[Any], Any] | None = None  # these four are told by `staging`
+        self.effect = False
+        self.function: Any = kernel
+        self.lowering: Any = None
         self.arity = None if isinstance(rules, Each) else len(rules)
         before = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
         options: dict[str, bool] = {}  # whether by position
@@ -312,6 +321,7 @@ def implement(
         composed=composed,
         reduces=reduces,
     )
+    row_of(op).function = function
     NUMPY[function] = op
     return op
 

@@ -9,6 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..engine.primitive import Kind, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..staging.batching import batch_whole, register_batching
 from .indexing import getitem, scatter
 from .selection import held
 from .sequences import _array
@@ -18,6 +19,7 @@ from .sequences import _array
 copied = define(
     np.copy, lambda g, _y, _x, order="K": g, name="copy", kind=Kind.OPAQUE, trusted=True
 )
+register_batching(batch_whole, copied)
 
 
 @handles(np.copy)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engine.primitive import Kind, Op, define, handles, implement, no_rule_with
 from ..engine.tape import Array
+from ..staging.batching import batch_elementwise, batch_whole, register_batching
 from ..support.errors import NotDifferentiableError
 
 row = partial(implement, kind=Kind.ELEMENTWISE)
@@ -305,6 +306,7 @@ fraction = define(
     trusted=True,
 )
 _exponent = define(lambda x: np.frexp(x)[1], name="frexp")
+register_batching(batch_elementwise, _exponent)
 
 
 @handles(np.modf)
@@ -438,6 +440,7 @@ cast = define(
     _astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE, trusted=True
 )
 _leave = define(_astype, name="astype")
+register_batching(batch_whole, cast, _leave)
 
 
 def astype(x: Array, dtype: Any, *, copy: bool = True) -> Array:

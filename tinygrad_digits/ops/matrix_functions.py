@@ -19,6 +19,7 @@ import numpy as np
 from ..engine.primitive import Each, Kind, define
 from ..engine.tape import Array, Tape
 from ..engine.tensor import Tensor
+from ..staging.batching import batch_matrices, register_batching
 from ..support.errors import NotDifferentiableError, ShapeError
 from .products import SMALL_LETTERS
 
@@ -79,6 +80,7 @@ def _rule(k: int, g: Array, _y: Array, *xs: Array, f: Elementwise) -> Array:
 
 
 _funm = define(_matrix_function, Each(_rule), name="funm", kind=Kind.PRODUCT, trusted=True)
+register_batching(batch_matrices, _funm)
 
 
 def _t(x: Array) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from ..engine.primitive import Kind, Op, define, handles
 from ..engine.tape import Array
 from ..engine.tensor import Tensor
+from ..staging.batching import BatchedCall, are_plain, move_axis, register_batching, shift_axes
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .masked_reductions import floating
@@ -82,6 +83,20 @@ quantile = _quantile_row(np.quantile)
 percentile = _quantile_row(np.percentile)
 nanquantile = _quantile_row(np.nanquantile)
 nanpercentile = _quantile_row(np.nanpercentile)
+
+
+def _batch_quantile(call: BatchedCall) -> Any:
+    """The axes of q come first in the result."""
+    options, x, ndim = call.named(), call.xs[0], call.ndims()[0]
+    q, axis = options["q"], options.get("axis")
+    others = [option for name, option in options.items() if name not in ("q", "axis")]
+    if not call.on[0] or call.has(q) or isinstance(q, Tensor) or not ndim or not are_plain(others):
+        return NotImplemented
+    y = call.op.apply(x, **{**options, "axis": shift_axes(axis, ndim)})
+    return move_axis(y, np.ndim(q), 0)
+
+
+register_batching(_batch_quantile, quantile, percentile, nanquantile, nanpercentile)
 
 
 def _as_median(op: Op) -> Op:
