@@ -103,7 +103,7 @@ def scikit_learn(data: Data) -> Iterator[Predict]:
         SIZES[1:-1], batch_size=BATCH, learning_rate_init=RATE, alpha=0, random_state=0
     )
     while True:
-        network.partial_fit(data.x, data.labels, np.arange(10))  # one epoch
+        network.partial_fit(data.x, data.labels, classes=np.arange(10))  # one epoch
         yield network.predict
 
 
