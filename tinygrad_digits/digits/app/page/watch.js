@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, MARGIN] = [400, 200, 34];
+const [WIDTH, HEIGHT, MARGIN] = [400, 200, 50];
 const history = [];
 
 // ---- curves ----
