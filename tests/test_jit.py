@@ -748,7 +748,7 @@ def test_share():
         assert ops(after).count(name) == 1
 
 
-def test_share_finds_equal_constants():
+def test_common_subexpressions_finds_equal_constants():
     before, after = shortened(
         passes.common_subexpressions,
         lambda x: x * np.array([1.0, 2.0, 3.0]) + x * np.array([1.0, 2.0, 3.0]),
@@ -758,7 +758,7 @@ def test_share_finds_equal_constants():
     assert ops(after) == ["multiply", "add"]
 
 
-def test_share_finds_what_becomes_equal_on_the_way():
+def test_common_subexpressions_finds_what_becomes_equal_on_the_way():
     before, after = shortened(
         passes.common_subexpressions, lambda x: np.sin(np.exp(x)) - np.sin(np.exp(x)), V / 1e9
     )
@@ -863,12 +863,12 @@ def folded_example():
     """x * (c + 1): a line that depends on a constant alone."""
     x, c, one, y = Var(0), Var(1), Var(2), Var(3)
     full = Aval((3,), np.dtype(float))
-    lines = {
+    equations = {
         2: Equation(OPS["add"].primitive, (c, 1.0), {}, full),
         3: Equation(OPS["multiply"].primitive, (x, one), {}, full),
     }
     constant = np.array([1.0, 2.0, 3.0])
-    return Program({0: ("x", full)}, {1: constant}, lines, [y, one])
+    return Program({0: ("x", full)}, {1: constant}, equations, [y, one])
 
 
 def test_fold():
@@ -883,7 +883,7 @@ def test_fold():
 
 def test_fold_leaves_what_would_grow():
     before = folded_example()
-    lines = {
+    equations = {
         2: Equation(
             OPS["broadcast_to"].primitive,
             (Var(1),),
@@ -891,7 +891,7 @@ def test_fold_leaves_what_would_grow():
             Aval((1000, 3), np.dtype(float)),
         )
     }
-    large = dataclasses.replace(before, lines=lines, outputs=[Var(2)])
+    large = dataclasses.replace(before, equations=equations, outputs=[Var(2)])
     assert ops(passes.fold(large)) == ["broadcast_to"]
 
 
@@ -921,7 +921,7 @@ def test_all_passes_together_keep_every_bit():
     assert names == {"dead_code", "common_subexpressions", "simplify", "fold", "scalar_constants"}
 
 
-def test_spread_takes_an_array_of_equal_numbers_for_one():
+def test_scalar_constants_takes_an_array_of_equal_numbers_for_one():
     ramp, same = np.arange(1.0, 4.0), np.full((3, 1), 0.25)
     before, after = shortened(
         passes.scalar_constants, lambda x: (x * same, x - ramp, x[0] * same), V
@@ -937,12 +937,12 @@ def step_of_two(params, x):
     return td.tree.map(lambda p, g: p - 0.5 * g, params, grads)
 
 
-def test_batch_does_the_same_with_several_arrays_at_once():
+def test_pack_small_calls_does_the_same_with_several_arrays_at_once():
     params, x = {"w": np.ones((3, 4)), "b": np.full(4, 2.0)}, np.ones((5, 3))
     jitted = td.jit(step_of_two)
     program = jitted.program(params, x)
     before, after = program.stages[-2].program, program.final
-    assert program.stages[-1].name == "batch"
+    assert program.stages[-1].name == "pack_small_calls"
     assert ops(before).count("multiply") - ops(after).count("multiply") == 1
     assert (ops(after).count("pack"), ops(after).count("piece")) == (1, 2)
     for _ in range(2):
@@ -1043,7 +1043,7 @@ def test_an_op_may_bear_the_name_of_another(name, backend):
         assert_same(td.jit(each, backend=backend)(np.ones(3)), each(np.ones(3)), backend, 1.0)
 
 
-def test_columns_finds_the_peaks_of_softmax_by_columns():
+def test_column_maxima_finds_the_peaks_of_softmax_by_columns():
     x = np.random.default_rng(0).standard_normal((20, 5))
     x[3] = [0.0, -0.0, -0.0, 0.0, -1.0]
     before, after = shortened(column_maxima, softmax.log_probabilities, x)
@@ -1060,7 +1060,7 @@ def test_columns_finds_the_peaks_of_softmax_by_columns():
         lambda x: np.exp(x.max(-1, keepdims=True) - x),
     ],
 )
-def test_columns_leaves_other_maxima_alone(f):
+def test_column_maxima_leaves_other_maxima_alone(f):
     x = np.random.default_rng(0).standard_normal((20, 5))
     before = passes.common_subexpressions(traced(f, x))
     assert column_maxima(before).equations == before.equations

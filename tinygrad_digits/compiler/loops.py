@@ -272,5 +272,5 @@ def _reduction(index: int, eqn: Equation, shape: tuple[int, ...]) -> Reduction:
     rank = len(shape)
     every = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(sorted({i % rank for i in every}))
-    assert eqn.op.reduces is not None
-    return Reduction(index, eqn.op.reduces, axes, rank, keepdims)
+    assert eqn.op.reduction_ufunc is not None
+    return Reduction(index, eqn.op.reduction_ufunc, axes, rank, keepdims)

@@ -93,7 +93,7 @@ def writer(eqn: Equation, program: Program) -> str | None:
     if isinstance(kernel, np.ufunc) and kernel.nout == 1 and not eqn.options:
         operands = "".join(f"{{{k}}}, " for k in range(len(eqn.args)))
         return f"{{f}}({operands}out={{out}})"
-    if eqn.op.reduces is not None and set(eqn.options) <= {"axis", "keepdims"}:
+    if eqn.op.reduction_ufunc is not None and set(eqn.options) <= {"axis", "keepdims"}:
         axis, keepdims = eqn.options.get("axis"), bool(eqn.options.get("keepdims"))
         return f"{{f}}({{0}}, {axis}, None, {{out}}, {keepdims})"
     if eqn.op.function is np.where and not _is_bool(eqn.args[0], program):
@@ -360,8 +360,10 @@ class Emitter:
 
     def _function(self, eqn: Equation) -> str:
         kernel = eqn.op.kernel
-        if eqn.op.reduces is not None and self._is_reduction(eqn):
-            return self._bind(f"{eqn.op.reduces.__name__}_reduce", eqn.op.reduces.reduce)
+        if eqn.op.reduction_ufunc is not None and self._is_reduction(eqn):
+            return self._bind(
+                f"{eqn.op.reduction_ufunc.__name__}_reduce", eqn.op.reduction_ufunc.reduce
+            )
         name = eqn.op.name.replace(".", "_")
         return self._bind(name if name.isidentifier() else "kernel", kernel)
 

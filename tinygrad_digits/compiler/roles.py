@@ -43,7 +43,7 @@ class Roles:
             return Role.POINTWISE if fits else Role.NUMPY
         if function in IDENTITIES or function is np.where or lowering_of(eqn.op).element:
             return Role.POINTWISE
-        if eqn.op.reduces in REDUCTIONS and isinstance(eqn.args[0], Var):
+        if eqn.op.reduction_ufunc in REDUCTIONS and isinstance(eqn.args[0], Var):
             plain = set(eqn.options) <= {"axis", "keepdims"}
             return Role.REDUCING if plain and self.program.aval(eqn.vars[0]).shape else Role.NUMPY
         if eqn.op.kind is Kind.VIEW or (

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.tape import Array
+from ..engine.primitive import Array
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, broadcast_examples, move_axis, register_batching, widen
 from ..staging.tracer import StandIn

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, define
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, batch_whole, register_batching
 from ..staging.lowering import SourceArray, SourceCall, register_lowering

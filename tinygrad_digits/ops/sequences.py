@@ -10,13 +10,14 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..engine.primitive import Kind, define, handles, implement
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..engine.views import Way, share
 from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
 from .indexing import getitem, scatter
+from .registering import handles, implement
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -270,7 +271,7 @@ def _interp_fp(
 
 
 lines = define(
-    np.interp, _interp_x, _interp_xp, _interp_fp, name="interp", kind=Kind.OPAQUE, trusted=True
+    np.interp, _interp_x, _interp_xp, _interp_fp, name="interp", kind=Kind.OPAQUE, unchecked=True
 )
 register_batching(batch_in_one(0), lines)
 
@@ -324,7 +325,7 @@ convolved = define(
         _all_convolved(g, a, v_like, mode), a, mode="valid"
     ),
     kind=Kind.OPAQUE,
-    trusted=True,
+    unchecked=True,
 )
 correlated = define(
     np.correlate,
@@ -335,7 +336,7 @@ correlated = define(
         _all_correlated(g, a, v_like, mode), a, mode="valid"
     )[::-1],
     kind=Kind.OPAQUE,
-    trusted=True,
+    unchecked=True,
 )
 
 

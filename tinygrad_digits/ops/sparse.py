@@ -7,10 +7,11 @@ SciPy's own `@` comes first in `A @ t`. It leaves the product to what NumPy can 
 import copy
 from typing import Any
 
-from ..engine.primitive import define, is_sparse, row_of
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array
 from ..staging.batching import BatchedCall, move_axis, register_batching
 from ..support.errors import NotDifferentiableError
+from ..support.foreign import is_sparse
 from .products import matmul
 
 STORED_ONCE = ("csr", "csc", "coo")
@@ -46,7 +47,7 @@ def _product_rule(g: Array, _y: Array, data: Array, _x: Array, *, places: Places
     return sparse_product(data, g, places=Places(places.matrix.T))
 
 
-sparse_product = define(_product, None, _product_rule, name="sparse_product", trusted=True)
+sparse_product = define(_product, None, _product_rule, name="sparse_product", unchecked=True)
 
 
 def _batch_sparse_product(call: BatchedCall) -> Any:
@@ -79,4 +80,4 @@ def multiply(a: Any, b: Any) -> Array:
     return sparse_product(a.data, b, places=Places(a))
 
 
-row_of(matmul).sparse = multiply
+matmul.primitive.sparse = multiply

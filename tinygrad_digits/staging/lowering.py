@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.primitive import Op, row_of
+from ..engine.primitive import Op
 
 
 class SourceArray(NamedTuple):
@@ -99,7 +99,7 @@ def register_lowering(
     ... )
     >>> register_lowering(softsign, element="{0} / (1 + abs({0}))")
     """
-    primitive = row_of(op)
+    primitive = op.primitive
     primitive.effect = effect
     if function is not None:
         primitive.function = function

@@ -65,10 +65,10 @@ def _softmax_again(eqn: Equation, program: Program) -> Equation | None:
     peak = producer(shifted.args[-1], program) if shifted is not None else None
     if shifted is None or shifted.op.function is not np.subtract:
         return None
-    if peak is None or peak.op.reduces is not np.maximum:
+    if peak is None or peak.op.reduction_ufunc is not np.maximum:
         return None
     assert total is not None
-    if total.op.reduces is not np.add or powers.aval.shape != eqn.aval.shape:
+    if total.op.reduction_ufunc is not np.add or powers.aval.shape != eqn.aval.shape:
         return None
     return replace(eqn, op=DIVIDE, args=(total.args[0], logarithm.args[0]))
 

@@ -28,7 +28,7 @@ def column_maxima(program: Program) -> Program:
 
 def _is_peak(eqn: Equation, program: Program) -> bool:
     """Whether an equation is the maximum along the rows of a matrix."""
-    if eqn.op.reduces is not np.maximum or eqn.options != {"axis": -1, "keepdims": True}:
+    if eqn.op.reduction_ufunc is not np.maximum or eqn.options != {"axis": -1, "keepdims": True}:
         return False
     aval = program.aval(eqn.vars[0])
     rows, columns = aval.shape if len(aval.shape) == 2 else (0, 0)
@@ -112,7 +112,7 @@ SMALL = 1 << 18
 
 def _is_packable(eqn: Equation) -> bool:
     """Whether an equation can write anywhere: products and reductions."""
-    product = eqn.op.function is np.matmul or eqn.op.reduces is not None
+    product = eqn.op.function is np.matmul or eqn.op.reduction_ufunc is not None
     return product and eqn.aval.form == "array" and bool(eqn.aval.shape)
 
 
