@@ -39,7 +39,7 @@ LAYERS = (
 )
 OF_EXTRAS = (
     (
-        ("compiler.blas", "compiler.numba_backend", "compiler.ufunc_loops"),
+        ("compiler.blas", "compiler.native_cache", "compiler.ufunc_loops"),
         {"numba", "llvmlite"},
     ),
     (("ops.gamma", "ops.scipy_linalg", "optim.minimization"), {"scipy"}),

@@ -69,7 +69,15 @@ def compile_fast_call(
         "make_workspace": make_workspace,
         "give_back": workspaces.append,
     }
-    source = "\n".join(
+    source = _write_source(writer, result)
+    exec(source, names)
+    try_call: FastCall = names.pop("try_call")
+    return try_call
+
+
+def _write_source(writer: _Writer, result: str) -> str:
+    """The source of `try_call`, which returns `result` of the program's leaves v."""
+    return "\n".join(
         [
             "def try_call(args, kwargs):",
             *writer.lines,
@@ -86,9 +94,6 @@ def compile_fast_call(
             f"    return {result}",
         ]
     )
-    exec(source, names)
-    try_call: FastCall = names.pop("try_call")
-    return try_call
 
 
 class Known(NamedTuple):

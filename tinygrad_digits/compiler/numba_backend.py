@@ -17,29 +17,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import importlib.util
-import operator
-import os
-import pathlib
-import re
-import sys
-import tempfile
 import time
-from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..support.errors import MissingExtraError, ShapeError
-from . import blas, loops, numpy_backend, ufunc_loops
+from ..support.errors import MissingExtraError
+from . import numpy_backend
 from .fusion import Block, Role, find_stored, fuse
-from .native_expressions import NATIVE_DTYPES, Names, number
+from .native_cache import compile_native
+from .native_expressions import Names
+from .native_function import NativeFunction
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
-from .program import Aval, Program, format_operand, is_draw, vars_in
-from .roles import Roles, order_of_axes
-from .standalone import write_block
+from .program import Aval, Program, is_draw, vars_in
+from .roles import Roles
 
 
 def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
@@ -47,7 +40,9 @@ def compile_program(program: Program, name: str, donated: frozenset[int] = froze
     require_numba()
     spare = numpy_backend.compile_program(program, name)
     emitter = NativeEmitter(prepare_for_loops(program), donated)
-    emitter.namespace["again"] = functools.partial(_again, spare=spare, pure=_is_pure(emitter))
+    emitter.namespace.things["again"] = functools.partial(
+        _again, spare=spare, pure=_is_pure(emitter)
+    )
     code = numpy_backend.assemble(emitter, name)
     return code._replace(
         source="\n".join([*emitter.parts.values(), *emitter.sources, code.source]),
@@ -98,7 +93,7 @@ class NativeEmitter(Emitter):
         self.seconds = 0.0
         super().__init__(program, donated, steps)
         self.native_names = Names(program, self.names, self.roles.layouts, {*self.plan.places})
-        self.namespace |= {"plain": _plain, "empty": np.empty}
+        self.namespace.things |= {"plain": _plain, "empty": np.empty}
 
     # --- memory
 
@@ -175,10 +170,12 @@ class NativeEmitter(Emitter):
         """The call of the native function for these blocks, which is written on the way."""
         if not segment:
             return []
-        native = _Native(f"native{len(self.sources)}", segment, self)
+        native = NativeFunction(f"native{len(self.sources)}", segment, self)
         self.sources.append(native.source)
         start = time.perf_counter()
-        self.namespace[native.name] = _compile_native(native)
+        self.namespace.things[native.name] = compile_native(
+            native.name, native.source, self.parts, native.examples
+        )
         self.seconds += time.perf_counter() - start
         fresh = [i for i in native.results if i not in self.plan.in_place]
         return [
@@ -191,7 +188,7 @@ class NativeEmitter(Emitter):
 
     def _new(self, aval: Aval) -> str:
         """Memory for a result."""
-        return f"empty({aval.shape}, {self._bind(aval.dtype.name, aval.dtype)})"
+        return f"empty({aval.shape}, {self.namespace.bind(aval.dtype.name, aval.dtype)})"
 
     def _own(self, i: int, name: str, given: bool) -> str:
         if i in self.plan.places and self.program.aval(i).form == "array":
@@ -201,146 +198,6 @@ class NativeEmitter(Emitter):
 
 LONGEST = 100
 """Blocks in one native function: what takes long to compile takes longer the longer it is."""
-
-OFTEN = 3
-"""Occurrences from which statements are worth a function of their own."""
-
-
-class _Step(NamedTuple):
-    """Statements, and how they would be called as a function."""
-
-    statements: list[str]
-    function: str = ""
-    call: str = ""
-
-
-class _Native:
-    """One native function: its parameters and its source."""
-
-    def __init__(self, name: str, segment: list[Block], emitter: NativeEmitter) -> None:
-        self.name, self.segment, self.emitter = name, segment, emitter
-        self.program, self.names = emitter.program, emitter.names
-        made = [i for block in segment for i in block.equations]
-        touched = dict.fromkeys(made)
-        todo = [i for k in made for i in self.program.equations[k].vars]
-        while todo:  # through views to what they are views of
-            i = todo.pop()
-            if emitter.role.get(i) is Role.VIEW and i not in touched:
-                todo += self.program.equations[i].vars
-            touched[i] = None
-        views = {i for i in touched if emitter.role.get(i) is Role.VIEW}
-        self.views = [i for i in self.program.equations if i in views]
-        self.placed = [i for i in touched if i in emitter.plan.places]
-        self.literals = [i for i in touched if self._is_literal(i)]
-        self.results = [i for i in made if i in emitter.kept and i not in emitter.plan.places]
-        known = {*made, *self.views, *self.placed, *self.literals}
-        self.given = [i for i in touched if i not in known]
-        self.parameters = {self.names[i]: i for i in (*self.given, *self.results)}
-
-    def _is_literal(self, i: int) -> bool:
-        constant = self.program.constants.get(i)
-        return constant is not None and constant.ndim == 0
-
-    @property
-    def arguments(self) -> str:
-        """What the Python part passes: arrays in plain order."""
-        plain = [
-            f"plain({name})" if i in self.given and self.program.aval(i).form == "array" else name
-            for name, i in self.parameters.items()
-        ]
-        return ", ".join(["arena", *plain])
-
-    @property
-    def examples(self) -> tuple[Any, ...]:
-        """Arguments of the types that it will be called with."""
-        avals = [self.program.aval(i) for i in self.parameters.values()]
-        return np.empty(0, np.uint8), *map(_example, avals)
-
-    @property
-    def source(self) -> str:
-        """What occurs often is a function of its own, which is compiled only once."""
-        steps = [self._place(i) for i in self.placed]
-        for i in self.literals:
-            literal = number(self.program.constants[i].item(), self.program.aval(i).dtype)
-            steps.append(_Step([f"{self.names[i]} = {literal}"]))
-        views = {i: self._view(i) for i in self.views}
-        steps += [_Step([f"{self.names[i]} = {view}"]) for i, view in views.items()]
-        steps += [self._part(self._statements(block)) for block in self.segment]
-        counts = Counter(step.function for step in steps)
-        body = []
-        for step in steps:
-            if counts[step.function] < OFTEN or not step.function:
-                body += step.statements
-            else:
-                name = f"part_{_digest(step.function)[:10]}"
-                self.emitter.parts[name] = f"def {name}{step.function}"
-                body.append(step.call.format(name))
-        head = f"def {self.name}({', '.join(['arena', *self.parameters])}):"
-        return "\n    ".join([head, *body]) + "\n"
-
-    def _statements(self, block: Block) -> list[str]:
-        emitter = self.emitter
-        if block.shape is not None:
-            return loops.statements(block, emitter.role, emitter.native_names, emitter.kept)
-        (index,) = block.equations
-        eqn = self.program.equations[index]
-        return write_block(eqn, index, emitter.native_names)
-
-    def _part(self, statements: list[str]) -> _Step:
-        """These statements; or a function of them, whose names do not tell where it is called."""
-        body, arguments = _anonymize(statements)
-        function = "\n    ".join([f"({', '.join(arguments)}):", *body]) + "\n"
-        return _Step(statements, function, f"{{}}({', '.join(arguments.values())})")
-
-    def _place(self, i: int) -> _Step:
-        """The statement that finds a planned value in the arena."""
-        aval, (start, stop) = self.program.aval(i), self.emitter.plan.places[i]
-        view = f".view({NATIVE_DTYPES[aval.dtype]})"
-        flat = f"{self.names[i]} = arena[{start}:{stop}]{view}"
-        call = f"{self.names[i]} = {{}}(arena, {start}, {stop}"
-        if len(aval.shape) < 2:
-            function = f"(arena, start, stop):\n    return arena[start:stop]{view}\n"
-            return _Step([flat], function, f"{call})")
-        shaped = f"return arena[start:stop]{view}.reshape(shape)"
-        function = f"(arena, start, stop, shape):\n    {shaped}\n"
-        return _Step([f"{flat}.reshape({aval.shape})"], function, f"{call}, {aval.shape})")
-
-    def _view(self, made: int) -> str:
-        eqn = self.program.equations[made]
-        x = self.names[eqn.args[0].index]
-        if eqn.op.function in (np.transpose, np.swapaxes):
-            order = order_of_axes(eqn)
-            if order == sorted(order):
-                return x
-            if self.emitter.roles.layouts.views[made] == "F":
-                return f"{x}.T"
-            steps = ", ".join(f"{x}.strides[{axis}]" for axis in order)
-            return f"as_strided({x}, {eqn.aval.shape}, ({steps},))"  # which compiles at once
-        if eqn.op.function is operator.getitem:
-            index = eqn.options["index"]
-            parts = index if type(index) is tuple else (index,)
-            return f"{x}[{', '.join(map(format_operand, parts))}]"
-        return f"{x}.reshape({eqn.aval.shape})"
-
-
-def _anonymize(statements: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Statements with values numbered from 0, and {parameter: what it stands for}."""
-    numbers: dict[str, int] = {}
-    arguments: dict[str, str] = {}
-
-    def renamed(match: re.Match[str]) -> str:
-        letter, index = match.groups()
-        k = numbers.setdefault(index, len(numbers))
-        if letter not in "acv":
-            return f"{letter}{k}"
-        arguments[f"x{k}"] = match.group()
-        return f"x{k}"
-
-    return [_NAME.sub(renamed, statement) for statement in statements], arguments
-
-
-_NAME = re.compile(r"\b([acvtwsp])(\d+)\b")
-"""Arrays (a, c, v), and variables that hold an element, a flat array or a sum of theirs."""
 
 
 def _reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
@@ -361,75 +218,3 @@ def _reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, 
 
 def _plain(x: Any) -> Any:
     return x if x.flags.c_contiguous else x.copy()
-
-
-def _example(aval: Aval) -> Any:
-    if aval.form == "number":
-        return aval.dtype.type(0).item()
-    if aval.form == "scalar":
-        return aval.dtype.type(0)
-    return np.empty((0,) * len(aval.shape), aval.dtype)
-
-
-# --- compiling
-
-
-def _compile_native(native: _Native) -> Any:
-    """The native function, from numba's cache on disk if it is there."""
-    import numba
-
-    types = tuple(map(numba.typeof, native.examples))
-    try:
-        return _build(native, types, cached=True)
-    except Exception:  # whatever a damaged cache, or one that cannot be written, may lead to
-        return _build(native, types, cached=False)
-
-
-def _build(native: _Native, types: tuple[Any, ...], *, cached: bool) -> Any:
-    namespace = {"np": np, "f4": np.float32, "f8": np.float64, "ShapeError": ShapeError}
-    namespace["as_strided"] = np.lib.stride_tricks.as_strided
-    namespace |= blas.routines() | ufunc_loops.routines()
-    for name, source in native.emitter.parts.items():
-        namespace[name] = _jit_source(name, source, namespace, cached)
-    function = _jit_source(native.name, native.source, namespace, cached)
-    function.compile(types)
-    return function
-
-
-def _jit_source(name: str, source: str, namespace: dict[str, Any], cached: bool) -> Any:
-    import numba
-
-    path = _write_source(source) if cached else None
-    names = {**namespace, "__name__": __name__}
-    exec(compile(source, path or f"<{name}>", "exec"), names)
-    return numba.njit(error_model="numpy", nogil=True, cache=path is not None)(names[name])
-
-
-def _digest(source: str) -> str:
-    return hashlib.sha256(source.encode()).hexdigest()
-
-
-def _write_source(source: str) -> str | None:
-    """A file with this source, by which numba finds what it has compiled; None if it cannot be."""
-    path = cache_folder() / f"native_{_digest(source)[:32]}.py"
-    try:
-        if path.exists() and path.read_bytes() == source.encode():
-            return str(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            file.write(source.encode())
-        pathlib.Path(file.name).replace(path)  # nobody ever sees half a file
-    except OSError:
-        return None
-    return str(path)
-
-
-def cache_folder() -> pathlib.Path:
-    """Where compiled programs are kept: $TINYGRAD_DIGITS_CACHE, or the user's cache folder."""
-    if chosen := os.environ.get("TINYGRAD_DIGITS_CACHE"):
-        return pathlib.Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME")
-    return (pathlib.Path(base) if base else pathlib.Path.home() / ".cache") / "tinygrad_digits"

@@ -5,9 +5,9 @@
     v31 = subtract(a0, v30)             an output: memory of its own
     v12 = kernel(v11, index=...)        what has no form with `out`
 
-Each equation calls what eager NumPy calls, so that results are equal to the last bit. How it is
-written follows from the row of its op: a ufunc and a reduction by a ufunc take `out`; a view of
-what stays in place is made only once; anything else is a call of the row's kernel.
+Each equation calls what eager NumPy calls, so that results are equal to the last bit. What can
+write into given memory does (`numpy_statements`); a view of what stays in place is made only once;
+anything else is a call of the op's kernel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import linecache
 import operator
 import weakref
 from collections.abc import Callable
-from math import isfinite, prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,9 +24,11 @@ import numpy as np
 from ..engine.primitive import Kind
 from ..staging.lowering import lowering_of
 from ..support.errors import TracedValueError
+from .namespace import Namespace, list_names
 from .native_expressions import Layouts, source_call
+from .numpy_statements import VIEWS, is_view, may_alias, writer
 from .plan import ALIGNMENT, Plan, check, plan
-from .primitives import ITEM, PACK
+from .primitives import ITEM
 from .program import Aval, Equation, Operand, Program, Var, map_operand, vars_in
 
 Workspace: TypeAlias = tuple[Any, ...]
@@ -45,27 +46,6 @@ class Code(NamedTuple):
     """Of native compilation."""
 
 
-STATEMENTS: dict[Any, str] = {
-    np.where: "copyto({out}, {2}); copyto({out}, {1}, 'same_kind', {0})",
-    np.copy: "copyto({out}, {0})",
-    np.ndarray.astype: "copyto({out}, {0}, 'unsafe')",
-    PACK.function: "",  # its operands are computed there
-}
-"""How NumPy's functions that are not ufuncs are written into `out`; ops say it of themselves."""
-
-VIEWS: dict[Any, Callable[[Equation], str]] = {
-    np.reshape: lambda eqn: f"{{0}}.reshape({eqn.aval.shape})",
-    np.expand_dims: lambda eqn: f"{{0}}.reshape({eqn.aval.shape})",
-    np.squeeze: lambda eqn: f"{{0}}.reshape({eqn.aval.shape})",
-    np.transpose: lambda eqn: (
-        f"{{0}}.transpose({axes})" if (axes := eqn.options.get("axes")) else "{0}.T"
-    ),
-    np.swapaxes: lambda eqn: "{0}.swapaxes({axis1}, {axis2})".format("{0}", **eqn.options),
-    np.broadcast_to: lambda eqn: f"broadcast_to({{0}}, {eqn.aval.shape})",
-}
-"""The same as methods of arrays, which cost a third of NumPy's functions."""
-
-
 def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
     """Emit and compile a program; outputs may be written over the `donated` inputs."""
     return assemble(Emitter(program, donated), name)
@@ -75,50 +55,15 @@ def assemble(emitter: Emitter, name: str) -> Code:
     """What an emitter writes, as functions."""
     source = emitter.source(name)
     filename = f"<jit {name} {next(_serials)}>"
-    exec(compile(source, filename, "exec"), emitter.namespace)
-    run = emitter.namespace.pop("run")  # which keeps the rest, and nothing it
-    equations = source.splitlines(keepends=True)
-    linecache.cache[filename] = (len(source), None, equations, filename)  # for tracebacks
+    exec(compile(source, filename, "exec"), emitter.namespace.things)
+    run = emitter.namespace.things.pop("run")  # which keeps the rest, and nothing it
+    lines = source.splitlines(keepends=True)
+    linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
     weakref.finalize(run, linecache.cache.pop, filename, None)
     return Code(run, emitter.workspace, source, emitter.plan)
 
 
 _serials = itertools.count(1)
-_MANY = 1 << 18  # elements of a constant that is repeated for speed
-
-
-def writer(eqn: Equation, program: Program) -> str | None:
-    """The statement that computes an equation into `out`, with {0}, {1} ... for its operands."""
-    kernel = eqn.op.kernel
-    if isinstance(kernel, np.ufunc) and kernel.nout == 1 and not eqn.options:
-        operands = "".join(f"{{{k}}}, " for k in range(len(eqn.args)))
-        return f"{{f}}({operands}out={{out}})"
-    if eqn.op.reduction_ufunc is not None and set(eqn.options) <= {"axis", "keepdims"}:
-        axis, keepdims = eqn.options.get("axis"), bool(eqn.options.get("keepdims"))
-        return f"{{f}}({{0}}, {axis}, None, {{out}}, {keepdims})"
-    if eqn.op.function is np.where and not _is_bool(eqn.args[0], program):
-        return None
-    return STATEMENTS.get(eqn.op.function, lowering_of(eqn.op).statement or None)
-
-
-def _is_bool(x: Operand, program: Program) -> bool:
-    return isinstance(x, Var) and program.aval(x.index).dtype == bool
-
-
-def is_view(eqn: Equation) -> bool:
-    """Whether an equation gives its operand's elements another shape or order, fixed beforehand."""
-    if eqn.op.function is operator.getitem:
-        return not any(vars_in(eqn.options))
-    return eqn.op.kind is Kind.VIEW
-
-
-def may_alias(eqn: Equation, program: Program) -> bool:
-    """Whether the value of an equation may share memory with its operands."""
-    if eqn.op.function is operator.getitem:
-        return not any(program.aval(i).shape for i in vars_in(eqn.options))
-    if isinstance(eqn.op.kernel, np.ufunc) or writer(eqn, program) is not None:
-        return False
-    return eqn.op.kind is not Kind.GATHER
 
 
 def _check_shape(x: Any, shape: tuple[int, ...], name: str) -> Any:
@@ -146,6 +91,19 @@ def _settle(donated: tuple[Any, ...], others: tuple[Any, ...]) -> list[Any]:
     ]
 
 
+GIVEN: dict[str, Any] = {
+    "copyto": np.copyto,
+    "broadcast_to": np.broadcast_to,
+    "errstate": np.errstate,
+    "asarray": np.asarray,
+    "maximum_reduce": np.maximum.reduce,
+    "uintp": np.uintp,
+    "check_shape": _check_shape,
+    "settle": _settle,
+}
+"""What the source of every program can use."""
+
+
 class Emitter:
     """Writes the source of one program, and makes the workspaces that it runs on."""
 
@@ -153,38 +111,14 @@ class Emitter:
         self, program: Program, donated: frozenset[int], steps: dict[int, int] | None = None
     ) -> None:
         self.program = program
-        self.namespace: dict[str, Any] = {
-            "copyto": np.copyto,
-            "broadcast_to": np.broadcast_to,
-            "errstate": np.errstate,
-            "asarray": np.asarray,
-            "maximum_reduce": np.maximum.reduce,
-            "uintp": np.uintp,
-            "check_shape": _check_shape,
-            "settle": _settle,
-        }
-        self.names = {i: f"a{i}" for i in program.inputs}
-        self.names |= {i: f"v{i}" for i in program.equations}
-        for i, constant in program.constants.items():
-            self.names[i] = self._bind(f"c{i}", constant)
-        self.numbers: dict[Any, Any] = {}
-        self.serials = itertools.count()
+        self.namespace = Namespace(program, GIVEN)
+        self.names = self.namespace.values
         self.outputs = set(vars_in(program.outputs))
         self.read = {*program.last_uses()}
         self.writers = {
             i: w for i, eqn in program.equations.items() if (w := writer(eqn, program)) is not None
         }
-        self.plan = plan(
-            program,
-            self._planned(),
-            steps=steps,
-            aliases={
-                i: eqn.vars for i, eqn in program.equations.items() if may_alias(eqn, program)
-            },
-            pointwise=self._pointwise(),
-            writable=self._writable(),
-            donated=donated,
-        )
+        self.plan = self._make_plan(donated, steps)
         check(program, self.plan)
         for i, over in self.plan.in_place.items():
             if over in program.inputs:
@@ -213,6 +147,18 @@ class Emitter:
         }
 
     # --- memory
+
+    def _make_plan(self, donated: frozenset[int], steps: dict[int, int] | None) -> Plan:
+        equations = self.program.equations
+        return plan(
+            self.program,
+            self._planned(),
+            steps=steps,
+            aliases={i: e.vars for i, e in equations.items() if may_alias(e, self.program)},
+            pointwise=self._pointwise(),
+            writable=self._writable(),
+            donated=donated,
+        )
 
     def _preallocate_views(self) -> list[int]:
         """The view equations that are views indeed (not copies), of what stays where it is."""
@@ -271,7 +217,7 @@ class Emitter:
     def source(self, name: str) -> str:
         """The function `run`, one equation of the program after the other."""
         unpacked = [
-            f"    {self._list_names(names)}= {source}"
+            f"    {list_names(names)}= {source}"
             for names, source in (
                 ([self.names[i] for i in self.program.inputs], "inputs"),
                 (self._held(), "workspace"),
@@ -280,14 +226,8 @@ class Emitter:
         ]
         head = f"def run(inputs, workspace):  # {name}"
         last = f"    return {self._write_results()}"
-        equations = [
-            head,
-            *unpacked,
-            *self._write_settling(),
-            *self._body([*self.program.equations]),
-            last,
-        ]
-        return "\n".join(equations) + "\n"
+        body = [*self._write_settling(), *self._body([*self.program.equations])]
+        return "\n".join([head, *unpacked, *body, last]) + "\n"
 
     def _body(self, indices: list[int]) -> list[str]:
         """The statements of these equations."""
@@ -298,7 +238,7 @@ class Emitter:
             if i in self.preallocated:
                 continue
             if eqn.errors != errors and eqn.errors is not None:
-                state = self._bind(f"errors{i}", eqn.errors)
+                state = self.namespace.bind(f"errors{i}", eqn.errors)
                 body.append(f"    with errstate(**{state}):")
             errors = eqn.errors
             indent = "    " if errors is None else "        "
@@ -315,12 +255,8 @@ class Emitter:
             for i, (_, aval) in self.program.inputs.items()
             if i not in written and aval.form == "array"
         ]
-        names = self._list_names(self.names[i] for i in written)
-        return [f"    {names}= settle(({names}), ({self._list_names(others)}))"]
-
-    @staticmethod
-    def _list_names(names: Any) -> str:
-        return "".join(f"{name}, " for name in names)
+        names = list_names(self.names[i] for i in written)
+        return [f"    {names}= settle(({names}), ({list_names(others)}))"]
 
     def _statements(self, i: int, eqn: Equation) -> list[str]:
         name = self.names[i]
@@ -345,12 +281,12 @@ class Emitter:
         if function is operator.getitem:
             index = eqn.options["index"]
             parts = index if isinstance(index, tuple) else (index,)
-            return f"{arguments[0]}[{', '.join(map(self._text, parts)) or '()'}]"
+            return f"{arguments[0]}[{', '.join(map(self.namespace.text, parts)) or '()'}]"
         if function in VIEWS and self._is_of_array(eqn) and eqn.options.get("order", "C") == "C":
             return VIEWS[function](eqn).format(*arguments)
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
-        options = [f"{name}={self._text(x)}" for name, x in eqn.options.items()]
+        options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
         call = f"{self._function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":
             return f"asarray({call})[()]"
@@ -359,22 +295,16 @@ class Emitter:
         return f"check_shape({call}, {eqn.aval.shape}, {eqn.op.name!r})"
 
     def _function(self, eqn: Equation) -> str:
-        kernel = eqn.op.kernel
-        if eqn.op.reduction_ufunc is not None and self._is_reduction(eqn):
-            return self._bind(
-                f"{eqn.op.reduction_ufunc.__name__}_reduce", eqn.op.reduction_ufunc.reduce
-            )
+        kernel, ufunc = eqn.op.kernel, eqn.op.reduction_ufunc
+        if ufunc is not None and set(eqn.options) <= {"axis", "keepdims"}:
+            return self.namespace.bind(f"{ufunc.__name__}_reduce", ufunc.reduce)
         name = eqn.op.name.replace(".", "_")
-        return self._bind(name if name.isidentifier() else "kernel", kernel)
+        return self.namespace.bind(name if name.isidentifier() else "kernel", kernel)
 
     def _is_of_array(self, eqn: Equation) -> bool:
         """Whether an equation is about an array: numbers lack its methods, or have their own."""
         x = eqn.args[0]
         return isinstance(x, Var) and self.program.aval(x.index).form == "array"
-
-    @staticmethod
-    def _is_reduction(eqn: Equation) -> bool:
-        return set(eqn.options) <= {"axis", "keepdims"}
 
     def _argument(self, eqn: Equation, x: Operand) -> str:
         """An operand; for a ufunc a number is an array of the right dtype, made once."""
@@ -383,44 +313,13 @@ class Emitter:
             plain = all(self._is_array(i) for i in eqn.vars)
             if plain and len(dtypes) == 1 and (dtype := dtypes.pop()).kind == "f":
                 many = eqn.op.kernel in (np.maximum, np.minimum) and not eqn.aval.order
-                return self._number(x, dtype, eqn.aval.shape if many else ())
-        return self._text(x)
-
-    def _number(self, x: float, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
-        """A number as an array: of one element, or (maximum goes four times as fast) of many."""
-        key, size = (float(x).hex(), dtype), prod(shape)
-        if key not in self.numbers or self.numbers[key].size < size <= _MANY:
-            with np.errstate(over="ignore"):
-                self.numbers[key] = np.full(size, x, dtype)
-        known = self.numbers[key]
-        array = known[:size].reshape(shape) if size <= known.size else known[:1].reshape(())
-        return self._bind(f"k{next(self.serials)}", array)
-
-    def _text(self, x: Operand) -> str:
-        if isinstance(x, Var):
-            return self.names[x.index]
-        if isinstance(x, tuple):
-            return f"({self._list_names(map(self._text, x))})"
-        if isinstance(x, list):
-            return f"[{self._list_names(map(self._text, x))}]"
-        if isinstance(x, slice):
-            return f"slice({self._text(x.start)}, {self._text(x.stop)}, {self._text(x.step)})"
-        if x is None or x is Ellipsis or type(x) in (bool, int, str):
-            return repr(x)
-        if type(x) is float and isfinite(x):
-            return repr(x)
-        return self._bind(f"k{next(self.serials)}", x)
-
-    def _bind(self, name: str, thing: Any) -> str:
-        """A name under which the source can use something."""
-        while self.namespace.setdefault(name, thing) is not thing:
-            name += "_"
-        return name
+                return self.namespace.number(x, dtype, eqn.aval.shape if many else ())
+        return self.namespace.text(x)
 
     def _write_results(self) -> str:
         leaves, given = [], set()
         for leaf in self.program.outputs:
-            text = self._text(leaf)
+            text = self.namespace.text(leaf)
             if isinstance(leaf, Var):
                 text = self._own(leaf.index, text, leaf.index in given)
                 given.add(leaf.index)

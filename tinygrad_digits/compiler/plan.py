@@ -91,22 +91,29 @@ def plan(
         if index in inside:
             first[index] = inside[index][0]
         elif index in planned:
-            over = None
-            if index in pointwise and steps is None:
-                over = _dying_operand(program, index, planned, owners, births, deaths)
+            may = index in pointwise and steps is None
+            over = _dying_operand(program, index, planned, owners, births, deaths) if may else None
             if over is not None:
                 in_place[index] = over
             first[index] = index if over is None else first[over]
-    spans = {start: [births[start], 0] for start in first.values()}
-    for index, start in first.items():
-        spans[start][0] = min(spans[start][0], births[index])
-        spans[start][1] = max(spans[start][1], deaths[index])
-    offsets = _lay_out({start: program.aval(start).nbytes for start in spans}, spans)
+    sizes = {start: program.aval(start).nbytes for start in first.values()}
+    offsets = _lay_out(sizes, _spans(first, births, deaths))
     places = {}
     for index, start in first.items():
         offset = offsets[start] + inside.get(index, (0, 0))[1]
         places[index] = Place(offset, offset + program.aval(index).nbytes)
     return Plan(places, in_place, owners)
+
+
+def _spans(
+    first: dict[int, int], births: dict[int, int], deaths: dict[int, int]
+) -> dict[int, list[int]]:
+    """When those that share a place live: from the first birth to the last death."""
+    spans = {start: [births[start], 0] for start in first.values()}
+    for index, start in first.items():
+        spans[start][0] = min(spans[start][0], births[index])
+        spans[start][1] = max(spans[start][1], deaths[index])
+    return spans
 
 
 def _find_packs(program: Program, planned: set[int]) -> dict[int, tuple[int, int]]:

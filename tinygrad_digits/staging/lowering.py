@@ -6,7 +6,7 @@
         native=_write_hits,                                               # for the native one
     )
 
-All of it is optional. Without it a program calls the op's kernel.
+What is not told is done by calling the kernel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.primitive import Op
+from ..engine.primitive import Op, Primitive
 
 
 class SourceArray(NamedTuple):
@@ -42,35 +42,37 @@ class SourceCall(NamedTuple):
 
 
 class Lowering(NamedTuple):
-    """How an op is written in programs; see `register_lowering`."""
+    """How an op is written in programs, each part in a way of its own, or not at all.
+
+    The native parts are Python as numba compiles it. All have to give what the kernel gives.
+    """
 
     statement: str = ""
+    """NumPy statements, between semicolons, that write the result into `{out}`, from the operands
+    `{0}`, `{1}` ...; for a kernel that makes a new array."""
     element: str = ""
+    """Of an elementwise op, the native expression of one element, from `{0}`, `{1}` ...: it is
+    computed in the dtype of the result, and joins the loops of others."""
     native: Callable[[SourceCall], list[str] | None] | None = None
+    """The statements of a native block, or None where there is none. They may use the variables i,
+    j, k, r, at, source and target, and raise IndexError or ValueError: then the kernel runs."""
     guard: Callable[[SourceCall], str | None] | None = None
+    """Of an op with an effect, a condition (in terms of maximum_reduce and uintp) under which its
+    kernel has to be called at all, or None where it always has to be."""
     row_sum: int | None = None
+    """The number of the operand to which each row of the last axis sums up."""
 
 
 NOTHING_KNOWN = Lowering()
 
 
-def lowering_of(op: Any) -> Lowering:
+def lowering_of(op: Primitive) -> Lowering:
     """What is registered on a primitive."""
     lowering: Lowering = op.lowering or NOTHING_KNOWN
     return lowering
 
 
-def register_lowering(
-    op: Op,
-    *,
-    function: Any = None,
-    effect: bool = False,
-    statement: str = "",
-    element: str = "",
-    native: Callable[[SourceCall], list[str] | None] | None = None,
-    guard: Callable[[SourceCall], str | None] | None = None,
-    row_sum: int | None = None,
-) -> None:
+def register_lowering(op: Op, *, function: Any = None, effect: bool = False, **how: Any) -> None:
     """Tell the compiler about an op.
 
     Args:
@@ -78,18 +80,7 @@ def register_lowering(
         function: the function of NumPy or operator of Python that its kernel computes, if that is
             another way to do the same: the op is then compiled like this function.
         effect: whether it is there for what it raises or warns of, so that it is never left out.
-        statement: NumPy statements, between semicolons, that write the result into `{out}`, from
-            the operands `{0}`, `{1}` ...; for a kernel that makes a new array.
-        element: of an elementwise op, the native expression of one element: it is computed in the
-            dtype of the result and joins the loops of others.
-        native: the statements of a native block of its own, or None where it has none. They may use
-            `i`, `j`, `k`, `r`, `at`, `source` and `target` as variables, and raise IndexError or
-            ValueError: then the kernel runs, and says more.
-        guard: of an op with an effect, a condition under which its kernel has to be called at all,
-            in terms of `maximum_reduce` and `uintp`; or None where it always has to be.
-        row_sum: the number of the operand to which each row of the last axis sums up.
-
-    The native part is Python as numba compiles it. The results have to be those of the kernel.
+        how: the fields of a `Lowering`.
 
     >>> import tinygrad_digits as td
     >>> softsign = td.define(
@@ -103,4 +94,4 @@ def register_lowering(
     primitive.effect = effect
     if function is not None:
         primitive.function = function
-    primitive.lowering = Lowering(statement, element, native, guard, row_sum)
+    primitive.lowering = Lowering(**how)
