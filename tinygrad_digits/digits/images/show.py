@@ -13,6 +13,8 @@ from .reading import Stages
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+FIRST, REST = 5, 4
+"""Panels in the first row, and in the others, two for each digit."""
 PANEL, GAP, CAPTION = 240, 12, 20
 """Pixels: of a panel from edge to edge, between two, and for what is written above each."""
 
@@ -67,13 +69,14 @@ def draw_stages(stages: Stages) -> Image:
         from PIL import Image, ImageDraw
 
     named = explain(stages)
-    across = 5
-    down = 1 + -(-(len(named) - across) // across)
-    step = np.array([PANEL + GAP, PANEL + CAPTION + GAP])
-    sheet = Image.new("RGB", tuple(int(n) for n in step * (across, down) + GAP), "white")
+    places = [divmod(number, FIRST) for number in range(FIRST)]
+    places += [divmod(number, REST) for number in range(REST, REST + len(named) - FIRST)]
+    across, down = PANEL + GAP, PANEL + CAPTION + GAP
+    size = FIRST * across + GAP, (places[-1][0] + 1) * down + GAP
+    sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    for number, (name, levels) in enumerate(named.items()):
-        left, top = (int(n) for n in GAP + step * (number % across, number // across))
+    for (row, column), (name, levels) in zip(places, named.items(), strict=True):
+        left, top = column * across + GAP, row * down + GAP
         pen.text((left, top), name, fill="black")
         panel = _panel(levels)
         sheet.paste(panel, (left, top + CAPTION))
