@@ -47,6 +47,8 @@ WAYS: dict[int, dict[str, Way]] = {
         "z": ("1,3 10,0 18,1 18,1 10,16 1,29 1,29 20,29",),
         "swan": ("2,10 1,0 14,-2 20,6 17,17 6,24 1,30 1,30 10,30 20,29",),
         "tall": ("2,5 8,-2 17,1 16,10 12,19 4,30 4,30 18,30",),
+        "long tail": ("2,7 6,-1 15,0 13,11 8,20 1,29 1,29 14,28 26,25",),
+        "tick": ("1,5 6,-2 15,0 14,12 9,20 5,29 5,29 13,26 21,22",),
     },
     3: {
         "round": ("1,4 7,-2 19,0 19,12 7,14 7,14 20,15 21,29 9,32 0,26",),
@@ -55,6 +57,8 @@ WAYS: dict[int, dict[str, Way]] = {
         "sharp": ("2,1 12,0 18,3 13,11 5,14 5,14 16,15 20,22 14,30 0,30",),
         "loop": ("2,3 12,-3 20,4 14,13 7,15 8,12 17,14 21,25 12,32 0,28",),
         "small head": ("4,4 9,-2 16,1 14,11 8,12 8,12 19,13 22,27 10,32 1,27",),
+        "long tail": ("5,4 11,-2 19,2 15,12 8,13 8,13 18,14 19,25 11,31 -2,31 -5,28",),
+        "from afar": ("0,5 6,-2 17,-1 18,8 13,13 9,13 14,14 20,19 17,30 7,31 1,30",),
     },
     4: {
         "closed": ("15,30 15,0 15,0 0,20 0,20 20,20",),
@@ -65,6 +69,8 @@ WAYS: dict[int, dict[str, Way]] = {
         "one stroke": ("3,1 1,11 3,18 12,17 17,10 18,1 18,1 16,14 14,30",),
         "closed, short": ("13,0 0,17 0,17 20,17", "13,0 13,30"),
         "loop": ("13,30 15,10 15,0 15,0 6,12 0,20 7,21 20,19",),
+        "closed, low bar": ("14,0 0,21 0,21 18,23", "14,0 12,30"),
+        "sharp": ("16,0 2,18 2,18 19,17", "12,9 10,30"),
     },
     5: {
         "separate bar": ("4,0 3,13 3,13 10,9 20,14 19,28 9,32 0,27", "4,0 19,0"),
@@ -81,6 +87,9 @@ WAYS: dict[int, dict[str, Way]] = {
         "small loop": ("10,0 4,10 1,22 3,30 11,31 17,27 15,20 8,19 2,26",),
         "large loop": ("13,0 3,5 -1,19 3,31 15,32 22,23 18,11 6,11 0,20",),
         "stem": ("4,0 2,12 1,25 5,31 14,31 20,25 16,17 8,17 2,24",),
+        "b": ("4,0 2,10 2,24 4,30 12,31 19,27 17,18 9,15 3,27",),
+        "wide loop": ("6,1 2,8 -1,21 4,31 14,31 24,24 19,13 10,15 3,27",),
+        "rolled": ("18,2 8,1 0,12 0,28 10,33 20,26 15,15 5,18 7,26 13,26",),
     },
     7: {
         "plain": ("1,1 18,1 18,1 12,15 8,30",),
@@ -91,6 +100,7 @@ WAYS: dict[int, dict[str, Way]] = {
         "round": ("1,3 9,0 18,-1 19,4 13,15 10,30",),
         "curved, crossed": ("0,5 4,0 12,3 19,0 19,0 12,15 9,30", "5,17 18,13"),
         "upright": ("2,1 17,1 17,1 16,15 15,30",),
+        "short bar": ("4,2 16,0 16,0 14,15 8,30",),
     },
     8: {
         "s first": ("17,5 14,-2 3,-1 2,10 17,17 20,30 10,32 0,30 3,17 17,11 17,5",),
@@ -112,6 +122,8 @@ WAYS: dict[int, dict[str, Way]] = {
         "one stroke": ("17,9 17,0 8,-2 0,3 0,14 8,18 17,13 18,6 18,16 14,30",),
         "hooked": ("18,9 16,-1 5,-2 -1,8 4,18 15,17 19,8 20,20 15,31 5,31",),
         "small head": ("14,5 10,-1 3,1 2,9 7,13 13,9 15,2 15,2 15,15 13,30",),
+        "g": ("16,4 10,-2 1,1 1,11 8,16 16,11 17,2 17,2 17,16 17,31 6,32 1,26",),
+        "leaning stem": ("15,5 10,-2 1,1 0,11 6,15 14,11 17,3 17,3 14,15 6,30",),
     },
 }
 """Digit -> name -> way."""
@@ -157,8 +169,10 @@ def corners(way: Way) -> Array:
 
 def move(way: Way, n: int, rng: np.random.Generator) -> Array:
     """Its corners, n times elsewhere: (n, k, 2); what is twice in one place stays so."""
-    at = corners(way)
-    moves = rng.normal(0, MOVE, (n, *at.shape))
+    at, ends = corners(way), np.cumsum([0, *(len(stroke.split()) for stroke in way)])
+    spread = np.full((len(at), 1), MOVE)
+    spread[[*ends[:-1], *(ends[1:] - 1)]] = END
+    moves = rng.normal(0, 1, (n, *at.shape)) * spread
     for i in range(1, len(at)):
         if (at[i] == at[i - 1]).all():
             moves[:, i] = moves[:, i - 1]
@@ -166,6 +180,8 @@ def move(way: Way, n: int, rng: np.random.Generator) -> Array:
 
 
 MOVE = 0.03
+END = 0.03
+TAPER, SAG = 0.0, 0.0
 
 
 @functools.cache
@@ -203,6 +219,11 @@ def distort(points: Array, rng: np.random.Generator) -> Array:
         wave = rng.uniform(-1, 1, (n, 1, 2)) * BEND_FREQ * 2 * np.pi
         phase = (points * wave).sum(axis=2, keepdims=True) + rng.uniform(0, 2 * np.pi, (n, 1, 1))
         points = points + rng.normal(0, BEND, (n, 1, 2)) * np.sin(phase)
+    x, y = points[..., 0], points[..., 1]
+    down = 2 * y - 1
+    x = (x - x.mean(1, keepdims=True)) * (1 + rng.normal(0, TAPER, (n, 1)).clip(-.6, .6) * down)
+    y = y + rng.normal(0, SAG, (n, 1)).clip(-.2, .2) * (1 - down * down)
+    points = np.stack([x, y], 2)
     angle, lean = rng.normal(0, TURN, n), rng.normal(0, LEAN, n)
     wide = np.exp(rng.normal(0, STRETCH, n))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
