@@ -24,6 +24,8 @@ from ..data.dataset import Array
 from ..extras import extra
 
 BITMAP, BLOCK = 32, 4
+SIDE = BITMAP // BLOCK
+"""Of an image, in pixels."""
 WIDTH, HEIGHT = 20, 32
 """Of the box in the bitmap."""
 LEAST_INK, MOST_INK = 285, 338
@@ -83,9 +85,22 @@ def normalise(ink: Array) -> Normal:
         raise ValueError("normalise needs some ink above 1/2, and there is none")
     depth = fit_pen(refine(ink))
     bitmap = straighten(sample(depth, find_box(depth > 0)))
-    side = BITMAP // BLOCK
-    counts = bitmap.reshape(side, BLOCK, side, BLOCK).sum(axis=(1, 3)) / BLOCK**2
+    counts = bitmap.reshape(SIDE, BLOCK, SIDE, BLOCK).sum(axis=(1, 3)) / BLOCK**2
     return Normal(bitmap, counts)
+
+
+def fit_ink(ink: Array) -> Array:
+    """The ink of one digit, (height, width) in 0 ... 1, as the model sees it: (8, 8).
+
+    What is 8x8 already is only scaled to 1 where it is darkest. There must be some ink.
+
+    >>> drawing = np.zeros((40, 60))
+    >>> drawing[4:20, 9:25] = 0.5
+    >>> fit_ink(drawing).shape, float(fit_ink(drawing).max())
+    ((8, 8), 1.0)
+    """
+    scaled: Array = ink / ink.max()
+    return scaled if ink.shape == (SIDE, SIDE) else normalise(scaled).counts
 
 
 def find_box(mask: Array) -> Box:
