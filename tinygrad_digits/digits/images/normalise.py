@@ -1,8 +1,8 @@
 """A digit's ink as the data set has it: a bitmap of 32x32, and how many of each 4x4 are ink.
 
-mask  -> pen      thickened or thinned to as much ink as the data set's digits have
+mask  -> upright  its rows moved until its left edge stands upright
+      -> pen      thickened or thinned to as much ink as the data set's digits have
       -> box      the ink's, stretched to 20 x 32 in the middle of a bitmap of 32 x 32
-      -> upright  its rows moved until its left edge stands upright
       -> counts   of ink in blocks of 4 x 4, in sixteenths
 
 So were the images of scikit-learn's digits made (E. Alpaydin and C. Kaynak, Optical Recognition of
@@ -16,7 +16,7 @@ to 397 pixels of ink.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,10 +85,12 @@ def normalise(ink: Array) -> Normal:
         raise ValueError("normalise needs some ink above 1/2, and there is none")
     if ink.dtype != bool and (image := shrink_blocks(ink)) is not None:
         return Normal(np.kron(image, np.ones((BLOCK, BLOCK))) > 0.5, image)
-    depth = fit_pen(refine(ink))
-    bitmap = straighten(sample(depth, find_box(depth > 0)))
-    counts = bitmap.reshape(SIDE, BLOCK, SIDE, BLOCK).sum(axis=(1, 3)) / BLOCK**2
-    return Normal(bitmap, counts)
+    depth = fit_pen(straighten(refine(ink)))
+    if (depth > 0).any():
+        bitmap = sample(depth, find_box(depth > 0))
+    else:  # a blot that thinning the pen has eaten up
+        bitmap = np.zeros((BITMAP, BITMAP), bool)
+    return Normal(bitmap, count_blocks(bitmap))
 
 
 def shrink_blocks(ink: Array) -> Array | None:
@@ -211,26 +213,27 @@ def count_ink(mask: Array) -> float:
     if not mask.any():
         return 0.0
     box = find_box(mask)
-    width, height = stretch(box)
+    width, height = stretch(box.width, box.height)
     return float(np.count_nonzero(mask)) * width / box.width * height / box.height
 
 
-def stretch(box: Box) -> tuple[float, float]:
-    """Width and height of a box in the bitmap.
+def stretch(width: Any, height: Any) -> tuple[Any, Any]:
+    """Width and height in the bitmap of a box, or of an array of them.
 
-    >>> stretch(Box(0, 10, 0, 10)), stretch(Box(0, 32, 0, 4)), stretch(Box(0, 4, 0, 40))
-    ((20.0, 32.0), (10.0, 32.0), (20.0, 5.0))
+    >>> width, height = stretch(np.array([10, 4, 40]), np.array([10, 32, 4]))
+    >>> width.tolist(), height.tolist()
+    ([20.0, 10.0, 20.0], [32.0, 32.0, 5.0])
     """
-    across, down = WIDTH / box.width, HEIGHT / box.height
-    across, down = min(across, MOST_STRETCH * down), min(down, MOST_STRETCH * across)
-    return box.width * across, box.height * down
+    across, down = WIDTH / width, HEIGHT / height
+    across, down = np.minimum(across, MOST_STRETCH * down), np.minimum(down, MOST_STRETCH * across)
+    return width * across, height * down
 
 
 def sample(depth: Array, box: Box) -> Array:
     """What is in a box, stretched, in the middle of the bitmap: (32, 32) bools."""
     from scipy import ndimage
 
-    width, height = stretch(box)
+    width, height = stretch(box.width, box.height)
     centres = np.arange(BITMAP) + 0.5 - BITMAP / 2
     rows = centres * box.height / height + (box.top + box.bottom - 1) / 2
     columns = centres * box.width / width + (box.left + box.right - 1) / 2
@@ -239,24 +242,34 @@ def sample(depth: Array, box: Box) -> Array:
     return deep > 0
 
 
-def straighten(bitmap: Array) -> Array:
+def straighten(mask: Array) -> Array:
     """Rows moved sideways until the left edge near the bottom is below that near the top.
-
-    What moves out of the bitmap is lost, as it was in the data set.
 
     >>> leaning = np.eye(32, dtype=bool)[::-1]
     >>> find_box(straighten(leaning)).width
     1
     """
-    if not bitmap.any():
-        return bitmap  # a blot that thinning the pen has eaten up
-    first, last, *_ = find_box(bitmap)
-    top, bottom = first + EDGE, last - 1 - EDGE
-    if bottom <= top or not (bitmap[top].any() and bitmap[bottom].any()):
-        return bitmap
-    lean = (bitmap[top].argmax() - bitmap[bottom].argmax()) / (bottom - top)
-    moves = np.round((np.arange(BITMAP) - BITMAP // 2) * lean).astype(int)
-    sources = np.arange(BITMAP) - moves[:, np.newaxis]
-    inside = (sources >= 0) & (sources < BITMAP)
-    moved: Array = np.take_along_axis(bitmap, sources.clip(0, BITMAP - 1), axis=1) & inside
+    rows = np.flatnonzero(mask.any(axis=1))
+    edge = round(EDGE / BITMAP * (rows[-1] + 1 - rows[0]))
+    top, bottom = rows[0] + edge, rows[-1] - edge
+    if bottom <= top or not (mask[top].any() and mask[bottom].any()):
+        return mask
+    lean = (mask[top].argmax() - mask[bottom].argmax()) / (bottom - top)
+    moves = np.round((np.arange(len(mask)) - (top + bottom) // 2) * lean).astype(int)
+    room = int(np.abs(moves).max())
+    mask = np.pad(mask, ((0, 0), (room, room)))
+    sources = np.arange(mask.shape[1]) - moves[:, np.newaxis]
+    inside = (sources >= 0) & (sources < mask.shape[1])
+    moved: Array = np.take_along_axis(mask, sources.clip(0, mask.shape[1] - 1), axis=1) & inside
     return moved
+
+
+def count_blocks(bitmaps: Array) -> Array:
+    """How much of each block is ink: (..., 32, 32) bools -> (..., 8, 8) multiples of 1/16.
+
+    >>> count_blocks(np.eye(32, dtype=bool))[0, :2]
+    array([0.25, 0.  ])
+    """
+    blocks = bitmaps.reshape(*bitmaps.shape[:-2], SIDE, BLOCK, SIDE, BLOCK)
+    counts: Array = blocks.sum(axis=(-3, -1)) / BLOCK**2
+    return counts
