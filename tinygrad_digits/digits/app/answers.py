@@ -58,7 +58,7 @@ def answer(params: Params, manner: Manner | None, path: Path, content: Images) -
     if manner is not None:
         logits = logits / manner.temperature
         strange = find_strange(manner.familiar, content.images).tolist()
-    boxes = content.boxes or [None] * len(logits)
+    boxes: list[Box | None] = [None] * len(logits) if content.boxes is None else [*content.boxes]
     names = [str(path)] if len(logits) == 1 else [f"{path}[{i}]" for i in range(len(logits))]
     rows = zip(names, softmax(logits), strange, boxes, strict=True)
     return [Answer(*row) for row in rows]

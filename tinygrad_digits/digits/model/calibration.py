@@ -9,7 +9,7 @@ from ...ops.softmax import softmax
 from ..data.dataset import Array
 
 COLDEST, HOTTEST = 0.5, 20.0
-"""Between which a temperature is sought; a small set that is read without a mistake has no coldest."""
+"""Between which a temperature is sought: where all are right, colder is always likelier."""
 BINS = 15
 """Of confidence, as in the paper."""
 
