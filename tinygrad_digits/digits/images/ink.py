@@ -66,6 +66,8 @@ def find_ink(picture: Array) -> Ink:
     quiet = smooth(contrast)
     if quiet.max() < CONTRAST:
         raise BlankError("the picture is blank: all of it is of one brightness")
+    if quiet.max() < measure_grain(contrast):  # a digit is twice that in the worst of light
+        raise BlankError("there is no digit in the picture: all of it is noise")
     unruled = drop_lines(quiet)
     pen = np.median(unruled[unruled > unruled.max() / 2])
     return Ink(contrast, quiet, unruled, np.minimum(unruled / pen, 1))
