@@ -16,8 +16,9 @@ HEAVY = (
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
-    ("support.errors", "support.signatures"),
-    ("support.foreign", "support.callers"),
+    ("support.errors", "support.signatures", "support.arguments", "support.substitutes"),
+    ("support.array_methods", "support.callers"),
+    ("support.foreign",),
     ("support.loading", "support.pickling"),
     ("support.tree",),
     ("engine.primitive",),

@@ -20,12 +20,13 @@ import numpy as np
 
 from ..support import tree
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
+from ..support.foreign import within
 from ..support.pickling import Call, Made, made
 from ..support.tree import Tree
 from .cotangent import as_cotangent
 from .primitive import NO_OPTIONS, Array
 from .tape import Tape
-from .tensor import Tensor, box, within
+from .tensor import Tensor, box
 
 ArgNums: TypeAlias = int | tuple[int, ...]
 

@@ -19,6 +19,7 @@ from . import (
     nondifferentiable,
     powers,
     products,
+    protocol,
     reductions,
     scipy_linalg,
     selection,

@@ -31,7 +31,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
-from ..engine.tensor import REFUSED, Tensor
+from ..engine.tensor import Tensor
 from ..staging.batching import (
     BatchedCall,
     batch_last_axes,
@@ -43,6 +43,7 @@ from ..staging.batching import (
 )
 from ..support.errors import DegenerateWarning, NotDifferentiableError, warn
 from ..support.foreign import as_array
+from ..support.substitutes import REFUSED
 from .products import SMALL_LETTERS
 from .reductions import unit
 from .registering import handles, implement

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, Op
-from ..engine.tensor import NUMPY
 from ..staging.batching import (
     Rule,
     batch_along_flat,
@@ -19,6 +18,7 @@ from ..staging.batching import (
     batch_reduction,
     register_batching,
 )
+from ..support.substitutes import NUMPY
 from .registering import handles
 
 ELEMENTWISE = (

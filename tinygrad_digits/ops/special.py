@@ -13,7 +13,7 @@ import numpy as np
 
 from ..engine.define import primitive
 from ..engine.primitive import Array, Function, Kind
-from ..engine.tensor import SCIPY
+from ..support.substitutes import SCIPY
 from . import gamma
 from .gamma import scipy_special
 from .softmax import sigmoid

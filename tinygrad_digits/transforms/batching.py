@@ -20,12 +20,13 @@ import numpy as np
 
 from ..engine.primitive import Array, Kind, Primitive
 from ..engine.tape import Tape
-from ..engine.tensor import Tensor, admit, within
+from ..engine.tensor import Tensor
 from ..engine.transforms import leaf_paths, named
 from ..staging.batching import BatchedCall, move_axis, rule_of
 from ..staging.tracer import StandIn, user_line
 from ..support import tree
 from ..support.errors import ShapeError, TracedValueError
+from ..support.foreign import admit, within
 from ..support.tree import Tree
 
 Axes: TypeAlias = Any

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..engine.primitive import Array
 from ..engine.tape import Tape
-from ..engine.tensor import Tensor, is_numeric, record
+from ..engine.tensor import Tensor, record
 from ..engine.transforms import (
     ArgNums,
     Run,
@@ -39,7 +39,7 @@ from ..engine.transforms import (
 )
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError
-from ..support.foreign import as_array
+from ..support.foreign import as_array, is_numeric
 from ..support.pickling import Call, made
 from ..support.tree import Tree
 from .batching import Batch
