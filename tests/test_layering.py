@@ -16,7 +16,7 @@ HEAVY = (
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
-    ("support.errors", "support.signatures"),
+    ("support.errors", "support.signatures", "support.text", "support.user_lines"),
     ("support.foreign", "support.callers"),
     ("support.loading", "support.pickling"),
     ("support.tree",),
@@ -27,9 +27,10 @@ LAYERS = (
     ("engine.views",),
     ("engine.apply",),
     ("engine.define",),
+    ("engine.run",),
+    ("engine.transforms",),
     ("staging",),
     ("ops",),
-    ("engine.transforms",),
     ("transforms",),
     ("compiler",),
     ("linalg", "optim"),

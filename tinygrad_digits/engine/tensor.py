@@ -24,7 +24,7 @@ from ..support.callers import INSTEAD, find_instead, name_caller
 from ..support.errors import LostGradientError, NotDifferentiableError
 from ..support.foreign import Gate, gate_of, refuse_leaf, take
 from .primitive import NO_OPTIONS, Array, Primitive
-from .tape import Tape
+from .tape import Interpreter, Tape
 
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """What stands in for each NumPy function when an argument is a Tensor.
@@ -48,7 +48,7 @@ class Tensor:
 
     __slots__ = ("__weakref__", "index", "source", "tape", "value", "views")
     index: int
-    tape: Tape
+    tape: Interpreter
     value: Array
     source: Any
     """Of a view (see `views`): what it is a view of, and how. Not set on other Tensors."""
@@ -108,7 +108,7 @@ class Tensor:
 
     def _refuse_to_be_lost(self) -> None:
         """Raise LostGradientError while this is being differentiated."""
-        if type(self.tape) is Tape and not self.tape.closed:
+        if isinstance(self.tape, Tape) and not self.tape.closed:
             raise LostGradientError(no_array(sys._getframe(2), NO_NUMBER))
 
     @property
@@ -277,7 +277,7 @@ _new = object.__new__  # and setting three slots take half the time of calling t
 
 
 def record(
-    tape: Tape,
+    tape: Interpreter,
     y: Array,
     op: Primitive | None = None,
     parents: tuple[int | None, ...] = (),

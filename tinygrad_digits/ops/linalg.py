@@ -32,8 +32,9 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tensor import REFUSED, Tensor
-from ..support.errors import DegenerateWarning, NotDifferentiableError, warn
+from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
+from ..support.user_lines import warn
 from .products import SMALL_LETTERS
 from .reductions import unit
 from .registering import handles, implement

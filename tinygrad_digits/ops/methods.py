@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import NUMPY, REFUSED, Tensor
-from ..staging.tracer import BITWISE, StandIn
+from ..staging.tracer import BITWISE, Tracer
 from . import (
     assignment,
     cumulative,
@@ -61,7 +61,7 @@ def _rewriting(function: Any) -> Function:
     return method
 
 
-def _on_stand_ins(name: str, op: Function) -> Function:
+def _call_by_tracer(name: str, op: Function) -> Function:
     """A method that may be left to the array that is stood in for: sums of integers."""
 
     def called(x: Array, *args: Any, **options: Any) -> Any:
@@ -69,8 +69,8 @@ def _on_stand_ins(name: str, op: Function) -> Function:
 
     called.__name__ = name
 
-    def method(self: StandIn, *args: Any, **options: Any) -> Any:
-        return self.called(called, op, name, Kind.OPAQUE, (self, *args), options)
+    def method(self: Tracer, *args: Any, **options: Any) -> Any:
+        return self.call_function(called, op, name, Kind.OPAQUE, (self, *args), options)
 
     return method
 
@@ -128,7 +128,7 @@ REWRITING = {
     "fill": _rewriting(lambda _, value: value),
 }
 DISPATCHED = {*REWRITING, "nonzero", "compress", "repeat", "astype", "reshape", "transpose"}
-"""Methods of stand-ins that are as they are: exact, or NumPy's functions anyway."""
+"""Methods of tracers that are as they are: exact, or NumPy's functions anyway."""
 
 METHODS: dict[str, Function | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
@@ -197,6 +197,6 @@ for _name in dir(np.ndarray):
         setattr(Tensor, _name, _lacking(_name))  # (a __getattr__ would slow down all attributes)
 for _name, _method in METHODS.items():
     if not (_name.startswith("_") or _name in DISPATCHED or isinstance(_method, property)):
-        setattr(StandIn, _name, _on_stand_ins(_name, _method))
+        setattr(Tracer, _name, _call_by_tracer(_name, _method))
 for _name, (_sign, _ufunc) in BITWISE.items():
-    setattr(StandIn, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))
+    setattr(Tracer, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))

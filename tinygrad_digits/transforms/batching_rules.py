@@ -20,7 +20,7 @@ import numpy as np
 from ..engine.primitive import Array, Kind, Primitive
 from ..engine.tensor import Tensor
 from ..ops import CHAPTERS, nondifferentiable, products
-from ..staging.tracer import StandIn
+from ..staging.tracer import Tracer
 from ..support.errors import ShapeError
 
 
@@ -403,7 +403,7 @@ def _stacked_index(call: Call, ndim: int, on: bool) -> tuple[Any, Layout]:
         apart = bool(ndims) and not _together(parts)
         return (slice(None), *parts), Layout(batch=max(ndims) if apart else 0)
     for part in parts:
-        if isinstance(part, StandIn) and part.dtype == np.bool_:
+        if isinstance(part, Tracer) and part.dtype == np.bool_:
             part.refuse("the shape of x[mask]")
     parts = tuple(
         [each for part in parts for each in (part.nonzero() if _is_mask(part) else (part,))]
