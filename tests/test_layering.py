@@ -20,6 +20,7 @@ LAYERS = (
     ("support.foreign", "support.callers"),
     ("support.loading", "support.pickling"),
     ("support.tree",),
+    ("support.arguments",),
     ("engine.primitive",),
     ("engine.cotangent",),
     ("engine.tape",),

@@ -1,27 +1,25 @@
 """Running a function on an interpreter: its arguments boxed, the function run, what it left.
 
-run_on      : interpreter, f, args -> output, with Tensors in the place of arrays and numbers
+run_on      : interpreter, f, args -> what f returns of Tensors in the place of arrays
 ForwardPass : what that has left on a tape, ready for sweeps of any kind
 vjp_of      : f, args, ȳ -> the cotangents of args, by a tape that is freed as it is swept
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..support import tree
+from ..support.arguments import ArgNums, check_argnums, leaf_paths, split_aux
 from ..support.errors import NotDifferentiableError
-from ..support.pickling import name_of
-from ..support.tree import Tree
+from ..support.tree import Tree, copy_leaf
 from .primitive import NO_OPTIONS, Array
 from .tape import Interpreter, Tape
 from .tensor import Tensor, box, within
 
-ArgNums: TypeAlias = int | tuple[int, ...]
 Boxing: TypeAlias = Callable[[list[Any], Any, list[Any]], None]
 """(leaves, interpreter, boxed): append to `boxed` each leaf, on the interpreter if it is to be."""
 
@@ -86,7 +84,7 @@ class ForwardPass:
         self,
         f: Callable[..., Any],
         args: tuple[Any, ...],
-        argnums: ArgNums,
+        argnums: ArgNums = 0,
         kwargs: dict[str, Any] = NO_OPTIONS,
         *,
         has_aux: bool = False,
@@ -105,38 +103,21 @@ class ForwardPass:
     @property
     def value(self) -> Tree:
         """What the function returned, as the caller's own."""
-        return tree.unflatten(self.structure, [copy_array(self.unbox(y)) for y in self.outputs])
-
-    @property
-    def inputs(self) -> list[Tensor]:
-        """The arrays and numbers that the tape began with, in the order of its records."""
-        return [x for x in self.tensors if type(x) is Tensor]
-
-    def is_on(self, leaf: Any) -> bool:
-        """Whether an output is on the tape, and so depends on the inputs."""
-        return self.tape.is_on(leaf)
+        return tree.unflatten(self.structure, [copy_leaf(self.unbox(y)) for y in self.outputs])
 
     @property
     def dependent(self) -> list[Tensor]:
-        """The outputs that are on the tape."""
-        return [y for y in self.outputs if self.is_on(y)]
+        """The outputs that are on the tape, and so depend on its inputs."""
+        return [y for y in self.outputs if self.tape.is_on(y)]
 
     def sweep(self, cotangents: Iterable[Array], *, free: bool) -> dict[int, Array]:
         """By index the inputs' cotangents, given one for each output that is on the tape."""
-        seeds = seed(self.dependent, cotangents)
-        return self.tape.sweep(seeds, free=free, pull=self.pull)
+        return self.tape.sweep(seed(self.dependent, cotangents), free=free, pull=self.pull)
 
     def pull_back(self, cotangents: Iterable[Array], *, free: bool) -> Tree:
         """The same as a tree like the arguments, of arrays that are nobody else's."""
         swept = self.sweep(cotangents, free=free)
         return tree.unflatten(self.params, input_gradients(self.tensors, swept))
-
-    def like_params(self, leaves: Iterable[Any]) -> Tree:
-        """The differentiated arguments' tree with these leaves for their arrays and numbers."""
-        left = iter(leaves)
-        return tree.unflatten(
-            self.params, [next(left) if type(x) is Tensor else x for x in self.tensors]
-        )
 
 
 def vjp_of(
@@ -144,7 +125,7 @@ def vjp_of(
 ) -> list[Array]:
     """The cotangents of leaves of args (all, or those numbered `tracked`), given that of f(*args).
 
-    Rules that have no formula of their own use it: it leaves no tape behind, as `vjp` does.
+    It is for rules that have no formula of their own, and leaves no tape behind, as `vjp` does.
     """
     leaves, structure = tree.flatten(args)
     numbers = [*range(len(leaves))] if tracked is None else tracked
@@ -153,69 +134,20 @@ def vjp_of(
         boxed = dict(zip(numbers, tensors, strict=True))
         return f(*tree.unflatten(structure, [boxed.get(k, x) for k, x in enumerate(leaves)]))
 
-    tape = Tape()
-    output, inputs, _ = run_on(tape, run, ([leaves[k] for k in numbers],))
-    pairs = zip(tree.flatten(output)[0], tree.flatten(g)[0], strict=True)
-    ys, cts = zip(*[(y, ct) for y, ct in pairs if tape.is_on(y)], strict=True) or ((), ())
-    seeds, pull = seed(ys, cts), tape.find_pull(ys)
-    del output, pairs, ys  # what they hold can be freed by the sweep
-    swept = tape.sweep(seeds, free=True, pull=pull)
-    return [swept[x.index] if x.index in swept else np.zeros(x.shape, x.dtype) for x in inputs]
+    ran = ForwardPass(run, ([leaves[k] for k in numbers],))
+    pairs = zip(ran.outputs, tree.flatten(g)[0], strict=True)
+    seeds = seed(ran.dependent, [ct for y, ct in pairs if ran.tape.is_on(y)])
+    ran.outputs.clear()  # what they hold can be freed by the sweep
+    swept = ran.tape.sweep(seeds, free=True, pull=ran.pull)
+    return [swept[x.index] if x.index in swept else np.zeros(x.shape, x.dtype) for x in ran.tensors]
 
 
 def seed(outputs: Iterable[Tensor], cotangents: Iterable[Array]) -> dict[int, Array]:
-    """Where a sweep starts: at each output with its cotangent; or with both."""
+    """Where a sweep starts: at each output with its cotangent, or the sum of several."""
     start: dict[int, Array] = {}
     for y, ct in zip(outputs, cotangents, strict=True):
         start[y.index] = start[y.index] + ct if y.index in start else ct
     return start
-
-
-# --- arguments
-
-
-def all_argnums(primals: tuple[Tree, ...]) -> ArgNums:
-    """All the arguments: a tuple only where there are several."""
-    return tuple(range(len(primals))) if len(primals) > 1 else 0
-
-
-def check_argnums(argnums: Any, count: int, f: Any) -> None:
-    """Raise TypeError unless argnums names arguments that f was called with, each once."""
-    asked = argnums if isinstance(argnums, tuple) else (argnums,)
-    for i in asked:
-        if not isinstance(i, int):
-            raise TypeError(f"argnums must be an int or a tuple of ints, got {i!r}")
-        if not -count <= i < count:
-            raise TypeError(
-                f"argnums: {i}, but {name_of(f)} was called with {count} positional arguments"
-            )
-    if len({i % count for i in asked}) < len(asked):
-        raise TypeError(f"argnums={argnums} names an argument of {name_of(f)} twice")
-
-
-def leaf_paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:
-    """Where in the arguments each leaf stands, as in params['layers'][0]."""
-    try:
-        names = list(inspect.signature(f).parameters)
-    except (TypeError, ValueError):  # some builtins have none
-        names = []
-    names += [f"argument {i}" for i in range(len(names), len(args))]
-    positions = range(len(args))
-    return [
-        path
-        for i in (argnums if isinstance(argnums, tuple) else (argnums,))
-        for path, _ in tree.items(args[i], names[positions[i]])
-    ]
-
-
-# --- results
-
-
-def split_aux(output: Any, f: Any) -> tuple[Any, Any]:
-    """(output, aux), of a function that is said to return such a pair."""
-    if not (isinstance(output, tuple) and len(output) == 2):
-        raise TypeError(f"has_aux=True: {name_of(f)} must return a pair (output, aux)")
-    return output
 
 
 def unbox(leaf: Any, tape: Tape) -> Any:
@@ -266,23 +198,16 @@ def _is_traced_0d(value: Any) -> bool:
     return getattr(value, "is_scalar", True) is False and not value.shape
 
 
-# --- in-place change between the forward pass and the pullback
-
-
-def copy_array(leaf: Any) -> Any:
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
-
-
 def freeze_constants(tape: Tape) -> None:
-    """Copy the constants that the records keep: their owner may write into them."""
-    copies: dict[int, Array] = {}
+    """Copy the constants that the records keep: their owner may write into them before a sweep."""
+    copies: dict[int, tuple[Array, Array]] = {}  # by id; the array too, so that its id stays
 
     def freeze(x: Any, parent: int | None = None) -> Any:
         if parent is not None or not isinstance(x, np.ndarray):
             return x
         if id(x) not in copies:
-            copies[id(x)] = x.copy()
-        return copies[id(x)]
+            copies[id(x)] = x, x.copy()
+        return copies[id(x)][1]
 
     for index, record in zip(tape.records, tape, strict=True):
         if None in record.parents or record.options:

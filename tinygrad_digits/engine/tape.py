@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -47,16 +47,6 @@ def refuse_escaped() -> NoReturn:
 
 
 _NONE_LEFT: Iterator[int] = iter(refuse_escaped, None)  # `next` of it raises, each time
-
-
-class OnTape(Protocol):
-    """What a tape knows of the Tensors on it."""
-
-    tape: Any
-    index: int
-    value: Any
-    shape: Any
-    dtype: Any
 
 
 class Record(NamedTuple):
@@ -135,12 +125,11 @@ class Interpreter:
         """What a call with a derivative of its own does: here its function, op by op."""
         return call.run()
 
-    def process_sweep(self, tape: Tape, pull: Pull | None) -> Pull | None:
+    def process_sweep(self, tape: Tape, pull: Pull | None) -> Pull | None:  # noqa: ARG002
         """What runs the rules of a sweep over a tape inside: `pull`, or something around it.
 
         None is for running them as they are.
         """
-        del tape
         return pull
 
     def unbox(self, tensor: Any) -> Any:
@@ -247,8 +236,8 @@ class Tape(Interpreter):
             pull = around[serial].process_sweep(self, pull)
         return pull
 
-    def gradients(self, y: OnTape, *inputs: OnTape, g: Array | None = None) -> tuple[Array, ...]:
-        """The cotangents of this tape's inputs, given `g` (ones by default) for the Tensor `y`.
+    def gradients(self, y: Any, *inputs: Any, g: Array | None = None) -> tuple[Array, ...]:
+        """The cotangents of inputs of this tape, given `g` (ones by default) for y: all Tensors.
 
         Zeros where y does not depend on an input. The tape is kept: sweep it as often as you like.
         """

@@ -12,23 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..support import tree
+from ..support.arguments import ArgNums, all_argnums, split_aux
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
 from ..support.pickling import Call, made, name_of, wrap_transform
-from ..support.tree import Tree
+from ..support.tree import Tree, copy_leaf
 from ..support.user_lines import warn
 from .cotangent import as_cotangent
 from .primitive import Array
-from .run import (
-    ArgNums,
-    ForwardPass,
-    all_argnums,
-    copy_array,
-    freeze_constants,
-    input_gradients,
-    run_on,
-    split_aux,
-    unbox,
-)
+from .run import ForwardPass, freeze_constants, input_gradients, run_on, unbox
 from .tape import Pull, Tape
 from .tensor import Tensor, within
 
@@ -113,7 +104,7 @@ def _start_at_scalar(
         f"the output of {name_of(f)} depends on none of its inputs: the gradient is zero",
         DisconnectedWarning,
     )
-    return copy_array(output), {}, None
+    return copy_leaf(output), {}, None
 
 
 def _check_scalar(output: Any, f: Any) -> None:
@@ -142,7 +133,7 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
     """
     if not primals:
         raise TypeError("vjp(f, *primals) needs at least one primal to differentiate at")
-    primals = tree.map(copy_array, primals)
+    primals = tree.map(copy_leaf, primals)
     ran = ForwardPass(f, primals, all_argnums(primals), has_aux=has_aux)
     for leaf in ran.outputs:
         if not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
@@ -154,8 +145,8 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
     def pullback(g: Tree) -> Any:
         like_y = tree.unflatten(ran.structure, ran.outputs)
         cts, _ = tree.flatten(tree.map(lambda leaf, ct: as_cotangent(ct, leaf), like_y, g))
-        cotangents = [ct for y, ct in zip(ran.outputs, cts, strict=True) if ran.is_on(y)]
-        return tree.map(copy_array, ran.pull_back(cotangents, free=False))
+        cotangents = [ct for y, ct in zip(ran.outputs, cts, strict=True) if ran.tape.is_on(y)]
+        return tree.map(copy_leaf, ran.pull_back(cotangents, free=False))
 
     remade = made(pullback, pullback, Call(vjp, (f, *primals), {"has_aux": has_aux}).part, 1)
     return (ran.value, remade, ran.aux) if has_aux else (ran.value, remade)

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from ..engine.primitive import Array, Function, Primitive, Rule
-from ..engine.run import ArgNums, copy_array
 from ..engine.tape import Pull, Record, Tape, bare, interpreters_of, tick
 from ..engine.tensor import Tensor
 from ..support import tree
+from ..support.arguments import ArgNums
 from ..support.errors import (
     ChangedArrayError,
     NonFiniteError,
@@ -225,13 +225,13 @@ def debug(f: F, argnums: ArgNums | None = None) -> F:
 
     def debugged(*args: Any, **kwargs: Any) -> Any:
         interpreter = DebuggingInterpreter()
-        y = interpreter.run(_looked_at(f, interpreter), args, kwargs, argnums)
-        return tree.map(copy_array, interpreter.unbox_all(y))
+        y = interpreter.run(_look_at(f, interpreter), args, kwargs, argnums)
+        return tree.map(tree.copy_leaf, interpreter.unbox_all(y))
 
     return cast("F", made(debugged, f, debug, f))
 
 
-def _looked_at(f: Callable[..., Any], interpreter: DebuggingInterpreter) -> Callable[..., Any]:
+def _look_at(f: Callable[..., Any], interpreter: DebuggingInterpreter) -> Callable[..., Any]:
     @functools.wraps(f)
     def run(*args: Any, **kwargs: Any) -> Any:
         if not interpreter.names:

@@ -16,8 +16,8 @@ import numpy as np
 
 from ..engine.cotangent import unbroadcast
 from ..engine.primitive import Array, Rule
-from ..engine.run import ArgNums
 from ..engine.tape import Record
+from ..support.arguments import ArgNums
 from ..support.errors import NotDifferentiableError
 from ..support.text import format_table
 from .recording import Recording, record

@@ -15,11 +15,12 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Function, Primitive
-from ..engine.run import ArgNums, leaf_paths, run_all_on, run_on
+from ..engine.run import run_all_on, run_on
 from ..engine.tape import Interpreter, Record, Tape, bare
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..support import tree
+from ..support.arguments import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.text import format_table
 from ..support.tree import Tree

@@ -20,11 +20,12 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Primitive
-from ..engine.run import leaf_paths, run_all_on
+from ..engine.run import run_all_on
 from ..engine.tape import Interpreter, Tape, interpreters_of
 from ..engine.tensor import admit, within
 from ..staging.tracer import Tracer
 from ..support import tree
+from ..support.arguments import leaf_paths
 from ..support.errors import ShapeError, TracedValueError
 from ..support.pickling import wrap_transform
 from ..support.tree import Tree

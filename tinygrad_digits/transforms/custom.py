@@ -16,13 +16,13 @@ import numpy as np
 from ..engine.apply import find_top_tape
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
-from ..engine.run import leaf_paths
 from ..engine.tensor import Tensor
 from ..support import tree
+from ..support.arguments import leaf_paths
 from ..support.errors import NotDifferentiableError, RuleError, ShapeError
 from ..support.foreign import without_labels
 from ..support.pickling import Decorated, computed_once, findable, importable_name
-from ..support.tree import Tree
+from ..support.tree import Tree, copy_leaf
 from .calls import CustomCall, make_primitive, refuse_captured
 
 # --- no derivative
@@ -48,7 +48,7 @@ def stop_gradient(x: Tree) -> Tree:
 def _stop(x: Any) -> Any:
     if isinstance(x, Tensor):  # of a Python number, a tracer is as good as a copy
         return x if x.dtype.kind != "f" or getattr(x, "is_number", False) else _cut(x)
-    return x.copy() if isinstance(x, np.ndarray) else x
+    return copy_leaf(x)
 
 
 # --- a derivative of your own

@@ -22,24 +22,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from ..engine.primitive import Array
-from ..engine.run import (
-    ArgNums,
-    ForwardPass,
-    all_argnums,
-    copy_array,
-    detach,
-    freeze_constants,
-    leaf_paths,
-    seed,
-)
+from ..engine.run import ForwardPass, detach, freeze_constants, seed
 from ..engine.tape import Tape
 from ..engine.tensor import Tensor, is_numeric, record
 from ..engine.transforms import grad
 from ..support import tree
+from ..support.arguments import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from ..support.pickling import Call, made, name_of, wrap_transform
-from ..support.tree import Tree
+from ..support.tree import Tree, copy_leaf
 from .batching import BatchInterpreter
 
 Mode: TypeAlias = Literal["reverse", "forward"]
@@ -83,7 +75,7 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
     >>> push(1.0), push(2.0)
     (np.float64(1.0), np.float64(2.0))
     """
-    primals = tree.map(copy_array, primals)
+    primals = tree.map(copy_leaf, primals)
     ran = _run_forward("linearize", f, primals, all_argnums(primals))
     linear = Linear(ran)
     freeze_constants(linear.tape)
@@ -110,7 +102,7 @@ def _directions(
         raise ShapeError(f"{name}: {len(primals)} primals need a tuple of as many tangents")
     matched, _ = tree.flatten(tree.map(lambda _x, tangent: tangent, primals, tangents))
     paths = leaf_paths(primals, tuple(range(len(primals))), f)
-    inputs = iter(ran.inputs)
+    inputs = iter(_inputs(ran))
     directions = []
     for path, leaf, v in zip(paths, ran.tensors, matched, strict=True):
         if type(leaf) is not Tensor:
@@ -134,7 +126,7 @@ class Linear:
         self.seeds = [ct.index for ct in seeds]
         pulled = ran.sweep(seeds, free=True)
         self.tape.close()
-        self.pulled = [pulled.get(index) for index in range(len(ran.inputs))]
+        self.pulled = [pulled.get(index) for index in range(len(_inputs(ran)))]
         self.pull = self.tape.find_pull(self.pulled)
 
     def push_all(self, tangents: list[Array]) -> list[Array | None]:
@@ -149,7 +141,7 @@ class Linear:
         """The same as a tree like the output."""
         found = iter(self.push_all(tangents))
         leaves = [
-            detach(next(found), y.value) if self.ran.is_on(y) else _unchanged(y)
+            detach(next(found), y.value) if self.ran.tape.is_on(y) else _unchanged(y)
             for y in self.ran.outputs
         ]
         return tree.unflatten(self.ran.structure, leaves)
@@ -194,13 +186,13 @@ def jacobian(
 
     def jacobian_at(*args: Any, **kwargs: Any) -> Any:
         ran = ForwardPass(f, args, argnums, kwargs, has_aux=has_aux)
-        rows, columns = (sum(x.size for x in side) for side in (ran.dependent, ran.inputs))
+        rows, columns = (sum(x.size for x in side) for side in (ran.dependent, _inputs(ran)))
         reverse = mode == "reverse" or (mode is None and rows <= columns)
         blocks = iter((_by_rows if reverse else _by_columns)(ran))
         if not any(map(is_numeric, ran.outputs)):
             raise NotDifferentiableError(f"{name_of(f)} must return arrays, got {ran.value!r}")
         leaves = [
-            ran.like_params(_row(ran, y, blocks)) if is_numeric(y) else y for y in ran.outputs
+            _like_params(ran, _row(ran, y, blocks)) if is_numeric(y) else y for y in ran.outputs
         ]
         whole = tree.unflatten(ran.structure, leaves)
         return (whole, ran.aux) if has_aux else whole
@@ -240,7 +232,7 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
     ran = _run_forward("hvp", grad(f, argnums), primals, argnums)
     gradients = [y for y in ran.outputs if is_numeric(y)]
     along = zip(gradients, _directions("hvp", f, ran, primals, tangents), strict=True)
-    return ran.pull_back([v for y, v in along if ran.is_on(y)], free=True)
+    return ran.pull_back([v for y, v in along if ran.tape.is_on(y)], free=True)
 
 
 def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
@@ -255,7 +247,7 @@ def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..
 
     def slopes(*args: Any, **kwargs: Any) -> Any:
         ran = ForwardPass(f, args, argnums, kwargs)
-        shapes = {x.shape for x in ran.inputs}
+        shapes = {x.shape for x in _inputs(ran)}
         (y, *more) = ran.outputs or [None]
         if more or not is_numeric(y) or shapes != {getattr(y, "shape", ())}:
             got = ", ".join(str(getattr(y, "shape", type(y).__name__)) for y in ran.outputs)
@@ -271,22 +263,35 @@ def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..
 # --- one sweep for a basis
 
 
+def _inputs(ran: ForwardPass) -> list[Tensor]:
+    """The arrays and numbers that the tape began with, in the order of its records."""
+    return [x for x in ran.tensors if type(x) is Tensor]
+
+
+def _like_params(ran: ForwardPass, leaves: list[Array]) -> Tree:
+    """The differentiated arguments' tree with these leaves for their arrays and numbers."""
+    left = iter(leaves)
+    return tree.unflatten(ran.params, [next(left) if type(x) is Tensor else x for x in ran.tensors])
+
+
 def _row(ran: ForwardPass, y: Any, blocks: Iterator[list[Array]]) -> list[Array]:
     """The next blocks for an output that depends on the inputs, zeros for others."""
-    if ran.is_on(y):
+    if ran.tape.is_on(y):
         return next(blocks)
-    return [_block(np.zeros((*getattr(y, "shape", ()), *x.shape), x.dtype), x) for x in ran.inputs]
+    return [
+        _block(np.zeros((*getattr(y, "shape", ()), *x.shape), x.dtype), x) for x in _inputs(ran)
+    ]
 
 
 def _by_rows(ran: ForwardPass) -> list[list[Array]]:
     """For each output that depends on the inputs, its block of the Jacobian for each input."""
     batch, basis = _basis(ran.dependent)
     swept = ran.sweep(basis, free=True)
-    columns = _stacks([swept.get(k) for k in range(len(ran.inputs))], ran.inputs, batch)
+    columns = _stacks([swept.get(k) for k in range(len(_inputs(ran)))], _inputs(ran), batch)
     return [
         [
             _block(column[rows].reshape((*y.shape, *x.shape)), x)
-            for x, column in zip(ran.inputs, columns, strict=True)
+            for x, column in zip(_inputs(ran), columns, strict=True)
         ]
         for y, rows in _slices(ran.dependent)
     ]
@@ -294,13 +299,13 @@ def _by_rows(ran: ForwardPass) -> list[list[Array]]:
 
 def _by_columns(ran: ForwardPass) -> list[list[Array]]:
     """The same from tangents: first the inputs' axes, and then those of the outputs."""
-    batch, basis = _basis(ran.inputs)
+    batch, basis = _basis(_inputs(ran))
     rows = _stacks(Linear(ran).push_all(basis), ran.dependent, batch)
     flat = [row.reshape(batch.length, y.size).T for row, y in zip(rows, ran.dependent, strict=True)]
     return [
         [
             _block(row[:, columns].reshape((*y.shape, *x.shape)), x)
-            for x, columns in _slices(ran.inputs)
+            for x, columns in _slices(_inputs(ran))
         ]
         for y, row in zip(ran.dependent, flat, strict=True)
     ]
@@ -337,7 +342,7 @@ def _stacks(found: list[Array | None], likes: list[Tensor], batch: BatchInterpre
         else:
             whole = np.broadcast_to(each, (batch.length, *like.shape))
         shared = isinstance(whole, np.ndarray) and whole.base is not None
-        stacks.append(copy_array(whole) if shared or any(whole is x for x in stacks) else whole)
+        stacks.append(copy_leaf(whole) if shared or any(whole is x for x in stacks) else whole)
     return stacks
 
 

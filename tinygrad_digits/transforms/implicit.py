@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Primitive
-from ..engine.run import copy_array, vjp_of
+from ..engine.run import vjp_of
 from ..engine.tape import Tape, bare, interpreters_of
 from ..engine.transforms import vjp
 from ..support import tree
 from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
 from ..support.pickling import name_of
-from ..support.tree import Tree
+from ..support.tree import Tree, copy_leaf
 from .calls import CustomCall, make_primitive
 from .checkpoint import explain_writing, seal
 from .custom import stop_gradient
@@ -107,7 +107,7 @@ class _Solver:
                 x = step(before)
             change, size = self.compare(before, x)
             if change <= self.tolerance * (unit + size) < np.inf:
-                return tree.map(copy_array, x)
+                return tree.map(copy_leaf, x)
             if not np.isfinite(change) or count >= self.max_steps:
                 break
         raise ConvergenceError(
