@@ -20,7 +20,7 @@ from ..support.callers import (
 from ..support.errors import LostGradientError, NotDifferentiableError
 from ..support.foreign import PLAIN, as_parameter, is_numeric
 from .primitive import NO_OPTIONS, Array, Primitive
-from .tape import Tape
+from .tape import Interpreter, Tape
 
 
 class Tensor(ArrayMethods):
@@ -32,7 +32,7 @@ class Tensor(ArrayMethods):
 
     __slots__ = ("__weakref__", "index", "source", "tape", "value", "views")
     index: int
-    tape: Tape
+    tape: Interpreter
     value: Array
     source: Any
     """Of a view (see `views`): what it is a view of, and how. Not set on other Tensors."""
@@ -91,7 +91,7 @@ class Tensor(ArrayMethods):
 
     def _refuse_to_be_lost(self) -> None:
         """Raise LostGradientError while this is being differentiated."""
-        if type(self.tape) is Tape and not self.tape.closed:
+        if isinstance(self.tape, Tape) and not self.tape.closed:
             raise LostGradientError(explain_no_array(sys._getframe(2), NO_NUMBER))
 
     def __array__(self, *args: Any, **options: Any) -> Any:
@@ -105,7 +105,7 @@ _new = object.__new__  # and setting three slots take half the time of calling t
 
 
 def record(
-    tape: Tape,
+    tape: Interpreter,
     y: Array,
     op: Primitive | None = None,
     parents: tuple[int | None, ...] = (),

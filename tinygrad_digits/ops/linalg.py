@@ -41,9 +41,10 @@ from ..staging.batching import (
     shift_axes,
     widen,
 )
-from ..support.errors import DegenerateWarning, NotDifferentiableError, warn
+from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
 from ..support.substitutes import REFUSED
+from ..support.user_lines import warn
 from .products import SMALL_LETTERS
 from .reductions import unit
 from .registering import handles, implement

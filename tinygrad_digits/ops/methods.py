@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
-from ..staging.tracer import BITWISE, StandIn
+from ..staging.tracer import BITWISE, Tracer
 from ..support.array_methods import ArrayMethods
 from ..support.substitutes import NUMPY
 from . import assignment, elementwise, indexing, nondifferentiable, powers, products, shaping
@@ -63,7 +63,7 @@ NUMPY |= {
     np.ndarray.reshape: shaping.reshape,
 }
 
-# --- methods of stand-ins that may be left to the array that is stood in for: sums of integers
+# --- methods of tracers that may be left to the array that is traced: sums of integers
 
 OPS = (
     *("sum", "prod", "mean", "var", "std", "max", "min", "cumsum", "cumprod"),
@@ -78,20 +78,20 @@ COMPOSITIONS = (
 
 
 def _pass_on(name: str) -> Function:
-    """The method of that name of stand-ins."""
+    """The method of that name of tracers."""
     known = NUMPY[getattr(np, name)] if name in OPS else vars(ArrayMethods)[name]
 
     def call(x: Array, *args: Any, **options: Any) -> Any:
         return getattr(x, name)(*args, **options)
 
-    def method(self: StandIn, *args: Any, **options: Any) -> Any:
-        return self.called(call, known, name, Kind.OPAQUE, (self, *args), options)
+    def method(self: Tracer, *args: Any, **options: Any) -> Any:
+        return self.call_function(call, known, name, Kind.OPAQUE, (self, *args), options)
 
     call.__name__ = name
     return method
 
 
 for _name in (*OPS, *COMPOSITIONS):
-    setattr(StandIn, _name, _pass_on(_name))
+    setattr(Tracer, _name, _pass_on(_name))
 for _name, (_sign, _ufunc) in BITWISE.items():
-    setattr(StandIn, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))
+    setattr(Tracer, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))
