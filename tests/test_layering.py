@@ -16,11 +16,12 @@ HEAVY = (
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
-    ("support.errors", "support.signatures", "support.text", "support.user_lines"),
-    ("support.foreign", "support.callers"),
+    ("support.errors", "support.signatures", "support.arguments", "support.substitutes"),
+    ("support.array_methods", "support.callers", "support.text", "support.user_lines"),
+    ("support.foreign",),
     ("support.loading", "support.pickling"),
     ("support.tree",),
-    ("support.arguments",),
+    ("support.argnums",),
     ("engine.primitive",),
     ("engine.cotangent",),
     ("engine.tape",),

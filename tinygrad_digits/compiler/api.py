@@ -22,10 +22,10 @@ import numpy as np
 
 from ..engine.run import run_all_on
 from ..engine.tape import OPEN
-from ..engine.tensor import Tensor, admit, within
+from ..engine.tensor import Tensor
 from ..support import tree
 from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
-from ..support.foreign import gate_of
+from ..support.foreign import admit, gate_of, within
 from ..support.loading import load
 from ..support.pickling import Decorated, Made, findable, importable_name
 from ..support.user_lines import warn

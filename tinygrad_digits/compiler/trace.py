@@ -210,10 +210,10 @@ class JitTracer(Tracer):
         return np.asarray(self.concrete)
 
     def __pow__(self, n: Any) -> Any:
-        return _raised(self, n) if _are_scalars(self, n) else super().__pow__(n)  # type: ignore[misc]
+        return _raised(self, n) if _are_scalars(self, n) else super().__pow__(n)
 
     def __rpow__(self, x: Any) -> Any:
-        return _raised(x, self) if _are_scalars(x, self) else super().__rpow__(x)  # type: ignore[misc]
+        return _raised(x, self) if _are_scalars(x, self) else super().__rpow__(x)
 
     def prefers_numpy(
         self, function: Any, op: Any, args: tuple[Any, ...], options: dict[str, Any]

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import NotDifferentiableError, note_operands
-from ..support.foreign import is_sparse, refused
+from ..support.foreign import admit, admit_all, admit_options, is_sparse, refused
 from .primitive import NO_OPTIONS, NOTHING, VALUE, Array, Function, Like, Primitive
 from .tape import Interpreter, Tape
-from .tensor import Tensor, admit, admit_all, admit_options, record
+from .tensor import Tensor, record
 
 
 def bind(primitive: Primitive, compute: Function) -> Function:

@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..support import tree
-from ..support.arguments import ArgNums, check_argnums, leaf_paths, split_aux
+from ..support.argnums import ArgNums, check_argnums, leaf_paths, split_aux
 from ..support.errors import NotDifferentiableError
+from ..support.foreign import within
 from ..support.tree import Tree, copy_leaf
 from .primitive import NO_OPTIONS, Array
 from .tape import Interpreter, Tape
-from .tensor import Tensor, box, within
+from .tensor import Tensor, box
 
 Boxing: TypeAlias = Callable[[list[Any], Any, list[Any]], None]
 """(leaves, interpreter, boxed): append to `boxed` each leaf, on the interpreter if it is to be."""

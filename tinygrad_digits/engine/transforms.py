@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..support import tree
-from ..support.arguments import ArgNums, all_argnums, split_aux
+from ..support.argnums import ArgNums, all_argnums, split_aux
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
+from ..support.foreign import within
 from ..support.pickling import Call, made, name_of, wrap_transform
 from ..support.tree import Tree, copy_leaf
 from ..support.user_lines import warn
@@ -21,7 +22,7 @@ from .cotangent import as_cotangent
 from .primitive import Array
 from .run import ForwardPass, freeze_constants, input_gradients, run_on, unbox
 from .tape import Pull, Tape
-from .tensor import Tensor, within
+from .tensor import Tensor
 
 
 def grad(

@@ -20,7 +20,7 @@ from .shaping import broadcast_to
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
-row = partial(implement, kind=Kind.REDUCTION)
+reduction = partial(implement, kind=Kind.REDUCTION)
 
 
 def _restore(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -76,8 +76,8 @@ def _mean_rule(
     return broadcast_to(_restore(each.astype(g.dtype), x_like, axis, keepdims), x_like.shape)
 
 
-sum = row(np.sum, _sum_rule, kernel=_sum, reduction_ufunc=np.add)
-mean = row(np.mean, _mean_rule, kernel=_mean, composite=True)
+sum = reduction(np.sum, _sum_rule, kernel=_sum, reduction_ufunc=np.add)
+mean = reduction(np.mean, _mean_rule, kernel=_mean, composite=True)
 
 
 # --- lengths: their slope is 0 at 0, and has itself no derivative there (SEMANTICS of a kink)
@@ -135,8 +135,8 @@ def _std_rule(
     return _restore(g, x, axis, keepdims) * (unit(deviation, axis=axis) * scale)
 
 
-var = row(np.var, _var_rule)
-std = row(np.std, _std_rule)
+var = reduction(np.var, _var_rule)
+std = reduction(np.std, _std_rule)
 
 
 # --- extremes
@@ -151,8 +151,8 @@ def _extreme_rule(
     return _restore(g, x, axis, keepdims) * share.astype(g.dtype)
 
 
-max = row(np.max, _extreme_rule, reduction_ufunc=np.maximum)
-min = row(np.min, _extreme_rule, reduction_ufunc=np.minimum)
+max = reduction(np.max, _extreme_rule, reduction_ufunc=np.maximum)
+min = reduction(np.min, _extreme_rule, reduction_ufunc=np.minimum)
 
 
 # --- products
@@ -190,4 +190,4 @@ def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: boo
     return vjp_of(tree, (x,), g)[0]
 
 
-prod = row(np.prod, prod_rule, reduction_ufunc=np.multiply)
+prod = reduction(np.prod, prod_rule, reduction_ufunc=np.multiply)

@@ -17,17 +17,13 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Kind, Primitive
-from ..engine.tensor import (
-    NUMPY,
-    Tensor,
-    admit_all,
-    admit_options,
-    given_once,
-    left_to_tensor,
-    sparse_caller,
-)
+from ..engine.tensor import Tensor
 from ..support import tree
+from ..support.arguments import drop_arrays
+from ..support.callers import answer_scipy_sparse
 from ..support.errors import NotDifferentiableError, TracedValueError
+from ..support.foreign import admit_all, admit_options
+from ..support.substitutes import NUMPY
 from ..support.user_lines import user_line
 
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
@@ -107,7 +103,7 @@ class Tracer(Tensor):
     def __rmul__(self, other: Any) -> Any:
         if isinstance(other, list | tuple | str):
             self.refuse("repeating a sequence")
-        return super().__rmul__(other)  # type: ignore[misc]
+        return super().__rmul__(other)
 
     def __complex__(self) -> complex:
         self.refuse("complex()")
@@ -119,8 +115,8 @@ class Tracer(Tensor):
         return repr(self) if not spec else self.refuse("formatting it")
 
     def __array__(self, *args: Any, **options: Any) -> Any:
-        if (caller := sparse_caller(sys._getframe(1))) is not None:
-            return left_to_tensor(caller)
+        if (answer := answer_scipy_sparse(sys._getframe(1))) is not None:
+            return answer
         return self.refuse(
             "making a plain array of it (np.asarray, np.array, np.r_, np.c_, `a[i] = t`, in place "
             "of which write np.stack, np.concatenate, a = td.at(a)[i].set(t))"
@@ -135,7 +131,7 @@ class Tracer(Tensor):
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a 0-d Tensor")
-        return (self[i] for i in range(len(self)))  # type: ignore[index]
+        return (self[i] for i in range(len(self)))
 
     def __getattr__(self, name: str) -> Any:
         """The methods of arrays that no op has: NumPy's functions of that name."""
@@ -151,7 +147,7 @@ class Tracer(Tensor):
             self.refuse_writing(f"{ufunc.__name__}.at")
         if options.get("out") is not None:
             return super().__array_ufunc__(ufunc, method, *inputs, **options)  # raises
-        options = given_once(method, options)
+        options = drop_arrays(method, options)
         plain = not options and method == "__call__"
         known = NUMPY.get(ufunc if plain else (ufunc, method))
         kind = Kind.ELEMENTWISE if method == "__call__" and not ufunc.signature else Kind.OPAQUE

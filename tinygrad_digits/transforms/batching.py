@@ -22,15 +22,15 @@ from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Primitive
 from ..engine.run import run_all_on
 from ..engine.tape import Interpreter, Tape, interpreters_of
-from ..engine.tensor import admit, within
+from ..staging.batching import BatchedCall, move_axis, rule_of
 from ..staging.tracer import Tracer
 from ..support import tree
-from ..support.arguments import leaf_paths
+from ..support.argnums import leaf_paths
 from ..support.errors import ShapeError, TracedValueError
+from ..support.foreign import admit, within
 from ..support.pickling import wrap_transform
 from ..support.tree import Tree
 from ..support.user_lines import user_line
-from .batching_rules import KINDS, RULES, Call, moved, unknown
 from .calls import CustomCall, refuse_captured
 
 Axes: TypeAlias = Any
@@ -66,7 +66,7 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callab
         batch, plan = _plan_batch(f, in_axes, args, options)
 
         def boxing(_: list[Any], batch: BatchInterpreter, boxed: list[Any]) -> None:
-            boxed += [x if axis is None else batch.box(moved(x, axis, 0)) for x, axis in plan]
+            boxed += [x if axis is None else batch.box(move_axis(x, axis, 0)) for x, axis in plan]
 
         output = run_all_on(batch, f, args, options, boxing)
         leaves, structure = tree.flatten(output)
@@ -122,8 +122,7 @@ class BatchInterpreter(Interpreter):
         xs = [x.stacked if batched else x for x, batched in zip(args, on, strict=True)]
         if op.rules:
             xs = [np.asarray(x) if isinstance(x, list | tuple) else x for x in xs]
-        rule = RULES.get(op) or KINDS.get(op.kind, unknown)
-        y = rule(Call(op, self.length, xs, on, options, self.is_on))
+        y = rule_of(op)(BatchedCall(op, self.length, xs, on, options, self.is_on))
         if y is not NotImplemented:
             return tuple(map(self.box, y)) if isinstance(y, tuple) else self.box(y)
         if op.composite and not any(map(_is_differentiated, xs)):
@@ -208,7 +207,7 @@ class BatchInterpreter(Interpreter):
         ndim = 1 + y.ndim
         if not -ndim <= axis < ndim:
             raise ShapeError(f"out_axes: {axis}, but the result has {ndim} axes with the batch's")
-        whole = moved(y.stacked, 0, axis)
+        whole = move_axis(y.stacked, 0, axis)
         if isinstance(whole, np.ndarray) and (whole.base is not None or id(whole) in self.taken):
             whole = whole.copy()
         self.taken.add(id(whole))

@@ -24,12 +24,12 @@ import numpy as np
 from ..engine.primitive import Array
 from ..engine.run import ForwardPass, detach, freeze_constants, seed
 from ..engine.tape import Tape
-from ..engine.tensor import Tensor, is_numeric, record
+from ..engine.tensor import Tensor, record
 from ..engine.transforms import grad
 from ..support import tree
-from ..support.arguments import ArgNums, all_argnums, leaf_paths
+from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
-from ..support.foreign import as_array
+from ..support.foreign import as_array, is_numeric
 from ..support.pickling import Call, made, name_of, wrap_transform
 from ..support.tree import Tree, copy_leaf
 from .batching import BatchInterpreter
