@@ -199,18 +199,18 @@ class Tape(Interpreter):
         """
         records = self.records if free else self.records.copy()
         while records:
-            index, record = records.popitem()
-            op, parents, inputs, y, options, y_shape, y_dtype = record
+            index, (op, parents, inputs, y, options, y_shape, y_dtype) = records.popitem()
             if op is None or (g := cotangents.pop(index, None)) is None:
                 continue
             for parent, rule in zip(parents, op.rules):  # noqa: B905 (variadic ones are endless)
                 if parent is None or rule is None:
                     continue
                 try:
-                    if pull is not None:
-                        ct = pull(index, Record(*record), rule, g)
-                    else:
+                    if pull is None:
                         ct = rule(g, y, *inputs, **options) if options else rule(g, y, *inputs)
+                    else:
+                        record = Record(op, parents, inputs, y, options, y_shape, y_dtype)
+                        ct = pull(index, record, rule, g)
                 except Exception as error:
                     error.add_note(f"in the derivative of {op.name} -> {y_dtype}{y_shape}")
                     raise

@@ -18,7 +18,7 @@ from ..engine.primitive import Array, Function, Primitive, Rule
 from ..engine.tape import Pull, Record, Tape, bare, interpreters_of, tick
 from ..engine.tensor import Tensor
 from ..support import tree
-from ..support.arguments import ArgNums
+from ..support.argnums import ArgNums
 from ..support.errors import (
     ChangedArrayError,
     NonFiniteError,

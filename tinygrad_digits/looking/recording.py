@@ -20,7 +20,7 @@ from ..engine.tape import Interpreter, Record, Tape, bare
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..support import tree
-from ..support.arguments import ArgNums, leaf_paths
+from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.text import format_table
 from ..support.tree import Tree
