@@ -189,6 +189,13 @@ def test_what_is_public_is_there_and_spelled_out():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: dotted(p) or NAME)
+def test_private_names_stay_in_their_module(path):
+    names = [name.rpartition(".")[2] for name in imports(path)[0]]
+    private = [name for name in names if name.startswith("_") and name != "__version__"]
+    assert not private or dotted(path).startswith("ops.")  # whose chapters are one room
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: dotted(p) or NAME)
 def test_nothing_imports_a_star(path):
     names = [name.rpartition(".")[2] for name in imports(path)[0]]
     assert "*" not in names

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..engine.run import run_all_on
+from ..engine.run import run_on
 from ..engine.tape import OPEN
 from ..engine.tensor import Tensor
 from ..support import tree
@@ -403,7 +403,7 @@ def _run(
             static = leaf.value if isinstance(leaf, Sealed) else leaf
             boxed.append(jit.box(leaf, path) if enters else static)
 
-    def traced(*args: Any, **kwargs: Any) -> tree.Structure:
+    def traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tree.Structure:
         with np.errstate(all="call", call=lambda *_: None):  # the program will warn, not the trace
             outputs, structure = tree.flatten(f(*args, **kwargs))
         jit.program.outputs = [
@@ -412,7 +412,7 @@ def _run(
         return structure
 
     try:
-        structure = run_all_on(jit, traced, args, kwargs, boxing)
+        structure, _, _ = run_on(jit, traced, (args, kwargs), argnums=(0, 1), boxing=boxing)
     except ValueError as error:
         if isinstance(error.__cause__, TracedValueError):  # NumPy's, for `array[i] = t`
             raise error.__cause__ from None
