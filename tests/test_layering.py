@@ -16,12 +16,13 @@ HEAVY = (
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
-    ("support.errors", "support.signatures", "support.arguments", "support.substitutes"),
-    ("support.array_methods", "support.callers", "support.text", "support.user_lines"),
+    ("support.errors", "support.signatures", "support.substitutes", "support.text"),
+    ("support.numpy_arguments", "support.user_lines"),
+    ("support.array_methods", "support.callers"),
     ("support.foreign",),
     ("support.loading", "support.pickling"),
     ("support.tree",),
-    ("support.argnums",),
+    ("support.arguments",),
     ("engine.primitive",),
     ("engine.cotangent",),
     ("engine.tape",),
