@@ -150,8 +150,8 @@ def _compute(
     """The op on what is inside: Tensors of an outer tape, arrays, or Python numbers alone."""
     if find_top_tape(inputs, options) is not None:
         return op.apply(*inputs, **options)
-    if op.kernel in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
-        compute = ARITHMETIC[op.kernel].kernel  # which leaves Python numbers Python numbers
+    if op.function in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
+        compute = ARITHMETIC[op.function].kernel  # which leaves Python numbers Python numbers
     return compute(*inputs, **options)
 
 
