@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..support import tree
-from ..support.arguments import ArgNums, check_argnums, leaf_paths, split_aux
+from ..support.argnums import ArgNums, check_argnums, leaf_paths, split_aux
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import within
 from ..support.tree import Tree, copy_leaf

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..support import tree
-from ..support.arguments import ArgNums, all_argnums, split_aux
+from ..support.argnums import ArgNums, all_argnums, split_aux
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
 from ..support.foreign import within
 from ..support.pickling import Call, made, name_of, wrap_transform

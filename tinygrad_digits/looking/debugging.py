@@ -19,7 +19,7 @@ from ..engine.tape import Pull, Record, Tape, interpreters_of, tick
 from ..engine.tensor import Tensor
 from ..staging.tracer import bare
 from ..support import tree
-from ..support.arguments import ArgNums
+from ..support.argnums import ArgNums
 from ..support.errors import (
     ChangedArrayError,
     NonFiniteError,

@@ -21,7 +21,7 @@ from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..staging.tracer import bare
 from ..support import tree
-from ..support.arguments import ArgNums, leaf_paths
+from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.text import format_table
 from ..support.tree import Tree

@@ -18,7 +18,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..support import tree
-from ..support.arguments import leaf_paths
+from ..support.argnums import leaf_paths
 from ..support.errors import NotDifferentiableError, RuleError, ShapeError
 from ..support.foreign import without_labels
 from ..support.pickling import Decorated, computed_once, findable, importable_name

@@ -28,7 +28,7 @@ from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..engine.transforms import grad
 from ..support import tree
-from ..support.arguments import ArgNums, all_argnums, leaf_paths
+from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
 from ..support.pickling import Call, made, name_of, wrap_transform
