@@ -45,11 +45,11 @@ class At:
     def __init__(self, x: Array) -> None:
         self.x = as_array(x)
 
-    def __getitem__(self, index: Any) -> "Place":
-        return Place(self.x, frozen(index))
+    def __getitem__(self, index: Any) -> "Elements":
+        return Elements(self.x, frozen(index))
 
 
-class Place:
+class Elements:
     """The elements of an array at an index. Its methods return arrays like the whole of it."""
 
     def __init__(self, x: Array, index: Any) -> None:

@@ -53,7 +53,7 @@ def called(
     operands = [x if _is_number(x) else as_real(x) for x in inputs]
     if dtype is not None:
         operands = _cast(ufunc, operands, dtype)
-    return NUMPY[ufunc](*operands) if where is True else _masked(ufunc, operands, _array(where))
+    return NUMPY[ufunc](*operands) if where is True else _masked(ufunc, operands, as_array(where))
 
 
 def _masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
@@ -64,10 +64,6 @@ def _masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
     if type(y) is tuple:
         return tuple([np.where(mask, part, 0) for part in y])
     return np.where(mask, y, 0)
-
-
-def _array(x: Any) -> Array:
-    return as_array(x)
 
 
 def _is_number(x: Any) -> bool:
@@ -102,7 +98,7 @@ def _cast(ufunc: Ufunc, operands: list[Array], dtype: Any) -> list[Array]:
 def outer(ufunc: Ufunc, a: Array, b: Array, /, **options: Any) -> Any:
     """ufunc.outer: (*a), (*b) -> (*a, *b), every element of a with every element of b."""
     column = np.reshape(a, np.shape(a) + (1,) * np.ndim(b))
-    return ufunc(column, _array(b), **options)
+    return ufunc(column, as_array(b), **options)
 
 
 def at(ufunc: Ufunc, *_args: Array, **_options: Any) -> NoReturn:

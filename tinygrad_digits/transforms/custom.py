@@ -21,7 +21,7 @@ from ..support import tree
 from ..support.arguments import leaf_paths
 from ..support.errors import NotDifferentiableError, RuleError, ShapeError
 from ..support.foreign import without_labels
-from ..support.pickling import Decorated, computed_once, findable, importable_name
+from ..support.pickling import Decorated, as_findable, computed_once, importable_name
 from ..support.tree import Tree, copy_leaf
 from .calls import CustomCall, make_primitive, refuse_captured
 
@@ -107,7 +107,7 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
 
     def __reduce__(self) -> Any:
         rule = {"forward": self.forward, "backward": self.backward}
-        return importable_name(self) or (custom_vjp, (findable(self.f),), rule)
+        return importable_name(self) or (custom_vjp, (as_findable(self.f),), rule)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
