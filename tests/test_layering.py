@@ -17,8 +17,8 @@ HEAVY = (
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
-    ("support.errors", "support.signatures", "support.arguments", "support.substitutes"),
-    ("support.callers", "support.text", "support.user_lines"),
+    ("support.errors", "support.signatures", "support.substitutes", "support.text"),
+    ("support.numpy_arguments", "support.user_lines", "support.callers", "support.results"),
     ("support.array_methods",),
     ("support.foreign",),
     ("support.loading", "support.pickling"),

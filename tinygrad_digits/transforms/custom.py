@@ -22,7 +22,8 @@ from ..support.argnums import leaf_paths
 from ..support.errors import NotDifferentiableError, RuleError, ShapeError
 from ..support.foreign import without_labels
 from ..support.pickling import Decorated, computed_once, findable, importable_name
-from ..support.tree import Tree, copy_leaf
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from .calls import CustomCall, make_primitive, refuse_captured
 
 # --- no derivative

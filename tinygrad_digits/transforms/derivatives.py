@@ -32,7 +32,8 @@ from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
 from ..support.pickling import Call, made, name_of, wrap_transform
-from ..support.tree import Tree, copy_leaf
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from .batching import BatchInterpreter
 
 Mode: TypeAlias = Literal["reverse", "forward"]
