@@ -20,12 +20,12 @@ HEAVY = (
 )  # fmt: skip
 LAYERS = (
     ("support.errors", "support.signatures", "support.substitutes", "support.text"),
-    ("support.numpy_arguments", "support.user_lines", "support.callers"),
+    ("support.numpy_arguments", "support.user_lines", "support.callers", "support.results"),
     ("support.array_methods",),
     ("support.foreign",),
     ("support.loading", "support.pickling"),
     ("support.tree",),
-    ("support.arguments",),
+    ("support.argnums",),
     ("engine.primitive",),
     ("engine.cotangent",),
     ("engine.tape",),

@@ -73,8 +73,10 @@ class Record(NamedTuple):
         return "input" if self.op is None else self.op.name
 
     @property
-    def operands(self) -> str:
-        return format_operands(self.parents, self.inputs, self.options)
+    def columns(self) -> tuple[str, str, str, str]:
+        """What a table says of it: name, operands, shape and dtype."""
+        operands = format_operands(self.parents, self.inputs, self.options)
+        return self.name, operands, str(self.shape), str(self.dtype)
 
     def pull(self, rule: Rule, g: Array) -> Array:
         """The cotangent that one of the op's rules makes of the output's."""
@@ -241,16 +243,14 @@ class Tape(Interpreter):
 
         Zeros where y does not depend on an input. The tape is kept: sweep it as often as you like.
         """
-        for tensor in (y, *inputs):
-            if tensor.tape is not self:
+        for x in (y, *inputs):
+            if x.tape is not self:
+                raise NotDifferentiableError(f"a Tensor {x.dtype}{x.shape} is on another tape")
+        for x in inputs:
+            if self[x.index].op is not None:
                 raise NotDifferentiableError(
-                    f"a Tensor {tensor.dtype}{tensor.shape} is on another tape"
-                )
-        for tensor in inputs:
-            if self[tensor.index].op is not None:
-                raise NotDifferentiableError(
-                    f"%{tensor.index} ({self[tensor.index].name}) is not an input of this tape: "
-                    "start one there, Tensor(value, tape)"
+                    f"%{x.index} ({self[x.index].name}) is not an input of this tape: start one "
+                    "there, Tensor(value, tape)"
                 )
         seed = np.ones(y.shape, y.dtype) if g is None else as_cotangent(g, y)
         cotangents = self.sweep({y.index: seed}, free=False, pull=self.find_pull([y]))
@@ -258,10 +258,7 @@ class Tape(Interpreter):
         return tuple([ct.copy() if isinstance(ct, np.ndarray) else ct for ct in found])
 
     def __str__(self) -> str:
-        rows = [
-            (f"%{index}", record.name, record.operands, str(record.shape), str(record.dtype))
-            for index, record in zip(self.records, self, strict=True)
-        ]
+        rows = [(f"%{i}", *self[i].columns) for i in self.records]
         return format_table(rows) or "an empty tape"
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..support import tree
-from ..support.arguments import ArgNums, all_argnums, split_aux
+from ..support.argnums import ArgNums, all_argnums, split_aux
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
 from ..support.foreign import within
 from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
-from ..support.tree import Tree, copy_leaf
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from ..support.user_lines import warn
 from .cotangent import as_cotangent
 from .primitive import Array

@@ -19,7 +19,7 @@ from ..engine.tape import Pull, Record, Tape, interpreters_of, tick
 from ..engine.tensor import Tensor
 from ..staging.tracer import bare
 from ..support import tree
-from ..support.arguments import ArgNums
+from ..support.argnums import ArgNums
 from ..support.errors import (
     ChangedArrayError,
     NonFiniteError,
@@ -27,6 +27,7 @@ from ..support.errors import (
     TracedValueError,
 )
 from ..support.pickling import make_restorable
+from ..support.results import copy_leaf
 from ..support.user_lines import user_line
 from .recording import RecordingInterpreter
 
@@ -227,7 +228,7 @@ def debug(f: F, argnums: ArgNums | None = None) -> F:
     def debugged(*args: Any, **kwargs: Any) -> Any:
         interpreter = DebuggingInterpreter()
         y = interpreter.run(_look_at(f, interpreter), args, kwargs, argnums)
-        return tree.map(tree.copy_leaf, interpreter.unbox_all(y))
+        return tree.map(copy_leaf, interpreter.unbox_all(y))
 
     return cast("F", make_restorable(debugged, f, debug, f))
 

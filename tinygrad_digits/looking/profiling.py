@@ -17,7 +17,7 @@ import numpy as np
 from ..engine.cotangent import unbroadcast
 from ..engine.primitive import Array, Rule
 from ..engine.tape import Record
-from ..support.arguments import ArgNums
+from ..support.argnums import ArgNums
 from ..support.errors import NotDifferentiableError
 from ..support.text import format_table
 from .recording import Recording, record

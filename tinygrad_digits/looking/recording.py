@@ -21,7 +21,7 @@ from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..staging.tracer import bare
 from ..support import tree
-from ..support.arguments import ArgNums, leaf_paths
+from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.text import format_table
 from ..support.tree import Tree
@@ -176,9 +176,7 @@ class Recording:
             (
                 f"%{index}",
                 self._name(index, record),
-                record.operands,
-                str(record.shape),
-                str(record.dtype),
+                *record.columns[1:],
                 f"-> {self.outputs[index]}" if index in self.outputs else "",
             )
             for index, record in self
@@ -197,7 +195,7 @@ class Recording:
             index: drawing.Box(
                 self._name(index, record),
                 f"{record.dtype}{list(record.shape) or ''}",
-                f"%{index} {record.name} {record.operands}".rstrip(),
+                f"%{index} {record.name} {record.columns[1]}".rstrip(),
                 "input" if record.op is None else str(record.op.kind),
                 self.outputs.get(index),
                 [parent for parent in record.parents if parent is not None],

@@ -25,7 +25,7 @@ from ..engine.tape import Interpreter, Tape, interpreters_of
 from ..staging.batching import BatchedCall, move_axis, rule_of
 from ..staging.tracer import Tracer
 from ..support import tree
-from ..support.arguments import leaf_paths
+from ..support.argnums import leaf_paths
 from ..support.errors import ShapeError, TracedValueError
 from ..support.foreign import admit, within
 from ..support.pickling import wrap_transform

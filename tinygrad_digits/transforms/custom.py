@@ -18,11 +18,12 @@ from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..support import tree
-from ..support.arguments import leaf_paths
+from ..support.argnums import leaf_paths
 from ..support.errors import NotDifferentiableError, RuleError, ShapeError
 from ..support.foreign import without_labels
 from ..support.pickling import Decorated, as_findable, computed_once, importable_name
-from ..support.tree import Tree, copy_leaf
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from .calls import CustomCall, make_primitive, refuse_captured
 
 # --- no derivative

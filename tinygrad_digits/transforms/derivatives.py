@@ -28,11 +28,12 @@ from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..engine.transforms import grad
 from ..support import tree
-from ..support.arguments import ArgNums, all_argnums, leaf_paths
+from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
 from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
-from ..support.tree import Tree, copy_leaf
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from .batching import BatchInterpreter
 
 Mode: TypeAlias = Literal["reverse", "forward"]
