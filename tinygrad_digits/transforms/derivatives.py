@@ -140,13 +140,13 @@ class Linear:
         """The same as a tree like the output."""
         found = iter(self.push_all(tangents))
         leaves = [
-            detach(next(found), y.value) if self.ran.tape.is_on(y) else _unchanged(y)
+            detach(next(found), y.value) if self.ran.tape.is_on(y) else _zero_like(y)
             for y in self.ran.outputs
         ]
         return tree.unflatten(self.ran.structure, leaves)
 
 
-def _unchanged(y: Any) -> Any:
+def _zero_like(y: Any) -> Any:
     """The tangent of an output that depends on nothing; what is no number stays as it is."""
     return np.zeros_like(y)[()] if is_numeric(y) else y
 
