@@ -211,3 +211,22 @@ def test_what_is_public_is_there_and_spelled_out():
 def test_nothing_imports_a_star(path):
     names = [name.rpartition(".")[2] for name in imports(path)[0]]
     assert "*" not in names
+
+
+def test_what_scripts_import_of_the_digits_is_there_whatever_its_room():
+    program = f"""
+import warnings
+warnings.simplefilter("error")
+from {NAME}.digits import DigitsClassifier, DigitsRegressor, checkpoint, data, model, run, serve, store
+from {NAME}.digits.images import read_images
+from {NAME}.digits.model import init_params
+assert callable(serve.listening) and callable(serve.server) and callable(serve.application)
+assert callable(run.Config.of) and callable(store.load_run) and store.PARAMS and store.FORMAT
+assert callable(data.load_digits) and callable(model.logits) and callable(checkpoint.load)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from {NAME}.digits import sealed
+assert callable(sealed.seal) and callable(sealed.unseal)
+print(*[(one.category.__name__, str(one.message).rpartition(" ")[2]) for one in caught])
+"""
+    assert run(program) == f"('DeprecationWarning', '{NAME}.digits.runs.checksummed')\n"
