@@ -217,7 +217,8 @@ def test_what_scripts_import_of_the_digits_is_there_whatever_its_room():
     program = f"""
 import warnings
 warnings.simplefilter("error")
-from {NAME}.digits import DigitsClassifier, DigitsRegressor, checkpoint, data, model, run, serve, store
+from {NAME}.digits import DigitsClassifier, DigitsRegressor, checkpoint, data, model
+from {NAME}.digits import run, serve, store
 from {NAME}.digits.images import read_images
 from {NAME}.digits.model import init_params
 assert callable(serve.listening) and callable(serve.server) and callable(serve.application)
