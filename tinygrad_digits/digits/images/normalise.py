@@ -83,10 +83,13 @@ def normalise(ink: Array) -> Normal:
     """
     if not (ink > 0.5).any():
         raise ValueError("normalise needs some ink above 1/2, and there is none")
-    if (image := shrink_blocks(ink)) is not None:
+    if ink.dtype != bool and (image := shrink_blocks(ink)) is not None:
         return Normal(np.kron(image, np.ones((BLOCK, BLOCK))) > 0.5, image)
     depth = fit_pen(straighten(refine(ink)))
-    bitmap = sample(depth, find_box(depth > 0))
+    if (depth > 0).any():
+        bitmap = sample(depth, find_box(depth > 0))
+    else:  # a blot that thinning the pen has eaten up
+        bitmap = np.zeros((BITMAP, BITMAP), bool)
     return Normal(bitmap, count_blocks(bitmap))
 
 

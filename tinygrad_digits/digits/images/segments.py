@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data.dataset import Array
 from ..extras import extra
-from .normalise import Box, find_box
+from .normalise import SIDE, Box, find_box
 
 with extra():
     from scipy import ndimage
@@ -27,7 +27,7 @@ OVERLAP = 0.3
 """Of the narrower of two pieces, that has the other above or below it."""
 SLENDER = 2.3
 """How many times as high as wide two pieces above each other may be to be one digit, an 8."""
-WIDE = 1.35
+WIDE = 1.5
 """How many times as wide as high a digit is at most; else it is several that touch."""
 USUAL = 0.7
 """How wide a digit is, of its height."""
@@ -40,7 +40,7 @@ class Segment(NamedTuple):
 
     box: Box
     ink: Array
-    """(height, width) of the box, 0 ... 1; without the ink of other digits."""
+    """0 ... 1, of the box and some more; without the ink of other digits."""
 
 
 def find_segments(ink: Array) -> list[Segment]:
@@ -121,16 +121,19 @@ def drop_marks(groups: list[dict[int, Box]]) -> list[dict[int, Box]]:
 
 
 def cut_out(ink: Array, labels: Array, wanted: dict[int, Box]) -> Segment:
-    """The ink of these pieces, with the greys at their edges."""
+    """The ink of these pieces, with the greys around them."""
     box = join(wanted)
-    inside = np.s_[box.top : box.bottom, box.left : box.right]
+    around = 1 + max(box.height, box.width) // SIDE
+    top, left = max(box.top - around, 0), max(box.left - around, 0)
+    inside = np.s_[top : box.bottom + around, left : box.right + around]
     others = (labels[inside] > 0) & ~np.isin(labels[inside], [*wanted])
     return Segment(box, np.where(others, 0, ink[inside]))
 
 
 def split_touching(segment: Segment) -> list[Segment]:
     """A segment that is too wide for a digit, cut where there is little ink from top to bottom."""
-    box, ink = segment
+    box, inner = segment.box, find_box(segment.ink > 0.5)
+    ink = segment.ink[:, inner.left : inner.right]
     many = round(box.width / (USUAL * box.height))
     if box.width < WIDE * box.height or many < 2:
         return [segment]
@@ -142,21 +145,13 @@ def split_touching(segment: Segment) -> list[Segment]:
         if depth[cut] > BRIDGE * box.height:
             return [segment]
         cuts.append(cut)
-    parts = [ink[:, left:right] for left, right in zip(cuts, [*cuts[1:], box.width], strict=True)]
-    return [
-        crop(Segment(Box(box.top, box.bottom, box.left + left, box.right), part))
-        for left, part in zip(cuts, parts, strict=True)
-    ]
-
-
-def crop(segment: Segment) -> Segment:
-    """Without paper around the ink."""
-    inner = find_box(segment.ink > 0.5)
-    top, left = segment.box.top + inner.top, segment.box.left + inner.left
-    return Segment(
-        Box(top, top + inner.height, left, left + inner.width),
-        segment.ink[inner.top : inner.bottom, inner.left : inner.right],
-    )
+    parts = []
+    for left, right in zip(cuts, [*cuts[1:], box.width], strict=True):
+        found = find_box(ink[:, left:right] > 0.5)
+        top, start = box.top + found.top - inner.top, box.left + left + found.left
+        place = Box(top, top + found.height, start, start + found.width)
+        parts.append(Segment(place, ink[:, left:right]))
+    return parts
 
 
 def sort_segments(segments: list[Segment]) -> list[Segment]:
