@@ -64,15 +64,15 @@ def _resolve_aliases(given: Mapping[str, Any]) -> tuple[Settings, dict[str, str]
     return settings, spelled
 
 
-def choose_recipe(settings: Settings, *, images: bool) -> Recipe:
-    """How to train: what is set, and for the rest the recipe for 8x8 images, or the general one.
+def choose_recipe(settings: Settings, *, images: bool, general: Recipe = GENERAL) -> Recipe:
+    """How to train: what is set, and for the rest the recipe of 8x8 images, or the general one.
 
     >>> chosen = check_settings({"hidden": "auto", "epochs": 5, "augment": "auto",
     ...                          "scaling": "auto", "optimizer": "adam", "rate": None})
     >>> choose_recipe(chosen, images=True)  # doctest: +ELLIPSIS
     Recipe(hidden=(256, 128), optimizer='adam', rate=0.005, ... epochs=5, ...augment=True, ema=0.0)
     """
-    base = RECIPE if images else GENERAL
+    base = RECIPE if images else general
     optimizer = settings.get("optimizer", base.optimizer)
     if optimizer != base.optimizer:
         rate, decay = RATES[optimizer], DECAYS.get(optimizer, 0.0)
