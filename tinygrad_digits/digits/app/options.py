@@ -87,6 +87,15 @@ BackendOption = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON on stdout; progress and remarks go to stderr.")
 ]
+Show = Annotated[
+    Path | None,
+    typer.Option(
+        "--show",
+        metavar="DIR",
+        help="Draw what each step made of each picture into this folder: light, grain, lines, "
+        "digits, pen.",
+    ),
+]
 HIDDEN = ",".join(map(str, mlp.SIZES[1:-1]))
 DEFAULT = Config()
 RECIPE_PANEL = "Recipe"

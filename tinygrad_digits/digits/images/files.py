@@ -142,15 +142,28 @@ def _difference(grey: Array) -> Array:
 
 
 def _read_picture(path: Path) -> Images:
-    """One of 8x8 pixels is an image of the data set's kind; others show one digit or several."""
+    """One of 8x8 pixels is an image of the data set's kind; others show one digit or several.
+
+    So is one that is made of 8x8 squares, each of one colour.
+    """
     from .reading import read_digits  # brings in SciPy, half a second of a cold start
 
     levels, by = _load_levels(path)
-    if levels.shape[:2] == (SIDE, SIDE):
-        return Images(_difference(levels.mean(axis=-1)).reshape(1, PIXELS))
+    if (small := _shrink_squares(levels)) is not None:
+        return Images(_difference(small.mean(axis=-1)).reshape(1, PIXELS))
     stages = read_digits(levels)
     images = np.array([digit.image.ravel() for digit in stages.digits])
     return Images(images, [_enlarge(digit.box, by) for digit in stages.digits], stages)
+
+
+def _shrink_squares(levels: Array) -> Array | None:
+    """Of 8x8 squares of one colour one pixel each: (8, 8, channels); None for other pictures."""
+    height, width, channels = levels.shape
+    if height != width or height % SIDE:
+        return None
+    squares = levels.reshape(SIDE, height // SIDE, SIDE, width // SIDE, channels)
+    small: Array = squares[:, 0, :, 0]
+    return small if (squares == small[:, np.newaxis, :, np.newaxis]).all() else None
 
 
 def _enlarge(box: Box, by: float) -> Box:

@@ -214,7 +214,8 @@ def count_ink(mask: Array) -> float:
         return 0.0
     box = find_box(mask)
     width, height = stretch(box.width, box.height)
-    return float(np.count_nonzero(mask) * width / box.width * height / box.height)
+    ink: float = np.count_nonzero(mask) * width / box.width * height / box.height
+    return ink
 
 
 def stretch(width: Any, height: Any) -> tuple[Any, Any]:

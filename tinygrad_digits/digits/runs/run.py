@@ -24,7 +24,7 @@ from ..model.mlp import Params
 from ..training.loop import Epoch, Snapshot, train
 from ..training.optimizer_choice import choose_optimizer, read_average
 from ..training.recipe import Config
-from . import checkpoint, plots, report, store
+from . import checkpoint, familiar, plots, report, store
 from .checkpoint import Checkpoint
 from .environment import describe_environment
 
@@ -189,6 +189,8 @@ def save(
     settings, params = dataclasses.asdict(config), trained.kept(config)
     save_checkpoint(folder, config, trained)
     store.save_params(folder / store.PARAMS, params, settings)
+    if (manner := familiar.fit_manner(params, data)) is not None:
+        familiar.save_manner(folder, manner)
     store.write_json(folder / store.CONFIG, settings)
     store.write_json(folder / "history.json", trained.history)
     found = evaluate(params, data.test)
