@@ -186,6 +186,15 @@ Augment = Annotated[
         "--augment/--no-augment",
     ),
 ]
+Synthetic = Annotated[
+    float | None,
+    _recipe_option(
+        "synthetic",
+        "Digits drawn by the program for each of the data, in every epoch.",
+        metavar="SHARE",
+        min=0,
+    ),
+]
 Average = Annotated[
     float | None,
     _recipe_option(
