@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..data.augment import augment
 from ..data.dataset import CLASSES, PIXELS, Split, load_digits, split
+from ..data.strokes import add_synthetic
 from ..errors import RunError
 from ..extras import extra
 from ..model import mlp
@@ -81,6 +83,7 @@ def start(config: Config, data: Split, resume: Snapshot | None = None) -> Iterat
         rng=rng,
         backend=config.backend,
         smoothing=config.smoothing,
+        join=functools.partial(add_synthetic, share=config.synthetic) if config.synthetic else None,
         augment=augment if config.augment else None,
         average=read_average if config.ema else None,
         resume=resume,
