@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...ops.softmax import softmax
 from ..data.dataset import Array
 from ..images.files import Images
-from ..images.normalise import Box
+from ..images.normalise import Extent
 from ..model import mlp
 from ..model.familiarity import find_strange
 from ..model.mlp import Params
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
     """(classes,), of sum 1."""
     strange: bool
     """Whether it looks like no digit."""
-    box: Box | None
+    box: Extent | None
     """Where it is in a picture."""
 
     @property
@@ -58,7 +58,7 @@ def answer(params: Params, manner: Manner | None, path: Path, content: Images) -
     if manner is not None:
         logits = logits / manner.temperature
         strange = find_strange(manner.familiar, content.images).tolist()
-    boxes: list[Box | None] = [None] * len(logits) if content.boxes is None else [*content.boxes]
+    boxes: list[Extent | None] = [None] * len(logits) if content.boxes is None else [*content.boxes]
     names = [str(path)] if len(logits) == 1 else [f"{path}[{i}]" for i in range(len(logits))]
     rows = zip(names, softmax(logits), strange, boxes, strict=True)
     return [Answer(*row) for row in rows]

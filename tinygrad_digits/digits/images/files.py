@@ -19,7 +19,7 @@ import numpy as np
 
 from ..data.dataset import PIXELS, Array
 from ..extras import extra
-from .normalise import SIDE, Box, fit_ink
+from .normalise import SIDE, Extent, fit_ink
 
 if TYPE_CHECKING:
     from .reading import Stages
@@ -60,7 +60,7 @@ class Images(NamedTuple):
 
     images: Array
     """(n, 64) float64 in 0 ... 1, ink 1, paper 0."""
-    boxes: list[Box] | None = None
+    boxes: list[Extent] | None = None
     """Of a picture's digits: where they are, in the file's pixels."""
     stages: Stages | None = None
     """Of a picture larger than the model's images: what became of it."""
@@ -166,8 +166,8 @@ def _shrink_squares(levels: Array) -> Array | None:
     return small if (squares == small[:, np.newaxis, :, np.newaxis]).all() else None
 
 
-def _enlarge(box: Box, by: float) -> Box:
-    return Box(*(round(edge * by) for edge in box))
+def _enlarge(box: Extent, by: float) -> Extent:
+    return Extent(*(round(edge * by) for edge in box))
 
 
 def _load_levels(path: Path) -> tuple[Array, float]:

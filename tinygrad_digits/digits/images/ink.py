@@ -23,6 +23,8 @@ PENS = (0.08, 0.16, 0.3)
 taken, as wider shadows are then none of it."""
 SHEET = 0.4
 """Share of a picture that a sheet on a table covers at least; no light ink covers as much."""
+SHADOW = 12
+"""Pixels: shadows that fall on smaller pictures are wider than any pen."""
 COARSE = 48
 """Pixels along an edge that are enough to see how the light falls."""
 CONTRAST = 0.04
@@ -118,12 +120,15 @@ def flatten(channel: Array) -> Array:
     """
     if ink_is_light(channel):
         channel = 1.1 - channel  # so that no paper is black, whose brightness would divide
-    soft = ndimage.gaussian_filter(channel, min(channel.shape) / 200)
-    *thin, thick = (compare_paper(channel, soft, pen) for pen in PENS)
+    side = min(channel.shape)
+    soft = ndimage.gaussian_filter(channel, side / 200)
+    thick = compare_paper(channel, soft, PENS[-1])
     darkest = thick >= 0.8 * np.quantile(thick, 0.999)
-    for contrast in thin:
-        if (contrast[darkest] > 0.5 * thick[darkest]).mean() > 0.98:
-            return contrast
+    for pen in PENS[:-1]:
+        if pen * side > SHADOW:
+            contrast = compare_paper(channel, soft, pen)
+            if (contrast[darkest] > 0.5 * thick[darkest]).mean() > 0.98:
+                return contrast
     return thick
 
 

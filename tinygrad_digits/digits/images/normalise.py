@@ -52,7 +52,7 @@ class Normal(NamedTuple):
     """(8, 8) multiples of 1/16 in 0 ... 1."""
 
 
-class Box(NamedTuple):
+class Extent(NamedTuple):
     """A rectangle of rows top ... bottom - 1 and columns left ... right - 1."""
 
     top: int
@@ -129,14 +129,14 @@ def fit_ink(ink: Array) -> Array:
     return scaled if ink.shape == (SIDE, SIDE) else normalise(scaled).counts
 
 
-def find_box(mask: Array) -> Box:
+def find_box(mask: Array) -> Extent:
     """The smallest that holds all ink of a mask, of which there must be some.
 
     >>> find_box(np.eye(5, dtype=bool)[1:4])
-    Box(top=0, bottom=3, left=1, right=4)
+    Extent(top=0, bottom=3, left=1, right=4)
     """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+    return Extent(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
 def refine(ink: Array) -> Array:
@@ -230,7 +230,7 @@ def stretch(width: Any, height: Any) -> tuple[Any, Any]:
     return width * across, height * down
 
 
-def sample(depth: Array, box: Box) -> Array:
+def sample(depth: Array, box: Extent) -> Array:
     """What is in a box, stretched, in the middle of the bitmap: (32, 32) bools."""
     from scipy import ndimage
 

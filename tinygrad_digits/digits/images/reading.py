@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..data.dataset import Array
 from .ink import BlankError, Ink, find_ink, find_paper
-from .normalise import Box, normalise
+from .normalise import Extent, normalise
 from .segments import Segment, find_segments
 
 
@@ -20,7 +20,7 @@ class Digit(NamedTuple):
     """(8, 8) in 0 ... 1."""
 
     @property
-    def box(self) -> Box:
+    def box(self) -> Extent:
         """Where it is on the sheet."""
         return self.segment.box
 
@@ -35,11 +35,11 @@ class Stages(NamedTuple):
     ink: Ink
     digits: list[Digit]
 
-    def find_boxes(self) -> list[Box]:
+    def find_boxes(self) -> list[Extent]:
         """Where the digits are in the whole picture."""
         down, right = self.corner
         return [
-            Box(top + down, bottom + down, left + right, end + right)
+            Extent(top + down, bottom + down, left + right, end + right)
             for top, bottom, left, end in (digit.box for digit in self.digits)
         ]
 

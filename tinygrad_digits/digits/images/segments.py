@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data.dataset import Array
 from ..extras import extra
-from .normalise import SIDE, Box, find_box
+from .normalise import SIDE, Extent, find_box
 
 with extra():
     from scipy import ndimage
@@ -38,7 +38,7 @@ BRIDGE = 0.25
 class Segment(NamedTuple):
     """One digit's ink."""
 
-    box: Box
+    box: Extent
     ink: Array
     """0 ... 1, of the box and some more; without the ink of other digits."""
 
@@ -50,14 +50,14 @@ def find_segments(ink: Array) -> list[Segment]:
     >>> ink[10:40, 60:64] = ink[8:38, 20:24] = ink[25, 80] = 1
     >>> for segment in find_segments(ink):
     ...     print(segment.box)
-    Box(top=8, bottom=38, left=20, right=24)
-    Box(top=10, bottom=40, left=60, right=64)
+    Extent(top=8, bottom=38, left=20, right=24)
+    Extent(top=10, bottom=40, left=60, right=64)
     """
     labels, many = ndimage.label(ink > 0.5, np.ones((3, 3)))
     if not many > 0:
         return []
     boxes = {
-        label: Box(rows.start, rows.stop, columns.start, columns.stop)
+        label: Extent(rows.start, rows.stop, columns.start, columns.stop)
         for label, (rows, columns) in enumerate(ndimage.find_objects(labels), 1)
     }
     pieces = drop_specks(boxes)
@@ -70,7 +70,7 @@ def find_segments(ink: Array) -> list[Segment]:
     return sort_segments(segments)
 
 
-def drop_specks(boxes: dict[int, Box]) -> dict[int, Box]:
+def drop_specks(boxes: dict[int, Extent]) -> dict[int, Extent]:
     """Those pieces that are large enough to be of a digit."""
     least = SPECK * max(max(box.height, box.width) for box in boxes.values())
     return {
@@ -78,9 +78,9 @@ def drop_specks(boxes: dict[int, Box]) -> dict[int, Box]:
     }
 
 
-def group_pieces(pieces: dict[int, Box]) -> list[dict[int, Box]]:
+def group_pieces(pieces: dict[int, Extent]) -> list[dict[int, Extent]]:
     """Pieces of one digit together, as a bar and its 5; of the tallest first."""
-    groups: list[dict[int, Box]] = []
+    groups: list[dict[int, Extent]] = []
     for label, box in sorted(pieces.items(), key=lambda item: -item[1].height):
         joined = {label: box}
         for group in [group for group in groups if belong(join(group), box)]:
@@ -90,18 +90,18 @@ def group_pieces(pieces: dict[int, Box]) -> list[dict[int, Box]]:
     return groups
 
 
-def join(group: dict[int, Box]) -> Box:
+def join(group: dict[int, Extent]) -> Extent:
     """The box of several."""
     top, _, left, _ = np.min([*group.values()], axis=0)
     _, bottom, _, right = np.max([*group.values()], axis=0)
-    return Box(int(top), int(bottom), int(left), int(right))
+    return Extent(int(top), int(bottom), int(left), int(right))
 
 
-def belong(a: Box, b: Box) -> bool:
+def belong(a: Extent, b: Extent) -> bool:
     """Whether two boxes are of one digit.
 
-    >>> body, bar = Box(20, 60, 10, 40), Box(5, 8, 30, 55)
-    >>> belong(body, bar), belong(body, Box(20, 60, 45, 75))
+    >>> body, bar = Extent(20, 60, 10, 40), Extent(5, 8, 30, 55)
+    >>> belong(body, bar), belong(body, Extent(20, 60, 45, 75))
     (True, False)
     """
     tall = max(a.height, b.height)
@@ -114,13 +114,13 @@ def belong(a: Box, b: Box) -> bool:
     return small and down < 0 and across < NEAR * tall
 
 
-def drop_marks(groups: list[dict[int, Box]]) -> list[dict[int, Box]]:
+def drop_marks(groups: list[dict[int, Extent]]) -> list[dict[int, Extent]]:
     """Without what is too low to be a digit beside the others: dots, commas, dashes."""
     tall = max(join(group).height for group in groups)
     return [group for group in groups if join(group).height >= SMALL * tall]
 
 
-def cut_out(ink: Array, labels: Array, wanted: dict[int, Box]) -> Segment:
+def cut_out(ink: Array, labels: Array, wanted: dict[int, Extent]) -> Segment:
     """The ink of these pieces, with the greys around them."""
     box = join(wanted)
     around = 1 + max(box.height, box.width) // SIDE
@@ -151,7 +151,7 @@ def split_touching(segment: Segment) -> list[Segment]:
     for left, right in zip(cuts, [*cuts[1:], box.width], strict=True):
         found = find_box(ink[:, left:right] > 0.5)
         top, start = box.top + found.top - inner.top, box.left + left + found.left
-        place = Box(top, top + found.height, start, start + found.width)
+        place = Extent(top, top + found.height, start, start + found.width)
         parts.append(Segment(place, ink[:, left:right]))
     return parts
 
