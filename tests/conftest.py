@@ -24,21 +24,21 @@ def pytest_configure(config):
         os.environ["TINYGRAD_DIGITS_CACHE"] = str(config.cache.mkdir("native"))
 
 
-PROCESSES = {
+SLOW = {
     f"test_{name}.py"
     for name in (
-        *("benchmarks", "cli", "dask", "digits_training", "estimator", "examples", "notebook"),
-        *("peers", "resume", "serve", "sweep"),
+        *("benchmarks", "cli", "dask", "digits_training", "estimator", "examples", "native"),
+        *("notebook", "peers", "resume", "serve", "sweep"),
     )
 }
-"""Tests that start processes or browsers, or that train."""
+"""Tests that start processes or browsers, that train, or that compile."""
 
 
 def pytest_collection_modifyitems(items):
     """Mark as quick what neither compiles native code nor starts processes."""
     for item in items:
         native = "numba" in item.name or "native" in item.name
-        if not native and item.path.name not in PROCESSES:
+        if not native and item.path.name not in SLOW:
             item.add_marker(pytest.mark.quick)
 
 

@@ -11,8 +11,8 @@ import pytest
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases
 from tests.cases.constant import CONSTANTS
+from tests.checks import quiet
 from tests.jit_programs import assert_same
-from tests.test_cases import quiet
 
 
 def by_function():

@@ -1,8 +1,10 @@
-"""jit gives what eager gives: on every op row, on drawn programs, on the examples."""
+"""jit gives what eager gives: on ops without rules, on drawn programs, on models and examples.
+
+`test_cases.py` has every function with its gradient, `test_native.py` the same for native code.
+"""
 
 import dataclasses
 import importlib.util
-import itertools
 import re
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from hypothesis import Phase, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
-from tests.domains import DOMAINS
 from tests.jit_programs import (
     TOLERANCE,
     assert_own_memory,
@@ -21,7 +22,6 @@ from tests.jit_programs import (
     programs,
     skip_without,
 )
-from tests.test_ops import CASES, floats, moving, put, weighted
 from tinygrad_digits.compiler import native, numpy_backend, passes
 from tinygrad_digits.compiler.plan import Place, PlanError, check
 from tinygrad_digits.compiler.program import Line, Program, Value, Var
@@ -39,67 +39,7 @@ def backend(request):
     return request.param
 
 
-# --- every op row
-
-
-def in_dtype(args, dtype):
-    return tuple(x.astype(dtype) if i in floats(args) else x for i, x in enumerate(args))
-
-
-def with_gradients(op, options, places):
-    """(args) -> the op's value, and the gradients of a scalar made of it."""
-
-    def f(*args):
-        gradients = td.grad(weighted(op, options), places)(*args) if places else ()
-        return op(*args, **options), gradients
-
-    return f
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "draw"), CASES)
-def test_a_row_gives_eagers_bits(name, draw, dtype, rng):
-    calls = []
-    for _ in range(2):
-        args, options = draw(rng)
-        calls.append(in_dtype(args, dtype))
-    jitted = check_calls(with_gradients(OPS[name], options, floats(args)), calls)
-    statics = {repr(x) for call in calls for x in call if isinstance(x, int)}
-    assert jitted.cache_info().traces == max(1, len(statics))
-
-
-def for_numba(name):
-    """(draw, dtype) of some cases of a row: to compile takes its time."""
-    cases = [case for i, case in enumerate(DOMAINS[name]) if i in (0, 1, 4)]
-    return zip(cases, itertools.cycle(DTYPES), strict=False)
-
-
-@pytest.mark.parametrize("name", DOMAINS)
-def test_a_row_on_numba_is_close(name, rng):
-    skip_without("numba")
-    calls = []
-    for draw, dtype in for_numba(name):
-        args, options = draw(rng)
-        calls.append((in_dtype(args, dtype), options))
-    functions = [with_gradients(OPS[name], options, floats(args)) for args, options in calls]
-
-    def all_of_them(cases):
-        return [f(*args) for f, args in zip(functions, cases, strict=True)]
-
-    check_calls(all_of_them, [([args for args, _ in calls],)], "numba")
-
-
-@pytest.mark.parametrize("name", DOMAINS)
-def test_second_derivatives_of_a_row(name, rng):
-    def squared(*xs):
-        gradients = td.grad(lambda *xs: weighted(OPS[name], options)(*put(args, xs)), places)(*xs)
-        return sum(np.sum(g * g) for g in gradients) + sum(np.sum(x) for x in xs)
-
-    for draw in DOMAINS[name][:3]:
-        args, options = draw(rng)
-        places = tuple(range(len(floats(args))))
-        check_calls(td.grad(squared, places), [tuple(moving(args))])
-
+# --- ops without rules
 
 X = np.array([[0.5, -1.25, 0.0], [2.0, np.nan, -np.inf]])
 Y = np.array([[0.5, 1.0, -0.0], [-2.0, 0.25, np.inf]])
