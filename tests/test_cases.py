@@ -8,7 +8,7 @@ import pytest
 import tinygrad_digits as td
 from tests.cases import Drawn, cases_by_function
 from tests.checks import CHECKS, check_higher_orders, quiet, try_case
-from tinygrad_digits.engine.primitive import Each
+from tinygrad_digits.engine.primitive import VariadicRule
 from tinygrad_digits.ops import OPS
 
 FUNCTIONS = cases_by_function()
@@ -60,8 +60,8 @@ def bent_rules(row):
     def bend(rule):
         return lambda *args, **options: 1.0005 * rule(*args, **options)
 
-    if isinstance(row.rules, Each):
-        yield Each(bend(row.rules.rule))
+    if isinstance(row.rules, VariadicRule):
+        yield VariadicRule(bend(row.rules.rule))
         return
     for k, rule in enumerate(row.rules):
         if rule is not None and (row.name, k) not in ONLY_AT_KINKS:
