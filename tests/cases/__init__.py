@@ -216,13 +216,15 @@ def rows_of(case: Case) -> dict[str, int]:
 def rows_recorded(cases: Iterable[Case]) -> dict[str, Case]:
     """The rows that these cases put on a tape, each with a case that tries it best.
 
-    That is one that uses most of its rules, and of those one with the fewest other rows.
+    That is one that uses most of its rules, on arrays with elements, of the function of that name
+    if there is one, and with the fewest other rows.
     """
     best: dict[str, Case] = {}
-    merits: dict[str, tuple[int, int]] = {}
+    merits: dict[str, tuple[int, bool, bool, int]] = {}
     for each in cases:
-        rows = rows_of(each)
+        rows, full = rows_of(each), all(x.size for x in Drawn(each, np.random.default_rng(0)).xs)
         for name, used in rows.items():
-            if (merit := (used, -len(rows))) > merits.get(name, (0, 0)):
+            merit = (used, full, name in each.name, -len(rows))
+            if merit > merits.get(name, (0, False, False, 0)):
                 best[name], merits[name] = each, merit
     return best
