@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.cases import all_cases, rows_recorded
+from tests.jit_programs import skip_without
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,6 +47,12 @@ def pytest_collection_modifyitems(items):
 def rng(request):
     """A generator seeded by the test's own name: the same numbers in any order of tests."""
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def backend(request):
+    skip_without(request.param)
+    return request.param
 
 
 @pytest.fixture(scope="session")
