@@ -19,7 +19,7 @@ from tests.jit_programs import (
     programs,
     skip_without,
 )
-from tinygrad_digits.compiler import native
+from tinygrad_digits.compiler import native_expressions
 from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.ops import nondifferentiable
 
@@ -80,7 +80,7 @@ def test_an_op_without_rules(op, backend):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_native_ufuncs_do_as_numpy_at_the_corners(dtype):
     skip_without("numba")
-    known = [f for f in native.SYMBOLS if not f.__name__.startswith("bitwise")]
+    known = [f for f in native_expressions.SYMBOLS if not f.__name__.startswith("bitwise")]
     kind = np.finfo(dtype)
     sizes = [np.nan, np.inf, 0.0, 0.5, 1, 2.5, 3, 7.25, 1e5, kind.max, kind.tiny]
     sizes = np.array([*sizes, kind.smallest_subnormal], dtype)

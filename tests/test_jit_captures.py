@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLW0108 (the errors name the line of the lambda)
 
+import dataclasses
 import functools
 from typing import Any
 

@@ -19,8 +19,8 @@ def planned(f, *args):
 
 
 def numbered(program, *names):
-    """The numbers of the lines of these ops, in the order of the names."""
-    return [next(i for i, line in program.lines.items() if line.op.name == n) for n in names]
+    """The numbers of the equations of these ops, in the order of the names."""
+    return [next(i for i, line in program.equations.items() if line.op.name == n) for n in names]
 
 
 def moved(plan, **changes):

@@ -41,7 +41,7 @@ def run(inputs, workspace):  # f
 """
     )
     assert str(program.code.plan) == "3 values of 48 bytes share 16; 2 are written in place"
-    assert re.match(r"f: traced \d+ ms, lowered \d+ ms\n\ntrace  +4 lines\n", str(program))
+    assert re.match(r"f: traced \d+ ms, lowered \d+ ms\n\ntrace  +4 equations\n", str(program))
 
 
 def test_a_training_step_reads_like_this():
@@ -69,7 +69,7 @@ def test_a_training_step_reads_like_this():
 %17     subtract %0, %16                 float64(3,)
 return  %17"""
     )
-    assert "drop_dead  9 lines   without %5, %6, %7, %8, %9\n" in str(program)
+    assert "dead_code              9 equations   without %5, %6, %7, %8, %9\n" in str(program)
     assert (
         f"\n{program.source}"
         == """

@@ -100,12 +100,17 @@ class Primitive:
     a `VariadicRule`, and then `arity` is None. `options` are the names of the options, and
     `positional` those of them that may be given by position. `composite` says that the kernel is
     written in other ops; `reduction_ufunc` is what a reduction repeats.
+
+    What other interpreters are told of an op is registered on it (`staging`): `batching`, the rule
+    by which vmap applies it to many examples at once; for the compiler `function`, what the kernel
+    computes, by which it is known; `effect`, whether it is there for what it raises or warns of;
+    and `lowering`, how it is written.
     """
 
     __slots__ = (
         *("apply", "arity", "broadcasts", "composite", "fallback", "kernel", "kind", "name"),
         *("name_arguments", "options", "positional", "reduction_ufunc", "rules", "sparse"),
-        "_reads",
+        *("batching", "effect", "function", "lowering", "_reads"),
     )
 
     def __init__(
@@ -127,6 +132,10 @@ class Primitive:
         self.fallback: Function | None = None  # for calls with options that the rules do not name
         self.name_arguments: Function | None = None  # for calls with too many by position
         self.sparse: Function | None = None  # for calls with a sparse matrix among the operands
+        self.batching: Function | None = None
+        self.function: Any = kernel
+        self.effect = False
+        self.lowering: Any = None
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays

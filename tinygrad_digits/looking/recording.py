@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.trace import ARITHMETIC, NUMBERS
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Function, Primitive
 from ..engine.tape import Record, Tape, aligned, operands
 from ..engine.tensor import Tensor
 from ..engine.transforms import ArgNums, check_argnums, leaf_paths
+from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..support import tree
 from ..support.errors import NotDifferentiableError
 from ..transforms.batching import Batched
@@ -147,8 +147,8 @@ def _computed(
     """The op on what is inside: Tensors of an outer tape, arrays, or Python numbers alone."""
     if find_top_tape(inputs, options) is not None:
         return op.apply(*inputs, **options)
-    if op.name in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
-        kernel = ARITHMETIC[op.name].kernel  # which leaves Python numbers Python numbers
+    if op.function in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
+        kernel = ARITHMETIC[op.function].kernel  # which leaves Python numbers Python numbers
     return kernel(*inputs, **options)
 
 

@@ -4,6 +4,7 @@ from ..engine.primitive import Op, Primitive
 from . import (
     activations,
     assignment,
+    batched_indexing,
     creation,
     cumulative,
     elementwise,
@@ -15,6 +16,7 @@ from . import (
     masked_reductions,
     matrix_functions,
     methods,
+    native_indexing,
     nondifferentiable,
     powers,
     products,
@@ -68,4 +70,12 @@ OPS: dict[str, Op] = {
 }
 """Every op that has derivative rules, by name. Tests and tables iterate it."""
 
-__all__ = ["CHAPTERS", "OPS", "methods", "nondifferentiable", "unsupported"]
+__all__ = [
+    "CHAPTERS",
+    "OPS",
+    "batched_indexing",
+    "methods",
+    "native_indexing",
+    "nondifferentiable",
+    "unsupported",
+]

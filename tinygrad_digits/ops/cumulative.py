@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Function, Kind
+from ..staging.batching import batch_along_flat, register_batching
 from .masked_reductions import in_dtype
 from .reductions import pulled_back
 from .registering import fallback_for, handles, implement
@@ -103,3 +104,6 @@ def _nancumsum(x: Array, axis: int | None = None, *, dtype: Any = None) -> Array
 @handles(np.nancumprod)
 def _nancumprod(x: Array, axis: int | None = None, *, dtype: Any = None) -> Array:
     return np.cumprod(np.where(x == x, x, 1.0), axis=axis, dtype=dtype)
+
+
+register_batching(batch_along_flat, cumsum, cumprod)

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
+from ..staging.batching import batch_elementwise, batch_whole, register_batching
+from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, no_rule_with
 from .registering import handles, implement
 
@@ -306,6 +308,7 @@ fraction = define(
     unchecked=True,
 )
 _exponent = define(lambda x: np.frexp(x)[1], name="frexp")
+register_batching(batch_elementwise, _exponent)
 
 
 @handles(np.modf)
@@ -439,6 +442,9 @@ cast = define(
     _astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE, unchecked=True
 )
 _leave = define(_astype, name="astype")
+register_batching(batch_whole, cast, _leave)
+for _op in (cast, _leave):
+    register_lowering(_op, function=np.ndarray.astype)
 
 
 def astype(x: Array, dtype: Any, *, copy: bool = True) -> Array:

@@ -169,6 +169,8 @@ def _array(part: Any) -> Array:
     return array if array.size or array.dtype == bool else array.astype(int)  # [] selects nothing
 
 
+# How vmap and the compiler treat these stands in `batched_indexing` and `native_indexing`.
+
 take = define(
     _getitem,
     lambda g, _y, x_like, index: scatter(g, index=index, shape=x_like.shape),

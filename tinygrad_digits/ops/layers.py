@@ -17,6 +17,7 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
+from ..staging.batching import BatchedCall, batch_whole, move_axis, register_batching
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
 
@@ -99,6 +100,24 @@ fold: Function = row(
     ),
     name="fold",
 )
+
+
+def _batch_windows(call: BatchedCall) -> Any:
+    """Of images, (n, c, h, w) -> (c, *window, n, *positions): those of all examples together."""
+    (x,) = call.xs
+    y = call.op.apply(x.reshape(call.length * x.shape[1], *x.shape[2:]), **call.options)
+    return move_axis(y.reshape(*y.shape[:3], *x.shape[:2], *y.shape[4:]), 3, 0)
+
+
+def _batch_fold(call: BatchedCall) -> Any:
+    g, (n, *rest) = move_axis(call.xs[0], 0, 3), call.options["shape"]
+    together = g.reshape(*g.shape[:3], call.length * n, *g.shape[5:])
+    y = call.op.apply(together, **{**call.options, "shape": (call.length * n, *rest)})
+    return y.reshape(call.length, n, *rest)
+
+
+register_batching(_batch_windows, windows)
+register_batching(_batch_fold, fold)
 
 
 # --- convolution
@@ -438,6 +457,7 @@ def _draw(x: Array, rng: np.random.Generator) -> Array:
 
 
 draw = define(_draw, name="draw")
+register_batching(batch_whole, draw)
 
 
 def dropout(x: Array, rate: float, rng: np.random.Generator) -> Array:

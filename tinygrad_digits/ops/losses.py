@@ -6,6 +6,7 @@ since (n, 1) against (n,) would quietly compare each prediction with every targe
 
 from __future__ import annotations
 
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
+from ..staging.batching import BatchedCall, batch_whole, register_batching
+from ..staging.lowering import SourceArray, SourceCall, register_lowering
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
 from .softmax import log_probabilities, relu, row, softplus
@@ -213,6 +216,65 @@ check_labels = define(_checked, name="check_labels")
 hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
 
 
+def _batch_check_labels(call: BatchedCall) -> Any:
+    count = batch_whole(call)
+    return np.broadcast_to(count // max(call.length, 1), (call.length,))
+
+
+def _batch_hits(call: BatchedCall) -> Any:
+    at, value = call.xs
+    shape = call.options["shape"]
+    starts = np.arange(call.length)[:, None] * prod(shape)
+    flat = (at + starts).reshape(-1)
+    return call.op.apply(flat, value, **{**call.options, "shape": (call.length, *shape)})
+
+
+def _guard_labels(call: SourceCall) -> str | None:
+    """Of labels in plain sight one look at the largest will do: that is half of the call."""
+    (labels,) = call.args
+    if labels.dtype != np.intp or not prod(labels.shape):
+        return None
+    return f"maximum_reduce({labels.name}.view(uintp), None) >= {call.options['classes']}"
+
+
+def _write_check(call: SourceCall) -> list[str] | None:
+    (labels,) = call.args
+    if not (isinstance(labels, SourceArray) and labels.plain and labels.shape):
+        return None
+    return [
+        f"for j in {labels.flat}:",
+        f"    if j < 0 or j >= {call.options['classes']}:",
+        '        raise ShapeError("a label is out of range")',
+    ]
+
+
+def _write_hits(call: SourceCall) -> list[str] | None:
+    at, value = call.args
+    if not (isinstance(at, SourceArray) and at.plain and at.shape):
+        return None
+    if type(value) not in (int, float) or not isfinite(value):
+        return None
+    return [
+        f"target = {call.out.flat}",
+        "target[:] = 0",
+        f"for j in {at.flat}:",
+        f"    if j < 0 or j >= {prod(call.out.shape)}:",
+        '        raise IndexError("an index is out of bounds")',
+        f"    target[j] = {call.out.cast}({value!r})",
+    ]
+
+
+register_lowering(check_labels, effect=True, guard=_guard_labels, native=_write_check)
+register_lowering(
+    hits,
+    statement="{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
+    native=_write_hits,
+    row_sum=1,
+)
+register_batching(_batch_check_labels, check_labels)
+register_batching(_batch_hits, hits)
+
+
 def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
     return log_probabilities.reshape(-1)[at].sum() / -at.size
 
@@ -224,3 +286,14 @@ def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
 
 
 _nll = row(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)
+
+
+def _batch_nll(call: BatchedCall) -> Any:
+    (x, at), (of_logits, of_labels) = call.xs, call.on
+    rows = np.arange(call.length)[:, None]
+    flat = x.reshape(call.length, prod(x.shape[1:])) if of_logits else x.reshape(-1)
+    chosen = flat[(rows, at) if of_labels else (slice(None), at)] if of_logits else flat[at]
+    return chosen.sum(axis=1) / -at.shape[-1]
+
+
+register_batching(_batch_nll, _nll)

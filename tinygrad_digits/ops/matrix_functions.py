@@ -20,6 +20,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tape import Tape
 from ..engine.tensor import Tensor
+from ..staging.batching import batch_matrices, register_batching
 from ..support.errors import NotDifferentiableError, ShapeError
 from .products import SMALL_LETTERS
 
@@ -82,6 +83,7 @@ def _rule(k: int, g: Array, _y: Array, *xs: Array, f: Elementwise) -> Array:
 _funm = define(
     _matrix_function, VariadicRule(_rule), name="funm", kind=Kind.PRODUCT, unchecked=True
 )
+register_batching(batch_matrices, _funm)
 
 
 def _t(x: Array) -> Array:

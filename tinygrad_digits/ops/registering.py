@@ -39,6 +39,7 @@ def implement(
         composite=composite,
         reduction_ufunc=reduction_ufunc,
     )
+    op.primitive.function = function
     op.primitive.name_arguments = functools.partial(by_name, function, op)
     NUMPY[function] = op
     return op

@@ -12,6 +12,7 @@ from ..engine.cotangent import ones
 from ..engine.define import define, primitive
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
+from ..staging.batching import batch_last_axes, register_batching
 from ..support.foreign import as_array
 from .masked_reductions import selection
 from .reductions import Axis, _restore
@@ -248,6 +249,7 @@ _log_softmax_last = row(_log_softmax_rule, name="log_softmax", kind=Kind.REDUCTI
 log_probabilities = row(_log_probabilities_rule, name="log_probabilities", kind=Kind.REDUCTION)(
     _log_probabilities
 )
+register_batching(batch_last_axes, _softmax_last, _log_softmax_last, log_probabilities)
 
 
 def softmax(x: Array, axis: Axis = -1, *, where: Any = True) -> Array:

@@ -8,6 +8,8 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
+from ..staging.batching import BatchedCall, are_plain, move_axis, register_batching, shift_axes
+from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .masked_reductions import floating
@@ -85,6 +87,20 @@ nanquantile = _quantile_row(np.nanquantile)
 nanpercentile = _quantile_row(np.nanpercentile)
 
 
+def _batch_quantile(call: BatchedCall) -> Any:
+    """The axes of q come first in the result."""
+    options, x, ndim = call.named(), call.xs[0], call.ndims()[0]
+    q, axis = options["q"], options.get("axis")
+    others = [option for name, option in options.items() if name not in ("q", "axis")]
+    if not call.on[0] or call.has(q) or isinstance(q, Tensor) or not ndim or not are_plain(others):
+        return NotImplemented
+    y = call.op.apply(x, **{**options, "axis": shift_axes(axis, ndim)})
+    return move_axis(y, np.ndim(q), 0)
+
+
+register_batching(_batch_quantile, quantile, percentile, nanquantile, nanpercentile)
+
+
 def _as_median(op: Function) -> Function:
     def named(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
         return op(x, axis, keepdims=keepdims)
@@ -155,6 +171,7 @@ def _checked_total(total: Array) -> Array:
 
 
 check_weights = define(_checked_total, name="check_weights")
+register_lowering(check_weights, effect=True)
 
 
 def _array(x: Any) -> Array:

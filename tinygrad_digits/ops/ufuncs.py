@@ -13,6 +13,7 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind, Primitive
 from ..engine.tensor import NUMPY
+from ..staging.batching import batch_along_flat, batch_reduction, register_batching
 from ..support.errors import NotDifferentiableError, no_rule_with
 from ..support.foreign import as_array, as_real
 from . import elementwise, powers  # noqa: F401 (whose ufuncs these are)
@@ -292,3 +293,5 @@ for _ufunc, _op in [(f, op) for f, op in NUMPY.items() if isinstance(f, np.ufunc
 for _ufunc in REDUCTIONS:
     for _method in (reduce, accumulate, reduceat):
         NUMPY[_ufunc, _method.__name__] = partial(_method, _ufunc)
+register_batching(batch_reduction, logaddexp_reduce)
+register_batching(batch_along_flat, maximum_accumulate, minimum_accumulate, logaddexp_accumulate)

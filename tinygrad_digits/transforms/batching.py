@@ -22,11 +22,11 @@ from ..engine.primitive import Array, Kind, Primitive
 from ..engine.tape import Tape
 from ..engine.tensor import Tensor, admit, within
 from ..engine.transforms import leaf_paths, named
+from ..staging.batching import BatchedCall, move_axis, rule_of
 from ..staging.tracer import StandIn, user_line
 from ..support import tree
 from ..support.errors import ShapeError, TracedValueError
 from ..support.tree import Tree
-from .batching_rules import KINDS, RULES, Call, moved, unknown
 
 Axes: TypeAlias = Any
 """A batch axis (an int, or None for what all examples share), or a tree of them."""
@@ -118,8 +118,7 @@ class Batch(Tape):
         xs = [x.stacked if batched else x for x, batched in zip(args, on, strict=True)]
         if op.rules:
             xs = [np.asarray(x) if isinstance(x, list | tuple) else x for x in xs]
-        rule = RULES.get(op) or KINDS.get(op.kind, unknown)
-        y = rule(Call(op, self.length, xs, on, options, self.has))
+        y = rule_of(op)(BatchedCall(op, self.length, xs, on, options, self.has))
         if y is not NotImplemented:
             if isinstance(y, tuple):
                 return tuple([self.entered(part) for part in y])
@@ -180,7 +179,7 @@ class Batch(Tape):
         ndim = 1 + y.ndim
         if not -ndim <= axis < ndim:
             raise ShapeError(f"out_axes: {axis}, but the result has {ndim} axes with the batch's")
-        whole = moved(y.stacked, 0, axis)
+        whole = move_axis(y.stacked, 0, axis)
         if isinstance(whole, np.ndarray) and (whole.base is not None or id(whole) in self.owned):
             whole = whole.copy()
         self.owned.add(id(whole))
@@ -248,7 +247,9 @@ def _entered(
         raise ShapeError(f"vmap needs batch axes of one length, got {told}")
     batch = Batch(next(iter(lengths.values())))
     batch.owned.update(id(x) for x in leaves)
-    boxed = [batch.entered(moved(x, axis, 0)) if path in lengths else x for path, x, axis in where]
+    boxed = [
+        batch.entered(move_axis(x, axis, 0)) if path in lengths else x for path, x, axis in where
+    ]
     inside: tuple[tuple[Any, ...], dict[str, Any]] = tree.unflatten(structure, boxed)
     return batch, *inside
 
