@@ -28,15 +28,18 @@ def pytest_configure(config):
 SLOW = {
     f"test_{name}.py"
     for name in (
-        *("benchmarks", "cli", "dask", "digits_training", "estimator", "examples", "native"),
-        *("notebook", "peers", "resume", "serve", "sweep"),
+        *("benchmarks", "cli", "dask", "digits_recipe", "digits_sources", "digits_threads"),
+        *("digits_training", "estimator", "examples", "native", "notebook", "peers", "report"),
+        *("resume", "serve", "sweep", "watch"),  # processes, browsers, training
+        *("accuracy", "rules_as_functions"),  # mpmath
+        *("dtypes", "edges", "options", "purity", "shapes"),  # every function in every way
     )
 }
-"""Tests that start processes or browsers, that train, or that compile."""
+"""Tests that take long, and why."""
 
 
 def pytest_collection_modifyitems(items):
-    """Mark as quick what neither compiles native code nor starts processes."""
+    """Mark as quick what neither compiles native code nor is in a slow file."""
     for item in items:
         native = "numba" in item.name or "native" in item.name
         if not native and item.path.name not in SLOW:
