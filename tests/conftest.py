@@ -38,6 +38,13 @@ SLOW = {
 """Tests that take long, and why."""
 
 
+def pytest_ignore_collect(collection_path, config):
+    """The quick tier does not even import the slow files: Dask, xarray and browsers take a while."""
+    if config.option.markexpr == "quick" and collection_path.name in SLOW:
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items):
     """Mark as quick what neither compiles native code nor is in a slow file."""
     for item in items:
