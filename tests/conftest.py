@@ -39,7 +39,7 @@ SLOW = {
 
 
 def pytest_ignore_collect(collection_path, config):
-    """The quick tier does not even import the slow files: Dask, xarray and browsers take a while."""
+    """The quick tier does not even import the slow files, for what they import is slow too."""
     if config.option.markexpr == "quick" and collection_path.name in SLOW:
         return True
     return None
