@@ -20,7 +20,8 @@ from tinygrad_digits.digits.runs import run, store
 from tinygrad_digits.digits.training import loop, recipe
 
 FILES = {
-    "checkpoint.safetensors", "params.safetensors", "config.json", "metrics.json", "history.json",
+    "checkpoint.safetensors", "params.safetensors", "familiar.safetensors", "config.json",
+    "metrics.json", "history.json",
     "curves.png", "confusion.png", "mistakes.png", "report.html",
 }  # fmt: skip
 COMMANDS = [
