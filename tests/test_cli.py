@@ -117,6 +117,7 @@ def test_eager_training_gives_the_same_run(trained, tmp_path):
     assert recipe.Config.of(eager.config).backend is None
 
 
+@pytest.mark.gate
 def test_numba_trains_too(trained, tmp_path):
     pytest.importorskip("numba")
     folder, _ = trained
