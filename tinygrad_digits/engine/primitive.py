@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from ..support.errors import no_rule_with
+from ..support.errors import lacking_options, no_rule_with, wrong_count, wrong_rule
 from ..support.signatures import KEYWORD_ONLY, VAR_KEYWORD, read_parameters
 
 Array: TypeAlias = Any
@@ -99,13 +99,6 @@ class Primitive:
     `positional` those of them that may be given by position.
     """
 
-    fallback: Function | None = None  # takes calls with options that the rules do not name,
-    name_arguments: Function | None = None  # with more by position than the rules have,
-    sparse: Function | None = None  # and with a sparse matrix among the operands
-    batching: Function | None = None  # how it is applied to many examples at once
-    effect = False  # whether it is there for what it raises or warns of
-    lowering: Any = None  # how a compiler writes it
-
     def __init__(
         self,
         kernel: Function,
@@ -122,6 +115,12 @@ class Primitive:
         self.kind = kind
         self.composite = composite  # whether the kernel is written in other ops
         self.reduction_ufunc = reduction_ufunc  # what a reduction repeats
+        self.fallback: Function | None = None  # takes calls with options that no rule names,
+        self.name_arguments: Function | None = None  # with too many arguments by position,
+        self.sparse: Function | None = None  # and with a sparse matrix among the operands
+        self.batching: Function | None = None  # how it is applied to many examples at once
+        self.effect = False  # whether it is there for what it raises or warns of
+        self.lowering: Any = None  # how a compiler writes it
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
@@ -133,10 +132,7 @@ class Primitive:
         self.positional = tuple([option for option, place in options.items() if place])
         for lacking in [self.options - s.options.keys() for s in signatures if not s.takes_any]:
             if lacking:
-                raise TypeError(
-                    f"{name}: every derivative rule needs the options of the op, "
-                    f"{', '.join(sorted(self.options))}; one lacks {', '.join(sorted(lacking))}"
-                )
+                raise lacking_options(name, self.options, lacking)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -161,11 +157,7 @@ class Primitive:
         `extra` are the positional arguments after the arrays, of which some may be missing.
         """
         if missing or len(extra) > len(self.positional):
-            raise TypeError(
-                f"{self.name} takes {self.arity} array arguments, then "
-                f"{', '.join(self.positional) or 'nothing'} by position; "
-                + (f"{missing} are missing" if missing else f"{len(extra)} more were given")
-            )
+            raise wrong_count(self, len(extra), missing)
         options = {**dict(zip(self.positional, extra, strict=False)), **options}
         for name in options.keys() - self.options:
             if options[name] is not None:  # None is NumPy's default, said aloud
@@ -189,10 +181,7 @@ def _read_signature(rule: Rule | None, places: int, name: str) -> _Signature:
     parameters = read_parameters(rule)
     positional = [p.name for p in parameters if p.kind is not KEYWORD_ONLY]
     if len(positional) < places:
-        raise TypeError(
-            f"{name}: a derivative rule takes (g, y, *inputs), here {places} arguments; "
-            f"this one takes ({', '.join(positional)})"
-        )
+        raise wrong_rule(name, places, positional)
     options = [p for p in parameters[places:] if p.kind is not VAR_KEYWORD]
     return _Signature(
         [_read_much(p.name) for p in parameters[:places]][1 - places :],
