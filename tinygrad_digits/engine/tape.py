@@ -12,7 +12,6 @@ the list is exhausted is the gradient.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -29,7 +28,7 @@ from .primitive import Array, Function, Primitive, Rule
 # up to half of a step. One large block, never touched, makes it keep 32 MB.
 np.empty(1 << 24, np.uint8)
 
-tick = functools.partial(next, itertools.count(1))
+tick = itertools.count(1).__next__
 """The time, as a number that nobody has been given before: atomic, so no two threads get one."""
 
 OPEN: dict[int, None] = {}
@@ -227,12 +226,9 @@ class Tape(Interpreter):
 
     def find_pull(self, outputs: Iterable[Array]) -> Pull | None:
         """What runs the rules of a sweep from these outputs, as their interpreters want it."""
-        around = {
-            interpreter.serial: interpreter
-            for y in outputs
-            if self.is_on(y)
-            for interpreter in interpreters_of(y.value)
-        }
+        values = [y.value for y in outputs if self.is_on(y)]
+        nested = [value for value in values if hasattr(value, "tape")]
+        around = {tape.serial: tape for value in nested for tape in interpreters_of(value)}
         pull = None
         for serial in sorted(around):
             pull = around[serial].process_sweep(self, pull)

@@ -153,9 +153,9 @@ class DebuggingInterpreter(RecordingInterpreter):
                 if not isinstance(x, np.ndarray) or (use := self.uses.get(id(x))) is None:
                     continue
                 if use.before is not None and use.before.time > tape.serial:
-                    raise _changed(use.before, use.op, use.where)
+                    raise _explain_change(use.before, use.op, use.where)
                 if use.time > tape.serial and not _is_same(use.copy, x):
-                    raise _changed(use, "the reverse sweep", when)
+                    raise _explain_change(use, "the reverse sweep", when)
 
     def check_outside(self) -> None:
         """The same for the tapes outside, which are swept when nothing is looked at any more."""
@@ -194,7 +194,7 @@ class DebuggingInterpreter(RecordingInterpreter):
         return user_line()
 
 
-def _changed(use: ArrayUse, op: str, where: str) -> ChangedArrayError:
+def _explain_change(use: ArrayUse, op: str, where: str) -> ChangedArrayError:
     return ChangedArrayError(
         f"{where}: {op} reads a {use.array.dtype}{use.array.shape} array that was written into "
         f"since {use.op} used it at {use.where}; its derivative needs it as it was. Make a new "

@@ -87,10 +87,10 @@ class RecordingInterpreter(Interpreter):
         if find_top_tape(tree.flatten(outside)[0]) is None:
             return call.run()
 
-        def seen(g: Callable[..., Tree]) -> Callable[..., Tree]:
+        def hide_from(g: Callable[..., Tree]) -> Callable[..., Tree]:
             return lambda *args: self.unbox_all(g(*tree.map(self.box, args)))
 
-        outer = call._replace(args=outside, f=seen(call.f), forward=seen(call.forward))
+        outer = call._replace(args=outside, f=hide_from(call.f), forward=hide_from(call.forward))
         return tree.map(self.box, outer.apply())
 
     def box(self, x: Any) -> Any:
