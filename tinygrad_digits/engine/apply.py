@@ -26,13 +26,13 @@ def bind(primitive: Primitive, compute: Function) -> Function:
     """The op of a primitive; `compute` is what makes the value of a recorded one."""
     if not primitive.rules:
         return _without_rules(primitive)
+    general = _any_arrays(primitive, compute)
     if primitive.arity == 1:
         short_cut = _one_array_with_options if primitive.options else _one_array
-    elif primitive.arity == 2 and not primitive.options:
-        short_cut = _two_arrays
-    else:
-        return _any_arrays(primitive, compute)
-    return short_cut(primitive, compute, _any_arrays(primitive, compute))
+        return short_cut(primitive, compute, general)
+    if primitive.arity == 2 and not primitive.options:
+        return _two_arrays(primitive, compute, general)
+    return general
 
 
 def find_top_tape(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Interpreter | None:
@@ -135,7 +135,6 @@ def _one_array(primitive: Primitive, compute: Function, general: Function) -> Fu
     def apply(x: Array, /) -> Array:
         if type(x) is not Tensor:
             return general(x) if isinstance(x, Tensor) else kernel(x)
-        tape = x.tape
         inner = x.value
         try:
             y = apply(inner) if isinstance(inner, Tensor) else compute(inner)
@@ -144,7 +143,7 @@ def _one_array(primitive: Primitive, compute: Function, general: Function) -> Fu
             raise
         kept = inner if reads_x is VALUE else None if reads_x is NOTHING else Like(inner)
         value = y if reads_y else None
-        return record(tape, y, primitive, (x.index,), (kept,), value, NO_OPTIONS)
+        return record(x.tape, y, primitive, (x.index,), (kept,), value, NO_OPTIONS)
 
     return apply
 

@@ -86,9 +86,10 @@ class VariadicRule:
         return (functools.partial(self.rule, k) for k in itertools.count())
 
 
-NOTHING: Final = None
-LIKE: Final = "like"
-VALUE: Final = "value"
+NOTHING: Final = 0
+LIKE: Final = 1
+VALUE: Final = 2
+"""How much of an array a rule reads."""
 
 
 class Primitive:
@@ -137,16 +138,13 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
-    def reads(self, *tracked: bool) -> tuple[bool, tuple[str | None, ...]]:
+    def reads(self, *tracked: bool) -> tuple[bool, tuple[int, ...]]:
         """What the rules of the tracked arguments read: whether y, and how much of each input."""
         if self.arity is None:
             ((_, y, xs),) = self._reads
             return y is VALUE, (xs,) * len(tracked)
         rules = [reads for reads, on in zip(self._reads, tracked, strict=True) if on and reads]
-        most = [
-            VALUE if VALUE in column else LIKE if LIKE in column else NOTHING
-            for column in (zip(*rules, strict=True) if rules else [()] * (1 + len(tracked)))
-        ]
+        most = [*map(max, zip(*rules, strict=True))] or [NOTHING] * (1 + len(tracked))
         return most[0] is VALUE, tuple(most[1:])
 
     def bind_options(
@@ -169,7 +167,7 @@ class Primitive:
 class _Signature(NamedTuple):
     """What the parameters of a rule say."""
 
-    reads: list[str | None]  # how much of y, and of each input
+    reads: list[int]  # how much of y, and of each input
     options: dict[str, bool]  # by name: whether it may be given by position
     takes_any: bool  # other options too, by ** or because there is no rule
 
@@ -190,8 +188,6 @@ def _read_signature(rule: Rule | None, places: int, name: str) -> _Signature:
     )
 
 
-def _read_much(parameter: str) -> str | None:
+def _read_much(parameter: str) -> int:
     """How much of an argument a rule reads, by the name of its parameter."""
-    if parameter.startswith("_"):
-        return NOTHING
-    return LIKE if parameter.endswith("_like") else VALUE
+    return NOTHING if parameter[0] == "_" else LIKE if parameter.endswith("_like") else VALUE

@@ -113,6 +113,14 @@ def lacking_options(op: str, options: Iterable[str], lacking: Iterable[str]) -> 
     )
 
 
+def wrong_cotangent(op: str, ct: Any, wanted: str, y_dtype: Any) -> RuleError:
+    """The error for what a derivative rule returned, if that is no cotangent of its input."""
+    return RuleError(
+        f"{op}: a derivative rule returned {ct.dtype}{ct.shape}, but the input that it belongs to "
+        f"is {wanted} (and the output {y_dtype})"
+    )
+
+
 def note_operands(error: Exception, op: str, *operands: Any) -> None:
     """Say on an error, once, in which op of what operands it came up."""
     if not getattr(error, "__notes__", None):
