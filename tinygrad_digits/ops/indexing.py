@@ -105,7 +105,7 @@ def _returned(g: Array, axis: int, places: Array, n: int) -> Array:
     """g with its elements along an axis at their places among n, those at one place added up."""
     before: tuple[Any, ...] = (slice(None),) * axis
     padded = np.pad(g, _only(axis, 0, 1, g.ndim))  # a last one of zeros, for all other places
-    rounds = nth_time(places)
+    rounds = count_repeats(places)
     total: Array = 0.0
     for nth in range(rounds.max() + 1):
         now = np.flatnonzero(rounds == nth)
@@ -115,10 +115,10 @@ def _returned(g: Array, axis: int, places: Array, n: int) -> Array:
     return total
 
 
-def nth_time(places: Array) -> Array:
+def count_repeats(places: Array) -> Array:
     """For each place, how often it was named before.
 
-    >>> nth_time(np.array([7, 3, 7, 7]))
+    >>> count_repeats(np.array([7, 3, 7, 7]))
     array([0, 0, 1, 2])
     """
     order = np.argsort(places, kind="stable")
@@ -147,7 +147,7 @@ def is_mask(part: Any) -> bool:
     return bool(as_array(part).dtype.kind == "b")
 
 
-def frozen(index: Any) -> Any:
+def freeze_index(index: Any) -> Any:
     """The index as it is now, sequences as arrays of their own: their owner may change them."""
     if isinstance(index, tuple):
         return tuple([part if is_basic(part) else _array(part) for part in index])
@@ -252,7 +252,7 @@ def getitem(x: Array, index: Any) -> Array:
     if basic := SELECTING.issuperset(map(type, parts)):
         y = take(x, index=index)
     else:
-        y = take(x, index=frozen(index))
+        y = take(x, index=freeze_index(index))
     if basic or all(map(_looks, parts)):
         share(x, y, TAKING, index, array=any(part is Ellipsis for part in parts))
     return y

@@ -25,7 +25,7 @@ from ..staging.batching import (
 from ..staging.lowering import SourceArray, SourceCall, register_lowering
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
-from .indexing import frozen, put
+from .indexing import freeze_index, put
 from .registering import handles
 from .shaping import Shape
 
@@ -332,7 +332,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
 
 def _known(obj: Any) -> Any:
     """What delete and insert take as index; np.asarray refuses what a trace does not know."""
-    return obj if isinstance(obj, slice) else frozen(np.asarray(obj))
+    return obj if isinstance(obj, slice) else freeze_index(np.asarray(obj))
 
 
 def _arrays(*xs: Any) -> list[Array]:

@@ -12,7 +12,7 @@ from ..engine.tensor import Tensor
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
 from . import indexing
-from .indexing import frozen, scatter
+from .indexing import freeze_index, scatter
 from .joining import with_axis
 from .registering import handles
 from .views import Way, share
@@ -31,7 +31,7 @@ def take(a: Array, indices: Any, axis: int | None = None, *, mode: str = "raise"
         raise TypeError(f"np.take: indices are integers, not {indices.dtype}")
     indices = indices.astype(int) if indices.dtype.kind == "b" else indices
     index = (*[slice(None)] * axis, _within(indices, n, mode))
-    return indexing.take(a, index=frozen(index))  # a copy, also where the index is one number
+    return indexing.take(a, index=freeze_index(index))  # a copy, also where the index is one number
 
 
 def _whole(indices: Any) -> Any:
