@@ -153,7 +153,7 @@ def _read_picture(path: Path) -> Images:
         return Images(_difference(small.mean(axis=-1)).reshape(1, PIXELS))
     stages = read_digits(levels)
     images = np.array([digit.image.ravel() for digit in stages.digits])
-    return Images(images, [_enlarge(digit.box, by) for digit in stages.digits], stages)
+    return Images(images, [_enlarge(box, by) for box in stages.find_boxes()], stages)
 
 
 def _shrink_squares(levels: Array) -> Array | None:

@@ -18,8 +18,11 @@ from ..extras import extra
 with extra():
     from scipy import ndimage
 
-PAPER = 0.3
-"""Of a picture's smaller side: how far to look for the paper around a pixel; no pen is as thick."""
+PENS = (0.08, 0.16, 0.3)
+"""Of a picture's smaller side: what a pen may be as thick as; the least that the ink fits in is
+taken, as wider shadows are then none of it."""
+SHEET = 0.4
+"""Share of a picture that a sheet on a table covers at least; no light ink covers as much."""
 COARSE = 48
 """Pixels along an edge that are enough to see how the light falls."""
 CONTRAST = 0.04
@@ -56,16 +59,52 @@ def find_ink(picture: Array) -> Ink:
     >>> picture[20:25, 10:40] *= 0.3
     >>> ink = find_ink(picture).ink
     >>> [round(float(ink[at]), 2) for at in ((22, 12), (22, 38), (40, 5))]
-    [1.0, 1.0, 0.07]
+    [1.0, 1.0, 0.0]
     """
     channels = [flatten(channel) for channel in np.moveaxis(picture, -1, 0)]
     contrast = merge_colours(np.stack(channels, axis=-1))
     quiet = smooth(contrast)
     if quiet.max() < CONTRAST:
         raise BlankError("the picture is blank: all of it is of one brightness")
+    if quiet.max() < measure_grain(contrast):  # a digit is twice that in the worst of light
+        raise BlankError("there is no digit in the picture: all of it is noise")
     unruled = drop_lines(quiet)
     pen = np.median(unruled[unruled > unruled.max() / 2])
     return Ink(contrast, quiet, unruled, np.minimum(unruled / pen, 1))
+
+
+# --- paper
+
+
+def find_paper(picture: Array) -> tuple[slice, slice]:
+    """Rows and columns of the sheet on a darker table, or of the whole picture.
+
+    What is lighter than the border and covers much of the picture is no ink.
+
+    >>> table = np.full((50, 60, 1), 0.3)
+    >>> table[9:41, 5:55] = 0.9
+    >>> find_paper(table)
+    (slice(10, 40, None), slice(6, 54, None))
+    """
+    grey = ndimage.gaussian_filter(picture.mean(axis=-1), min(picture.shape[:2]) / 200)
+    whole = slice(0, len(grey)), slice(0, grey.shape[1])
+    light = grey > (grey.max() + grey.min()) / 2
+    border = np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])
+    if light.mean() < SHEET or border.mean() > 0.3:
+        return whole
+    labels, _ = ndimage.label(light)
+    sheet = ndimage.binary_fill_holes(labels == np.bincount(labels[light]).argmax())
+    outline = sheet & ~ndimage.binary_erosion(sheet, border_value=1)
+    steep = ndimage.maximum_filter(grey, 5) - ndimage.minimum_filter(grey, 5)
+    if not outline.any() or np.median(steep[outline]) < np.ptp(grey) / 3:
+        return whole  # a lamp's light, which has no edge
+    rows, columns = ndimage.find_objects(sheet.astype(int))[0]
+    rim = 1 + min(rows.stop - rows.start, columns.stop - columns.start) // 50
+    rows, columns = (
+        slice(side.start + (side.start > 0) * rim, side.stop - (side.stop < full.stop) * rim)
+        for side, full in zip((rows, columns), whole, strict=True)
+    )
+    return rows, columns
 
 
 # --- light and colour
@@ -74,16 +113,24 @@ def find_ink(picture: Array) -> Ink:
 def flatten(channel: Array) -> Array:
     """How far each pixel is from the paper around it, as a share of the paper's brightness.
 
-    The paper is the brightest thing within PAPER of the picture's side (a closing, as no pen is
-    as thick), or the darkest where the ink is light.
+    The paper is the brightest thing near by (a closing, which fills what is narrower than a pen
+    may be), or the darkest where the ink is light.
     """
     if ink_is_light(channel):
         channel = 1.1 - channel  # so that no paper is black, whose brightness would divide
-    side = min(channel.shape)
-    reach = 1 + 2 * int(PAPER * side / 2)
-    paper = ndimage.grey_closing(
-        ndimage.gaussian_filter(channel, side / 200), (reach, reach), mode="nearest"
-    )
+    soft = ndimage.gaussian_filter(channel, min(channel.shape) / 200)
+    *thin, thick = (compare_paper(channel, soft, pen) for pen in PENS)
+    darkest = thick >= 0.8 * np.quantile(thick, 0.999)
+    for contrast in thin:
+        if (contrast[darkest] > 0.5 * thick[darkest]).mean() > 0.98:
+            return contrast
+    return thick
+
+
+def compare_paper(channel: Array, soft: Array, pen: float) -> Array:
+    """The contrast to the paper beside a pen of such a thickness, from a channel without grain."""
+    reach = 3 + 2 * int(pen * min(channel.shape) / 2)
+    paper = ndimage.grey_closing(soft, (reach, reach), mode="nearest")
     contrast: Array = np.maximum(paper - channel, 0) / np.maximum(paper, 0.05)
     return contrast
 
@@ -101,8 +148,8 @@ def ink_is_light(channel: Array) -> bool:
     surface = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
     weights = np.where(np.maximum(abs(x), abs(y)) > 0.85, 1.0, 0.05)
     for _ in range(10):
-        root = np.sqrt(weights)
-        fitted, *_ = np.linalg.lstsq(surface * root[:, np.newaxis], seen.ravel() * root, rcond=None)
+        weighted = surface * weights[:, np.newaxis]
+        fitted = np.linalg.solve(weighted.T @ surface, weighted.T @ seen.ravel())
         rest = seen.ravel() - surface @ fitted
         scale = 2 * np.median(abs(rest)) + 0.01
         weights = 1 / (1 + (rest / scale) ** 2)

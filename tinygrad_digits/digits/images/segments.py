@@ -141,7 +141,9 @@ def split_touching(segment: Segment) -> list[Segment]:
     cuts = [0]
     for part in range(1, many):
         middle, reach = part * box.width // many, box.width // many // 4
-        cut = middle - reach + int(depth[middle - reach : middle + reach + 1].argmin())
+        near = depth[middle - reach : middle + reach + 1]
+        least = np.flatnonzero(near == near.min())
+        cut = middle - reach + int(least[len(least) // 2])
         if depth[cut] > BRIDGE * box.height:
             return [segment]
         cuts.append(cut)
