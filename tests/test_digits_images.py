@@ -262,23 +262,23 @@ def _captions(figure):
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_curves_show_train_and_validation(epochs):
-    figure = plots.curves(_history(epochs))
+    figure = plots.draw_curves(_history(epochs))
     for axes in figure.axes:
         assert [line.get_label() for line in axes.get_lines()] == ["train", "validation"]
         assert all(len(line.get_xdata()) == epochs for line in axes.get_lines())
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encode_png(figure).startswith(b"\x89PNG")
 
 
 def test_the_confusion_matrix_writes_each_count_in_its_cell():
     counts = np.diag(np.arange(10))
     counts[3, 8] = 7
-    figure = plots.confusion(counts)
+    figure = plots.draw_confusion(counts)
     (axes,) = figure.axes
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert written.pop((8, 3)) == "7"  # x is what was said
     assert written == {(i, i): str(i) for i in range(1, 10)}
     assert _captions(figure) == ["45 of 52 test digits right"]
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encode_png(figure).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 9, 50])
@@ -288,9 +288,9 @@ def test_the_gallery_says_what_was_said_how_surely_and_the_truth(wrong):
     probabilities[:, 0] = 1
     sure = np.linspace(0.6, 0.9, wrong)
     probabilities[:wrong, 4], probabilities[:wrong, 0] = sure, 1 - sure
-    figure = plots.mistakes(np.zeros((60, 64)), labels, probabilities)
+    figure = plots.draw_mistakes(np.zeros((60, 64)), labels, probabilities)
     captions = [caption for caption in _captions(figure) if caption]
     shown = sure[::-1][: plots.SHOWN]
     assert captions == [f"said 4 ({p:.1%})\ntruth 0" for p in shown]
     assert figure.get_suptitle().startswith(f"{wrong} of 60 test digits misread")
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encode_png(figure).startswith(b"\x89PNG")
