@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import webbrowser
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,9 @@ def evaluate(folder: RunFolder, as_json: Json = False) -> None:
 @guard
 def predict(
     folder: RunFolder,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".npy or PNG files.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help=".npy or picture files, or folders.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Say which digits image files show, and how surely.
@@ -45,12 +48,12 @@ def predict(
     A .npy file holds one or more 8x8 images, (8, 8), (64,), (n, 8, 8) or (n, 64), with pixels 0-1
     or 0-16 and ink high, like the training data. A picture (PNG and others, grey or colour) may
     have any size and dark ink on light paper or the reverse: the border shows which is the paper.
-    It is cropped to the ink and resized to 8x8.
+    It is cropped to the ink and resized to 8x8. Of a folder all but hidden files are read.
     """
     params = store.load_run(folder).params
     rows: list[tuple[str, Any]] = []
     failures: list[str] = []
-    for path in files:
+    for path in _open_folders(files):
         try:
             probabilities = mlp.probabilities(params, read_images(path))
         except (ValueError, OSError) as error:
@@ -68,8 +71,21 @@ def predict(
     elif rows:
         table = [(name, int(row.argmax()), float(row.max())) for name, row in rows]
         out.print(display.tabulate_predictions(table))
+    if not rows and not failures:
+        raise ValueError(f"{files[0]} holds no files")
     if failures:
         raise ValueError("\nerror: ".join(failures))
+
+
+def _open_folders(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files themselves, and of folders the files in them, by name."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                file for file in path.iterdir() if file.is_file() and file.name[0] != "."
+            )
+        else:
+            yield path
 
 
 @guard
