@@ -186,6 +186,21 @@ def test_predict_names_the_files_that_it_cannot_read(trained, tmp_path):
     assert "good.npy" not in result.stderr
 
 
+def test_predict_reads_the_files_of_a_folder_by_name(trained, tmp_path):
+    folder, _ = trained
+    images = data.load_digits().images
+    (tmp_path / "drawn").mkdir()
+    for name, image in (("b.npy", images[1]), ("a.npy", images[0]), (".hidden", images[2])):
+        with (tmp_path / "drawn" / name).open("wb") as file:
+            np.save(file, image)
+    said = json.loads(invoke("predict", folder, tmp_path / "drawn", "--json").stdout)
+    assert [row["image"] for row in said] == [
+        str(tmp_path / "drawn" / name) for name in ("a.npy", "b.npy")
+    ]
+    (tmp_path / "empty").mkdir()
+    assert "holds no files" in invoke("predict", folder, tmp_path / "empty", code=1).stderr
+
+
 def test_gradcheck_shows_each_layer_in_both_dtypes(monkeypatch):
     shown = invoke("gradcheck", "--hidden", "9,8", "--batch-size", 5).stdout
     for dtype in ("float32", "float64"):
