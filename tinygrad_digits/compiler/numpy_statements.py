@@ -67,6 +67,6 @@ def may_alias(eqn: Equation, program: Program) -> bool:
     """Whether the value of an equation may share memory with its operands."""
     if eqn.op.function is operator.getitem:
         return not any(program.aval(i).shape for i in vars_in(eqn.options))
-    if isinstance(eqn.op.kernel, np.ufunc) or writer(eqn, program) is not None:
+    if isinstance(eqn.op.function, np.ufunc) or writer(eqn, program) is not None:
         return False
     return eqn.op.kind is not Kind.GATHER

@@ -12,6 +12,7 @@ What is not told is done by calling the kernel.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ import numpy as np
 from ..engine.primitive import Op, Primitive
 
 
-class SourceArray(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SourceArray:
     """An array as the code that is being written calls it."""
 
     name: str
