@@ -4,6 +4,7 @@
 
 import collections
 import copy
+import ctypes
 import dataclasses
 import enum
 import functools
@@ -35,6 +36,7 @@ from tests.jit_programs import (
     count_calls,
     skip_without,
 )
+from tinygrad_digits.compiler import ufunc_loops
 
 X = np.array([1.0, -2.0, 3.0])
 
@@ -1935,3 +1937,48 @@ def test_numba_needs_its_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(td.MissingExtraError, match=r"tinygrad-digits\[jit\]"):
         td.jit(np.sin, backend="numba")
+
+
+# --- what is taken on trust
+
+
+LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+
+FOUND = [
+    (ufunc, address, code)
+    for ufunc in ufunc_loops.UFUNCS
+    for code in "fd"
+    if (address := ufunc_loops._address(ufunc, np.dtype(code))) is not None
+]
+
+
+@pytest.mark.parametrize(
+    ("ufunc", "address", "code"),
+    FOUND,
+    ids=[f"{ufunc.__name__}-{code}" for ufunc, _, code in FOUND],
+)
+def test_a_loop_that_is_found_is_numpys(ufunc, address, code, rng):
+    xs = [rng.uniform(0.1, 0.9, 100).astype(code) + (ufunc is np.arccosh) for _ in range(ufunc.nin)]
+    y = np.empty(100, code)
+    starts = np.array([x.ctypes.data for x in (*xs, y)], np.intp)
+    steps = np.full(ufunc.nargs, y.itemsize, np.intp)
+    count = np.array([100], np.intp)
+    LOOP(address)(starts.ctypes.data, count.ctypes.data, steps.ctypes.data, None)
+    assert_same(y, ufunc(*xs))
+
+
+def test_loops_are_found():
+    assert {np.exp, np.log, np.tanh, np.sin} <= {ufunc for ufunc, _, _ in FOUND}
+
+
+def test_a_loop_is_left_alone_where_the_object_is_not_what_it_should_be(monkeypatch):
+    python = np.frompyfunc(lambda x: x, 1, 1)  # its loop needs data of its own
+    assert ufunc_loops._address(python, np.dtype(object)) is None
+    assert ufunc_loops._address(np.exp, np.dtype(np.int64)) is None
+
+    class Shifted(ctypes.Structure):
+        _fields_ = (("more", ctypes.c_int), *ufunc_loops._UFunc._fields_)
+
+    monkeypatch.setattr(ufunc_loops, "_UFunc", Shifted)
+    assert ufunc_loops._address(np.exp, np.dtype(float)) is None
