@@ -1949,7 +1949,7 @@ FOUND = [
     (ufunc, address, code)
     for ufunc in ufunc_loops.UFUNCS
     for code in "fd"
-    if (address := ufunc_loops._address(ufunc, np.dtype(code))) is not None
+    if (address := ufunc_loops._find_address(ufunc, np.dtype(code))) is not None
 ]
 
 
@@ -1974,11 +1974,11 @@ def test_loops_are_found():
 
 def test_a_loop_is_left_alone_where_the_object_is_not_what_it_should_be(monkeypatch):
     python = np.frompyfunc(lambda x: x, 1, 1)  # its loop needs data of its own
-    assert ufunc_loops._address(python, np.dtype(object)) is None
-    assert ufunc_loops._address(np.exp, np.dtype(np.int64)) is None
+    assert ufunc_loops._find_address(python, np.dtype(object)) is None
+    assert ufunc_loops._find_address(np.exp, np.dtype(np.int64)) is None
 
     class Shifted(ctypes.Structure):
         _fields_ = (("more", ctypes.c_int), *ufunc_loops._UFunc._fields_)
 
     monkeypatch.setattr(ufunc_loops, "_UFunc", Shifted)
-    assert ufunc_loops._address(np.exp, np.dtype(float)) is None
+    assert ufunc_loops._find_address(np.exp, np.dtype(float)) is None

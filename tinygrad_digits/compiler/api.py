@@ -335,12 +335,12 @@ class Jitted(Decorated):
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         names = [*self.parameters, *[""] * len(args)]
         args = tuple(
-            self._sealed(x) if name in self.static else x
+            self._seal(x) if name in self.static else x
             for name, x in zip(names, args, strict=False)
         )
-        return args, {k: self._sealed(x) if k in self.static else x for k, x in kwargs.items()}
+        return args, {k: self._seal(x) if k in self.static else x for k, x in kwargs.items()}
 
-    def _sealed(self, x: Any) -> Sealed:
+    def _seal(self, x: Any) -> Sealed:
         return Sealed(x, self._attributes)
 
     def _refuse_unhashable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -363,7 +363,7 @@ class Jitted(Decorated):
         for path, leaf in [*items, *((type(held).__name__, held) for held in self._selves)]:
             value = leaf.value if isinstance(leaf, Sealed) else leaf
             if has_state(value):
-                spec |= self._attributes.described(value, path)
+                spec |= self._attributes.describe(value, path)
         self._specs.append(spec)
         count = self.traces
         if count < RETRACES or count & (count - 1):

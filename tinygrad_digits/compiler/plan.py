@@ -81,10 +81,10 @@ def plan(
         writable: the equations that can write into given memory.
         donated: inputs that outputs like them may overwrite.
     """
-    owners = _owners(program, planned | donated, aliases)
+    owners = _find_owners(program, planned | donated, aliases)
     births = steps or {index: at for at, index in enumerate(program.equations)}
-    deaths = _deaths(program, owners, births)
-    in_place = _donations(program, donated, pointwise, writable, owners, births, deaths)
+    deaths = _find_deaths(program, owners, births)
+    in_place = _find_donations(program, donated, pointwise, writable, owners, births, deaths)
     inside = _find_packs(program, planned)
     first: dict[int, int] = {}  # value -> the one that stands for those that share its place
     for index in births:
@@ -92,12 +92,16 @@ def plan(
             first[index] = inside[index][0]
         elif index in planned:
             may = index in pointwise and steps is None
-            over = _dying_operand(program, index, planned, owners, births, deaths) if may else None
+            over = (
+                _find_dying_operand(program, index, planned, owners, births, deaths)
+                if may
+                else None
+            )
             if over is not None:
                 in_place[index] = over
             first[index] = index if over is None else first[over]
     sizes = {start: program.aval(start).nbytes for start in first.values()}
-    offsets = _lay_out(sizes, _spans(first, births, deaths))
+    offsets = _lay_out(sizes, _find_spans(first, births, deaths))
     places = {}
     for index, start in first.items():
         offset = offsets[start] + inside.get(index, (0, 0))[1]
@@ -105,7 +109,7 @@ def plan(
     return Plan(places, in_place, owners)
 
 
-def _spans(
+def _find_spans(
     first: dict[int, int], births: dict[int, int], deaths: dict[int, int]
 ) -> dict[int, list[int]]:
     """When those that share a place live: from the first birth to the last death."""
@@ -128,7 +132,7 @@ def _find_packs(program: Program, planned: set[int]) -> dict[int, tuple[int, int
     return inside
 
 
-def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) -> Owners:
+def _find_owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) -> Owners:
     owners: Owners = {index: (index,) for index in roots}
     for index in program.equations:
         if index not in roots:
@@ -137,7 +141,7 @@ def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) ->
     return owners
 
 
-def _deaths(program: Program, owners: Owners, births: dict[int, int]) -> dict[int, int]:
+def _find_deaths(program: Program, owners: Owners, births: dict[int, int]) -> dict[int, int]:
     """When each owner is read for the last time, itself or through a view."""
     deaths = {index: births.get(index, -1) for index in owners}
     end = max(births.values(), default=0) + 1
@@ -155,7 +159,7 @@ def _may_overwrite(program: Program, index: int, over: int, owners: Owners) -> b
     return ours == theirs and not views
 
 
-def _dying_operand(
+def _find_dying_operand(
     program: Program,
     index: int,
     planned: set[int],
@@ -171,7 +175,7 @@ def _dying_operand(
     return None
 
 
-def _donations(
+def _find_donations(
     program: Program,
     donated: frozenset[int],
     pointwise: set[int],

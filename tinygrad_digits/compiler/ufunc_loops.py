@@ -47,7 +47,7 @@ class _UFunc(ctypes.Structure):
 
 
 @functools.cache
-def routines() -> dict[str, Any]:
+def find_routines() -> dict[str, Any]:
     """Names for native code, as loop_exp_d, and what they are."""
     from llvmlite import binding
     from numba import types
@@ -56,20 +56,20 @@ def routines() -> dict[str, Any]:
     signature = types.void(types.voidptr, types.voidptr, types.voidptr, types.int64)
     for ufunc in UFUNCS:
         for code in "fd":
-            address = _address(ufunc, np.dtype(code))
+            address = _find_address(ufunc, np.dtype(code))
             if address is not None:
                 symbol = f"tinygrad_digits_loop_{ufunc.__name__}_{code}"
                 binding.add_symbol(symbol, address)
-                functions[name(ufunc, code)] = types.ExternalFunction(symbol, signature)
+                functions[loop_name(ufunc, code)] = types.ExternalFunction(symbol, signature)
     return functions
 
 
-def name(ufunc: Any, code: str) -> str:
+def loop_name(ufunc: Any, code: str) -> str:
     """What native code calls the loop of a ufunc over float32 (f) or float64 (d)."""
     return f"loop_{ufunc.__name__}_{code}"
 
 
-def _address(ufunc: np.ufunc, dtype: np.dtype[Any]) -> int | None:
+def _find_address(ufunc: np.ufunc, dtype: np.dtype[Any]) -> int | None:
     """Where the loop over arrays of one dtype is, if it needs no data of its own."""
     if sys.implementation.name != "cpython" or type(ufunc).__basicsize__ < ctypes.sizeof(_UFunc):
         return None
