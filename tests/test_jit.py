@@ -24,7 +24,7 @@ from tests.jit_programs import (
 from tests.test_ops import CASES, floats, moving, put, weighted
 from tinygrad_digits.compiler import native_expressions, numpy_backend, passes
 from tinygrad_digits.compiler.passes.for_numpy import column_maxima
-from tinygrad_digits.compiler.plan import Place, PlanError, check
+from tinygrad_digits.compiler.plan import PlanError, Region, check
 from tinygrad_digits.compiler.program import Aval, Equation, Program, Var
 from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.engine.primitive import Kind
@@ -518,7 +518,7 @@ def test_two_values_that_live_at_once_must_not_share_a_place():
         check(program, moved(plan, places=plan.places | {b: plan.places[a]}))
     start, stop = plan.places[a]
     with pytest.raises(PlanError, match="overwritten"):  # by a part
-        check(program, moved(plan, places=plan.places | {b: Place(start + 64, stop + 64)}))
+        check(program, moved(plan, places=plan.places | {b: Region(start + 64, stop + 64)}))
 
 
 def test_an_operand_that_is_still_needed_must_not_be_written_over():
@@ -559,7 +559,7 @@ def test_a_product_is_not_computed_in_place():
 def test_a_place_must_fit(start, stop):
     program, plan = planned(lambda x: np.sum(np.exp(x)), np.ones((3, 4)))
     (a,) = numbered(program, "exp")
-    place = Place(plan.places[a].start + start, plan.places[a].stop + stop)
+    place = Region(plan.places[a].start + start, plan.places[a].stop + stop)
     with pytest.raises(PlanError, match=f"%{a} exp does not fit"):
         check(program, moved(plan, places=plan.places | {a: place}))
 
@@ -568,7 +568,7 @@ def test_what_is_written_in_place_stands_where_its_operand_stood():
     program, plan = planned(lambda x: np.sum(np.sin(np.exp(x))), np.ones((3, 4)))
     a, b = numbered(program, "exp", "sin")
     assert plan.in_place == {b: a}
-    place = Place(plan.places[a].stop + 32, plan.places[a].stop + 32 + 96)
+    place = Region(plan.places[a].stop + 32, plan.places[a].stop + 32 + 96)
     with pytest.raises(PlanError, match="is not where its operand"):
         check(program, moved(plan, places=plan.places | {b: place}))
 
@@ -957,7 +957,7 @@ def test_a_pack_has_its_operands_in_it():
     (pack,) = numbered(program, "pack")
     operand = program.equations[pack].vars[1]
     place = plan.places[operand]
-    elsewhere = Place(place.start + 64, place.stop + 64)
+    elsewhere = Region(place.start + 64, place.stop + 64)
     with pytest.raises(PlanError, match=rf"no room for %{operand}"):
         check(program, moved(plan, places=plan.places | {operand: elsewhere}))
 

@@ -29,7 +29,7 @@ from ..support.foreign import gate_of
 from ..support.loading import load
 from ..support.pickling import Decorated, Made, findable, importable_name
 from .fast_call import MISS, FastCall, Known
-from .free_variables import hold_a_tensor, holds_a_tensor, selves, watches
+from .free_variables import find_free_variables, find_instances, hold_a_tensor, holds_a_tensor
 from .instances import Attributes, has_state
 from .signature import Sealed, identity, is_generator, is_input, key_of
 
@@ -173,7 +173,7 @@ class Jitted(Decorated):
         self._uses = itertools.count()
         self._tracing: set[tuple[int, int]] = set()  # processes (of forks) and threads
         self._attributes = Attributes(f)
-        self._selves = selves(f)
+        self._selves = find_instances(f)
         self._slow_calls: Counter[str] = Counter()
         self._recent: tuple[FastCall, ...] = ()  # the fast paths of the programs that ran last
 
@@ -258,7 +258,9 @@ class Jitted(Decorated):
         if any(map(gate_of, leaves)):
             args, kwargs = _admit(args, kwargs, self.parameters)
             leaves, structure = tree.flatten((args, kwargs))
-        if (OPEN and hold_a_tensor(watches(self.f))) or any(map(_belongs_elsewhere, leaves)):
+        if (OPEN and hold_a_tensor(find_free_variables(self.f))) or any(
+            map(_belongs_elsewhere, leaves)
+        ):
             self._refuse_recursion()
             return None, leaves
         inputs = [leaf for leaf in leaves if is_input(leaf)]
@@ -303,7 +305,7 @@ class Jitted(Decorated):
                     donate=self.donate,
                     seconds=time.perf_counter() - start,
                 )
-                surroundings = Known(watches(self.f), self._selves, self._attributes)
+                surroundings = Known(find_free_variables(self.f), self._selves, self._attributes)
                 made.make_fast_call(args, kwargs, surroundings)
             except load(f"{__package__}.trace").Captured:
                 return None

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..engine.tape import OPEN
 from ..support import tree
-from .free_variables import Watch, hold_a_tensor, holds_a_tensor, is_fixed
+from .free_variables import FreeVariable, hold_a_tensor, holds_a_tensor, is_fixed
 from .instances import Attributes, has_state
 from .signature import Sealed, identity, is_input
 
@@ -99,7 +99,7 @@ def _write_source(writer: _Writer, result: str) -> str:
 class Known(NamedTuple):
     """What a program depends on that is no argument."""
 
-    places: list[Watch]
+    places: list[FreeVariable]
     """Variables that the function uses, which must not have become Tensors."""
     selves: list[Any]
     """Instances that it is called on, which must not have changed."""
@@ -183,7 +183,7 @@ class _Writer:
         if has_state(value) or isinstance(leaf, Sealed):
             self.holders.append(name)
 
-    def refuse_tensors(self, places: list[Watch]) -> None:
+    def refuse_tensors(self, places: list[FreeVariable]) -> None:
         """Miss where a Tensor may have come into what the function uses."""
         tests = [f"{self.bind(hold_a_tensor)}({self.bind(places)})"] if places else []
         tests += [f"{self.bind(holds_a_tensor)}({name})" for name in self.holders]

@@ -26,7 +26,7 @@ import numpy as np
 from ..engine.primitive import Primitive
 from ..engine.tensor import Tensor
 from ..support.pickling import Decorated
-from .free_variables import functions_of, is_fixed, names_used
+from .free_variables import find_functions, is_fixed, names_used
 
 MOST = 100
 """Values that are looked at in an instance: a call must not take long for a large one."""
@@ -186,7 +186,7 @@ class _All(frozenset[str]):
 
 def _find_names_read(functions: list[Callable[..., Any]], held: Any) -> frozenset[str]:
     """The names in functions and in those that they call, those of an instance's methods too."""
-    called = [g for f in functions for g in functions_of(f)]
+    called = [g for f in functions for g in find_functions(f)]
     codes = [g.__code__ for g in called if isinstance(g, FunctionType)]
     names = {name for code in codes for name in names_used(code)}
     while True:

@@ -25,13 +25,13 @@ Owners: TypeAlias = "dict[int, tuple[int, ...]]"
 """For each value those whose memory it may share: itself, or what it is a view of."""
 
 
-class Place(NamedTuple):
+class Region(NamedTuple):
     """Bytes of the arena."""
 
     start: int
     stop: int
 
-    def overlaps(self, other: Place) -> bool:
+    def overlaps(self, other: Region) -> bool:
         return self.start < other.stop and other.start < self.stop
 
 
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 class Plan:
     """The place of each planned value, and who writes over whom."""
 
-    places: dict[int, Place]
+    places: dict[int, Region]
     in_place: dict[int, int]
     """Value -> the operand, or the donated input, that it is written over."""
     owners: Owners
@@ -105,7 +105,7 @@ def plan(
     places = {}
     for index, start in first.items():
         offset = offsets[start] + inside.get(index, (0, 0))[1]
-        places[index] = Place(offset, offset + program.aval(index).nbytes)
+        places[index] = Region(offset, offset + program.aval(index).nbytes)
     return Plan(places, in_place, owners)
 
 
@@ -220,7 +220,7 @@ def _lay_out(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, in
     return offsets
 
 
-def _check_pack(eqn: Equation, place: Place | None, plan: Plan) -> None:
+def _check_pack(eqn: Equation, place: Region | None, plan: Plan) -> None:
     """Raise PlanError unless the operands lie in the pack, one after the other."""
     start = place.start if place is not None else -1
     for var in eqn.vars:
@@ -233,7 +233,7 @@ def _check_pack(eqn: Equation, place: Place | None, plan: Plan) -> None:
 def check(program: Program, plan: Plan) -> None:
     """Raise PlanError where running the equations in order would read what has been overwritten."""
     packed = _find_packs(program, {*plan.places})
-    intact: dict[int, Place | None] = {i: None for i in plan.owners if i in program.inputs}
+    intact: dict[int, Region | None] = {i: None for i in plan.owners if i in program.inputs}
 
     def read(var: int, reader: str) -> None:
         for owner in plan.owners.get(var, ()):
