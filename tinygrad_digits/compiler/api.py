@@ -258,9 +258,8 @@ class Jitted(Decorated):
         if any(map(gate_of, leaves)):
             args, kwargs = _admit(args, kwargs, self.parameters)
             leaves, structure = tree.flatten((args, kwargs))
-        if (OPEN and hold_a_tensor(find_free_variables(self.f))) or any(
-            map(_belongs_elsewhere, leaves)
-        ):
+        held = bool(OPEN) and hold_a_tensor(find_free_variables(self.f))
+        if held or any(map(_belongs_elsewhere, leaves)):
             self._refuse_recursion()
             return None, leaves
         inputs = [leaf for leaf in leaves if is_input(leaf)]

@@ -49,8 +49,8 @@ def _write_gemm(code: str, a: Var, b: Var, lengths: tuple[int, ...], names: Name
     m, n, k = lengths
     words = [str(blas.ROW_MAJOR)]
     words += [str(_transposition(x, names)) for x in (a, b)] + [f"{m}, {n}, {k}, {_ONE[code]}"]
-    for x, rows, column_maxima in ((a, m, k), (b, k, n)):
-        step = rows if names.layouts.of(x) == "F" else column_maxima
+    for x, rows, columns in ((a, m, k), (b, k, n)):
+        step = rows if names.layouts.of(x) == "F" else columns
         words.append(f"{names.array(x)}.ctypes, {step}")
     return f"gemm_{code}({', '.join(words)}, {_ZERO[code]}, {out}.ctypes, {n})"
 
@@ -66,11 +66,11 @@ def _write_gemv(
 ) -> str:
     """out = a @ x for a vector x; or (turned) a.T @ x, where `shape` is a.T's."""
     (m, k), transposed = shape, (names.layouts.of(a) == "F") != turned
-    rows, column_maxima = (k, m) if transposed else (m, k)
+    rows, columns = (k, m) if transposed else (m, k)
     turn = blas.TRANSPOSED if transposed else blas.AS_IT_IS
     return (
-        f"gemv_{code}({blas.ROW_MAJOR}, {turn}, {rows}, {column_maxima}, {_ONE[code]}, "
-        f"{names.array(a)}.ctypes, {column_maxima}, {names.array(x)}.ctypes, 1, {_ZERO[code]}, "
+        f"gemv_{code}({blas.ROW_MAJOR}, {turn}, {rows}, {columns}, {_ONE[code]}, "
+        f"{names.array(a)}.ctypes, {columns}, {names.array(x)}.ctypes, 1, {_ZERO[code]}, "
         f"{out}.ctypes, 1)"
     )
 
