@@ -13,7 +13,7 @@ import inspect
 import os
 from collections.abc import Iterator
 from types import CellType, CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -42,11 +42,14 @@ def is_fixed(held: Any) -> bool:
     return inspect.isroutine(held) or isinstance(held, type | ModuleType | np.ufunc | Made)
 
 
-class FreeVariable(NamedTuple):
+class FreeVariable:
     """A place that may hold a Tensor the next time: a cell, a name in a module, or an object."""
 
-    where: Any
-    name: str | None = None
+    __slots__ = ("name", "where")
+
+    def __init__(self, where: Any, name: str | None = None) -> None:
+        self.where = where
+        self.name = name
 
     @property
     def content(self) -> Any:
