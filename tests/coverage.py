@@ -17,7 +17,7 @@ from tests.cases import Drawn, all_cases, name_of
 from tinygrad_digits.compiler.fusion import Role
 from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.compiler.roles import Roles
-from tinygrad_digits.engine.tensor import NUMPY, REFUSED
+from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
 DIFFERENTIABLE = {
     "ufuncs": """

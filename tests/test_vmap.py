@@ -14,9 +14,9 @@ from tests.domains import DOMAINS
 from tests.jit_programs import copied, programs
 from tests.leaks import cycles_left
 from tests.test_cases import quiet
-from tinygrad_digits.engine.tensor import is_numeric
 from tinygrad_digits.ops import OPS
 from tinygrad_digits.staging import batching
+from tinygrad_digits.support.foreign import is_numeric
 
 CASES = [
     pytest.param(case, id=name)

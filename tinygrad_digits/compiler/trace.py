@@ -1,10 +1,10 @@
-"""Tracing: a function is run once, on stand-ins for its arguments that write down every op.
+"""Tracing: a function is run once, on tracers for its arguments that write down every op.
 
-A `Trace` is a tape that keeps everything: also comparisons, and what gradients compute inside. It
-is older, so further out, than the tapes of the transforms that run within it: their rules are
-ordinary ops, and so end up here like what the user wrote. Nothing else of the engine takes part.
+A `JitInterpreter` keeps everything: also comparisons, and what gradients compute inside. It is
+older, so further out, than the tapes of the transforms that run within it: their rules are ordinary
+ops, and so end up here like what the user wrote. Nothing else of the engine takes part.
 
-Each stand-in (`Traced`) carries the actual value, from which ops compute shapes and dtypes, but
+Each tracer (`JitTracer`) carries the actual value, from which ops compute shapes and dtypes, but
 does not give it away: what Python does with a value (branching on it, printing it) would happen
 once, while tracing, and never again.
 """
@@ -20,11 +20,12 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import NO_OPTIONS, Kind, Primitive
-from ..engine.tape import Tape
+from ..engine.tape import Interpreter
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
-from ..staging.tracer import StandIn, user_line
+from ..staging.tracer import Tracer
 from ..support.errors import TracedValueError
+from ..support.user_lines import user_line
 from .primitives import ITEM, SCALAR_POWER
 from .program import Aval, Equation, Operand, Program, Var, map_operand
 from .signature import is_generator
@@ -72,8 +73,8 @@ class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
     """The function uses a Tensor of a transform that was under way when it was called."""
 
 
-class Trace(Tape):
-    """The tape of a function that is being turned into a program."""
+class JitInterpreter(Interpreter):
+    """Turns a function into a program."""
 
     __slots__ = ("known", "program")
 
@@ -82,8 +83,8 @@ class Trace(Tape):
         self.program = Program()
         self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
 
-    def enter(self, leaf: Any, path: str) -> Traced:
-        """A stand-in for an array, a number or a generator."""
+    def box(self, leaf: Any, path: str) -> JitTracer:
+        """A tracer for an array, a number or a generator."""
         index = next(self.indices)
         form = "array"
         if isinstance(leaf, float) and not isinstance(leaf, np.generic):
@@ -94,21 +95,22 @@ class Trace(Tape):
             form = "scalar"
         else:
             leaf = np.ascontiguousarray(leaf).reshape(leaf.shape)  # the program relies on no order
-        traced = _stand_in(self, index, leaf, TracedGenerator if form == "generator" else Traced)
+        traced = _trace_value(
+            self, index, leaf, GeneratorTracer if form == "generator" else JitTracer
+        )
         dtype = np.dtype(object) if form == "generator" else traced.dtype
         self.program.inputs[index] = path, Aval(traced.shape, dtype, form)
         return traced
 
-    def applied(
+    def process_primitive(
         self,
         op: Primitive,
-        kernel: Callable[..., Any],
+        compute: Callable[..., Any],
         args: tuple[Any, ...],
         options: dict[str, Any] = NO_OPTIONS,
     ) -> Any:
         """Write down an op (or, if it is a composition of ops, those) and compute its value."""
-        if self.closed:
-            next(self.indices)  # raises
+        self.check_open()
         if op.composite:
             return op.kernel(*args, **options)
         function = op.function
@@ -125,14 +127,14 @@ class Trace(Tape):
             map_operand(self.operand, args),
             map_operand(self.option, options),
         )
-        numbers = [x for x in args if not (isinstance(x, Traced) and x.is_number)]
+        numbers = [x for x in args if not (isinstance(x, JitTracer) and x.is_number)]
         by_operator = op.apply is not op.kernel  # and not the ufunc, called by its name
         if by_operator and function in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
             op = ARITHMETIC[function]
-            kernel = op.kernel
+            compute = op.kernel
         values = map_operand(_drawing, map_operand(_concrete, (args, options)))
         try:
-            y = kernel(*values[0], **values[1])
+            y = compute(*values[0], **values[1])
         except Exception as error:
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
@@ -157,7 +159,10 @@ class Trace(Tape):
         if type(y) not in NUMBERS and not hasattr(y, "dtype"):
             return y  # something that is known now
         self.program.equations[index] = Equation(op, args, options, Aval.of(y), kept, effect)
-        return _stand_in(self, index, y)
+        return _trace_value(self, index, y)
+
+    def unbox(self, tensor: Any) -> None:
+        """Nothing: what a tracer holds is one of many values."""
 
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
@@ -181,10 +186,11 @@ class Trace(Tape):
         return self.operand(x)
 
 
-class Traced(StandIn):
-    """A stand-in for an array under a trace. It has a shape and a dtype, but shows no value."""
+class JitTracer(Tracer):
+    """A tracer for an array under a trace. It has a shape and a dtype, but shows no value."""
 
     __slots__ = ("concrete",)
+    kind = "traced"
     concrete: Any
     fallible = (Exception,)  # so that a refusal is in NumPy's words
 
@@ -210,22 +216,22 @@ class Traced(StandIn):
         return np.asarray(self.concrete)
 
     def __pow__(self, n: Any) -> Any:
-        return _raise_to_power(self, n) if _are_scalars(self, n) else super().__pow__(n)  # type: ignore[misc]
+        return _raise_to_power(self, n) if _are_scalars(self, n) else super().__pow__(n)
 
     def __rpow__(self, x: Any) -> Any:
-        return _raise_to_power(x, self) if _are_scalars(x, self) else super().__rpow__(x)  # type: ignore[misc]
+        return _raise_to_power(x, self) if _are_scalars(x, self) else super().__rpow__(x)
 
-    def is_numpys(
+    def prefers_numpy(
         self, function: Any, op: Any, args: tuple[Any, ...], options: dict[str, Any]
     ) -> bool:
         """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
 
         A composition of ops is written for what can be differentiated, and is worth its lines
         where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
-        it knows more than NumPy: they may use other stand-ins.)
+        it knows more than NumPy: they may use other tracers.)
         """
         leaves = _leaves((args, options))
-        arrays = [x for x in leaves if isinstance(x, Traced)]
+        arrays = [x for x in leaves if isinstance(x, JitTracer)]
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
         row = getattr(op, "primitive", None)
@@ -233,18 +239,18 @@ class Traced(StandIn):
         floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
 
-    def strong(self) -> Traced:
+    def strong(self) -> JitTracer:
         """Itself, or for a Python number the NumPy scalar that it is worth."""
         if not self.is_number:
             return self
-        strong: Traced = self.tape.applied(_STRONG, np.float64, (self,), NO_OPTIONS)
+        strong: JitTracer = self.tape.process_primitive(_STRONG, np.float64, (self,), NO_OPTIONS)
         return strong
 
-    def as_array(self) -> Traced:
+    def as_array(self) -> JitTracer:
         """Itself, or for a Python number the array that np.asarray makes of it."""
         if not self.is_number:
             return self
-        array: Traced = self.tape.applied(_ARRAY, np.asarray, (self,), NO_OPTIONS)
+        array: JitTracer = self.tape.process_primitive(_ARRAY, np.asarray, (self,), NO_OPTIONS)
         return array
 
     def __repr__(self) -> str:
@@ -254,8 +260,8 @@ class Traced(StandIn):
         _refuse(f"{what} needs the value of", self)
 
 
-class TracedGenerator(Traced):
-    """A stand-in for a random generator: what it draws is drawn anew whenever the program runs."""
+class GeneratorTracer(JitTracer):
+    """A tracer for a random generator: what it draws is drawn anew whenever the program runs."""
 
     __slots__ = ()
 
@@ -265,7 +271,9 @@ class TracedGenerator(Traced):
         if name in ("shuffle", "spawn", "bit_generator"):
             self.refuse(f"Generator.{name}")
         op = Primitive(getattr(np.random.Generator, name), (), f"random.{name}", Kind.OPAQUE)
-        return lambda *args, **options: self.tape.applied(op, op.kernel, (self, *args), options)
+        return lambda *args, **options: self.tape.process_primitive(
+            op, op.kernel, (self, *args), options
+        )
 
 
 def _are_scalars(*operands: Any) -> bool:
@@ -278,23 +286,25 @@ def _are_scalars(*operands: Any) -> bool:
 def _raise_to_power(x: Any, n: Any) -> Any:
     tape = find_top_tape((x, n))
     assert tape is not None
-    return tape.applied(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
+    return tape.process_primitive(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
 
 
 _STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
 _ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
 
 
-def _stand_in(tape: Trace, index: int, y: Any, kind: type[Traced] = Traced) -> Traced:
+def _trace_value(
+    tape: JitInterpreter, index: int, y: Any, kind: type[JitTracer] = JitTracer
+) -> JitTracer:
     traced = object.__new__(kind)
     traced.tape, traced.index, traced.concrete = tape, index, y
     return traced
 
 
 def _is_given(place: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
-    """Whether an argument is, or holds, a stand-in."""
+    """Whether an argument is, or holds, a tracer."""
     argument = args[place] if len(args) > place else options.get(name)
-    return any(isinstance(x, Traced) for x in _leaves(argument))
+    return any(isinstance(x, JitTracer) for x in _leaves(argument))
 
 
 def _is_function(x: Any) -> bool:
@@ -302,7 +312,7 @@ def _is_function(x: Any) -> bool:
 
 
 def _concrete(x: Any) -> Any:
-    return x.concrete if isinstance(x, Traced) else x
+    return x.concrete if isinstance(x, JitTracer) else x
 
 
 def _drawing(x: Any) -> Any:
@@ -316,7 +326,7 @@ def _leaves(operand: Any) -> list[Any]:
     return leaves
 
 
-def _refuse(what: str, traced: Traced | None = None) -> NoReturn:
+def _refuse(what: str, traced: JitTracer | None = None) -> NoReturn:
     described = f"a traced {traced.dtype}{traced.shape}" if traced is not None else "its arguments"
     raise TracedValueError(
         f"{user_line()}: {what} {described}, which jit does not know while it traces the function. "
@@ -329,7 +339,7 @@ def _check_options(op: Primitive, options: dict[str, Any]) -> None:
     """Raise TracedValueError for an option whose value the program's shapes would depend on."""
     for name, option in options.items():
         for x in _leaves(option):
-            if not isinstance(x, Traced) or isinstance(x, TracedGenerator):
+            if not isinstance(x, JitTracer) or isinstance(x, GeneratorTracer):
                 continue
             if name == "index" and x.dtype == bool:
                 _refuse("the shape of x[mask] depends on the values of", x)

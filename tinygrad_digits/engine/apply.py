@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import NotDifferentiableError, note_operands
-from ..support.foreign import is_sparse, refused
+from ..support.foreign import admit_all, admit_options, as_operand, is_sparse
 from .primitive import NO_OPTIONS, NOTHING, VALUE, Array, Function, Like, Primitive
-from .tape import Tape
-from .tensor import Tensor, admit, admit_all, admit_options, record
+from .tape import Interpreter, Tape
+from .tensor import Tensor, record
 
 
 def bind(primitive: Primitive, compute: Function) -> Function:
@@ -36,9 +36,9 @@ def bind(primitive: Primitive, compute: Function) -> Function:
     return short_cut(primitive, compute, _any_arrays(primitive, compute))
 
 
-def find_top_tape(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Tape | None:
+def find_top_tape(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Interpreter | None:
     """The newest tape that an argument is on, or a part of an option."""
-    top: Tape | None = None
+    top: Interpreter | None = None
     for x in args:
         if isinstance(x, Tensor) and (top is None or x.tape.serial > top.serial):
             top = x.tape
@@ -71,13 +71,15 @@ def _any_arrays(primitive: Primitive, compute: Function) -> Function:
             args, extra = args[:arity], args[arity:]
             options = primitive.bind_options(extra, options, missing=arity - len(args))
         _refuse_tensors(options, primitive)
-        if type(tape) is not Tape:
-            return tape.applied(primitive, compute, admit_all(args, primitive.name), options)
+        if not isinstance(tape, Tape):
+            return tape.process_primitive(
+                primitive, compute, admit_all(args, primitive.name), options
+            )
         parents, inputs = [], []
         for x in args:
             on_tape = type(x) is Tensor and x.tape is tape
             parents.append(x.index if on_tape else None)
-            inputs.append(x.value if on_tape else _take_constant(x, primitive, args))
+            inputs.append(x.value if on_tape else as_operand(x, primitive.name, args))
         try:
             nested = find_top_tape(inputs, options) is not None
             y = apply(*inputs, **options) if nested else compute(*inputs, **options)
@@ -105,23 +107,6 @@ def _refuse_tensors(options: dict[str, Any], primitive: Primitive) -> None:
             )
 
 
-def _take_constant(x: Any, primitive: Primitive, among: Iterable[Any] = ()) -> Any:
-    """An operand that is not differentiated, if it is real; lists become arrays."""
-    kind = type(x)
-    if kind is np.ndarray:
-        if x.dtype.kind in "fiub":
-            return x
-    elif kind is float or kind is int or kind is bool or kind is Tensor:
-        return x
-    elif kind is list or kind is tuple:
-        return _take_constant(np.asarray(x), primitive)
-    else:
-        x = admit(x, primitive.name, among)
-        if getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
-            return x
-    raise NotDifferentiableError(f"{primitive.name}: {refused(x)}")
-
-
 def _without_rules(primitive: Primitive) -> Function:
     """Comparisons, argmax and the like are constant almost everywhere: they leave the tape."""
     kernel = primitive.kernel
@@ -130,22 +115,20 @@ def _without_rules(primitive: Primitive) -> Function:
         tape = find_top_tape(args, options)
         if tape is None:
             return kernel(*args, **options)
-        if tape.closed:
-            next(tape.indices)  # raises
+        tape.check_open()
         if options.get("out") is not None:
             raise NotDifferentiableError(
                 f"{primitive.name}: out= is an array to write into; take the result instead"
             )
-        args = admit_all(args, primitive.name)
-        if options:
-            options = admit_options(options, primitive.name)
-        if type(tape) is not Tape:
-            return tape.applied(primitive, kernel, args, options)
-        inputs = [x.value if type(x) is Tensor and x.tape is tape else x for x in args]
-        for name, x in options.items():
-            if type(x) is Tensor and x.tape is tape:
-                options = {**options, name: x.value}
-        return apply(*inputs, **options)
+        args, options = admit_all(args, primitive.name), admit_options(options, primitive.name)
+        if not isinstance(tape, Tape):
+            return tape.process_primitive(primitive, kernel, args, options)
+
+        def take_off(x: Any) -> Any:
+            return x.value if type(x) is Tensor and x.tape is tape else x
+
+        inputs = map(take_off, args)
+        return apply(*inputs, **{name: take_off(x) for name, x in options.items()})
 
     return apply
 
@@ -178,10 +161,7 @@ def _one_array(primitive: Primitive, compute: Function, general: Function) -> Fu
 
 def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> Function:
     kernel = primitive.kernel
-    both, only_a, only_b = (
-        (reads_y, *reads_inputs)
-        for reads_y, reads_inputs in map(primitive.reads, (True, True, False), (True, False, True))
-    )
+    both, only_a, only_b = map(primitive.reads, (True, True, False), (True, False, True))
 
     def apply(a: Array, b: Array, /) -> Array:
         parents: tuple[int | None, int | None]
@@ -208,7 +188,7 @@ def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> F
         except Exception as error:
             note_operands(error, primitive.name, value_a, value_b)
             raise
-        reads_y, reads_a, reads_b = reads
+        reads_y, (reads_a, reads_b) = reads
         kept_a = value_a if reads_a is VALUE else None if reads_a is NOTHING else Like(value_a)
         kept_b = value_b if reads_b is VALUE else None if reads_b is NOTHING else Like(value_b)
         value = y if reads_y else None
@@ -220,10 +200,6 @@ def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> F
     # NumPy itself brings a ufunc back here when there are Tensors inside
     compute_value = kernel if isinstance(kernel, np.ufunc) else apply_inside
     return apply
-
-
-_HOLD_NO_TENSOR = frozenset({int, float, bool, str, slice, type(None), type(Ellipsis), np.ndarray})
-"""Types of most options; of a tuple also what is in it has to be looked at."""
 
 
 def _one_array_with_options(primitive: Primitive, compute: Function, general: Function) -> Function:
@@ -247,6 +223,10 @@ def _one_array_with_options(primitive: Primitive, compute: Function, general: Fu
     return apply
 
 
+_HOLD_NO_TENSOR = frozenset({int, float, bool, str, slice, type(None), type(Ellipsis), np.ndarray})
+"""Types of most options; of a tuple also what is in it has to be looked at."""
+
+
 def _plain_options(
     primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any]
 ) -> dict[str, Any] | None:
@@ -258,8 +238,7 @@ def _plain_options(
     if not options.keys() <= primitive.options:
         return None
     for option in options.values():
-        if type(option) not in _HOLD_NO_TENSOR and not (
-            type(option) is tuple and _HOLD_NO_TENSOR.issuperset(map(type, option))
-        ):
+        parts = option if type(option) is tuple else (option,)
+        if not _HOLD_NO_TENSOR.issuperset(map(type, parts)):
             return None
     return options

@@ -20,6 +20,7 @@ from . import (
     nondifferentiable,
     powers,
     products,
+    protocol,
     reductions,
     scipy_linalg,
     selection,
@@ -77,5 +78,6 @@ __all__ = [
     "methods",
     "native_indexing",
     "nondifferentiable",
+    "protocol",
     "unsupported",
 ]

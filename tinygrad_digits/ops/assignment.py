@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Function
-from ..engine.tensor import REFUSED, Tensor
-from ..engine.views import source_of
+from ..engine.tensor import Tensor
 from ..support.errors import (
     EscapedTensorError,
     NotDifferentiableError,
@@ -15,7 +14,9 @@ from ..support.errors import (
     TracedValueError,
 )
 from ..support.foreign import as_array, refused
+from ..support.substitutes import REFUSED
 from .indexing import TAKING, frozen, is_mask, may_repeat, nth_time, put, same_index, scatter, take
+from .views import source_of
 
 
 def at(x: Array) -> "At":
@@ -44,11 +45,11 @@ class At:
     def __init__(self, x: Array) -> None:
         self.x = as_array(x)
 
-    def __getitem__(self, index: Any) -> "Place":
-        return Place(self.x, frozen(index))
+    def __getitem__(self, index: Any) -> "Elements":
+        return Elements(self.x, frozen(index))
 
 
-class Place:
+class Elements:
     """The elements of an array at an index. Its methods return arrays like the whole of it."""
 
     def __init__(self, x: Array, index: Any) -> None:

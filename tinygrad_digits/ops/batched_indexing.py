@@ -9,7 +9,7 @@ import numpy as np
 from ..engine.primitive import Array
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, broadcast_examples, move_axis, register_batching, widen
-from ..staging.tracer import StandIn
+from ..staging.tracer import Tracer
 from .indexing import put, scatter, take
 
 
@@ -79,7 +79,7 @@ def _stack_index(call: BatchedCall, ndim: int, on: bool) -> tuple[Any, Layout]:
         apart = bool(ndims) and not _together(parts)
         return (slice(None), *parts), Layout(batch=max(ndims) if apart else 0)
     for part in parts:
-        if isinstance(part, StandIn) and part.dtype == np.bool_:
+        if isinstance(part, Tracer) and part.dtype == np.bool_:
             part.refuse("the shape of x[mask]")
     parts = tuple(
         [each for part in parts for each in (part.nonzero() if _is_mask(part) else (part,))]

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind
+from ..engine.primitive import Array, Kind, Op
 from ..staging.batching import BatchedCall, batch_whole, move_axis, register_batching
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
@@ -25,7 +25,7 @@ Pair: TypeAlias = tuple[int, int]
 Margins: TypeAlias = tuple[Pair, Pair]
 """How much is added ((above, below), (left, right)) of an image."""
 
-row = partial(define, kind=Kind.GATHER, unchecked=True)
+gather = partial(define, kind=Kind.GATHER, unchecked=True)
 
 
 # --- windows: (n, c, h, w) -> (c, kh, kw, n, oh, ow), the pixel at (i, j) of the window at (y, x).
@@ -86,14 +86,14 @@ def _shifts(
         ])  # fmt: skip
 
 
-windows: Function = row(
+windows: Op = gather(
     _windows,
     lambda g, _y, x_like, window, strides, dilation, margins, fill: fold(
         g, shape=x_like.shape, window=window, strides=strides, dilation=dilation, margins=margins
     ),
     name="windows",
 )
-fold: Function = row(
+fold: Op = gather(
     _fold,
     lambda g, _y, _x, shape, window, strides, dilation, margins: windows(
         g, window=window, strides=strides, dilation=dilation, margins=margins, fill=0.0

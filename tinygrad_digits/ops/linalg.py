@@ -31,7 +31,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
-from ..engine.tensor import REFUSED, Tensor
+from ..engine.tensor import Tensor
 from ..staging.batching import (
     BatchedCall,
     batch_last_axes,
@@ -42,8 +42,10 @@ from ..staging.batching import (
     widen,
 )
 from ..staging.lowering import register_lowering
-from ..support.errors import DegenerateWarning, NotDifferentiableError, warn
+from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
+from ..support.substitutes import REFUSED
+from ..support.user_lines import warn
 from .products import SMALL_LETTERS
 from .reductions import unit
 from .registering import handles, implement

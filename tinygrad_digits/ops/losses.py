@@ -18,7 +18,7 @@ from ..staging.batching import BatchedCall, batch_whole, register_batching
 from ..staging.lowering import SourceArray, SourceCall, register_lowering
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
-from .softmax import log_probabilities, relu, row, softplus
+from .softmax import composite, log_probabilities, relu, softplus
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -285,7 +285,7 @@ def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
     return g * make(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
 
 
-_nll = row(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)
+_nll = composite(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)
 
 
 def _batch_nll(call: BatchedCall) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind
+from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, register_batching, shift_axes, widen
 from ..support.errors import NotDifferentiableError
@@ -22,7 +22,7 @@ from .registering import fallback_for, handles
 # --- of what a mask selects, and of a number `initial` besides: rows of (x, where)
 
 
-def _among(function: Function, rule: Function, name: str) -> Function:
+def _among(function: Function, rule: Function, name: str) -> Op:
     def kernel(
         x: Array,
         where: Array,

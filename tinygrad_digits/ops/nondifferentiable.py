@@ -10,7 +10,6 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, Op
-from ..engine.tensor import NUMPY
 from ..staging.batching import (
     Rule,
     batch_along_flat,
@@ -19,6 +18,7 @@ from ..staging.batching import (
     batch_reduction,
     register_batching,
 )
+from ..support.substitutes import NUMPY
 from .registering import handles
 
 ELEMENTWISE = (
@@ -59,7 +59,7 @@ BATCHING: tuple[tuple[Rule, tuple[Any, ...]], ...] = (
     (batch_in_one(1), (np.searchsorted,)),
 )
 for rule, batched in BATCHING:
-    register_batching(rule, *[NUMPY[function] for function in batched])
+    register_batching(rule, *[OPS[function.__name__] for function in batched])
 
 
 _lexsort = define(lambda *keys, axis: np.lexsort(keys, axis), name="lexsort")

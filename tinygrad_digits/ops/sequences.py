@@ -13,17 +13,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
-from ..engine.views import Way, share
 from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
 from .indexing import getitem, scatter
 from .registering import handles, implement
+from .views import Way, share
 
 Axis: TypeAlias = int | tuple[int, ...] | None
-
-
-def _array(x: Any) -> Array:
-    return as_array(x)
 
 
 def _part(x: Array, axis: int, start: int | None, stop: int | None) -> Array:
@@ -88,14 +84,14 @@ def diff(
     """numpy.diff: the differences of neighbours, n times over."""
     if n < 0:
         raise ValueError(f"diff: order must be non-negative, got {n}")
-    a = _array(a)
+    a = as_array(a)
     if n == 0:
         return a
     axis = normalize_axis_index(axis, a.ndim)
     one = tuple([1 if i == axis else length for i, length in enumerate(a.shape)])
 
     def end(x: Array) -> list[Array]:
-        return [] if x is None else [_array(x) if np.ndim(x) else np.broadcast_to(x, one)]
+        return [] if x is None else [as_array(x) if np.ndim(x) else np.broadcast_to(x, one)]
 
     if not (prepend is None and append is None):
         a = np.concatenate([*end(prepend), a, *end(append)], axis=axis)
@@ -107,9 +103,10 @@ def diff(
 @handles(np.ediff1d)
 def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
     """numpy.ediff1d: the differences of the flattened array, between what is put at its ends."""
-    x = np.ravel(_array(ary))
+    x = np.ravel(as_array(ary))
     before, after = (
-        [] if end is None else [np.ravel(_array(end)).astype(x.dtype)] for end in (to_begin, to_end)
+        [] if end is None else [np.ravel(as_array(end)).astype(x.dtype)]
+        for end in (to_begin, to_end)
     )
     if x.dtype.kind != "f" and (before or after):
         raise TypeError(f"ediff1d: floats cannot be put at the ends of {x.dtype} differences")
@@ -124,7 +121,7 @@ def gradient(f: Array, *varargs: Any, axis: Axis = None, edge_order: int = 1) ->
     >>> td.grad(lambda h: np.gradient(np.array([1.0, 2.0, 4.0]), h)[0])(1.0)
     np.float64(-1.0)
     """
-    f = _array(f)
+    f = as_array(f)
     f = f if f.dtype.kind == "f" else f.astype(np.float64)
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
     spacings = list(varargs) or [1.0]
@@ -147,7 +144,7 @@ def _steps(spacing: Any, length: int) -> Array:
         return spacing
     if np.shape(spacing) != (length,):
         raise ValueError(f"gradient: {length} samples at coordinates of shape {np.shape(spacing)}")
-    at = _array(spacing)
+    at = as_array(spacing)
     steps = np.diff(at if at.dtype.kind == "f" else at.astype(np.float64))
     known = not isinstance(steps, Tensor)
     return steps[0] if known and (steps == steps[0]).all() else steps
@@ -204,9 +201,9 @@ def _one_sided(near: Array, far: Array) -> tuple[Array, Array, Array]:
 @handles(np.trapezoid)
 def trapezoid(y: Array, x: Array = None, dx: Array = 1.0, axis: int = -1) -> Array:
     """numpy.trapezoid: the integral of straight lines between the samples."""
-    y = _array(y)
+    y = as_array(y)
     if x is not None:
-        x = _array(x)
+        x = as_array(x)
         dx = _column(np.diff(x), axis, y.ndim) if x.ndim == 1 else np.diff(x, axis=axis)
     return np.sum(dx * (_part(y, axis, 1, None) + _part(y, axis, None, -1)) / 2.0, axis=axis)
 
@@ -285,7 +282,7 @@ def interp(
         if period == 0:
             raise ValueError("interp: period must not be 0")
         period, left, right = abs(period), None, None
-        x, xp, fp = (_array(each).astype(np.float64) for each in (x, xp, fp))
+        x, xp, fp = (as_array(each).astype(np.float64) for each in (x, xp, fp))
         x, xp = np.remainder(x, period), np.remainder(xp, period)
         order = np.argsort(xp)
         xp, fp = getitem(xp, order), getitem(fp, order)
@@ -341,7 +338,7 @@ correlated = define(
 
 
 def _vector(x: Array) -> Array:
-    x = _array(x)
+    x = as_array(x)
     return x if x.ndim else x.reshape(1)
 
 
@@ -363,7 +360,7 @@ def correlate(a: Array, v: Array, mode: Any = "valid") -> Array:
 @handles(np.polyval)
 def polyval(p: Array, x: Array) -> Array:
     """numpy.polyval, by Horner's scheme."""
-    p, x = _array(p), _array(x)
+    p, x = as_array(p), as_array(x)
     y = np.zeros_like(x)
     for k in range(p.shape[0]):
         y = y * x + p[k]
@@ -400,7 +397,7 @@ def polyint(p: Array, m: int = 1, k: Array = None) -> Array:
     """numpy.polyint: the coefficients of the mth antiderivative; k are its constants."""
     if m < 0:
         raise ValueError(f"polyint: m must not be negative, got {m}")
-    p, k = _array(p), np.zeros(m) if k is None else _vector(k)
+    p, k = as_array(p), np.zeros(m) if k is None else _vector(k)
     k = np.broadcast_to(k, (m,)) if k.shape[0] == 1 else k
     if k.shape[0] < m:
         raise ValueError(f"polyint: {m} integrations need as many constants, got {k.shape[0]}")
@@ -425,13 +422,13 @@ def poly(seq_of_zeros: Array) -> Array:
 @handles(np.polyfit)
 def polyfit(x: Array, y: Array, deg: int, rcond: Any = None, *, w: Array = None) -> Array:
     """numpy.polyfit: least squares over the powers of x, each scaled to length 1."""
-    x, y = _array(x) + 0.0, _array(y) + 0.0
+    x, y = as_array(x) + 0.0, as_array(y) + 0.0
     if x.ndim != 1 or not x.shape[0] or y.shape[:1] != x.shape or deg < 0:
         raise TypeError(f"polyfit: deg {deg} through x {x.shape} and y {y.shape}")
     powers = np.vander(x, int(deg) + 1)
     if w is not None:
-        powers = powers * _array(w)[:, None]
-        y = y * _array(w).reshape((-1,) + (1,) * (y.ndim - 1))
+        powers = powers * as_array(w)[:, None]
+        y = y * as_array(w).reshape((-1,) + (1,) * (y.ndim - 1))
     scale = np.sqrt(np.sum(powers * powers, axis=0))
     rcond = x.shape[0] * np.finfo(x.dtype).eps if rcond is None else rcond
     return (np.linalg.lstsq(powers / scale, y, rcond)[0].T / scale).T

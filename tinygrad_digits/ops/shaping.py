@@ -11,7 +11,6 @@ from ..engine.cotangent import unbroadcast
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
-from ..engine.views import TAKES_COPIES, VIEWS, Way, memory_of, share
 from ..staging.batching import (
     BatchedCall,
     as_tuple,
@@ -25,10 +24,11 @@ from ..staging.batching import (
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .registering import handles, implement
+from .views import TAKES_COPIES, VIEWS, Way, memory_of, share
 
 Shape: TypeAlias = int | tuple[int, ...]
 
-row = partial(implement, kind=Kind.VIEW)
+view = partial(implement, kind=Kind.VIEW)
 
 
 def _reshape(x: Array, shape: Shape, order: Any = "C") -> Array:
@@ -57,19 +57,19 @@ def _inverse(axes: Shape | None) -> Shape | None:
     return tuple(sorted(range(len(axes)), key=positive.__getitem__))
 
 
-reshape = row(
+reshape = view(
     np.reshape,
     lambda g, _y, x_like, shape, order="C": _reshape(g, x_like.shape, order),
     kernel=_reshape,
 )
-transpose = row(
+transpose = view(
     np.transpose,
     lambda g, _y, _x, axes=None: np.transpose(g, _inverse(axes)),
 )
-swapaxes = row(np.swapaxes, lambda g, _y, _x, axis1, axis2: np.swapaxes(g, axis1, axis2))
-expand_dims = row(np.expand_dims, lambda g, _y, x_like, axis: g.reshape(x_like.shape))
-squeeze = row(np.squeeze, lambda g, _y, x_like, axis=None: g.reshape(x_like.shape))
-broadcast_to = row(
+swapaxes = view(np.swapaxes, lambda g, _y, _x, axis1, axis2: np.swapaxes(g, axis1, axis2))
+expand_dims = view(np.expand_dims, lambda g, _y, x_like, axis: g.reshape(x_like.shape))
+squeeze = view(np.squeeze, lambda g, _y, x_like, axis=None: g.reshape(x_like.shape))
+broadcast_to = view(
     np.broadcast_to, lambda g, _y, x_like, shape: unbroadcast(g, x_like.shape), kernel=_broadcast_to
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind
+from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, are_plain, move_axis, register_batching, shift_axes
 from ..staging.lowering import register_lowering
@@ -16,7 +16,7 @@ from .masked_reductions import floating
 from .reductions import Axis, merged
 from .registering import handles
 
-row = partial(define, kind=Kind.REDUCTION, unchecked=True)
+reduction = partial(define, kind=Kind.REDUCTION, unchecked=True)
 
 
 # --- medians and quantiles
@@ -47,7 +47,7 @@ def _shared(statistic: Function, g: Array, x: Array, axis: Axis) -> Array:
     return np.sum(each, axis=tuple(range(each.ndim - x.ndim)))
 
 
-def _median_row(function: Function) -> Function:
+def _define_median(function: Function) -> Op:
     def rule(
         g: Array,
         _y: Array,
@@ -58,10 +58,10 @@ def _median_row(function: Function) -> Function:
     ) -> Array:
         return _shared(partial(function, axis=axis, keepdims=True), g, x, axis)
 
-    return row(function, rule, name=function.__name__)
+    return reduction(function, rule, name=function.__name__)
 
 
-def _quantile_row(function: Function) -> Function:
+def _define_quantile(function: Function) -> Op:
     def rule(
         g: Array,
         _y: Array,
@@ -76,15 +76,15 @@ def _quantile_row(function: Function) -> Function:
         options = {"q": q, "axis": axis, "method": method, "weights": weights}
         return _shared(partial(function, keepdims=True, **options), g, x, axis)
 
-    return row(function, rule, name=function.__name__)
+    return reduction(function, rule, name=function.__name__)
 
 
-median = _median_row(np.median)
-nanmedian = _median_row(np.nanmedian)
-quantile = _quantile_row(np.quantile)
-percentile = _quantile_row(np.percentile)
-nanquantile = _quantile_row(np.nanquantile)
-nanpercentile = _quantile_row(np.nanpercentile)
+median = _define_median(np.median)
+nanmedian = _define_median(np.nanmedian)
+quantile = _define_quantile(np.quantile)
+percentile = _define_quantile(np.percentile)
+nanquantile = _define_quantile(np.nanquantile)
+nanpercentile = _define_quantile(np.nanpercentile)
 
 
 def _batch_quantile(call: BatchedCall) -> Any:
@@ -174,10 +174,6 @@ check_weights = define(_checked_total, name="check_weights")
 register_lowering(check_weights, effect=True)
 
 
-def _array(x: Any) -> Array:
-    return as_array(x)
-
-
 def _along(weights: Array, x: Array, axis: Axis) -> Array:
     """Weights of x, or of what lies along its axes, in a shape that broadcasts to that of x."""
     if weights.shape == x.shape:
@@ -209,12 +205,12 @@ def average(
     >>> td.grad(lambda w: np.average(np.array([1.0, 2.0]), weights=w))(np.ones(2))
     array([-0.25,  0.25])
     """
-    x = _array(x)
+    x = as_array(x)
     if weights is None:
         y = np.mean(x, axis=axis, keepdims=keepdims)
         total = y.dtype.type(x.size / y.size)
     else:
-        weights = _along(_array(weights), x, axis)
+        weights = _along(as_array(weights), x, axis)
         whole = [np.float64] if x.dtype.kind in "iub" else []
         weights = weights.astype(np.result_type(x.dtype, weights.dtype, *whole))
         total = np.sum(weights, axis=axis, keepdims=keepdims)
@@ -230,7 +226,7 @@ def average(
 
 def _observed(x: Any, rowvar: bool, dtype: Any) -> Array:
     """The data as (variables, observations)."""
-    x = _array(x)
+    x = as_array(x)
     if x.ndim > 2:
         raise ShapeError(f"cov: the data have at most 2 dimensions, got {x.shape}")
     x = x.astype(dtype)
@@ -241,7 +237,7 @@ def _observed(x: Any, rowvar: bool, dtype: Any) -> Array:
 
 def _checked_weights(name: str, weights: Any, n: int) -> Array:
     """One weight for each observation, none of them negative."""
-    weights = _array(weights)
+    weights = as_array(weights)
     if weights.shape != (n,):
         raise ShapeError(f"cov: {n} observations need {name} of shape ({n},), got {weights.shape}")
     if isinstance(weights, Tensor):
@@ -267,10 +263,10 @@ def cov(
 ) -> Array:
     """numpy.cov; the weights of observations, aweights, can be differentiated too."""
     if dtype is None:
-        dtype = np.result_type(np.float64, *[_array(x).dtype for x in (m, y) if x is not None])
+        dtype = np.result_type(np.float64, *[as_array(x).dtype for x in (m, y) if x is not None])
     data = [_observed(m, rowvar, floating(dtype))]
     if y is not None:  # of which NumPy takes a single row as it is
-        data.append(_observed(y, rowvar or _array(y).shape[:1] == (1,), floating(dtype)))
+        data.append(_observed(y, rowvar or as_array(y).shape[:1] == (1,), floating(dtype)))
     x = np.concatenate(data, axis=0) if len(data) > 1 else data[0]
     if ddof is None:
         ddof = 0 if bias else 1

@@ -11,11 +11,11 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind, Primitive
-from ..engine.tensor import NUMPY
+from ..engine.primitive import Array, Function, Kind, Op, Primitive
 from ..staging.batching import batch_along_flat, batch_reduction, register_batching
 from ..support.errors import NotDifferentiableError, no_rule_with
 from ..support.foreign import as_array, as_real
+from ..support.substitutes import NUMPY
 from . import elementwise, powers  # noqa: F401 (whose ufuncs these are)
 from .masked_reductions import selection
 from .reductions import Axis
@@ -53,7 +53,7 @@ def called(
     operands = [x if _is_number(x) else as_real(x) for x in inputs]
     if dtype is not None:
         operands = _cast(ufunc, operands, dtype)
-    return NUMPY[ufunc](*operands) if where is True else _masked(ufunc, operands, _array(where))
+    return NUMPY[ufunc](*operands) if where is True else _masked(ufunc, operands, as_array(where))
 
 
 def _masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
@@ -64,10 +64,6 @@ def _masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
     if type(y) is tuple:
         return tuple([np.where(mask, part, 0) for part in y])
     return np.where(mask, y, 0)
-
-
-def _array(x: Any) -> Array:
-    return as_array(x)
 
 
 def _is_number(x: Any) -> bool:
@@ -102,7 +98,7 @@ def _cast(ufunc: Ufunc, operands: list[Array], dtype: Any) -> list[Array]:
 def outer(ufunc: Ufunc, a: Array, b: Array, /, **options: Any) -> Any:
     """ufunc.outer: (*a), (*b) -> (*a, *b), every element of a with every element of b."""
     column = np.reshape(a, np.shape(a) + (1,) * np.ndim(b))
-    return ufunc(column, _array(b), **options)
+    return ufunc(column, as_array(b), **options)
 
 
 def at(ufunc: Ufunc, *_args: Array, **_options: Any) -> NoReturn:
@@ -225,7 +221,7 @@ def _carried(s: Array, y: Array, weight: Function) -> Array:
     return s
 
 
-def _running(ufunc: Ufunc, weight: Function, tied: Function) -> Function:
+def _running(ufunc: Ufunc, weight: Function, tied: Function) -> Op:
     """The op ufunc.accumulate, given how much y[i] has in a later y[j], and x[i] in y[i].
 
     Elements that tie share evenly: those up to i which are equal to y[i].
@@ -280,8 +276,8 @@ def accumulate(ufunc: Ufunc, x: Array, /, axis: int = 0, dtype: Any = None) -> A
 
 
 def _is_constant(op: Function) -> bool:
-    row = getattr(op, "primitive", None)
-    return isinstance(row, Primitive) and not row.rules
+    primitive = getattr(op, "primitive", None)
+    return isinstance(primitive, Primitive) and not primitive.rules
 
 
 for _ufunc, _op in [(f, op) for f, op in NUMPY.items() if isinstance(f, np.ufunc)]:

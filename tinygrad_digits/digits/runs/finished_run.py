@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from . import store
-from ..errors import RunError
 from ..data.dataset import Split
+from ..errors import RunError
 from ..model.evaluation import Evaluation, evaluate
 from ..training.recipe import Config
+from . import store
 from .run import load_split
 
 T = TypeVar("T")

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ...looking.recording import record
-from ..model import mlp
 from ..data import data_uris
-from . import plots, store
 from ..data.dataset import CLASSES, Array, Dataset, Split
-from ..model.evaluation import Evaluation
 from ..extras import extra
+from ..model import mlp
+from ..model.evaluation import Evaluation
 from ..model.mlp import Params
 from ..model.saliency import saliency
+from . import plots, store
 from .store import SavedRun
 
 History: TypeAlias = Sequence[Mapping[str, float]]
@@ -126,7 +126,10 @@ def _describe_run(run: SavedRun, metrics: Mapping[str, Any], found: Evaluation) 
 
 
 def _draw_curves(history: History) -> dict[str, Any]:
-    drawn = {measure: plots.encode_svg(plots.draw_curve(history, measure)) for measure in ("loss", "accuracy")}
+    drawn = {
+        measure: plots.encode_svg(plots.draw_curve(history, measure))
+        for measure in ("loss", "accuracy")
+    }
     return {"curves": {name: data_uris.uri(svg, "image/svg+xml") for name, svg in drawn.items()}}
 
 
