@@ -265,3 +265,23 @@ def test_the_engine_can_be_read_in_one_sitting():
     texts = [path.read_text(encoding="utf-8") for path in (PACKAGE / "engine").glob("*.py")]
     assert sum(len(text.splitlines()) for text in texts) <= MOST_LINES
     assert sum(map(code_lines, texts)) <= MOST_CODE
+
+
+def test_what_scripts_import_of_the_digits_is_there_whatever_its_room():
+    program = f"""
+import warnings
+warnings.simplefilter("error")
+from {NAME}.digits import DigitsClassifier, DigitsRegressor, checkpoint, data, model
+from {NAME}.digits import run, serve, store
+from {NAME}.digits.images import read_images
+from {NAME}.digits.model import init_params
+assert callable(serve.listening) and callable(serve.server) and callable(serve.application)
+assert callable(run.Config.of) and callable(store.load_run) and store.PARAMS and store.FORMAT
+assert callable(data.load_digits) and callable(model.logits) and callable(checkpoint.load)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from {NAME}.digits import sealed
+assert callable(sealed.seal) and callable(sealed.unseal)
+print(*[(one.category.__name__, str(one.message).rpartition(" ")[2]) for one in caught])
+"""
+    assert run(program) == f"('DeprecationWarning', '{NAME}.digits.runs.checksummed')\n"

@@ -87,6 +87,15 @@ BackendOption = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON on stdout; progress and remarks go to stderr.")
 ]
+Show = Annotated[
+    Path | None,
+    typer.Option(
+        "--show",
+        metavar="DIR",
+        help="Draw what each step made of each picture into this folder: light, grain, lines, "
+        "digits, pen.",
+    ),
+]
 HIDDEN = ",".join(map(str, mlp.SIZES[1:-1]))
 DEFAULT = Config()
 RECIPE_PANEL = "Recipe"
@@ -177,6 +186,15 @@ Augment = Annotated[
         "--augment/--no-augment",
     ),
 ]
+Synthetic = Annotated[
+    float | None,
+    _recipe_option(
+        "synthetic",
+        "Digits drawn by the program for each of the data, in every epoch.",
+        metavar="SHARE",
+        min=0,
+    ),
+]
 Average = Annotated[
     float | None,
     _recipe_option(
@@ -254,6 +272,28 @@ Journal = Annotated[
         "--out",
         metavar="FILE",
         help="JSON lines of what is done; the same command with the same FILE goes on from there.",
+    ),
+]
+Splits = Annotated[int, typer.Option(metavar="N", min=1, help="How many splits to try.")]
+FirstSeed = Annotated[
+    int,
+    typer.Option(metavar="N", min=0, help="Of the first split; the others count up from it."),
+]
+Grid = Annotated[
+    str,
+    typer.Option(
+        metavar="GRID",
+        help="What to try, as in 'rate=0.001,0.01 hidden=64,32|128,64 augment=true,false': "
+        "parameters of DigitsClassifier, in all combinations.",
+    ),
+]
+Parts = Annotated[int, typer.Option(metavar="N", min=2, help="Parts to cross-validate on.")]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run on the Dask cluster at this address (of the extra distributed), or on one made "
+        "for this: local.",
     ),
 ]
 

@@ -63,6 +63,8 @@ class Network(BaseEstimator):  # type: ignore[misc]
     loss_curve_: list[float]
     validation_scores_: list[float] | None
     row_loss: Callable[..., Any]
+    general: Recipe
+    """What "auto" is where rows are no images."""
     _progress: Progress
     _made_by: Recipe | None
     """What the optimiser's state is that of, where `partial_fit` may go on with it."""
@@ -121,7 +123,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
                     x.astype(np.float32),
                     weights.astype(np.float32),
                 )  # as the recipe has it
-        self.recipe_ = choose_recipe(settings, images=self._sees_images)
+        self.recipe_ = choose_recipe(settings, images=self._sees_images, general=self.general)
         if not first and self.recipe_.hidden != (there := mlp.layer_sizes(self.params_)[1:-1]):
             raise ValueError(
                 f"hidden cannot become {self.recipe_.hidden}: training goes on with layers {there}"
@@ -160,7 +162,8 @@ class Network(BaseEstimator):  # type: ignore[misc]
     ) -> tuple[Progress, list[float]]:
         """The best of the epochs, or the last where nothing is held; and the scores."""
         recipe = self.recipe_
-        steps = recipe.epochs * -(-len(rows.y) // choose_size(len(rows.y), self.batch_size))
+        joined = len(rows.y) + round(recipe.synthetic * len(rows.y))
+        steps = recipe.epochs * -(-joined // choose_size(len(rows.y), self.batch_size))
         best = self._begin(params, recipe, steps)
         scores: list[float] = []
         since = 0
@@ -195,6 +198,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
 
     def _draw(self, rows: Rows, size: int, hidden: tuple[int, ...]) -> Iterator[Batch]:
         """An epoch's batches: augmented, shuffled, and with dropout's masks."""
+        rows = self._join(rows)
         x = rows.x
         if self.recipe_.augment:
             move = self.augment if callable(self.augment) else move_a_little
@@ -218,6 +222,10 @@ class Network(BaseEstimator):  # type: ignore[misc]
         self.best_loss_ = min(self.loss_curve_)
         self.validation_scores_ = scores or None
         self.best_validation_score_ = max(scores, default=None)
+
+    def _join(self, rows: Rows) -> Rows:
+        """What an epoch learns."""
+        return rows
 
     # --- scaling
 

@@ -51,6 +51,7 @@ class Recipe:
     epochs: int = 200
     smoothing: float = 0.0  # the share of a label that goes to all classes alike
     augment: bool = True
+    synthetic: float = 1.0  # digits drawn by the program for each of the data, in every epoch
     ema: float = 0.0  # how much of the average of parameters a step keeps; 0 for none
 
     def settings(self) -> dict[str, Any]:
@@ -69,6 +70,7 @@ PLAIN = Recipe(
     batch_size=32,
     epochs=60,
     augment=False,
+    synthetic=0.0,
 )
 """Vanilla gradient descent on the images as they are."""
 
@@ -79,8 +81,13 @@ GENERAL = Recipe(
     weight_decay=DECAYS["adamw"],
     epochs=60,
     augment=False,
+    synthetic=0.0,
 )
 """For rows of any kind, which nothing is known of."""
+NUMBERS = dataclasses.replace(GENERAL, epochs=200)
+"""For predicting numbers, which takes longer: R^2 on a quarter set aside after 60 and 200 epochs is
+0.87 and 0.92 for 600 rows of Friedman's first function, 0.90 and 0.94 for the digits' numbers; with
+less weight decay, 0.01 instead of 0.5, it is 0.83 and 0.86 after 200."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +113,7 @@ class Config:
     weight_decay: float = PLAIN.weight_decay
     smoothing: float = PLAIN.smoothing
     augment: bool = PLAIN.augment
+    synthetic: float = PLAIN.synthetic
     ema: float = PLAIN.ema
     keep: str = "last"  # or "best"
     threads: int = 0  # of BLAS; 0 for as many as pay
@@ -136,7 +144,8 @@ class Config:
 
     def steps(self, images: int) -> int:
         """Of the optimiser, in the whole run over so many images."""
-        return self.epochs * math.ceil(images / self.batch_size)
+        joined = images + round(self.synthetic * images)
+        return self.epochs * math.ceil(joined / self.batch_size)
 
 
 def configure(given: Mapping[str, Any], *, plain: bool = False) -> Config:
