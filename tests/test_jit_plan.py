@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_digits as td
-from tinygrad_digits.compiler.plan import Place, PlanError, check
+from tinygrad_digits.compiler.plan import PlanError, Region, check
 
 
 def f(x):
@@ -44,7 +44,7 @@ def test_two_values_that_live_at_once_must_not_share_a_place():
         check(program, moved(plan, places=plan.places | {b: plan.places[a]}))
     start, stop = plan.places[a]
     with pytest.raises(PlanError, match="overwritten"):  # by a part
-        check(program, moved(plan, places=plan.places | {b: Place(start + 64, stop + 64)}))
+        check(program, moved(plan, places=plan.places | {b: Region(start + 64, stop + 64)}))
 
 
 def test_an_operand_that_is_still_needed_must_not_be_written_over():
@@ -85,7 +85,7 @@ def test_a_product_is_not_computed_in_place():
 def test_a_place_must_fit(start, stop):
     program, plan = planned(lambda x: np.sum(np.exp(x)), np.ones((3, 4)))
     (a,) = numbered(program, "exp")
-    place = Place(plan.places[a].start + start, plan.places[a].stop + stop)
+    place = Region(plan.places[a].start + start, plan.places[a].stop + stop)
     with pytest.raises(PlanError, match=f"%{a} exp does not fit"):
         check(program, moved(plan, places=plan.places | {a: place}))
 
@@ -94,7 +94,7 @@ def test_what_is_written_in_place_stands_where_its_operand_stood():
     program, plan = planned(lambda x: np.sum(np.sin(np.exp(x))), np.ones((3, 4)))
     a, b = numbered(program, "exp", "sin")
     assert plan.in_place == {b: a}
-    place = Place(plan.places[a].stop + 32, plan.places[a].stop + 32 + 96)
+    place = Region(plan.places[a].stop + 32, plan.places[a].stop + 32 + 96)
     with pytest.raises(PlanError, match="is not where its operand"):
         check(program, moved(plan, places=plan.places | {b: place}))
 
