@@ -163,7 +163,7 @@ def plain(results):
 @pytest.mark.parametrize("case", UNTRACED)
 def test_what_cannot_be_traced_says_so(case, rng):
     drawn = Drawn(case, rng)
-    with pytest.raises(td.TracedValueError), quiet():
+    with pytest.raises(td.errors.TracedValueError), quiet():
         td.jit(drawn)(*drawn.xs)
 
 
@@ -179,7 +179,7 @@ def test_a_rule_wrong_by_a_twentieth_of_a_percent_is_caught(name, rows_of_cases,
     drawn, exact = Drawn(case, rng), row.rules
     for bent in bent_rules(row):
         monkeypatch.setattr(row, "rules", bent)
-        with quiet(), pytest.raises(td.GradientMismatchError, match="derivative"):
+        with quiet(), pytest.raises(td.errors.GradientMismatchError, match="derivative"):
             check_in_directions(drawn)
         monkeypatch.setattr(row, "rules", exact)
 

@@ -618,6 +618,6 @@ def test_saliency_is_the_slope_of_the_winning_logit(dtype, rng):
 
 def test_saliency_refuses_other_shapes():
     params = model.init_params((64, 10))
-    with pytest.raises(td.ShapeError, match=r"\(n, 64\), got \(8, 8\)"):
+    with pytest.raises(td.errors.ShapeError, match=r"\(n, 64\), got \(8, 8\)"):
         saliency(params, np.zeros((8, 8)))
     assert saliency(params, np.zeros((2, 64), int)).dtype == np.float64

@@ -133,13 +133,13 @@ def test_python_cannot_see_a_traced_value(what, backend):
     f = NEEDS_VALUES[what]
     x, before = X.copy(), X.copy()
     jitted = td.jit(f, backend=backend)
-    with pytest.raises(td.TracedValueError) as caught:
+    with pytest.raises(td.errors.TracedValueError) as caught:
         jitted(x)
     lines, first = inspect.getsourcelines(f)
     numbers = "|".join(str(first + k) for k in range(len(lines)))
     assert caught.match(rf"test_jit_surprises\.py:({numbers}): `.+`")
     assert_array_equal(x, before)
-    with pytest.raises(td.TracedValueError):  # again: nothing has been kept
+    with pytest.raises(td.errors.TracedValueError):  # again: nothing has been kept
         jitted(x)
     assert jitted.cache_info().programs == 0
 
@@ -154,18 +154,20 @@ def test_the_error_names_the_line_in_the_function_that_f_calls():
         return 1.0 if x[0] > 0 else 0.0
 
     line = helper.__code__.co_firstlineno + 1
-    with pytest.raises(td.TracedValueError, match=rf"py:{line}: `return 1.0 if x\[0\] > 0 else"):
+    with pytest.raises(
+        td.errors.TracedValueError, match=rf"py:{line}: `return 1.0 if x\[0\] > 0 else"
+    ):
         td.jit(lambda x: x * helper(x))(X)
 
 
 @pytest.mark.parametrize("message", ["np.where", "static_argnames"])
 def test_the_error_says_what_to_write(message):
-    with pytest.raises(td.TracedValueError, match=message):
+    with pytest.raises(td.errors.TracedValueError, match=message):
         td.jit(lambda x: x if x > 0 else -x)(2.0)
 
 
 def test_branching_inside_a_gradient_is_refused_too():
-    with pytest.raises(td.TracedValueError, match="branching"):
+    with pytest.raises(td.errors.TracedValueError, match="branching"):
         td.jit(td.grad(lambda x: x * x if x > 0 else -x))(2.0)
     assert td.grad(lambda x: x * x if x > 0 else -x)(2.0) == 4
 
@@ -243,7 +245,7 @@ def test_appending_happens_while_tracing():
 
     assert [f(1.0) for _ in range(3)] == [2.0, 2.0, 2.0]
     assert len(seen) == 1
-    with pytest.raises(td.EscapedTensorError):
+    with pytest.raises(td.errors.EscapedTensorError):
         seen[0] * 2
 
 
@@ -446,10 +448,10 @@ def test_the_warning_names_the_attribute_that_changes():
             f()
 
     method = td.jit(model.__call__)
-    with pytest.warns(td.RetraceWarning, match=r"Model\.w \(5, 6, 7\)"):
+    with pytest.warns(td.errors.RetraceWarning, match=r"Model\.w \(5, 6, 7\)"):
         call_with(lambda: method(1.0), "w", range(8))
     static = td.jit(lambda x, m: m(x), static_argnames="m")
-    with pytest.warns(td.RetraceWarning, match=r"m\.part \(Part at"):
+    with pytest.warns(td.errors.RetraceWarning, match=r"m\.part \(Part at"):
         call_with(lambda: static(1.0, model), "part", map(Part, range(8)))
 
 
@@ -743,7 +745,7 @@ def retracing(jitted, calls):
             warnings.simplefilter("always")
             jitted(*args, **kwargs)
         found += [(number, warning) for warning in caught]
-    assert all(warning.category is td.RetraceWarning for _, warning in found)
+    assert all(warning.category is td.errors.RetraceWarning for _, warning in found)
     return found
 
 
@@ -794,7 +796,7 @@ def test_a_warning_that_is_an_error_leaves_it_usable():
         f(2.0, n)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(td.RetraceWarning):
+        with pytest.raises(td.errors.RetraceWarning):
             f(2.0, 7)
         assert f(2.0, 7) == 14
 
@@ -1043,7 +1045,7 @@ def test_nan_and_infinity_flow(backend):
 
     with np.errstate(all="ignore"):
         check_calls(f, [(special,), (special[::-1].copy(),)], backend)
-        check_calls(td.grad(lambda x: np.sum(td.relu(x) * x)), [(special,)], backend)
+        check_calls(td.grad(lambda x: np.sum(td.nn.relu(x) * x)), [(special,)], backend)
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
@@ -1154,7 +1156,7 @@ def test_sums_over_arrays_in_fortran_order_may_differ_in_the_last_bits(rng):
     """NumPy adds in the order in which an array lies; a program was laid out for its first call."""
 
     def f(x):
-        return np.sum(x * 2, axis=0), np.sum(x.T * 2), td.logsumexp(x.T * 2, axis=0)
+        return np.sum(x * 2, axis=0), np.sum(x.T * 2), td.special.logsumexp(x.T * 2, axis=0)
 
     x = rng.standard_normal((200, 300))
     jitted = td.jit(f)
@@ -1167,7 +1169,12 @@ def test_sums_over_arrays_in_fortran_order_may_differ_in_the_last_bits(rng):
 def test_sums_of_transposed_values_have_eagers_bits(rng):
     def f(x):
         y = x.T * 2
-        return np.sum(y), np.sum(y, axis=0), td.logsumexp(y, axis=0), np.einsum("ij,kj->ik", y, y)
+        return (
+            np.sum(y),
+            np.sum(y, axis=0),
+            td.special.logsumexp(y, axis=0),
+            np.einsum("ij,kj->ik", y, y),
+        )
 
     check_calls(f, [(rng.standard_normal((200, 300)),)])
 
@@ -1207,7 +1214,7 @@ def test_a_training_loop_that_donates_gives_eagers_bits(rng):
 
     def step(params, velocity, x, y):
         def loss(p):
-            return td.cross_entropy(np.tanh(x @ p["w"]) @ p["v"] + p["b"], y)
+            return td.nn.cross_entropy(np.tanh(x @ p["w"]) @ p["v"] + p["b"], y)
 
         value, grads = td.value_and_grad(loss)(params)
         velocity = td.tree.map(lambda v, g: 0.9 * v - 0.1 * g, velocity, grads)
@@ -1284,14 +1291,14 @@ def test_a_donated_input_that_is_a_result_itself():
 def test_an_exception_midway_leaves_it_usable(backend, rng):
     def f(x, labels):
         h = np.tanh(x * 2)
-        return td.value_and_grad(td.cross_entropy)(h, labels), h
+        return td.value_and_grad(td.nn.cross_entropy)(h, labels), h
 
     x, good, bad = rng.random((4, 3)), np.array([0, 1, 2, 0]), np.array([0, 1, 3, 0])
     jitted = td.jit(f, backend=backend)
     first = jitted(x, good)
     kept = copied(first)
     with pytest.raises(
-        td.ShapeError, match=r"labels must be integers in 0 \.\.\. 2, got 0 \.\.\. 3"
+        td.errors.ShapeError, match=r"labels must be integers in 0 \.\.\. 2, got 0 \.\.\. 3"
     ):
         jitted(x, bad)
     assert_same(jitted(x, good), f(x, good), backend)
@@ -1520,7 +1527,7 @@ def test_threads_with_signatures_of_their_own():
         return [f(np.ones(k + 1), n) for n in (1, 2) for _ in range(20)]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", td.RetraceWarning)
+        warnings.simplefilter("ignore", td.errors.RetraceWarning)
         for k, results in enumerate(together(8, work)):
             for i, result in enumerate(results):
                 assert_same(result, np.full(k + 1, 1.0 + i // 20))
@@ -1555,7 +1562,7 @@ def noisy(x, rng):
     a = rng.standard_normal(3) * x
     rng.random()  # drawn, though nobody looks
     b = rng.integers(0, 10, 4)
-    return a, b, td.dropout(x, 0.5, rng), rng.permutation(5), rng.choice(3, 2), rng.normal(x)
+    return a, b, td.nn.dropout(x, 0.5, rng), rng.permutation(5), rng.choice(3, 2), rng.normal(x)
 
 
 def test_a_generator_that_is_an_argument_draws_anew_at_each_call():
@@ -1574,7 +1581,7 @@ def test_dropout_draws_anew_from_eagers_stream(captured, dtype, backend):
     eager, fast = np.random.default_rng(2), np.random.default_rng(2)
 
     def f(x, rng):
-        return td.value_and_grad(lambda x: np.sum(td.dropout(x, 0.3, rng) ** 2))(x)
+        return td.value_and_grad(lambda x: np.sum(td.nn.dropout(x, 0.3, rng) ** 2))(x)
 
     if captured:
         jitted = td.jit(lambda x: f(x, fast), backend=backend)
@@ -1600,9 +1607,9 @@ def test_the_global_generator_gives_a_constant():
 
 
 def test_generators_do_not_shuffle_in_a_program():
-    with pytest.raises(td.TracedValueError, match=r"Generator\.shuffle"):
+    with pytest.raises(td.errors.TracedValueError, match=r"Generator\.shuffle"):
         td.jit(lambda x, rng: rng.shuffle(x))(X, np.random.default_rng(0))
-    with pytest.raises(td.TracedValueError, match=r"Generator\.spawn"):
+    with pytest.raises(td.errors.TracedValueError, match=r"Generator\.spawn"):
         td.jit(lambda x, rng: rng.spawn(2))(X, np.random.default_rng(0))
 
 
@@ -1663,7 +1670,7 @@ TREES = {
     "flags": [X, True, False, 3, 2.5, np.True_, np.int64(3), np.float32(0.5), Ellipsis],
     "complex": [X, 1j, np.complex64(1j)],
     "enums": {"w": X, "color": Color.RED, "mode": Mode.FAST, "np": np.str_("text")},
-    "functions": {"w": X, "activation": np.tanh, "own": td.relu, "dtype": np.float32},
+    "functions": {"w": X, "activation": np.tanh, "own": td.nn.relu, "dtype": np.float32},
     "dtypes": {"w": X, "dtype": np.dtype("f4"), "range": range(3), "set": frozenset({1})},
     "empty": {},
     "nothing": None,
@@ -1933,5 +1940,5 @@ def test_the_cache_on_disk_may_be_damaged(tmp_path, monkeypatch):
 
 def test_numba_needs_its_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(td.MissingExtraError, match=r"tinygrad-digits\[jit\]"):
+    with pytest.raises(td.errors.MissingExtraError, match=r"tinygrad-digits\[jit\]"):
         td.jit(np.sin, backend="numba")

@@ -27,6 +27,7 @@ from ..support import tree
 from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
 from ..support.foreign import gate_of
 from ..support.loading import load
+from ..support.options import suggest_options
 from ..support.pickling import Decorated, Made, findable, importable_name
 from .fast_call import MISS, Enter, Known
 from .free_variables import hold_a_tensor, holds_a_tensor, selves, watches
@@ -71,6 +72,7 @@ LOOKED_UP = "was looked up by its signature: other programs ran last"
 """Why a call took longer than others."""
 
 
+@suggest_options
 def jit(
     f: Callable[..., Any] | None = None,
     *,

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..support import tree
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
+from ..support.options import suggest_options
 from ..support.pickling import Call, Made, made
 from ..support.tree import Tree
 from .tape import NO_OPTIONS, Array, Tape, as_cotangent
@@ -28,6 +29,7 @@ from .tensor import Tensor, enter, within
 ArgNums: TypeAlias = int | tuple[int, ...]
 
 
+@suggest_options
 def grad(
     f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -57,6 +59,7 @@ def grad(
     return named(f, gradient, grad, argnums, has_aux=has_aux)
 
 
+@suggest_options
 def value_and_grad(
     f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
 ) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ gradients, products of the Hessian with a vector, or the Hessian itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from ..engine.transforms import value_and_grad
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError, extra
 from ..support.tree import Tree
-
-if TYPE_CHECKING:
-    from .minimum import Minimum
+from .minimum import Minimum
 
 GRADIENT = ("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP")
 PRODUCTS = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")
@@ -83,7 +81,6 @@ def minimize(
     with extra("scipy"):
         from scipy import optimize
     from ..transforms.custom import stop_gradient
-    from .minimum import Minimum
 
     method = _method(method, bounds is not None, bool(constraints))
     tree.refuse_leaves(params, "minimize: params")

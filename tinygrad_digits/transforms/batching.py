@@ -25,6 +25,7 @@ from ..engine.transforms import leaf_paths, named
 from ..staging.tracer import StandIn, user_line
 from ..support import tree
 from ..support.errors import ShapeError, TracedValueError
+from ..support.options import suggest_options
 from ..support.tree import Tree
 from .batching_rules import KINDS, RULES, Call, moved, unknown
 
@@ -32,6 +33,7 @@ Axes: TypeAlias = Any
 """A batch axis (an int, or None for what all examples share), or a tree of them."""
 
 
+@suggest_options
 def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callable[..., Any]:
     """`vmap : (x -> y) -> (xs with a batch axis) -> (ys with a batch axis)`, without a loop.
 

@@ -39,6 +39,7 @@ from ..engine.transforms import (
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
+from ..support.options import suggest_options
 from ..support.pickling import Call, made
 from ..support.tree import Tree
 from .batching import Batch
@@ -165,6 +166,7 @@ def _unchanged(y: Any) -> Any:
 # --- whole Jacobians
 
 
+@suggest_options
 def jacobian(
     f: Callable[..., Any],
     argnums: ArgNums = 0,
@@ -210,6 +212,7 @@ def jacobian(
     return named(f, jacobian_at, jacobian, argnums, mode=mode, has_aux=has_aux)
 
 
+@suggest_options
 def hessian(
     f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -246,6 +249,7 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
     return tree.unflatten(ran.params, collected(ran.tensors, ran.tape.sweep(start, free=True)))
 
 
+@suggest_options
 def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
     """`elementwise_grad : (x -> y, each element by itself) -> x -> like x`: the slope at each x.
 
