@@ -12,7 +12,7 @@ import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, is_float, rows_of, rows_recorded
 from tests.domains import DOMAINS
 from tests.jit_programs import assert_same, copied, skip_without
-from tinygrad_digits.engine.primitive import Each
+from tinygrad_digits.engine.primitive import VariadicRule
 from tinygrad_digits.ops import OPS
 
 ALL = [pytest.param(case, id=name) for _, name, case in all_cases()]
@@ -196,8 +196,8 @@ def bent_rules(row):
     def bend(rule):
         return lambda *args, **options: 1.0005 * rule(*args, **options)
 
-    if isinstance(row.rules, Each):
-        yield Each(bend(row.rules.rule))
+    if isinstance(row.rules, VariadicRule):
+        yield VariadicRule(bend(row.rules.rule))
         return
     for k, rule in enumerate(row.rules):
         if rule is not None and (row.name, k) not in ONLY_AT_KINKS:

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tests.domains import DOMAINS, EINSUMS, INDEXED, INDICES, MATMULS, ODD_INDICES, reference
-from tinygrad_digits.engine.primitive import Each, Kind
+from tinygrad_digits.engine.primitive import Kind, VariadicRule
 from tinygrad_digits.ops import OPS
 
 CASES = [
@@ -131,8 +131,10 @@ def bent_ops(row):
     def bend(rule):
         return functools.wraps(rule)(lambda *args, **options: 1.0005 * rule(*args, **options))
 
-    if isinstance(row.rules, Each):
-        yield td.define(row.kernel, Each(bend(row.rules.rule)), name=row.name, kind=row.kind)
+    if isinstance(row.rules, VariadicRule):
+        yield td.define(
+            row.kernel, VariadicRule(bend(row.rules.rule)), name=row.name, kind=row.kind
+        )
         return
     for k, rule in enumerate(row.rules):
         if rule is not None:

@@ -1,6 +1,7 @@
 """The page to draw on: what the server answers, and what a browser shows."""
 
 import contextlib
+import gc
 import http.client
 import json
 import re
@@ -9,9 +10,14 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
+import xml.etree.ElementTree
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
+import PIL.Image
 import pytest
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.action_chains import ActionChains
@@ -25,7 +31,7 @@ from typer.testing import CliRunner
 import tinygrad_digits as td
 from tests.browser import chromium, console, requests
 from tests.programs import program
-from tinygrad_digits.digits.app import cli, connections, serve
+from tinygrad_digits.digits.app import cli, connections, corrections, serve
 from tinygrad_digits.digits.app import inference as reading
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.data.augment import augment
@@ -58,9 +64,9 @@ def params():
 
 
 @contextmanager
-def serving(params, hosts=serve.LOOPBACK):
+def serving(params, hosts=serve.LOOPBACK, mine=None):
     """The port of a server in a thread."""
-    server = serve.server(serve.application(params, hosts))
+    server = serve.server(serve.application(params, hosts, mine))
     with serve.listening("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -72,8 +78,13 @@ def serving(params, hosts=serve.LOOPBACK):
 
 
 @pytest.fixture(scope="module")
-def port(params):
-    with serving(params) as port:
+def mine(tmp_path_factory):
+    return tmp_path_factory.mktemp("mine")
+
+
+@pytest.fixture(scope="module")
+def port(params, mine):
+    with serving(params, mine=mine) as port:
         yield port
 
 
@@ -105,7 +116,7 @@ def test_a_drawing_is_read_as_the_model_reads_it(port, params):
     image = np.round(DIGITS.images[6] * 255) / 255
     image /= image.max()
     found = read(port, grid(DIGITS.images[6]))
-    assert set(found) == {"digit", "probabilities", "image", "saliency"}
+    assert set(found) == {"digit", "probabilities", "image", "saliency", "occlusion"}
     assert found["digit"] == 6 == np.argmax(found["probabilities"])
     np.testing.assert_allclose(np.ravel(found["image"]), image, atol=1e-6)
     expected = model.probabilities(params, image[np.newaxis])[0]
@@ -121,6 +132,89 @@ def test_the_saliency_is_how_the_score_changes_with_each_pixel(params):
     x, steps = found.image.ravel(), np.eye(64) * 1e-6
     up, down = (model.logits(params, x + h)[:, found.digit] for h in (steps, -steps))
     np.testing.assert_allclose(found.saliency.ravel(), (up - down) / 2e-6, rtol=1e-4, atol=1e-6)
+
+
+def test_the_occlusion_is_how_the_score_falls_without_each_pixel(params):
+    found = reading.reader(params)(DIGITS.images[3].reshape(8, 8))
+    score = model.logits(params, found.image.reshape(1, 64))[0, found.digit]
+    for i in range(64):
+        covered = found.image.copy().reshape(1, 64)
+        covered[0, i] = 0
+        fall = score - model.logits(params, covered)[0, found.digit]
+        np.testing.assert_allclose(found.occlusion.ravel()[i], fall, atol=1e-4)
+
+
+# ---- corrections
+
+
+def correction(image, **otherwise):
+    content = {"pixels": grid(image), "strokes": [[[0.5, 0.1], [0.5, 0.9]]], "digit": 7}
+    return json.dumps(content | otherwise)
+
+
+def test_a_correction_is_kept_as_data_and_taken_back(port, mine):
+    image = np.round(DIGITS.images[1] * 255) / 255
+    status, _, content = ask(port, "POST", "/mine", correction(image), JSON)
+    answer = json.loads(content)
+    assert status == 200
+    assert answer["folder"] == str(mine)
+    kept = corrections.load(mine)
+    assert kept.labels.tolist() == [7]
+    np.testing.assert_allclose(kept.images[0], image / image.max(), atol=1e-6)
+    (picture,) = mine.glob("7/*.png")
+    seen = np.asarray(PIL.Image.open(picture)) / 255
+    np.testing.assert_allclose(seen.ravel(), image / image.max(), atol=0.5 / 255)
+    drawn = json.loads(picture.with_suffix(".json").read_text())
+    assert (drawn["read"], drawn["strokes"]) == (1, [[[0.5, 0.1], [0.5, 0.9]]])
+    path = f"/mine/{answer['kept']}"
+    assert [ask(port, "DELETE", path, headers=JSON)[0] for _ in range(2)] == [200, 404]
+    assert not [path for path in mine.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "message"),
+    [
+        ({"digit": 10}, "0 ... 9"),
+        ({"digit": True}, "0 ... 9"),
+        ({"digit": "3"}, "0 ... 9"),
+        ({"strokes": 3}, "list of strokes"),
+        ({"strokes": [[[0.5, 1.5]]]}, "in 0 ... 1"),
+        ({"strokes": [[[0.5]]]}, "in 0 ... 1"),
+        ({"pixels": [[0] * 8] * 8}, "blank"),
+        ({"more": 1}, "the body must be"),
+    ],
+)
+def test_a_correction_of_nonsense_writes_nothing(port, mine, otherwise, message):
+    status, _, content = ask(port, "POST", "/mine", correction(DIGITS.images[1], **otherwise), JSON)
+    assert status == 422
+    assert message in json.loads(content)["error"]
+    assert not [path for path in mine.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e%2f0", "0" * 31, "*", "0" * 32])
+def test_only_what_is_kept_can_be_taken_back(port, mine, name):
+    mine.joinpath("0").mkdir(exist_ok=True)
+    bystander = mine / "0" / "bystander.png"
+    bystander.write_bytes(b"")
+    assert ask(port, "DELETE", f"/mine/{name}", headers=JSON)[0] in (404, 405)
+    bystander.unlink()  # it is there
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(params, tmp_path):
+    (tmp_path / "mine").write_text("a file")
+    with serving(params, mine=tmp_path / "mine") as port:
+        status, _, content = ask(port, "POST", "/mine", correction(DIGITS.images[1]), JSON)
+    assert status == 500
+    assert "cannot write to" in json.loads(content)["error"]
+
+
+def test_the_tape_of_a_reading_is_drawn(port):
+    body = json.dumps({"pixels": grid(DIGITS.images[6])})
+    status, _, content = ask(port, "POST", "/tape", body, JSON)
+    assert status == 200
+    svg = json.loads(content)["svg"]
+    assert xml.etree.ElementTree.fromstring(svg).tag.endswith("svg")
+    assert svg.count("matmul") >= 2
 
 
 @pytest.mark.parametrize("enlarged", [2, 4, 7])
@@ -287,14 +381,49 @@ def connected(port, many):
         yield
 
 
-@pytest.mark.parametrize("of_one_address", [connections.OF_ONE_ADDRESS, 1000])
-def test_connections_that_say_nothing_lock_nobody_out(params, monkeypatch, of_one_address):
+@pytest.mark.parametrize(("of_one_address", "of_all"), [(32, 1000), (1000, 96)])
+def test_connections_that_say_nothing_lock_nobody_out(params, monkeypatch, of_one_address, of_all):
     monkeypatch.setattr(connections, "OF_ONE_ADDRESS", of_one_address)  # 1000: as if of many
+    monkeypatch.setattr(connections, "OF_ALL", of_all)
     with serving(params) as port, connected(port, 110):
         assert ask(port, "GET", "/")[0] == 200
 
 
-def test_a_request_that_is_being_answered_is_not_hung_up_on(params):
+def test_two_hundred_clients_at_once_are_all_answered(port):
+    body = json.dumps({"pixels": grid(DIGITS.images[0])})
+    with ThreadPoolExecutor(200) as clients:
+        asked = [clients.submit(ask, port, "POST", "/read", body, JSON) for _ in range(200)]
+    assert Counter(one.result()[0] for one in asked) == {200: 200}
+
+
+def test_answered_requests_leave_nothing_behind(params):
+    body = json.dumps({"pixels": grid(DIGITS.images[0])})
+    server = serve.server(serve.application(params))
+    with serve.listening("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+
+        def ask_often(times):
+            for _ in range(times):
+                assert ask(port, "POST", "/read", body, JSON)[0] == 200
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+
+        tracemalloc.start()
+        try:
+            before = ask_often(100)  # what is made once is there
+            grown = ask_often(300) - before
+        finally:
+            tracemalloc.stop()
+            server.should_exit = True
+            thread.join()
+    assert grown < 300 * 100  # bytes: an object that stays with each would take more
+    assert not server.server_state.tasks
+
+
+def test_a_request_that_is_being_answered_is_not_hung_up_on(params, monkeypatch):
+    monkeypatch.setattr(connections, "OF_ONE_ADDRESS", 20)
     body = json.dumps({"pixels": grid(DIGITS.images[0])}).encode()
     with serving(params) as port, socket.create_connection(("127.0.0.1", port)) as ours:
         ours.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
@@ -489,7 +618,8 @@ def press(driver, keys):
 )
 def test_a_digit_that_is_drawn_is_read(page, digit, place, kind):
     draw(page, STROKES[digit], *place, kind=kind)
-    wait(page, lambda _: text(page, "verdict").startswith("This is a"))
+    wait(page, lambda _: text_content(page, "announcement").startswith("This is a"))
+    assert text_content(page, "announcement") == text_content(page, "verdict")
     assert text(page, "verdict").startswith(f"This is a {digit}, ")
     assert text(page, "digit") == str(digit)
     shares = page.find_elements(By.CSS_SELECTOR, "#probabilities td:last-child")
@@ -521,6 +651,67 @@ def test_the_pictures_are_of_what_the_server_saw(page):
     labels = [page.find_element(By.ID, i).accessible_name for i in ("image", "saliency")]
     assert "of the 64" in labels[0]
     assert "for the 0" in labels[1]
+
+
+def test_the_sentence_and_the_digit_never_disagree(page):
+    page.execute_script("""
+      window.disagreements = [];
+      const compare = () => {
+        const show = (id) => document.getElementById(id).textContent;
+        const [digit, said] = ["digit", "verdict"].map(show);
+        if (digit !== "?" && !said.includes(` ${digit},`)) window.disagreements.push([digit, said]);
+      };
+      new MutationObserver(compare).observe(document.querySelector(".verdict"),
+        { childList: true, subtree: true, characterData: true });
+    """)
+    for digit in (0, 1, 4):
+        draw(page, STROKES[digit])
+        wait(page, lambda _, digit=digit: text(page, "digit") == str(digit))
+        press(page, "c")
+        wait(page, lambda _: text(page, "digit") == "?")
+    assert page.execute_script("return window.disagreements") == []
+
+
+def test_a_correction_is_kept_and_taken_back_on_the_page(page, mine):
+    digits = page.find_elements(By.CSS_SELECTOR, "#digits button")
+    assert [digit.text for digit in digits] == [*"0123456789"]
+    assert not digits[0].is_enabled()
+    draw(page, STROKES[7])
+    wait(page, lambda _: digits[0].is_enabled())
+    for label in (1, 7):  # the second instead of the first
+        digits[label].click()
+        wait(page, lambda _, label=label: f"Kept as a {label}" in text(page, "kept"))
+        assert corrections.load(mine).labels.tolist() == [label]
+    (path,) = mine.glob("7/*.json")
+    strokes = json.loads(path.read_text())["strokes"]
+    assert len(strokes) == 2
+    page.find_element(By.ID, "forget").click()
+    wait(page, lambda _: text(page, "kept") == "")
+    assert corrections.load(mine).labels.size == 0
+
+
+def test_the_tape_opens_from_the_page(page):
+    draw(page, STROKES[0])
+    opener = page.find_element(By.ID, "show-tape")
+    wait(page, lambda _: opener.is_enabled())
+    opener.click()
+    wide = "return document.getElementById('tape-picture').naturalWidth"
+    wait(page, lambda _: page.execute_script(wide) > 100)
+    page.find_element(By.CSS_SELECTOR, "#tape button").click()
+    assert not page.find_element(By.ID, "tape").is_displayed()
+
+
+def test_on_a_small_phone_the_reading_stays_in_view(port):
+    with chromium(size=(360, 640)) as driver:
+        driver.get(f"http://127.0.0.1:{port}/")
+        draw(driver, STROKES[1])
+        wait(driver, lambda _: text(driver, "verdict").startswith("This is a 1"))
+        inside = """
+          const place = (id) => document.getElementById(id).getBoundingClientRect();
+          const [pad, digit] = ["pad", "digit"].map(place);
+          return [pad.top >= 0 && pad.bottom <= digit.top, digit.bottom <= innerHeight];
+        """
+        assert driver.execute_script(inside) == [True, True]
 
 
 def test_a_digit_can_be_drawn_by_the_keyboard(page):
@@ -574,11 +765,12 @@ def test_the_page_can_be_used_without_sight(page):
     assert "arrow keys" in page.find_element(By.ID, pad.get_attribute("aria-describedby")).text or (
         "arrow keys" in text_content(page, "how")
     )
-    assert verdict.aria_role == "status"
+    assert page.find_element(By.ID, "announcement").aria_role == "status"
+    assert verdict.is_displayed()
     assert page.find_element(By.TAG_NAME, "html").get_attribute("lang") == "en"
     levels = [h.tag_name for h in page.find_elements(By.CSS_SELECTOR, "h1, h2, h3")]
-    assert levels == ["h1", *["h2"] * 4]
-    names = page.find_elements(By.CSS_SELECTOR, "button, canvas, summary")
+    assert levels == ["h1", *["h2"] * 5]
+    names = page.find_elements(By.CSS_SELECTOR, "main button:not([hidden]), canvas, summary")
     assert all(element.accessible_name for element in names)
 
 
@@ -617,11 +809,18 @@ return texts.map((element) => {
 """
 
 
-def test_a_server_that_has_gone_is_noticed(params, browser):
+def test_a_server_that_has_gone_is_noticed_and_found_again(params, browser):
     with serving(params) as port:
         browser.get(f"http://127.0.0.1:{port}/")
     draw(browser, STROKES[1])
     wait(browser, lambda _: "is it still running" in text(browser, "verdict"))
+    server = serve.server(serve.application(params))
+    with serve.listening("127.0.0.1", port) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        wait(browser, lambda _: text(browser, "verdict").startswith("This is a 1"))
+        server.should_exit = True
+        thread.join()
     console(browser)  # it says so there, too
 
 

@@ -11,7 +11,6 @@ import tinygrad_digits as td
 from tests.cases import Drawn, is_float
 from tests.cases.constant import CONSTANTS
 from tests.coverage import CONSTANT, found, keywords_untested, names
-from tinygrad_digits.engine.primitive import row_of
 from tinygrad_digits.engine.tensor import NUMPY
 from tinygrad_digits.ops import nondifferentiable
 
@@ -483,5 +482,5 @@ def test_what_has_no_rule_does_not_change_nearby(name, rng):
 
 
 def test_every_row_without_a_rule_is_tried():
-    rows = {row_of(op).name for op in nondifferentiable.OPS.values()} - {"empty_like"}
+    rows = {op.primitive.name for op in nondifferentiable.OPS.values()} - {"empty_like"}
     assert rows <= {name.rpartition(".")[2] for name in CONSTANT_ROWS}

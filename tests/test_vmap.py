@@ -314,7 +314,7 @@ def test_a_composed_op_keeps_its_own_rule():
     def bounded(x):
         return np.maximum(x, 0)  # whose derivative at 0 is a half
 
-    op = td.define(bounded, lambda g, _y, _x: g * 7.0, name="bounded", composed=True)
+    op = td.define(bounded, lambda g, _y, _x: g * 7.0, name="bounded", composite=True)
     x = np.array([[0.0, 1.0]])
     assert_array_equal(td.grad(lambda x: td.vmap(op)(x).sum())(x), [[7.0, 7.0]])
     assert_array_equal(td.vmap(td.grad(lambda x: op(x).sum()))(x), [[7.0, 7.0]])

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from .compiler.api import jit
-from .engine.primitive import Each, Kind, define, primitive
+from .engine.define import define, primitive
+from .engine.primitive import Kind
+from .engine.primitive import VariadicRule as Each
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp

@@ -267,5 +267,5 @@ def _reduction(index: int, line: Line, shape: tuple[int, ...]) -> Reduction:
     rank = len(shape)
     every = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(sorted({i % rank for i in every}))
-    assert line.op.reduces is not None
-    return Reduction(index, line.op.reduces, axes, rank, keepdims)
+    assert line.op.reduction_ufunc is not None
+    return Reduction(index, line.op.reduction_ufunc, axes, rank, keepdims)

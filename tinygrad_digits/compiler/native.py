@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive, row_of
+from ..engine.primitive import Kind, Primitive
 from ..ops import elementwise, indexing, joining, losses, reductions, shaping
 from . import blas, ufunc_loops
 from .fusion import Role
@@ -70,7 +70,7 @@ SYMBOLS |= {f: f"np.{f.__name__}({', '.join(f'{{{k}}}' for k in range(f.nin))})"
 
 AS_UFUNCS = {
     SCALAR_POWER.kernel: Primitive(np.power, (), "power", Kind.ELEMENTWISE),
-    row_of(elementwise.ldexp).kernel: Primitive(np.ldexp, (), "ldexp", Kind.ELEMENTWISE),
+    elementwise.ldexp.primitive.kernel: Primitive(np.ldexp, (), "ldexp", Kind.ELEMENTWISE),
 }
 """Ops that are a ufunc to native code."""
 
@@ -129,11 +129,11 @@ def _clipped(line: Line, program: Program, within: int) -> tuple[Line, Line]:
     form = "array" if shape else line.value.form
     larger = replace(
         line,
-        op=row_of(elementwise.maximum),
+        op=elementwise.maximum.primitive,
         args=(x, low),
         value=replace(line.value, shape=shape, form=form),
     )
-    return larger, replace(line, op=row_of(elementwise.minimum), args=(Var(within), high))
+    return larger, replace(line, op=elementwise.minimum.primitive, args=(Var(within), high))
 
 
 def _softmax_again(line: Line, program: Program) -> Line | None:
@@ -152,12 +152,12 @@ def _softmax_again(line: Line, program: Program) -> Line | None:
     peak = _maker(shifted.args[-1], program) if shifted is not None else None
     if shifted is None or shifted.op.kernel is not np.subtract:
         return None
-    if peak is None or peak.op.reduces is not np.maximum:
+    if peak is None or peak.op.reduction_ufunc is not np.maximum:
         return None
     assert total is not None
-    if total.op.reduces is not np.add or powers.value.shape != line.value.shape:
+    if total.op.reduction_ufunc is not np.add or powers.value.shape != line.value.shape:
         return None
-    return replace(line, op=row_of(elementwise.divide), args=(total.args[0], logarithm.args[0]))
+    return replace(line, op=elementwise.divide.primitive, args=(total.args[0], logarithm.args[0]))
 
 
 def _maker(x: Operand, program: Program) -> Line | None:
@@ -169,7 +169,7 @@ def _sum_by_ones(line: Line, program: Program) -> Line | None:
     if line.op.kernel is not np.matmul:
         return None
     a, b = line.args
-    total = replace(line, op=row_of(reductions.sum))
+    total = replace(line, op=reductions.sum.primitive)
     if _is_ones(a, program) and program.value(a.index).shape == program.value(b.index).shape[:1]:
         return replace(total, args=(b,), options={"axis": 0})
     if _is_ones(b, program) and program.value(b.index).shape[1:] == (1,):
@@ -235,11 +235,11 @@ class Roles:
             return Role.POINTWISE if fits else Role.NUMPY
         if kernel in IDENTITIES or kernel is np.where:
             return Role.POINTWISE
-        if line.op.reduces in REDUCTIONS and isinstance(line.args[0], Var):
+        if line.op.reduction_ufunc in REDUCTIONS and isinstance(line.args[0], Var):
             plain = set(line.options) <= {"axis", "keepdims"} and values[1].shape
             return Role.REDUCING if plain else Role.NUMPY
         if line.op.kind is Kind.VIEW or (
-            kernel is row_of(indexing.take).kernel and not any(found(line.options))
+            kernel is indexing.take.primitive.kernel and not any(found(line.options))
         ):
             return self._view(index, line)
         return Role.NUMPY
@@ -255,7 +255,7 @@ class Roles:
             layout = self.layout(x) if as_it_is else "F" if turned else "A"
         elif kernel in RESHAPES and line.options.get("order", "C") == "C":
             layout = "C" if self.layout(x) == "C" and line.value.shape else None
-        elif kernel is row_of(indexing.take).kernel and line.value.shape:
+        elif kernel is indexing.take.primitive.kernel and line.value.shape:
             parts = line.options["index"]
             parts = parts if isinstance(parts, tuple) else (parts,)
             plain = all(type(part) in (int, slice) or part is Ellipsis for part in parts)
@@ -279,8 +279,8 @@ def order_of_axes(line: Line) -> list[int]:
     return axes[::-1] if order is None else [axes[axis] for axis in order]
 
 
-IDENTITIES = {row_of(elementwise.cast).kernel, np.copy, row_of(shaping.broadcast_to).kernel}
-RESHAPES = {row_of(shaping.reshape).kernel, np.expand_dims, np.squeeze}
+IDENTITIES = {elementwise.cast.primitive.kernel, np.copy, shaping.broadcast_to.primitive.kernel}
+RESHAPES = {shaping.reshape.primitive.kernel, np.expand_dims, np.squeeze}
 REDUCTIONS = {np.add, np.multiply, np.maximum, np.minimum}
 
 
@@ -558,9 +558,9 @@ class Form(NamedTuple):
 ALONE: dict[Any, Form] = {
     **dict.fromkeys(ufunc_loops.UFUNCS, Form(_has_numpys_loop, _numpys_loop)),
     np.matmul: Form(_can_dot, _dot),
-    row_of(indexing.take).kernel: Form(_can_take, _take),
-    row_of(indexing.scatter).kernel: Form(_can_scatter, _scatter),
-    row_of(joining.join).kernel: Form(_can_join, _join),
-    row_of(losses.hits).kernel: Form(_can_hit, _hits),
-    row_of(losses.check_labels).kernel: Form(_can_check, _check),
+    indexing.take.primitive.kernel: Form(_can_take, _take),
+    indexing.scatter.primitive.kernel: Form(_can_scatter, _scatter),
+    joining.join.primitive.kernel: Form(_can_join, _join),
+    losses.hits.primitive.kernel: Form(_can_hit, _hits),
+    losses.check_labels.primitive.kernel: Form(_can_check, _check),
 }

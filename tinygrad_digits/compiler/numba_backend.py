@@ -30,7 +30,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.primitive import row_of
 from ..ops import indexing
 from ..support.errors import MissingExtraError, ShapeError
 from . import blas, loops, numpy_backend, ufunc_loops
@@ -310,7 +309,7 @@ class _Native:
                 return f"{x}.T"
             steps = ", ".join(f"{x}.strides[{axis}]" for axis in order)
             return f"as_strided({x}, {line.value.shape}, ({steps},))"  # which compiles at once
-        if line.op.kernel is row_of(indexing.take).kernel:
+        if line.op.kernel is indexing.take.primitive.kernel:
             parts = line.options["index"]
             return f"{x}[{', '.join(map(written, parts if type(parts) is tuple else (parts,)))}]"
         return f"{x}.reshape({line.value.shape})"

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, row_of
+from ..engine.primitive import Kind
 from ..ops import elementwise, indexing, losses, shaping
 from ..support.errors import TracedValueError
 from .plan import ALIGNMENT, Plan, check, plan
@@ -45,21 +45,21 @@ class Code(NamedTuple):
 STATEMENTS: dict[Any, str] = {
     np.where: "copyto({out}, {2}); copyto({out}, {1}, 'same_kind', {0})",
     np.copy: "copyto({out}, {0})",
-    row_of(elementwise.cast).kernel: "copyto({out}, {0}, 'unsafe')",
-    row_of(losses.hits).kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
+    elementwise.cast.primitive.kernel: "copyto({out}, {0}, 'unsafe')",
+    losses.hits.primitive.kernel: "{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
     PACK.kernel: "",  # its operands are computed there
 }
 """How to write into `out` what a kernel that is not a ufunc computes, where that is worth it."""
 
 VIEWS: dict[Any, Callable[[Line], str]] = {
-    row_of(shaping.reshape).kernel: lambda line: f"{{0}}.reshape({line.value.shape})",
+    shaping.reshape.primitive.kernel: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.expand_dims: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.squeeze: lambda line: f"{{0}}.reshape({line.value.shape})",
     np.transpose: lambda line: (
         f"{{0}}.transpose({axes})" if (axes := line.options.get("axes")) else "{0}.T"
     ),
     np.swapaxes: lambda line: "{0}.swapaxes({axis1}, {axis2})".format("{0}", **line.options),
-    row_of(shaping.broadcast_to).kernel: lambda line: f"broadcast_to({{0}}, {line.value.shape})",
+    shaping.broadcast_to.primitive.kernel: lambda line: f"broadcast_to({{0}}, {line.value.shape})",
 }
 """The same as methods of arrays, which cost a third of NumPy's functions."""
 
@@ -91,7 +91,7 @@ def writer(line: Line, program: Program) -> str | None:
     if isinstance(kernel, np.ufunc) and kernel.nout == 1 and not line.options:
         operands = "".join(f"{{{k}}}, " for k in range(len(line.args)))
         return f"{{f}}({operands}out={{out}})"
-    if line.op.reduces is not None and set(line.options) <= {"axis", "keepdims"}:
+    if line.op.reduction_ufunc is not None and set(line.options) <= {"axis", "keepdims"}:
         axis, keepdims = line.options.get("axis"), bool(line.options.get("keepdims"))
         return f"{{f}}({{0}}, {axis}, None, {{out}}, {keepdims})"
     if kernel is np.where and not _is_bool(line.args[0], program):
@@ -105,14 +105,14 @@ def _is_bool(x: Operand, program: Program) -> bool:
 
 def is_view(line: Line) -> bool:
     """Whether a line gives its operand's elements another shape or order, fixed beforehand."""
-    if line.op.kernel is row_of(indexing.take).kernel:
+    if line.op.kernel is indexing.take.primitive.kernel:
         return not any(found(line.options))
     return line.op.kind is Kind.VIEW
 
 
 def may_alias(line: Line, program: Program) -> bool:
     """Whether the value of a line may share memory with its operands."""
-    if line.op.kernel is row_of(indexing.take).kernel:
+    if line.op.kernel is indexing.take.primitive.kernel:
         return not any(program.value(i).shape for i in found(line.options))
     if isinstance(line.op.kernel, np.ufunc) or writer(line, program) is not None:
         return False
@@ -246,7 +246,7 @@ class Emitter:
     @staticmethod
     def _viewed(line: Line, arrays: dict[int, Any]) -> Any:
         x = arrays[line.vars[0]]
-        if line.op.kernel is row_of(shaping.broadcast_to).kernel:
+        if line.op.kernel is shaping.broadcast_to.primitive.kernel:
             return np.broadcast_to(x, line.value.shape)  # whose kernel makes a copy
         args = mapped(lambda leaf: arrays[leaf.index] if isinstance(leaf, Var) else leaf, line.args)
         return line.op.kernel(*args, **line.options)
@@ -318,7 +318,7 @@ class Emitter:
             words = {"out": name, "f": self._function(line)}
             return [t.format(*arguments, **words) for t in template.split("; ") if t]
         call = self._expression(i, line, arguments)
-        if line.op is row_of(losses.check_labels) and i not in self.read:
+        if line.op is losses.check_labels.primitive and i not in self.read:
             labels = self.program.value(line.vars[0])
             if labels.dtype == np.intp and labels.nbytes:  # the test costs half of the call
                 largest = f"maximum_reduce({arguments[0]}.view(uintp), None)"
@@ -330,7 +330,7 @@ class Emitter:
         if i in self.writers and kernel not in STATEMENTS:
             alone = self.writers[i].replace(", out={out})", ")").replace("{out}", "None")
             return alone.format(*arguments, f=self._function(line))
-        if kernel is row_of(indexing.take).kernel:
+        if kernel is indexing.take.primitive.kernel:
             index = line.options["index"]
             parts = index if isinstance(index, tuple) else (index,)
             return f"{arguments[0]}[{', '.join(map(self._text, parts)) or '()'}]"
@@ -348,8 +348,10 @@ class Emitter:
 
     def _function(self, line: Line) -> str:
         kernel = line.op.kernel
-        if line.op.reduces is not None and self._is_reduction(line):
-            return self._bound(f"{line.op.reduces.__name__}_reduce", line.op.reduces.reduce)
+        if line.op.reduction_ufunc is not None and self._is_reduction(line):
+            return self._bound(
+                f"{line.op.reduction_ufunc.__name__}_reduce", line.op.reduction_ufunc.reduce
+            )
         name = line.op.name.replace(".", "_")
         return self._bound(name if name.isidentifier() else "kernel", kernel)
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive, row_of
+from ..engine.primitive import Kind, Primitive
 from ..ops import elementwise, indexing, losses, reductions, shaping
 from .program import (
     END,
@@ -159,7 +159,7 @@ def columns(program: Program) -> Program:
 
 def _is_peak(line: Line, program: Program) -> bool:
     """Whether a line is the maximum along the rows of a matrix."""
-    if line.op.reduces is not np.maximum or line.options != {"axis": -1, "keepdims": True}:
+    if line.op.reduction_ufunc is not np.maximum or line.options != {"axis": -1, "keepdims": True}:
         return False
     value = program.value(line.vars[0])
     rows, columns = value.shape if len(value.shape) == 2 else (0, 0)
@@ -192,10 +192,10 @@ def _by_columns(index: int, program: Program) -> Program:
     turned, copied, peaks = Var(new), Var(new + 1), Var(new + 2)
     dtype, errors = line.value.dtype, line.errors
     made = {
-        new: Line(row_of(shaping.transpose), line.args, {}, Value((width, rows), dtype), errors),
+        new: Line(shaping.transpose.primitive, line.args, {}, Value((width, rows), dtype), errors),
         new + 1: Line(_COPY, (turned,), {"order": "C"}, Value((width, rows), dtype), errors),
         new + 2: replace(line, args=(copied,), options={"axis": 0}, value=Value((rows,), dtype)),
-        index: Line(row_of(shaping.reshape), (peaks,), {"shape": (rows, 1)}, line.value, errors),
+        index: Line(shaping.reshape.primitive, (peaks,), {"shape": (rows, 1)}, line.value, errors),
     }
     lines: dict[int, Line] = {}
     for i, other in program.lines.items():
@@ -246,7 +246,7 @@ SMALL = 1 << 18
 
 def _is_packable(line: Line) -> bool:
     """Whether a line can write anywhere: products and reductions."""
-    product = line.op.kernel is np.matmul or line.op.reduces is not None
+    product = line.op.kernel is np.matmul or line.op.reduction_ufunc is not None
     return product and line.value.form == "array" and bool(line.value.shape)
 
 
@@ -311,7 +311,7 @@ def _exact_division(line: Line, program: Program) -> Var | Line | None:
     factor = 1 / divisor if not isinstance(other, Var) else line.value.dtype.type(1 / divisor)
     if isinstance(other, Var):
         return None
-    return replace(line, op=row_of(elementwise.multiply), args=(x, factor))
+    return replace(line, op=elementwise.multiply.primitive, args=(x, factor))
 
 
 def _twice(line: Line, program: Program) -> Var | None:
@@ -379,7 +379,7 @@ def _needless_broadcast(
 def _sum_of_hits(line: Line, program: Program) -> Line | None:
     """Each row of `hits` has one element that is not 0: that is its sum."""
     hits = _maker(line.args[0], program)
-    if hits is None or hits.op is not row_of(losses.hits):
+    if hits is None or hits.op is not losses.hits.primitive:
         return None
     if line.options.get("axis") not in (-1, (-1,)) or line.value.dtype != hits.value.dtype:
         return None
@@ -389,22 +389,22 @@ def _sum_of_hits(line: Line, program: Program) -> Line | None:
 _FULL = Primitive(np.full, (), "full", Kind.GATHER)
 
 
-_RESHAPE = row_of(shaping.reshape).kernel
-_BROADCAST_TO = row_of(shaping.broadcast_to).kernel
+_RESHAPE = shaping.reshape.primitive.kernel
+_BROADCAST_TO = shaping.broadcast_to.primitive.kernel
 
 RULES: dict[Any, Rule] = {
     np.multiply: _times_one,
     np.divide: _exact_division,
     np.negative: _twice,
     np.positive: _no_op,
-    row_of(elementwise.cast).kernel: _no_op,
+    elementwise.cast.primitive.kernel: _no_op,
     _RESHAPE: _reshape,
     np.squeeze: _no_op,
     np.expand_dims: _no_op,
     _BROADCAST_TO: _no_op,
     np.transpose: _transpose,
-    row_of(indexing.take).kernel: _everything,
-    row_of(reductions.sum).kernel: _sum_of_hits,
+    indexing.take.primitive.kernel: _everything,
+    reductions.sum.primitive.kernel: _sum_of_hits,
 }
 
 PASSES: tuple[Pass, ...] = (drop_dead, share, simplify, fold, spread, share, drop_dead)

@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive, innermost
-from ..engine.tape import NO_OPTIONS, Tape
+from ..engine.apply import find_top_tape
+from ..engine.primitive import NO_OPTIONS, Kind, Primitive
+from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..staging.tracer import StandIn, user_line
 from ..support.errors import TracedValueError
@@ -134,7 +135,7 @@ class Trace(Tape):
         """Write down an op (or, if it is a composition of ops, those) and compute its value."""
         if self.closed:
             next(self.indices)  # raises
-        if op.composed:
+        if op.composite:
             return op.kernel(*args, **options)
         numpys = op.name if op.kernel is getattr(np, op.name, None) else ""
         if numpys == "where" and len(args) == 1:
@@ -250,7 +251,7 @@ class Traced(StandIn):
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
         row = getattr(op, "primitive", None)
-        is_row = row is not None and not row.composed and options.keys() <= row.options
+        is_row = row is not None and not row.composite and options.keys() <= row.options
         floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
 
@@ -306,7 +307,7 @@ def _are_scalars(*operands: Any) -> bool:
 
 
 def _raised(x: Any, n: Any) -> Any:
-    tape = innermost((x, n))
+    tape = find_top_tape((x, n))
     assert tape is not None
     return tape.applied(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
 

@@ -12,22 +12,18 @@ the list is exhausted is the gradient.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..support.errors import EscapedTensorError, NotDifferentiableError, RuleError, ShapeError
-from ..support.foreign import as_array
+from ..support.errors import EscapedTensorError, NotDifferentiableError
+from .cotangent import as_cotangent, conform, unbroadcast
+from .primitive import Array, Primitive
 
 if TYPE_CHECKING:
-    from .primitive import Primitive
     from .tensor import Tensor
-
-Array: TypeAlias = Any
-"""An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
 
 # glibc returns freed memory to the system as soon as that is more than twice the largest block that
 # it ever mapped by itself (mallopt(3), M_MMAP_THRESHOLD), and fetching it again takes 2 us a page:
@@ -82,10 +78,6 @@ class Record(NamedTuple):
     @property
     def name(self) -> str:
         return "input" if self.op is None else self.op.name
-
-
-NO_OPTIONS: dict[str, Any] = {}
-"""The options of most records: shared, never written."""
 
 
 class Tape:
@@ -208,62 +200,6 @@ class Tape:
             for index, record in zip(self.records, self, strict=True)
         ]
         return aligned(rows) or "an empty tape"
-
-
-def as_cotangent(g: Any, y: Array) -> Array:
-    """g as a cotangent of y: of its shape, in its dtype."""
-    g = as_array(g)
-    shape, dtype = getattr(y, "shape", ()), getattr(y, "dtype", np.dtype(float))
-    if g.shape != shape:
-        raise ShapeError(f"the cotangent has shape {g.shape}, the output {shape}")
-    if g.dtype.kind not in "fiub":
-        raise NotDifferentiableError(f"a cotangent is an array of real numbers, not of {g.dtype}")
-    return g if g.dtype == dtype else g.astype(dtype)
-
-
-def conform(
-    ct: Array, shape: tuple[int, ...], dtype: np.dtype[Any], op: Primitive, y_dtype: np.dtype[Any]
-) -> Array:
-    """A cotangent in the dtype of its primal.
-
-    One in the dtype of the op's output is cast: a float32 parameter that met float64 data has a
-    float32 gradient. Anything else is a mistake in the op's rule, and a RuleError.
-    """
-    if ct.dtype != dtype and ct.dtype == y_dtype:
-        ct = ct.astype(dtype)
-    if ct.shape != shape or ct.dtype != dtype:
-        raise RuleError(
-            f"{op.name}: a derivative rule returned {ct.dtype}{ct.shape}, but the input that it "
-            f"belongs to is {dtype}{shape} (and the output {y_dtype})"
-        )
-    return ct
-
-
-def unbroadcast(ct: Array, shape: tuple[int, ...]) -> Array:
-    """Sum a cotangent over the axes that broadcasting added to, or stretched from, `shape`.
-
-    The transpose of broadcasting: what was copied n times has the sum of n cotangents.
-    """
-    added = ct.ndim - len(shape)
-    if added < 0:
-        return ct  # nothing was broadcast: the rule is wrong, as `conform` will say
-    plain = type(ct) is np.ndarray or hasattr(ct, "tape")
-    if added == 1 and plain and ct.ndim == 2 and ct.dtype.char in "fd":
-        ct = ones(ct.shape[0], ct.dtype) @ ct
-    elif added:
-        ct = np.sum(ct, tuple(range(added)))
-    if ct.shape == shape:
-        return ct
-    stretched = tuple([i for i, n in enumerate(shape) if n == 1 and ct.shape[i] != 1])
-    return np.sum(ct, stretched).reshape(shape) if stretched else ct
-
-
-@functools.lru_cache(maxsize=16)
-def ones(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """A vector to sum with: `ones @ x` is a BLAS call, up to six times as fast as np.sum(x, 0)."""
-    full = np.ones(shape, dtype)
-    full.flags.writeable = False  # it is shared
-    return full
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

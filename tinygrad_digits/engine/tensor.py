@@ -16,17 +16,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import prod
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..support.callers import INSTEAD, find_instead, name_caller
 from ..support.errors import LostGradientError, NotDifferentiableError
 from ..support.foreign import Gate, gate_of, refuse_leaf, take
-from .tape import NO_OPTIONS, Array, Tape
-
-if TYPE_CHECKING:
-    from .primitive import Primitive
+from .primitive import NO_OPTIONS, Array, Primitive
+from .tape import Tape
 
 NUMPY: dict[Any, Callable[..., Any]] = {}
 """What stands in for each NumPy function when an argument is a Tensor.
@@ -63,7 +61,7 @@ class Tensor:
         value = _differentiable(value)
         self.value = value.copy() if isinstance(value, np.ndarray) else value  # stays as it is now
         self.tape = tape
-        self.index = recorded(tape, self.value).index
+        self.index = record(tape, self.value).index
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -126,13 +124,13 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
 
-    def become(self, other: Tensor) -> None:
+    def rebind(self, other: Tensor) -> None:
         """Be what the other is, from now on: `t[i] = v` rebinds t to a new array."""
         self.tape, self.index, self.value = other.tape, other.index, other.value
 
     def __copy__(self) -> Tensor:
         twin = _new(type(self))
-        twin.become(self)
+        twin.rebind(self)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -278,7 +276,7 @@ def _namesake(name: str) -> str | None:
 _new = object.__new__  # and setting three slots take half the time of calling the class
 
 
-def recorded(
+def record(
     tape: Tape,
     y: Array,
     op: Primitive | None = None,
@@ -296,13 +294,13 @@ def recorded(
     return tensor
 
 
-def enter(leaves: list[Any], tape: Tape, entered: list[Any]) -> None:
+def box(leaves: list[Any], tape: Tape, boxed: list[Any]) -> None:
     """Append the leaves as inputs of a tape; those that are neither arrays nor numbers as are."""
     for leaf in leaves:
         if type(leaf) is np.ndarray and leaf.dtype.kind == "f":
-            entered.append(recorded(tape, leaf))
+            boxed.append(record(tape, leaf))
         else:
-            entered.append(Tensor(leaf, tape) if is_numeric(leaf) else leaf)
+            boxed.append(Tensor(leaf, tape) if is_numeric(leaf) else leaf)
 
 
 def is_array(x: Any) -> bool:
@@ -437,8 +435,10 @@ def by_name(
 @functools.cache
 def _positional(op: Callable[..., Any]) -> int:
     """How many arguments an op takes by position: a row its arrays, and what it says."""
-    if (row := getattr(op, "primitive", None)) is not None:
-        return sys.maxsize if row.arity is None else row.arity + len(row.positional)
+    if (primitive := getattr(op, "primitive", None)) is not None:
+        return (
+            sys.maxsize if primitive.arity is None else primitive.arity + len(primitive.positional)
+        )
     kinds = [p.kind for p in inspect.signature(op).parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
         return sys.maxsize

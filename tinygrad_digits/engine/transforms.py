@@ -23,8 +23,10 @@ from ..support.errors import DisconnectedWarning, NotDifferentiableError
 from ..support.options import suggest_options
 from ..support.pickling import Call, Made, made
 from ..support.tree import Tree
-from .tape import NO_OPTIONS, Array, Tape, as_cotangent
-from .tensor import Tensor, enter, within
+from .cotangent import as_cotangent
+from .primitive import NO_OPTIONS, Array
+from .tape import Tape
+from .tensor import Tensor, box, within
 
 ArgNums: TypeAlias = int | tuple[int, ...]
 
@@ -210,7 +212,7 @@ def _boxed(
     leaves, structure = tree.flatten(chosen)
     tensors: list[Any] = []
     try:
-        enter(leaves, tape, tensors)
+        box(leaves, tape, tensors)
     except NotDifferentiableError as error:
         path = leaf_paths(args, argnums, f)[len(tensors)]
         raise NotDifferentiableError(f"{path}: {error}") from None

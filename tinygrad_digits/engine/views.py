@@ -20,7 +20,7 @@ from weakref import ref
 
 import numpy as np
 
-from .tape import Array
+from .primitive import Array, Function, Primitive
 from .tensor import Tensor
 
 
@@ -85,3 +85,32 @@ def memory_of(t: Array) -> Array:
     for _, way, what in reversed(ways):
         lying = way.take(lying, what)
     return lying.memory if isinstance(lying, Tensor) else lying  # by an index that is traced
+
+
+VIEWS: dict[Primitive, Way] = {}
+"""How the ops of Kind.VIEW make views. What they are told is (args, options), as they were given.
+
+The rule of such an op, which moves elements, moves them back.
+"""
+
+
+def share_memory(primitive: Primitive, op: Function) -> Function:
+    """The op, of whose results a Tensor shares memory with the argument, as in NumPy."""
+    assert isinstance(primitive.rules, tuple)
+    (rule,) = primitive.rules
+    assert rule is not None
+
+    def take(x: Array, what: Any) -> Array:
+        return op(x, *what[0], **what[1])
+
+    def put_back(x: Array, view: Array, what: Any) -> Array:
+        return rule(view, None, x, **primitive.bind_options(*what))
+
+    VIEWS[primitive] = Way(take, put_back)
+
+    def apply(x: Array, *args: Any, **options: Any) -> Array:
+        y = op(x, *args, **options)
+        share(x, y, VIEWS[primitive], (args, options))
+        return y
+
+    return apply

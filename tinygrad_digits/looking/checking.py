@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tape import Array
+from ..engine.primitive import Array
 from ..engine.transforms import vjp
 from ..support import tree
 from ..support.errors import GradientMismatchError

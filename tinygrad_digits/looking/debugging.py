@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from ..engine.primitive import Op, Primitive
-from ..engine.tape import Array, Tape
+from ..engine.primitive import Array, Function, Primitive
+from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..engine.transforms import ArgNums, value_and_grad
 from ..ops import elementwise, shaping
@@ -107,7 +107,7 @@ class Watch(Recorder):
         self.uses: dict[int, Use] = {}
 
     def applied(
-        self, op: Primitive, kernel: Op, args: tuple[Any, ...], options: dict[str, Any]
+        self, op: Primitive, kernel: Function, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
         where = user_line()
         gradient = self._gradient()
@@ -277,7 +277,8 @@ def _sweeping() -> tuple[Primitive, tuple[Any, ...], Any] | None:
 
 _SWEEP = Tape.sweep.__wrapped__.__code__  # type: ignore[attr-defined]
 _GRADIENT = value_and_grad(len).func.__code__  # type: ignore[attr-defined]
-_TAPED = {_GRADIENT, *(op.__code__ for op in (elementwise.sin, elementwise.add, shaping.reshape))}
+_OPS: tuple[Any, ...] = (elementwise.sin, elementwise.add, shaping.reshape)
+_TAPED = {_GRADIENT, *(op.__code__ for op in _OPS)}
 """What has a tape at hand: a gradient, and an op of one array, of two, of any."""
 
 

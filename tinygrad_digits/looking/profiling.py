@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.tape import Array, Record, aligned, unbroadcast
+from ..engine.cotangent import unbroadcast
+from ..engine.primitive import Array
+from ..engine.tape import Record, aligned
 from ..engine.transforms import ArgNums
 from ..support.errors import NotDifferentiableError
 from .recording import Recording, record

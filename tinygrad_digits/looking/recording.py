@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..compiler.trace import ARITHMETIC, NUMBERS
-from ..engine.primitive import Op, Primitive, innermost
-from ..engine.tape import Array, Record, Tape, aligned, operands
+from ..engine.apply import find_top_tape
+from ..engine.primitive import Array, Function, Primitive
+from ..engine.tape import Record, Tape, aligned, operands
 from ..engine.tensor import Tensor
 from ..engine.transforms import ArgNums, check_argnums, leaf_paths
 from ..support import tree
@@ -55,7 +56,7 @@ class Recorder(Tape):
         return *tree.unflatten(structure, leaves), names
 
     def applied(
-        self, op: Primitive, kernel: Op, args: tuple[Any, ...], options: dict[str, Any]
+        self, op: Primitive, kernel: Function, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
         if self.closed:
             next(self.indices)  # raises
@@ -77,7 +78,7 @@ class Recorder(Tape):
     ) -> Any:
         """A call whose derivative, if an outer tape takes it, is its own; its ops are seen here."""
         inside = self.left(args)
-        if innermost(tree.flatten(inside)[0]) is None:
+        if find_top_tape(tree.flatten(inside)[0]) is None:
             return f(*args)
 
         def seen(g: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,9 +141,11 @@ class Seen(Tensor):
         return self.tape.written(None, (), (), {}, np.float64(self.value))  # type: ignore[attr-defined]
 
 
-def _computed(op: Primitive, kernel: Op, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def _computed(
+    op: Primitive, kernel: Function, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
     """The op on what is inside: Tensors of an outer tape, arrays, or Python numbers alone."""
-    if innermost(inputs, options) is not None:
+    if find_top_tape(inputs, options) is not None:
         return op.apply(*inputs, **options)
     if op.name in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
         kernel = ARITHMETIC[op.name].kernel  # which leaves Python numbers Python numbers

@@ -1,6 +1,6 @@
 """What can be differentiated: one chapter a file, one row an op."""
 
-from ..engine.primitive import Op, Primitive, row_of
+from ..engine.primitive import Op, Primitive
 from . import (
     activations,
     assignment,
@@ -61,10 +61,10 @@ CHAPTERS = (
 )
 
 OPS: dict[str, Op] = {
-    row_of(op).name: op
+    op.primitive.name: op
     for chapter in CHAPTERS
     for op in vars(chapter).values()
-    if isinstance(getattr(op, "primitive", None), Primitive) and row_of(op).rules
+    if isinstance(getattr(op, "primitive", None), Primitive) and op.primitive.rules
 }
 """Every op that has derivative rules, by name. Tests and tables iterate it."""
 

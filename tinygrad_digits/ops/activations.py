@@ -10,8 +10,8 @@ from math import pi, sqrt
 
 import numpy as np
 
-from ..engine.primitive import Kind, primitive
-from ..engine.tape import Array
+from ..engine.define import primitive
+from ..engine.primitive import Array, Kind
 from .layers import floating
 from .softmax import sigmoid, softplus
 from .special import ndtr
@@ -24,8 +24,8 @@ _BEYOND = 16384
     lambda g, _y, _x, p: g * p,
     lambda g, _y, x, _p: g * np.clip(x, -_BEYOND, _BEYOND),  # infinity times p' = 0 would be NaN
     kind=Kind.ELEMENTWISE,
-    trusted=True,
-    composed=True,
+    unchecked=True,
+    composite=True,
 )
 def gated(x: Array, p: Array) -> Array:
     """x p, for a p that goes to 0 on the left of x and to 1 on its right: 0 at -inf."""

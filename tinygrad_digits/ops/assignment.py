@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Op
-from ..engine.tape import Array
+from ..engine.primitive import Array, Function
 from ..engine.tensor import REFUSED, Tensor
 from ..engine.views import source_of
 from ..support.errors import (
@@ -167,7 +166,7 @@ def write(t: Tensor, y: Tensor, what: str) -> None:
     if not _lie_alike(t.memory, y.memory):  # which decides what its reshapes share
         written[-1] = t, put(t, y, index=...)
     for each, new in reversed(written):  # the whole first, which may refuse
-        each.become(new)
+        each.rebind(new)
     _take_again(t, {id(each) for each, _ in written})
 
 
@@ -192,7 +191,7 @@ def _take_again(whole: Tensor, written: set[int]) -> None:
         for _, view in alive:
             origin, way, what = view.source
             if origin is source and id(view) not in written and not view.tape.closed:
-                view.become(way.take(source, what))
+                view.rebind(way.take(source, what))
             todo.append(view)
 
 
@@ -211,7 +210,7 @@ def assign(t: Tensor, index: Any, v: Array) -> None:
     write(t, at(t)[index].set(v), "t[i] = v")
 
 
-def rewriting(op: Op, symbol: str) -> Op:
+def rewriting(op: Function, symbol: str) -> Function:
     """`t += v` and its like: from now on t is what the op makes of it, as by t[...] = t + v.
 
     What NumPy would write into keeps its shape and dtype; a scalar, which NumPy does not write

@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..engine.primitive import Kind, define, handles
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from .indexing import getitem, scatter
+from .registering import handles
 from .selection import held
 from .sequences import _array
 
 # --- copies
 
 copied = define(
-    np.copy, lambda g, _y, _x, order="K": g, name="copy", kind=Kind.OPAQUE, trusted=True
+    np.copy, lambda g, _y, _x, order="K": g, name="copy", kind=Kind.OPAQUE, unchecked=True
 )
 
 
@@ -170,11 +171,11 @@ between = define(
     lambda g, y, first_like, last_like, _edges: _end_rule(1, g, y, first_like, last_like),
     None,
     name="between",
-    trusted=True,
+    unchecked=True,
 )
 counts_of = define(_counts, name="counts")
 bin_of = define(_bin, name="bin_of")
-weigh = define(_counts, None, _histogram_rule, name="histogram", kind=Kind.OPAQUE, trusted=True)
+weigh = define(_counts, None, _histogram_rule, name="histogram", kind=Kind.OPAQUE, unchecked=True)
 
 
 def _without_gradient(bins: Any, range: Any) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, extends, handles, implement
-from ..engine.tape import Array
+from ..engine.primitive import Array, Function, Kind
 from .masked_reductions import in_dtype
 from .reductions import pulled_back
+from .registering import fallback_for, handles, implement
 
 
 def _cumsum_rule(g: Array, _y: Array, x_like: Array, axis: int | None = None) -> Array:
@@ -19,12 +19,12 @@ def _cumsum_rule(g: Array, _y: Array, x_like: Array, axis: int | None = None) ->
 cumsum = implement(np.cumsum, _cumsum_rule, kind=Kind.OPAQUE)
 
 
-@extends(cumsum, np.cumsum)
+@fallback_for(cumsum, np.cumsum)
 def _cumsum_of(x: Array, axis: int | None = None, *, dtype: Any = None) -> Array:
     return cumsum(in_dtype(x, dtype), axis)
 
 
-def scan(op: Op, x: Array, axis: int) -> Array:
+def scan(op: Function, x: Array, axis: int) -> Array:
     """An associative op of each element and all before it, in log2(n) steps.
 
     After the step of width w each element holds the 2w elements up to itself (Hillis and Steele,
@@ -49,13 +49,18 @@ def _cumprod_rule(g: Array, _y: Array, x: Array, axis: int | None = None) -> Arr
 cumprod = implement(np.cumprod, _cumprod_rule, kind=Kind.OPAQUE)
 
 
-@extends(cumprod, np.cumprod)
+@fallback_for(cumprod, np.cumprod)
 def _cumprod_of(x: Array, axis: int | None = None, *, dtype: Any = None) -> Array:
     return cumprod(in_dtype(x, dtype), axis)
 
 
 def _from_start(
-    running: Op, identity: float, x: Array, axis: int | None, dtype: Any, include_initial: bool
+    running: Function,
+    identity: float,
+    x: Array,
+    axis: int | None,
+    dtype: Any,
+    include_initial: bool,
 ) -> Array:
     """The Array API's running functions: axis=None is for vectors; the start may be asked for."""
     if axis is None and x.ndim > 1:

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, handles, implement, no_rule_with
-from ..engine.tape import Array
-from ..support.errors import NotDifferentiableError
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind
+from ..support.errors import NotDifferentiableError, no_rule_with
+from .registering import handles, implement
 
 row = partial(implement, kind=Kind.ELEMENTWISE)
 
-own = partial(define, kind=Kind.ELEMENTWISE, trusted=True, composed=True)
+own = partial(define, kind=Kind.ELEMENTWISE, unchecked=True, composite=True)
 
 LOG_2 = math.log(2)
 
@@ -34,7 +35,7 @@ def _meet(g: Array, _y: Array, a: Array, x: Array) -> Array:
     return g * np.where(np.equal(x, 0) & np.equal(a, 0), np.nan, 0).astype(g.dtype)
 
 
-along_sign: Op = own(
+along_sign: Function = own(
     lambda a, x: a * np.sign(x),
     lambda g, _y, _a, x: along_sign(g, x),
     _meet,
@@ -84,7 +85,7 @@ log10 = row(np.log10, lambda g, _y, x: g * (1 / math.log(10)) / x)
 log1p = row(np.log1p, lambda g, _y, x: g / (1 + x))
 
 
-def _shares(base: Op, scale: float, name: str) -> Op:
+def _shares(base: Function, scale: float, name: str) -> Function:
     """The op base**a / (base**a + base**b), what a has in log(base**a + base**b).
 
     It is a half at a = b, also at infinity. The difference of a and b is rounded; what is lost (by
@@ -101,7 +102,7 @@ def _shares(base: Op, scale: float, name: str) -> Op:
         e = e - e * lost
         return np.where(np.greater_equal(d, 0), 1, e) / (1 + e)
 
-    op: Op = own(
+    op: Function = own(
         kernel,
         lambda g, y, a, b: g * scale * y * op(b, a),
         lambda g, y, a, b: -g * scale * y * op(b, a),
@@ -142,7 +143,7 @@ def _bell(x: Array) -> Array:
     return eps / (eps + eps * x * x)
 
 
-bell: Op = own(_bell, lambda g, y, x: g * (-2 * (_finite(x) * y) * y), name="bell")
+bell: Function = own(_bell, lambda g, y, x: g * (-2 * (_finite(x) * y) * y), name="bell")
 
 
 SIMD: Any = np.show_config(mode="dicts")
@@ -158,7 +159,7 @@ def _over_square_cosh(a: Array, x: Array) -> Array:
     return a * np.square(2 / (e + 1 / e))
 
 
-over_square_cosh: Op = own(
+over_square_cosh: Function = own(
     _over_square_cosh,
     lambda g, _y, _a, x: over_square_cosh(g, x),
     lambda g, y, _a, x: g * (-2 * np.tanh(x) * y),
@@ -212,7 +213,7 @@ def _cosine_across(g: Array, y: Array, _length: Array, a: Array, b: Array) -> Ar
     return g * -(sine / length * y)
 
 
-cosine: Op = own(_cosine, None, _cosine_along, _cosine_across, name="cosine")
+cosine: Function = own(_cosine, None, _cosine_along, _cosine_across, name="cosine")
 """As a function of a and b, from which its first argument follows."""
 
 
@@ -233,7 +234,7 @@ def _inverse_across(g: Array, _y: Array, a: Array, b: Array) -> Array:
     return g * (-2 * x * y / length / length)
 
 
-inversion: Op = own(_inverse, _inverse_along, _inverse_across, name="inversion")
+inversion: Function = own(_inverse, _inverse_along, _inverse_across, name="inversion")
 
 
 hypot = row(
@@ -302,7 +303,7 @@ fraction = define(
     lambda g, _y, _x: g,
     name="modf",
     kind=Kind.ELEMENTWISE,
-    trusted=True,
+    unchecked=True,
 )
 _exponent = define(lambda x: np.frexp(x)[1], name="frexp")
 
@@ -369,7 +370,7 @@ where = define(
     lambda g, _y, c, _a, _b: np.where(c, g, 0),
     lambda g, _y, c, _a, _b: np.where(c, 0, g),
     kind=Kind.ELEMENTWISE,
-    trusted=True,
+    unchecked=True,
 )
 _clip = define(
     np.clip,
@@ -435,7 +436,7 @@ def _astype(x: Array, dtype: Any) -> Array:
 
 
 cast = define(
-    _astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE, trusted=True
+    _astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE, unchecked=True
 )
 _leave = define(_astype, name="astype")
 

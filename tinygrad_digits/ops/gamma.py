@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tape import Array
+from ..engine.primitive import Array
 from ..support.errors import extra
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..engine.primitive import Kind, Op, define
-from ..engine.tape import Array, unbroadcast
+from ..engine.cotangent import unbroadcast
+from ..engine.define import define
+from ..engine.primitive import Array, Kind, Op
 from ..engine.tensor import Tensor, admit
 from ..engine.views import Way, share
 from ..support.errors import NotDifferentiableError, ShapeError
@@ -173,14 +174,14 @@ take = define(
     lambda g, _y, x_like, index: scatter(g, index=index, shape=x_like.shape),
     name="getitem",
     kind=Kind.GATHER,
-    trusted=True,
+    unchecked=True,
 )
 scatter: Op = define(
     _scatter,
     lambda g, _y, _x, index, shape: take(g, index=index),
     name="scatter",
     kind=Kind.GATHER,
-    trusted=True,
+    unchecked=True,
 )
 
 
@@ -234,7 +235,7 @@ put: Op = define(
     _put_values,
     name="put",
     kind=Kind.GATHER,
-    trusted=True,
+    unchecked=True,
 )
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..engine.primitive import Each, Kind, define, handles
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tensor import Tensor
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
 from .indexing import frozen, put
+from .registering import handles
 from .shaping import Shape
 
 
@@ -35,7 +36,9 @@ def along(axis: int, part: Any, x: Array) -> Array:
     return x[(slice(None),) * axis + (part,)]
 
 
-join = define(_concatenate, Each(_piece), name="concatenate", kind=Kind.GATHER, trusted=True)
+join = define(
+    _concatenate, VariadicRule(_piece), name="concatenate", kind=Kind.GATHER, unchecked=True
+)
 
 
 @handles(np.concatenate)
@@ -213,8 +216,8 @@ def _tile_rule(g: Array, _y: Array, x_like: Array, reps: tuple[int, ...]) -> Arr
     return np.sum(np.reshape(g, pairs), axis=tuple(range(0, 2 * n, 2))).reshape(x_like.shape)
 
 
-_repeated = define(_repeat, _repeat_rule, name="repeat", kind=Kind.GATHER, trusted=True)
-_tiled = define(_tile, _tile_rule, name="tile", kind=Kind.GATHER, trusted=True)
+_repeated = define(_repeat, _repeat_rule, name="repeat", kind=Kind.GATHER, unchecked=True)
+_tiled = define(_tile, _tile_rule, name="tile", kind=Kind.GATHER, unchecked=True)
 
 
 @handles(np.repeat)

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
 
@@ -24,7 +24,7 @@ Pair: TypeAlias = tuple[int, int]
 Margins: TypeAlias = tuple[Pair, Pair]
 """How much is added ((above, below), (left, right)) of an image."""
 
-row = partial(define, kind=Kind.GATHER, trusted=True)
+row = partial(define, kind=Kind.GATHER, unchecked=True)
 
 
 # --- windows: (n, c, h, w) -> (c, kh, kw, n, oh, ow), the pixel at (i, j) of the window at (y, x).
@@ -85,14 +85,14 @@ def _shifts(
         ])  # fmt: skip
 
 
-windows: Op = row(
+windows: Function = row(
     _windows,
     lambda g, _y, x_like, window, strides, dilation, margins, fill: fold(
         g, shape=x_like.shape, window=window, strides=strides, dilation=dilation, margins=margins
     ),
     name="windows",
 )
-fold: Op = row(
+fold: Function = row(
     _fold,
     lambda g, _y, _x, shape, window, strides, dilation, margins: windows(
         g, window=window, strides=strides, dilation=dilation, margins=margins, fill=0.0

@@ -29,13 +29,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..engine.primitive import Each, Kind, define, handles, implement
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tensor import REFUSED, Tensor
 from ..support.errors import DegenerateWarning, NotDifferentiableError, warn
 from ..support.foreign import as_array
 from .products import SMALL_LETTERS
 from .reductions import unit
+from .registering import handles, implement
 
 
 def _t(x: Array) -> Array:
@@ -97,14 +98,14 @@ def _inverse_or_nan(a: Array) -> Array:
 
 
 inv = implement(np.linalg.inv, _inverse_rule, kind=Kind.OPAQUE)
-inverse_or_nan = define(_inverse_or_nan, _inverse_rule, name="inverse_or_nan", trusted=True)
+inverse_or_nan = define(_inverse_or_nan, _inverse_rule, name="inverse_or_nan", unchecked=True)
 _solve = define(
     np.linalg.solve,
     lambda g, y, a, _b: -(np.linalg.solve(_t(a), g) @ _t(y)),
     lambda g, _y, a, _b: np.linalg.solve(_t(a), g),
     name="solve",
     kind=Kind.PRODUCT,
-    trusted=True,
+    unchecked=True,
 )  # Giles 2.3.1
 
 
@@ -221,7 +222,7 @@ def _slogdet(a: Array) -> Array:
 
 
 cofactors = define(
-    _cofactors, Each(_cofactors_rule), name="cofactors", kind=Kind.PRODUCT, trusted=True
+    _cofactors, VariadicRule(_cofactors_rule), name="cofactors", kind=Kind.PRODUCT, unchecked=True
 )
 det = implement(
     np.linalg.det,
@@ -232,7 +233,7 @@ _sign_and_log = define(
     _slogdet,
     lambda g, _y, a: g[..., 1, None, None] * _t(inverse_or_nan(a)),
     name="slogdet",
-    trusted=True,
+    unchecked=True,
 )
 SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
@@ -309,7 +310,7 @@ def _check_qr(g: Array, y: Array, m: int) -> Array:
 
 
 check_qr = define(_check_qr, name="check_qr")
-_packed_qr = define(_qr, _qr_rule, name="qr", trusted=True)
+_packed_qr = define(_qr, _qr_rule, name="qr", unchecked=True)
 QRResult: Any = type(np.linalg.qr(np.eye(1)))
 
 
@@ -348,7 +349,7 @@ def _read(packed: Array, start: int, stop: int, told: int) -> Array:  # noqa: AR
     return packed[..., start:stop, :].copy()
 
 
-read = define(_read, _read_rule, name="read", trusted=True)
+read = define(_read, _read_rule, name="read", unchecked=True)
 
 
 def _are_together(g: Array, paired: bool) -> Array:
@@ -457,7 +458,7 @@ def _rounding(dtype: Any, *lengths: int) -> float:
 
 
 check_eigh = define(_check_eigh, name="check_eigh")
-_packed_eigh = define(_eigh, _eigh_rule, name="eigh", trusted=True)
+_packed_eigh = define(_eigh, _eigh_rule, name="eigh", unchecked=True)
 eigvalsh = implement(np.linalg.eigvalsh, _eigvalsh_rule, kind=Kind.OPAQUE)
 EighResult: Any = type(np.linalg.eigh(np.eye(1)))
 
@@ -559,8 +560,8 @@ def _singular_values_rule(g: Array, _y: Array, a: Array, hermitian: bool = False
 
 
 check_svd = define(_check_svd, name="check_svd")
-_packed_svd = define(_svd, _svd_rule, name="svd", trusted=True)
-singular_values = define(_singular_values, _singular_values_rule, name="svdvals", trusted=True)
+_packed_svd = define(_svd, _svd_rule, name="svd", unchecked=True)
+singular_values = define(_singular_values, _singular_values_rule, name="svdvals", unchecked=True)
 SVDResult: Any = type(np.linalg.svd(np.eye(1)))
 
 
@@ -646,10 +647,10 @@ lstsq_values = define(
     None,
     lambda g, y, _s, a: _singular_values_rule(g, y, a),
     name="lstsq_values",
-    trusted=True,
+    unchecked=True,
 )
 """Singular values that lstsq has found, of its matrix: apart from what x depends on."""
-_packed_lstsq = define(_lstsq, _lstsq_rule_a, _lstsq_rule_b, name="lstsq", trusted=True)
+_packed_lstsq = define(_lstsq, _lstsq_rule_a, _lstsq_rule_b, name="lstsq", unchecked=True)
 
 
 @handles(np.linalg.lstsq)
@@ -704,7 +705,7 @@ def _axes(x: Array, axis: Any) -> list[int]:
     return list(range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim))
 
 
-_norm = define(np.linalg.norm, _norm_rule, name="norm", trusted=True)
+_norm = define(np.linalg.norm, _norm_rule, name="norm", unchecked=True)
 
 
 @handles(np.linalg.norm)

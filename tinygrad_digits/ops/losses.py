@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, define
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..support.errors import ShapeError
 from ..support.foreign import as_array

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, extends, handles
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
 from . import reductions
 from .reductions import Axis, _count, _restore, prod_rule
+from .registering import fallback_for, handles
 
 # --- of what a mask selects, and of a number `initial` besides: rows of (x, where)
 
 
-def _among(function: Op, rule: Op, name: str) -> Op:
+def _among(function: Function, rule: Function, name: str) -> Function:
     def kernel(
         x: Array,
         where: Array,
@@ -45,7 +46,7 @@ def _among(function: Op, rule: Op, name: str) -> Op:
         g, y = _restore(g, x, axis, keepdims), _restore(y, x, axis, keepdims)
         return rule(g, y, x, where, axis, initial)
 
-    return define(kernel, named, None, name=name, kind=Kind.REDUCTION, trusted=True)
+    return define(kernel, named, None, name=name, kind=Kind.REDUCTION, unchecked=True)
 
 
 def _sum_rule(
@@ -113,7 +114,7 @@ def in_dtype(x: Array, dtype: Any) -> Array:
 # --- extremes, sums and products
 
 
-def _extreme(among: Op) -> Op:
+def _extreme(among: Function) -> Function:
     def extreme(
         x: Array,
         axis: Axis = None,
@@ -127,7 +128,7 @@ def _extreme(among: Op) -> Op:
     return extreme
 
 
-def _total(op: Op, among: Op) -> Op:
+def _total(op: Function, among: Function) -> Function:
     def total(
         x: Array,
         axis: Axis = None,
@@ -145,10 +146,10 @@ def _total(op: Op, among: Op) -> Op:
     return total
 
 
-extends(reductions.max, np.max, np.amax)(_extreme(max_among))
-extends(reductions.min, np.min, np.amin)(_extreme(min_among))
-extends(reductions.sum, np.sum)(_total(reductions.sum, sum_among))
-extends(reductions.prod, np.prod)(_total(reductions.prod, prod_among))
+fallback_for(reductions.max, np.max, np.amax)(_extreme(max_among))
+fallback_for(reductions.min, np.min, np.amin)(_extreme(min_among))
+fallback_for(reductions.sum, np.sum)(_total(reductions.sum, sum_among))
+fallback_for(reductions.prod, np.prod)(_total(reductions.prod, prod_among))
 handles(np.nanmax)(_extreme(nanmax))
 handles(np.nanmin)(_extreme(nanmin))
 
@@ -178,7 +179,7 @@ def _per(total: Array, number: Array) -> Array:
     return total / (number.astype(total.dtype) if hasattr(number, "dtype") else number)
 
 
-@extends(reductions.mean, np.mean)
+@fallback_for(reductions.mean, np.mean)
 def _mean(
     x: Array, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, where: Any = True
 ) -> Array:
@@ -227,14 +228,14 @@ half_reciprocal = define(
     lambda g, _z, y: -0.5 * g / (y * y),
     name="half_reciprocal",
     kind=Kind.ELEMENTWISE,
-    trusted=True,
+    unchecked=True,
 )
 square_root = define(
     np.sqrt,
     lambda g, y, _x: g * half_reciprocal(y),
     name="square_root",
     kind=Kind.ELEMENTWISE,
-    trusted=True,
+    unchecked=True,
 )
 """Of a spread, where the slope is 0 at 0, and has no derivative there: it is infinite or NaN."""
 
@@ -277,7 +278,7 @@ def _spread(
     return y if y.shape else y[()]
 
 
-def _spreading(op: Op | None, *, root: bool, nan: bool) -> Op:
+def _spreading(op: Function | None, *, root: bool, nan: bool) -> Function:
     def spread(
         x: Array,
         axis: Axis = None,
@@ -298,7 +299,7 @@ def _spreading(op: Op | None, *, root: bool, nan: bool) -> Op:
     return spread
 
 
-extends(reductions.var, np.var)(_spreading(reductions.var, root=False, nan=False))
-extends(reductions.std, np.std)(_spreading(reductions.std, root=True, nan=False))
+fallback_for(reductions.var, np.var)(_spreading(reductions.var, root=False, nan=False))
+fallback_for(reductions.std, np.std)(_spreading(reductions.std, root=True, nan=False))
 handles(np.nanvar)(_spreading(None, root=False, nan=True))
 handles(np.nanstd)(_spreading(None, root=True, nan=True))

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Each, Kind, define
-from ..engine.tape import Array, Tape
+from ..engine.define import define
+from ..engine.primitive import Array, Kind, VariadicRule
+from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..support.errors import NotDifferentiableError, ShapeError
 from .products import SMALL_LETTERS
@@ -78,7 +79,9 @@ def _rule(k: int, g: Array, _y: Array, *xs: Array, f: Elementwise) -> Array:
     return _funm(*xs, g, f=f) if k == 0 else _funm(*xs[:k], g, *xs[k + 1 :], f=f)
 
 
-_funm = define(_matrix_function, Each(_rule), name="funm", kind=Kind.PRODUCT, trusted=True)
+_funm = define(
+    _matrix_function, VariadicRule(_rule), name="funm", kind=Kind.PRODUCT, unchecked=True
+)
 
 
 def _t(x: Array) -> Array:

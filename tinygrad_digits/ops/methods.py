@@ -7,8 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op
-from ..engine.tape import Array
+from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import NUMPY, REFUSED, Tensor
 from ..staging.tracer import BITWISE, StandIn
 from . import (
@@ -24,7 +23,7 @@ from . import (
 )
 
 
-def _swapped(op: Op) -> Op:
+def _swapped(op: Function) -> Function:
     """The operator's reflection: `2 - x` calls x.__rsub__(2)."""
 
     def reflected(b: Array, a: Array) -> Array:
@@ -33,7 +32,7 @@ def _swapped(op: Op) -> Op:
     return reflected
 
 
-def _named(function: Any) -> Op:
+def _named(function: Any) -> Function:
     """A method that is what NumPy's function of that name is on a Tensor."""
 
     def method(self: Tensor, *args: Any, **options: Any) -> Any:
@@ -42,7 +41,7 @@ def _named(function: Any) -> Op:
     return method
 
 
-def _spread(op: Op) -> Op:
+def _spread(op: Function) -> Function:
     """A method whose last argument may be given as one tuple or as several numbers."""
 
     def method(self: Tensor, *numbers: Any, **options: Any) -> Array:
@@ -53,7 +52,7 @@ def _spread(op: Op) -> Op:
     return method
 
 
-def _rewriting(function: Any) -> Op:
+def _rewriting(function: Any) -> Function:
     """A method that puts what a function makes of an array in its place: t.sort()."""
 
     def method(self: Tensor, *args: Any, **options: Any) -> None:
@@ -62,7 +61,7 @@ def _rewriting(function: Any) -> Op:
     return method
 
 
-def _on_stand_ins(name: str, op: Op) -> Op:
+def _on_stand_ins(name: str, op: Function) -> Function:
     """A method that may be left to the array that is stood in for: sums of integers."""
 
     def called(x: Array, *args: Any, **options: Any) -> Any:
@@ -110,7 +109,7 @@ def _conj(x: Tensor) -> Array:
     return elementwise.conjugate(x) if x.dtype.kind == "c" else x
 
 
-BINARY = {
+BINARY: dict[str, Function] = {
     "add": elementwise.add,
     "sub": elementwise.subtract,
     "mul": elementwise.multiply,
@@ -131,7 +130,7 @@ REWRITING = {
 DISPATCHED = {*REWRITING, "nonzero", "compress", "repeat", "astype", "reshape", "transpose"}
 """Methods of stand-ins that are as they are: exact, or NumPy's functions anyway."""
 
-METHODS: dict[str, Op | property] = {
+METHODS: dict[str, Function | property] = {
     **{f"__{name}__": op for name, op in BINARY.items()},
     **{f"__r{name}__": _swapped(op) for name, op in BINARY.items()},
     **{f"__i{name}__": assignment.rewriting(BINARY[name], sign) for name, sign in SIGNS.items()},

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, handles
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind, Op
 from ..engine.tensor import NUMPY
+from .registering import handles
 
 ELEMENTWISE = (
     *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, handles, implement, primitive
-from ..engine.tape import Array
+from ..engine.define import define, primitive
+from ..engine.primitive import Array, Function, Kind
 from .elementwise import square
+from .registering import handles, implement
 
-row = partial(primitive, kind=Kind.ELEMENTWISE, trusted=True, composed=True)
+row = partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True, composite=True)
 
 
 def _lower(a: Array, b: Array, n: int) -> Array:
@@ -90,7 +91,7 @@ def _with_logarithms(a: Array, b: Array, by_base: int, by_exponent: int) -> Arra
     return np.where(unbounded, np.sign(factor) * np.inf, y)[()]  # of scalars a scalar
 
 
-power_slope: Op = row(
+power_slope: Function = row(
     lambda g, _y, a, b, by_base, by_exponent: (
         g * power_slope(a, b, by_base=by_base + 1, by_exponent=by_exponent)
     ),
@@ -122,7 +123,7 @@ def _by_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
     return g * times_log(y, a, b)
 
 
-_power = define(np.power, _by_base, _by_exponent, kind=Kind.ELEMENTWISE, trusted=True)
+_power = define(np.power, _by_base, _by_exponent, kind=Kind.ELEMENTWISE, unchecked=True)
 
 
 @handles(np.power)

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..engine.primitive import Each, Kind, define, handles, implement, no_rule_with
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tensor import Tensor
 from ..engine.views import Way, share
+from ..support.errors import no_rule_with
 from ..support.foreign import as_array
 from .indexing import put
+from .registering import handles, implement
 
 SMALL_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LETTERS = SMALL_LETTERS.upper() + SMALL_LETTERS  # sorted, as NumPy numbers the labels of einsum
@@ -65,7 +67,7 @@ def _dot_right(g: Array, _y: Array, a: Array, b_like: Array) -> Array:
     return np.moveaxis(np.tensordot(a, g, (leading, leading)), 0, max(b_like.ndim - 2, 0))
 
 
-_dot = define(np.dot, _dot_left, _dot_right, trusted=True)
+_dot = define(np.dot, _dot_left, _dot_right, unchecked=True)
 
 
 @handles(np.dot)
@@ -249,7 +251,7 @@ def _vecdot_right(g: Array, _y: Array, a: Array, _b: Array) -> Array:
     return g[..., None] * a
 
 
-_vecdot = define(np.vecdot, _vecdot_left, _vecdot_right, kind=Kind.PRODUCT, trusted=True)
+_vecdot = define(np.vecdot, _vecdot_left, _vecdot_right, kind=Kind.PRODUCT, unchecked=True)
 
 
 @handles(np.vecdot)
@@ -291,7 +293,7 @@ def _trace_rule(
     return np.moveaxis(g[..., None, None] * diagonal, (-2, -1), (axis1, axis2))
 
 
-_trace = define(np.trace, _trace_rule, trusted=True)
+_trace = define(np.trace, _trace_rule, unchecked=True)
 
 
 @handles(np.trace)
@@ -368,7 +370,9 @@ def _einsum_rule(
 
 
 _EINSUM_DEFAULTS = {"out": None, "dtype": None, "order": "K", "casting": "safe"}
-_einsum = define(_contract, Each(_einsum_rule), name="einsum", kind=Kind.PRODUCT, trusted=True)
+_einsum = define(
+    _contract, VariadicRule(_einsum_rule), name="einsum", kind=Kind.PRODUCT, unchecked=True
+)
 
 
 @handles(np.einsum)

@@ -10,10 +10,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, implement
-from ..engine.tape import Array, Tape
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind
+from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from .elementwise import astype
+from .registering import implement
 from .shaping import broadcast_to
 
 Axis: TypeAlias = int | tuple[int, ...] | None
@@ -39,7 +41,7 @@ def _count(x: Array, axis: Axis) -> int:
 # --- sums and means
 
 
-_add_up: Op = np.add.reduce  # what np.sum ends in, at half the cost of a call
+_add_up: Function = np.add.reduce  # what np.sum ends in, at half the cost of a call
 
 
 def _sum(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
@@ -74,8 +76,8 @@ def _mean_rule(
     return broadcast_to(_restore(each.astype(g.dtype), x_like, axis, keepdims), x_like.shape)
 
 
-sum = row(np.sum, _sum_rule, kernel=_sum, reduces=np.add)
-mean = row(np.mean, _mean_rule, kernel=_mean, composed=True)
+sum = row(np.sum, _sum_rule, kernel=_sum, reduction_ufunc=np.add)
+mean = row(np.mean, _mean_rule, kernel=_mean, composite=True)
 
 
 # --- lengths: their slope is 0 at 0, and has itself no derivative there (SEMANTICS of a kink)
@@ -99,7 +101,7 @@ def _unit_rule(g: Array, y: Array, x: Array, axis: Axis = None) -> Array:
     return g / np.sum(y * x, axis=axis, keepdims=True)
 
 
-unit = define(_unit, _unit_rule, name="unit", kind=Kind.REDUCTION, trusted=True, composed=True)
+unit = define(_unit, _unit_rule, name="unit", kind=Kind.REDUCTION, unchecked=True, composite=True)
 
 
 # --- spread around the mean
@@ -149,8 +151,8 @@ def _extreme_rule(
     return _restore(g, x, axis, keepdims) * share.astype(g.dtype)
 
 
-max = row(np.max, _extreme_rule, reduces=np.maximum)
-min = row(np.min, _extreme_rule, reduces=np.minimum)
+max = row(np.max, _extreme_rule, reduction_ufunc=np.maximum)
+min = row(np.min, _extreme_rule, reduction_ufunc=np.minimum)
 
 
 # --- products
@@ -167,7 +169,7 @@ def merged(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
     return rows.reshape([*rows.shape[: len(kept)], _prod(rows.shape[len(kept) :])]), order
 
 
-def fold(op: Op, x: Array) -> Array:
+def fold(op: Function, x: Array) -> Array:
     """An associative op over the last axis, (..., n) -> (...), in log2(n) steps of halves."""
     while (n := x.shape[-1]) > 1:
         half = n // 2
@@ -176,7 +178,7 @@ def fold(op: Op, x: Array) -> Array:
     return x[..., 0]
 
 
-def pulled_back(f: Op, g: Array, x: Array) -> Array:
+def pulled_back(f: Function, g: Array, x: Array) -> Array:
     """The cotangent of x, given g for f(x): the derivative of a row whose kernel f does in ops."""
     tape = Tape()
     tensor = Tensor(x, tape)
@@ -195,4 +197,4 @@ def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: boo
     return pulled_back(tree, g, x)
 
 
-prod = row(np.prod, prod_rule, reduces=np.multiply)
+prod = row(np.prod, prod_rule, reduction_ufunc=np.multiply)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, define
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind
 from ..support.errors import extra
 from ..support.foreign import as_array
 
@@ -77,7 +77,7 @@ _solve = define(
     _triangular_rule_b,
     name="solve_triangular",
     kind=Kind.PRODUCT,
-    trusted=True,
+    unchecked=True,
 )
 
 
@@ -142,7 +142,7 @@ def _expm_rule(g: Array, _y: Array, a: Array) -> Array:
     return expm(np.concatenate([upper, lower], axis=-2))[..., :n, n:].astype(g.dtype)
 
 
-_exponential = define(_expm, _expm_rule, name="expm", trusted=True)
+_exponential = define(_expm, _expm_rule, name="expm", unchecked=True)
 
 
 def expm(A: Array) -> Array:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import define, handles
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array
 from ..engine.tensor import Tensor
 from ..engine.views import Way, share
 from ..support.errors import ShapeError
@@ -15,6 +15,7 @@ from ..support.foreign import as_array
 from . import indexing
 from .indexing import frozen, scatter
 from .joining import with_axis
+from .registering import handles
 
 # --- by position
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..engine.primitive import Kind, define, handles, implement
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..engine.views import Way, share
 from ..support.foreign import as_array
 from .indexing import getitem, scatter
+from .registering import handles, implement
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
@@ -268,7 +269,7 @@ def _interp_fp(
 
 
 lines = define(
-    np.interp, _interp_x, _interp_xp, _interp_fp, name="interp", kind=Kind.OPAQUE, trusted=True
+    np.interp, _interp_x, _interp_xp, _interp_fp, name="interp", kind=Kind.OPAQUE, unchecked=True
 )
 
 
@@ -321,7 +322,7 @@ convolved = define(
         _all_convolved(g, a, v_like, mode), a, mode="valid"
     ),
     kind=Kind.OPAQUE,
-    trusted=True,
+    unchecked=True,
 )
 correlated = define(
     np.correlate,
@@ -332,7 +333,7 @@ correlated = define(
         _all_correlated(g, a, v_like, mode), a, mode="valid"
     )[::-1],
     kind=Kind.OPAQUE,
-    trusted=True,
+    unchecked=True,
 )
 
 

@@ -6,12 +6,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..engine.primitive import VIEWS, Kind, Op, define, handles, implement, row_of
-from ..engine.tape import Array, unbroadcast
+from ..engine.cotangent import unbroadcast
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
-from ..engine.views import TAKES_COPIES, Way, memory_of, share
+from ..engine.views import TAKES_COPIES, VIEWS, Way, memory_of, share
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
+from .registering import handles, implement
 
 Shape: TypeAlias = int | tuple[int, ...]
 
@@ -72,9 +74,9 @@ def _fits(x: Tensor, what: Any) -> bool:
     return np.may_share_memory(lying, _reshape(lying, *args, **options))
 
 
-_reshaping = VIEWS[row_of(reshape)]
-VIEWS[row_of(reshape)] = _reshaping._replace(shares=_fits)
-VIEWS[row_of(broadcast_to)] = Way(  # the kernel copies
+_reshaping = VIEWS[reshape.primitive]
+VIEWS[reshape.primitive] = _reshaping._replace(shares=_fits)
+VIEWS[broadcast_to.primitive] = Way(  # the kernel copies
     lambda x, what: np.broadcast_to(x, *what[0], **what[1]), put_back=None
 )
 
@@ -110,7 +112,7 @@ def _is_contiguous(x: Tensor, order: str) -> bool:
 
 
 _compact = define(
-    lambda x: x.copy(), lambda g, _y, _x: g, name="copy", kind=Kind.ELEMENTWISE, trusted=True
+    lambda x: x.copy(), lambda g, _y, _x: g, name="copy", kind=Kind.ELEMENTWISE, unchecked=True
 )
 
 
@@ -195,7 +197,7 @@ def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
 # --- axes of length one
 
 
-def _each(reshaped: Op) -> Op:
+def _each(reshaped: Function) -> Function:
     """One array for one, a tuple of them for several."""
 
     def each(*arys: Array) -> Any:

@@ -8,8 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, implement
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind
+from .registering import implement
 
 row = partial(implement, kind=Kind.ELEMENTWISE)
 
@@ -64,14 +65,14 @@ def _i0_derivative(x: Array, order: int) -> Array:
     return (np.copysign(y, x) if order % 2 else y).astype(x.dtype)
 
 
-def _by_order(kernel: Op, name: str) -> Op:
+def _by_order(kernel: Function, name: str) -> Function:
     """The op of (x, order) whose derivative is itself of the next order."""
-    op: Op = define(
+    op: Function = define(
         kernel,
         lambda g, _y, x, order: g * op(x, order=order + 1),
         name=name,
         kind=Kind.ELEMENTWISE,
-        trusted=True,
+        unchecked=True,
     )
     return op
 

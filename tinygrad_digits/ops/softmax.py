@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, primitive
-from ..engine.tape import Array, ones
+from ..engine.cotangent import ones
+from ..engine.define import define, primitive
+from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
 from ..support.foreign import as_array
 from .masked_reductions import selection
@@ -18,7 +19,7 @@ from .reductions import Axis, _restore
 # --- activations
 
 
-row = partial(primitive, trusted=True, composed=True)
+row = partial(primitive, unchecked=True, composite=True)
 
 # Where exp underflows to 0 that is what is meant, and no reason to raise under np.errstate.
 
@@ -278,7 +279,7 @@ def log_softmax(x: Array, axis: Axis = -1, *, where: Any = True) -> Array:
         return np.where(selection(x, where), _along(_log_softmax_last, x, axis), -np.inf)
 
 
-def _along(op: Op, x: Array, axis: Axis) -> Array:
+def _along(op: Function, x: Array, axis: Axis) -> Array:
     """Apply along other axes an op that works along the last."""
     x = as_array(x, float)
     if isinstance(axis, int):

@@ -7,9 +7,10 @@ SciPy's own `@` comes first in `A @ t`. It leaves the product to what NumPy can 
 import copy
 from typing import Any
 
-from ..engine.primitive import define, is_sparse, row_of
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array
 from ..support.errors import NotDifferentiableError
+from ..support.foreign import is_sparse
 from .products import matmul
 
 STORED_ONCE = ("csr", "csc", "coo")
@@ -45,7 +46,7 @@ def _product_rule(g: Array, _y: Array, data: Array, _x: Array, *, places: Places
     return sparse_product(data, g, places=Places(places.matrix.T))
 
 
-sparse_product = define(_product, None, _product_rule, name="sparse_product", trusted=True)
+sparse_product = define(_product, None, _product_rule, name="sparse_product", unchecked=True)
 
 
 def multiply(a: Any, b: Any) -> Array:
@@ -65,4 +66,4 @@ def multiply(a: Any, b: Any) -> Array:
     return sparse_product(a.data, b, places=Places(a))
 
 
-row_of(matmul).sparse = multiply
+matmul.primitive.sparse = multiply

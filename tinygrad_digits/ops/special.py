@@ -11,14 +11,14 @@ from math import factorial, pi, sqrt
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, primitive
-from ..engine.tape import Array
+from ..engine.define import primitive
+from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import SCIPY
 from . import gamma
 from .gamma import scipy_special
 from .softmax import sigmoid
 
-row = functools.partial(primitive, kind=Kind.ELEMENTWISE, trusted=True)
+row = functools.partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True)
 
 
 # --- logistic functions and entropies
@@ -33,7 +33,7 @@ def expit(x: Array) -> Array:
     return sigmoid(x)
 
 
-@row(lambda g, _y, p: g * (1 / p + 1 / (1 - p)), composed=True)
+@row(lambda g, _y, p: g * (1 / p + 1 / (1 - p)), composite=True)
 def logit(p: Array) -> Array:
     """log(p / (1 - p)), the inverse of expit: -inf at 0, inf at 1, NaN outside.
 
@@ -52,7 +52,7 @@ def _quotient_rule(g: Array, z: Array, _x: Array, y: Array) -> Array:
     return g * -quotient(z, y)
 
 
-@row(lambda g, _z, _x, y: g / y, _quotient_rule, composed=True)
+@row(lambda g, _z, _x, y: g / y, _quotient_rule, composite=True)
 def quotient(x: Array, y: Array) -> Array:
     """x / y, and 0 where both are 0, as are its derivatives by y."""
     nothing = np.equal(x, 0) & np.equal(y, 0)
@@ -62,7 +62,7 @@ def quotient(x: Array, y: Array) -> Array:
 @row(
     lambda g, _z, _x, y: g * np.log(y),
     lambda g, _z, x, y: g * quotient(x, y),
-    composed=True,
+    composite=True,
 )
 def xlogy(x: Array, y: Array) -> Array:
     """x log(y), and 0 where x is 0 (unless y is NaN).
@@ -74,7 +74,7 @@ def xlogy(x: Array, y: Array) -> Array:
         return np.multiply(x, np.log(np.where(np.equal(x, 0) & np.equal(y, y), 1, y)))
 
 
-@row(lambda g, _y, x: g * (-1 - np.log(x)), composed=True)
+@row(lambda g, _y, x: g * (-1 - np.log(x)), composite=True)
 def entr(x: Array) -> Array:
     """-x log(x): what an outcome of probability x adds to an entropy; 0 at 0, -inf below.
 
@@ -87,7 +87,7 @@ def entr(x: Array) -> Array:
 # --- the error function and the normal distribution (DLMF 7.2)
 
 
-@row(lambda g, y, x, scale: g * (np.clip(x, -128, 128) * y * (-2 * scale)), composed=True)
+@row(lambda g, y, x, scale: g * (np.clip(x, -128, 128) * y * (-2 * scale)), composite=True)
 def gaussian(x: Array, scale: float) -> Array:
     """exp(-scale x**2), without the error that x**2 takes from its rounding to the exponential.
 
@@ -209,7 +209,9 @@ def log_ndtr(x: Array) -> Array:
 # --- the gamma function and its kin (DLMF 5.2, 5.12, 5.15)
 
 
-higher: Op = row(lambda g, _y, x, n: g * higher(x, n=n + 1), name="polygamma")(gamma.polygamma)
+higher: Function = row(lambda g, _y, x, n: g * higher(x, n=n + 1), name="polygamma")(
+    gamma.polygamma
+)
 
 
 @row(lambda g, _y, x: g * higher(x, n=1))
@@ -241,7 +243,7 @@ def polygamma(n: int, x: Array) -> Array:
     return higher(x, n=n) if n else digamma(x)
 
 
-rise: Op = row(
+rise: Function = row(
     lambda g, _y, a, b, n: g * rise(a, b, n=n + 1),
     lambda g, _y, a, b, n: g * higher(a + b, n=n + 1),
     name="polygamma_rise",
@@ -287,7 +289,9 @@ def _iv(x: Array, n: int) -> Array:
         return np.where(np.abs(x) < 1e-9, first, limit)[()].astype(y.dtype)
 
 
-iv: Op = row(lambda g, _y, x, n: g * (0.5 * (iv(x, n=n - 1) + iv(x, n=n + 1))), name="iv")(_iv)
+iv: Function = row(lambda g, _y, x, n: g * (0.5 * (iv(x, n=n - 1) + iv(x, n=n + 1))), name="iv")(
+    _iv
+)
 
 
 def _i0_rule(g: Array, _y: Array, x: Array) -> Array:

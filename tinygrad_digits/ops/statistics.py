@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, define, handles
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .masked_reductions import floating
 from .reductions import Axis, merged
+from .registering import handles
 
-row = partial(define, kind=Kind.REDUCTION, trusted=True)
+row = partial(define, kind=Kind.REDUCTION, unchecked=True)
 
 
 # --- medians and quantiles
@@ -33,7 +34,7 @@ def _ranks(x: Array, axis: Axis) -> Array:
     return moved if order == every else np.transpose(moved, sorted(every, key=order.__getitem__))
 
 
-def _shared(statistic: Op, g: Array, x: Array, axis: Axis) -> Array:
+def _shared(statistic: Function, g: Array, x: Array, axis: Axis) -> Array:
     """The cotangent of x, given what the statistic is of an array whose axes it keeps."""
     missing = x != x
     some = missing & np.logical_not(np.all(missing, axis=axis, keepdims=True))
@@ -44,7 +45,7 @@ def _shared(statistic: Op, g: Array, x: Array, axis: Axis) -> Array:
     return np.sum(each, axis=tuple(range(each.ndim - x.ndim)))
 
 
-def _median_row(function: Op) -> Op:
+def _median_row(function: Function) -> Function:
     def rule(
         g: Array,
         _y: Array,
@@ -58,7 +59,7 @@ def _median_row(function: Op) -> Op:
     return row(function, rule, name=function.__name__)
 
 
-def _quantile_row(function: Op) -> Op:
+def _quantile_row(function: Function) -> Function:
     def rule(
         g: Array,
         _y: Array,
@@ -84,7 +85,7 @@ nanquantile = _quantile_row(np.nanquantile)
 nanpercentile = _quantile_row(np.nanpercentile)
 
 
-def _as_median(op: Op) -> Op:
+def _as_median(op: Function) -> Function:
     def named(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
         return op(x, axis, keepdims=keepdims)
 
@@ -92,7 +93,7 @@ def _as_median(op: Op) -> Op:
     return named
 
 
-def _as_quantile(op: Op) -> Op:
+def _as_quantile(op: Function) -> Function:
     def named(
         x: Array,
         q: Any,

@@ -10,10 +10,10 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Op, Primitive, define, no_rule_with
-from ..engine.tape import Array
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind, Primitive
 from ..engine.tensor import NUMPY
-from ..support.errors import NotDifferentiableError
+from ..support.errors import NotDifferentiableError, no_rule_with
 from ..support.foreign import as_array, as_real
 from . import elementwise, powers  # noqa: F401 (whose ufuncs these are)
 from .masked_reductions import selection
@@ -180,7 +180,7 @@ logaddexp_reduce = define(
     _logaddexp_reduce_rule,
     name="logaddexp.reduce",
     kind=Kind.REDUCTION,
-    trusted=True,
+    unchecked=True,
 )
 
 
@@ -189,7 +189,7 @@ def _logaddexp_over(x: Array, axis: Axis, where: Any = True, **options: Any) -> 
     return logaddexp_reduce(selected, axis=axis, **options)
 
 
-REDUCTIONS: dict[Ufunc, Op] = {
+REDUCTIONS: dict[Ufunc, Function] = {
     np.add: np.sum,
     np.multiply: np.prod,
     np.maximum: np.max,
@@ -211,7 +211,7 @@ def reduce(ufunc: Ufunc, x: Array, /, axis: Axis = 0, dtype: Any = None, **optio
 # --- accumulate
 
 
-def _carried(s: Array, y: Array, weight: Op) -> Array:
+def _carried(s: Array, y: Array, weight: Function) -> Array:
     """s[i] + w(y[i], y[i+1]) s[i+1] + w(y[i], y[i+2]) s[i+2] + ..., if w(a, b) w(b, c) = w(a, c).
 
     By doubling, in log2(n) steps (Hillis and Steele, Data parallel algorithms, 1986).
@@ -224,7 +224,7 @@ def _carried(s: Array, y: Array, weight: Op) -> Array:
     return s
 
 
-def _running(ufunc: Ufunc, weight: Op, tied: Op) -> Op:
+def _running(ufunc: Ufunc, weight: Function, tied: Function) -> Function:
     """The op ufunc.accumulate, given how much y[i] has in a later y[j], and x[i] in y[i].
 
     Elements that tie share evenly: those up to i which are equal to y[i].
@@ -239,7 +239,7 @@ def _running(ufunc: Ufunc, weight: Op, tied: Op) -> Op:
         share = (1 / np.maximum(ties, 1)).astype(g.dtype)
         return np.swapaxes(_carried(g * share, y, weight) * weight(x, y), 0, axis)
 
-    return define(accumulated, rule, name=f"{ufunc.__name__}.accumulate", trusted=True)
+    return define(accumulated, rule, name=f"{ufunc.__name__}.accumulate", unchecked=True)
 
 
 def _same(a: Array, b: Array) -> Array:
@@ -259,7 +259,7 @@ maximum_accumulate = _running(np.maximum, _same, _same)
 minimum_accumulate = _running(np.minimum, _same, _same)
 logaddexp_accumulate = _running(np.logaddexp, _ratio, _tied_at_infinity)
 
-ACCUMULATIONS: dict[Ufunc, Op] = {
+ACCUMULATIONS: dict[Ufunc, Function] = {
     np.add: np.cumsum,
     np.multiply: np.cumprod,
     np.maximum: maximum_accumulate,
@@ -278,7 +278,7 @@ def accumulate(ufunc: Ufunc, x: Array, /, axis: int = 0, dtype: Any = None) -> A
 # --- the entries
 
 
-def _is_constant(op: Op) -> bool:
+def _is_constant(op: Function) -> bool:
     row = getattr(op, "primitive", None)
     return isinstance(row, Primitive) and not row.rules
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, define
+from ..engine.define import define
+from ..engine.primitive import Kind
 from ..engine.tensor import NUMPY, REFUSED
 from ..support.callers import INSTEAD
 

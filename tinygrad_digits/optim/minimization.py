@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.api import jit as jitted
-from ..engine.tape import Array
+from ..engine.primitive import Array
 from ..engine.tensor import Tensor, is_numeric
 from ..engine.transforms import value_and_grad
 from ..support import tree

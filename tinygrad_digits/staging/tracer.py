@@ -16,7 +16,8 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive, innermost
+from ..engine.apply import find_top_tape
+from ..engine.primitive import Kind, Primitive
 from ..engine.tensor import (
     NUMPY,
     Tensor,
@@ -54,7 +55,7 @@ class StandIn(Tensor):
         """Whether NumPy's own function is called rather than the op that stands in for it."""
         return False
 
-    def become(self, other: Tensor) -> None:
+    def rebind(self, other: Tensor) -> None:
         if type(other) is not type(self):
             raise NotDifferentiableError(
                 "t[i] = v: v is differentiated, and t comes from outside of that, so it cannot "
@@ -180,7 +181,7 @@ class StandIn(Tensor):
     ) -> Any:
         """The op that stands in for a function, or the function itself, on what this stands for."""
         args, options = admit_all(args, name), admit_options(options, name)
-        derived = innermost(tree.flatten((args, options))[0]) is not self.tape
+        derived = find_top_tape(tree.flatten((args, options))[0]) is not self.tape
         numpys = known is None or (not derived and self.is_numpys(function, known, args, options))
         if known is not None and not numpys:
             try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
 
 
 class AutodiffError(Exception):
@@ -86,6 +89,21 @@ def warn(message: str, category: type[Warning]) -> None:
     while frame.f_back and frame.f_globals.get("__name__", ours[0]).partition(".")[0] in ours:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level + 1)
+
+
+def no_rule_with(op: str, option: str, known: Iterable[str]) -> NotDifferentiableError:
+    """The error for an option of an op that its derivative rules do not know."""
+    return NotDifferentiableError(
+        f"{op}: no derivative rule with {option}=; "
+        f"it takes {', '.join(sorted(known)) or 'no options'}"
+    )
+
+
+def note_operands(error: Exception, op: str, *operands: Any) -> None:
+    """Say on an error, once, in which op of what operands it came up."""
+    if not getattr(error, "__notes__", None):
+        shown = " and ".join(f"{np.result_type(x)}{np.shape(x)}" for x in operands)
+        error.add_note(f"in the op {op} of {shown}")
 
 
 @contextmanager

@@ -147,6 +147,11 @@ def as_real(x: Any) -> Any:
     return array
 
 
+def is_sparse(x: Any) -> bool:
+    """Whether something is a sparse matrix or array, of scipy.sparse or one like it."""
+    return hasattr(type(x), "tocsr")
+
+
 def without_labels(x: Any) -> Any:
     """What a user's function returned: pandas' by position, anything else as it is."""
     return take(x, PANDAS) if gate_of(x) is PANDAS else x

@@ -18,8 +18,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive
-from ..engine.tape import Array, Tape
+from ..engine.primitive import Array, Kind, Primitive
+from ..engine.tape import Tape
 from ..engine.tensor import Tensor, admit, within
 from ..engine.transforms import leaf_paths, named
 from ..staging.tracer import StandIn, user_line
@@ -126,7 +126,7 @@ class Batch(Tape):
             if isinstance(y, tuple):
                 return tuple([self.entered(part) for part in y])
             return self.entered(y)
-        if op.composed and not any(map(_is_differentiated, xs)):
+        if op.composite and not any(map(_is_differentiated, xs)):
             return op.kernel(*args, **options)  # outside there is nobody who needs its own rules
         self.looped.add(op.name)
         return self._looped(op, args, options)

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive
-from ..engine.tape import Array
+from ..engine.primitive import Array, Kind, Primitive
 from ..engine.tensor import Tensor
 from ..ops import CHAPTERS, nondifferentiable, products
 from ..staging.tracer import StandIn

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Each, Kind, Like, Primitive, innermost
-from ..engine.tape import Array, Tape
-from ..engine.tensor import Tensor, recorded
+from ..engine.apply import find_top_tape
+from ..engine.primitive import Array, Kind, Like, Primitive, VariadicRule
+from ..engine.tape import Tape
+from ..engine.tensor import Tensor, record
 from ..engine.transforms import name_of
 from ..support import tree
 from ..support.errors import NotDifferentiableError
@@ -67,7 +68,7 @@ def _rule(k: int, g: Array, _y: Array, *inputs: Any, pull: Pull) -> Array:
 
 def row_of_calls(f: Any) -> Primitive:
     """A row for the calls of f, each of which brings its derivative along."""
-    return Primitive(f, Each(_rule), name_of(f), Kind.OPAQUE)
+    return Primitive(f, VariadicRule(_rule), name_of(f), Kind.OPAQUE)
 
 
 def recorded_call(
@@ -83,7 +84,7 @@ def recorded_call(
     calling f itself there makes a record on the next tape out.
     """
     leaves, structure = tree.flatten(args)
-    tape = innermost(leaves)
+    tape = find_top_tape(leaves)
     if isinstance(tape, Batch):
         return _batched_call(row, args, f, forward, pull, tape)
     if type(tape) is not Tape:
@@ -103,7 +104,7 @@ def recorded_call(
     options = {"pull": Pull(row.name, pull, tree.map(_like, args), filled, shaped, tracked)}
     sources = (*parents, *[None] * len(arrays))
     inputs = (*[None] * len(parents), *arrays)
-    return shaped(recorded(tape, value, row, sources, inputs, None, options))
+    return shaped(record(tape, value, row, sources, inputs, None, options))
 
 
 def _batched_call(
@@ -138,7 +139,7 @@ def _batched_call(
 
 def refuse_captured(row: Primitive, results: Tree, newest: int) -> None:
     """Raise NotDifferentiableError for results on a newer tape than the arguments."""
-    tape = innermost(tree.flatten(results)[0])
+    tape = find_top_tape(tree.flatten(results)[0])
     if tape is not None and tape.serial > newest:
         raise NotDifferentiableError(
             f"{row.name} uses a Tensor that it was not given (from a closure, or a global), whose "
@@ -181,7 +182,7 @@ def pulled_back(
     """The cotangents of the tracked leaves of args, from the cotangent of f(*args)."""
     tape = Tape()
     leaves, structure = tree.flatten(args)
-    entered = [recorded(tape, leaves[k]) for k in tracked]
+    entered = [record(tape, leaves[k]) for k in tracked]
     for k, tensor in zip(tracked, entered, strict=True):
         leaves[k] = tensor
     try:

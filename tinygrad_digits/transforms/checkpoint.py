@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Primitive
-from ..engine.tape import Array
+from ..engine.primitive import Array, Primitive
 from ..engine.tensor import Tensor
 from ..engine.transforms import name_of
 from ..support import tree

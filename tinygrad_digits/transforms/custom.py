@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Kind, define, innermost
-from ..engine.tape import Array
+from ..engine.apply import find_top_tape
+from ..engine.define import define
+from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..engine.transforms import leaf_paths
 from ..support import tree
@@ -134,7 +135,7 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
 
     def _watched(self, y: Tree, args: tuple[Tree, ...]) -> Tree:
         """y, made of its arguments: what else it was made of would pass by the rule."""
-        tape = innermost(tree.flatten(args)[0])
+        tape = find_top_tape(tree.flatten(args)[0])
         tensors = [x for x in tree.flatten(y)[0] if type(x) is Tensor]
         refuse_captured(self.row, tensors, tape.serial if tape else 0)
         return y

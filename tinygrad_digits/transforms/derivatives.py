@@ -21,8 +21,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ..engine.tape import Array, Tape
-from ..engine.tensor import Tensor, is_numeric, recorded
+from ..engine.primitive import Array
+from ..engine.tape import Tape
+from ..engine.tensor import Tensor, is_numeric, record
 from ..engine.transforms import (
     ArgNums,
     Run,
@@ -132,7 +133,7 @@ class Linear:
     def __init__(self, ran: Run) -> None:
         self.ran = ran
         self.tape = Tape()
-        seeds = [recorded(self.tape, np.zeros(y.shape, y.dtype)[()]) for y in ran.depending]
+        seeds = [record(self.tape, np.zeros(y.shape, y.dtype)[()]) for y in ran.depending]
         self.seeds = [seed.index for seed in seeds]
         pulled = ran.tape.sweep(ran.started(seeds), free=True)
         self.tape.close()

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.primitive import Primitive
-from ..engine.tape import Array
+from ..engine.primitive import Array, Primitive
 from ..engine.tensor import Tensor
 from ..engine.transforms import copied, name_of, vjp
 from ..support import tree

@@ -70,7 +70,7 @@ def fit(name: str, contender: Any, seed: int, dataset: Dataset) -> Fit:
     The contender, an unfitted scikit-learn classifier, is not changed: a clone is fitted, its own
     random choices seeded like the split.
 
-    >>> from .data import load_digits
+    >>> from ..data import load_digits
     >>> fit("SVC", contenders()["SVC(C=10)"], 0, load_digits()).accuracy > 0.98
     True
     """
@@ -94,7 +94,7 @@ def fits(
 ) -> Iterator[Fit]:
     """Each contender on each split, as they are done; `jobs` processes at once, -1 for all cores.
 
-    >>> from .data import load_digits
+    >>> from ..data import load_digits
     >>> neighbours = {"k-NN(1)": contenders()["k-NN(1)"]}
     >>> [(found.name, found.seed) for found in fits(neighbours, [5, 6], load_digits())]
     [('k-NN(1)', 5), ('k-NN(1)', 6)]

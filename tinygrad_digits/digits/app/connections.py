@@ -1,7 +1,7 @@
 """The server's connections: answered without delay, and none held that asks for nothing.
 
-uvicorn bounds how many connections there are at once, but neither how many are of one address nor
-how long one may take to say what it wants; so whoever opened enough of them shut all others out.
+uvicorn bounds neither how many connections are of one address nor how long one may take to say what
+it wants; so whoever opened enough of them shut all others out.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ with extra("serve"):
 
 PATIENCE = 10.0
 """Seconds that a request's head may take to arrive, or its body."""
-OF_ONE_ADDRESS = 32
-"""Connections: a browser opens six."""
-OF_ALL = 96
-"""Fewer than the server's own limit, at which it refuses."""
+OF_ONE_ADDRESS = 256
+"""Connections: a browser opens six, a class behind one router a few hundred."""
+OF_ALL = 512
+"""Half of the files that a process may usually have open."""
 
 
 class Connection(H11Protocol):

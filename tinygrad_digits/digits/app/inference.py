@@ -9,6 +9,7 @@ import numpy as np
 
 from ...compiler.api import jit
 from ...engine.transforms import vjp
+from ...looking.recording import record
 from ...ops.losses import one_hot
 from ...ops.softmax import softmax
 from ..data.dataset import CLASSES, PIXELS, Array
@@ -35,6 +36,8 @@ class Reading(NamedTuple):
     """(8, 8) in 0 ... 1: the drawing as the model sees it."""
     saliency: Array
     """(8, 8): the gradient of the digit's logit with respect to the image."""
+    occlusion: Array
+    """(8, 8): by how much the digit's logit falls where a pixel's ink is taken away."""
 
 
 def reader(params: Params) -> Callable[[Array], Reading]:
@@ -56,27 +59,41 @@ def reader(params: Params) -> Callable[[Array], Reading]:
 
     def read(ink: Array) -> Reading:
         image = fitted(ink).astype(dtype)
-        (probabilities,), (saliency,) = compiled(params, image.reshape(1, PIXELS))
-        return Reading(
-            int(probabilities.argmax()), probabilities, image, saliency.reshape(SIDE, SIDE)
-        )
+        (probabilities,), *why = compiled(params, image.reshape(1, PIXELS))
+        saliency, occlusion = (pixels.reshape(SIDE, SIDE) for pixels in why)
+        return Reading(int(probabilities.argmax()), probabilities, image, saliency, occlusion)
 
     return read
 
 
-def explained(params: Params, x: Array) -> tuple[Array, Array]:
-    """(n, 64) images -> (n, 10) probabilities, (n, 64) gradients of the winning logits.
+def explained(params: Params, x: Array) -> tuple[Array, Array, Array]:
+    """(n, 64) images -> (n, 10) probabilities, and (n, 64) twice: which pixels decide.
 
-    (Simonyan et al., Deep Inside Convolutional Networks, 2013: the image-specific saliency, here
-    with its sign.)
+    First the gradients of the winning logits (Simonyan et al., Deep Inside Convolutional Networks,
+    2013: the image-specific saliency, here with its sign): what a little more ink would do. Then by
+    how much they fall without a pixel's ink (Zeiler & Fergus, Visualizing and Understanding
+    Convolutional Networks, 2014: occlusion, here of one pixel): what the ink that is there does.
 
-    >>> probabilities, saliency = explained(model.init_params(), np.zeros((2, 64)))
-    >>> probabilities.shape, saliency.shape
-    ((2, 10), (2, 64))
+    >>> probabilities, *why = explained(model.init_params(), np.zeros((2, 64)))
+    >>> probabilities.shape, [pixels.shape for pixels in why]
+    ((2, 10), [(2, 64), (2, 64)])
     """
     scores, pullback = vjp(lambda x: model.logits(params, x), x)
-    winners = one_hot(np.argmax(scores, axis=1), classes=CLASSES)
-    return softmax(scores), pullback(winners.astype(scores.dtype))
+    winners = one_hot(np.argmax(scores, axis=1), classes=CLASSES).astype(scores.dtype)
+    covered = x[:, None, :] * (1 - np.eye(PIXELS, dtype=x.dtype))  # (n, 64, 64): one pixel a row
+    without = np.sum(model.logits(params, covered) * winners[:, None, :], axis=2)
+    return softmax(scores), pullback(winners), np.sum(scores * winners, axis=1)[:, None] - without
+
+
+def draw_tape(params: Params, image: Array) -> str:
+    """The tape of one reading as SVG: from the (8, 8) image to the logit of the digit that it is.
+
+    >>> draw_tape(model.init_params(), np.zeros((8, 8))).startswith("<svg")
+    True
+    """
+    image = image.reshape(1, PIXELS)
+    digit = int(model.predict(params, image)[0])
+    return record(lambda image: model.logits(params, image)[0, digit], image).svg()
 
 
 def ink_of(pixels: Any) -> Array:
@@ -102,3 +119,30 @@ def ink_of(pixels: Any) -> Array:
     if not ink.max() > 1e-3:  # below half of one level, and safe from underflow
         raise DrawingError("the drawing is blank")
     return ink
+
+
+def digit_of(value: Any) -> int:
+    """A decoded JSON value as a digit. Raises DrawingError where it is none."""
+    if type(value) is not int or not 0 <= value < CLASSES:
+        raise DrawingError("digit must be a whole number in 0 ... 9")
+    return value
+
+
+def strokes_of(value: Any) -> list[list[list[float]]]:
+    """A decoded JSON value as strokes: lists of points [x, y] in 0 ... 1, of the drawing's square.
+
+    Raises DrawingError where it is not.
+
+    >>> strokes_of([[[0.1, 0.2], [0.3, 0.4]]])
+    [[[0.1, 0.2], [0.3, 0.4]]]
+    """
+    if not isinstance(value, list) or not all(isinstance(stroke, list) for stroke in value):
+        raise DrawingError("strokes must be a list of strokes, each a list of points")
+    for point in (point for stroke in value for point in stroke):
+        if not isinstance(point, list) or len(point) != 2 or not all(map(_is_share, point)):
+            raise DrawingError("a point must be [x, y], numbers in 0 ... 1")
+    return value
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1

@@ -1,8 +1,12 @@
 """A page to draw digits on, and the small server behind it.
 
-GET  /         the page; its parts are under /static
-POST /read     {"pixels": rows of numbers in 0 ... 255, no ink 0}, 8 to 64 rows and columns ->
-               {"digit", "probabilities": [10], "image": [8][8], "saliency": [8][8]}
+GET    /             the page; its parts are under /static
+POST   /read         {"pixels": rows of numbers in 0 ... 255, no ink 0}, 8 to 64 rows and columns ->
+                     {"digit", "probabilities": [10], "image", "saliency", "occlusion": [8][8] each}
+POST   /tape         {"pixels"} -> {"svg": the tape of that reading, drawn}
+POST   /mine         {"pixels", "strokes": [[[x, y], ...], ...] in 0 ... 1, "digit": what it was} ->
+                     {"kept": its name, "folder": where}; see corrections.py
+DELETE /mine/<name>  takes it back
 
 What is not understood is answered with 4xx and {"error": what and why}. The server is for this
 computer alone by default, so it answers only to the names that a computer has for itself: a page
@@ -17,13 +21,15 @@ import json
 import socket
 from collections.abc import Callable, Collection
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..extras import extra
 from ..model.mlp import Params
 from .connections import PATIENCE, Connection
-from .inference import DrawingError, Reading, ink_of, reader
+from .corrections import forget, keep, own_folder
+from .inference import DrawingError, Reading, digit_of, draw_tape, ink_of, reader, strokes_of
 
 with extra("serve"):
     import uvicorn
@@ -36,6 +42,7 @@ with extra("serve"):
     from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+T = TypeVar("T")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
 LARGEST_BODY = 64 * 1024
@@ -48,8 +55,8 @@ FILES = {
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; object-src 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -59,29 +66,65 @@ HEADERS = {
 }
 
 
-def application(params: Params, hosts: Collection[str] | None = LOOPBACK) -> Starlette:
-    """The page and its reader as an ASGI application; `hosts` are the names it answers to.
+def application(
+    params: Params, hosts: Collection[str] | None = LOOPBACK, mine: Path | None = None
+) -> Starlette:
+    """The page and its reader as an ASGI application.
 
-    With hosts=None it answers to any. Raises RunError where the model is not one of digits.
+    It answers to the names in `hosts`, with None to any; corrections go to the folder `mine`,
+    by default the user's own. Raises RunError where the model is not one of digits.
 
-    >>> from .model import init_params
+    >>> from ..model import init_params
     >>> sorted(route.path for route in application(init_params()).routes)[:2]
-    ['/', '/read']
+    ['/', '/mine']
     """
-    read = reader(params)
-
-    async def answer(request: Request) -> JSONResponse:
-        try:
-            found = read(ink_of(_pixels(await _body(request))))
-        except DrawingError as error:
-            raise HTTPException(422, str(error)) from error
-        return JSONResponse(_plain(found))
-
+    desk = Desk(params, own_folder() if mine is None else mine)
     return Starlette(
-        routes=[*map(_file, FILES), Route("/read", answer, methods=["POST"])],
+        routes=[
+            *map(_file, FILES),
+            Route("/read", desk.read, methods=["POST"]),
+            Route("/tape", desk.tape, methods=["POST"]),
+            Route("/mine", desk.keep, methods=["POST"]),
+            Route("/mine/{name}", desk.forget, methods=["DELETE"]),
+        ],
         middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers={HTTPException: _refused},
     )
+
+
+class Desk:
+    """What is answered about drawings, by one model; corrections go to one folder."""
+
+    def __init__(self, params: Params, folder: Path) -> None:
+        self.params, self.folder, self.reading = params, folder, reader(params)
+
+    async def read(self, request: Request) -> JSONResponse:
+        """What the drawing is, and why."""
+        (ink,) = await _content(request, "pixels")
+        return JSONResponse(_plain(self.reading(_checked(ink_of, ink))))
+
+    async def tape(self, request: Request) -> JSONResponse:
+        """How that came about, drawn."""
+        (ink,) = await _content(request, "pixels")
+        image = self.reading(_checked(ink_of, ink)).image
+        return JSONResponse({"svg": draw_tape(self.params, image)})
+
+    async def keep(self, request: Request) -> JSONResponse:
+        """Keep what somebody says that a drawing is."""
+        pixels, strokes, digit = await _content(request, "pixels", "strokes", "digit")
+        found = self.reading(_checked(ink_of, pixels))
+        strokes, digit = _checked(strokes_of, strokes), _checked(digit_of, digit)
+        try:
+            name = keep(self.folder, digit, found.image, strokes, found.digit)
+        except OSError as error:
+            raise HTTPException(500, f"cannot write to {self.folder}: {error.strerror}") from error
+        return JSONResponse({"kept": name, "folder": str(self.folder)})
+
+    async def forget(self, request: Request) -> JSONResponse:
+        """Take it back."""
+        if not forget(self.folder, request.path_params["name"]):
+            raise HTTPException(404, "no such drawing is kept")
+        return JSONResponse({})
 
 
 def run(
@@ -130,7 +173,6 @@ def server(app: Starlette) -> uvicorn.Server:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=100,
             timeout_graceful_shutdown=1,
         )
     )
@@ -202,15 +244,25 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _pixels(body: bytes) -> Any:
-    """What a body says the pixels are, unchecked as yet."""
+async def _content(request: Request, *names: str) -> list[Any]:
+    """What a request's body says under these names and no others, unchecked as yet."""
+    body = await _body(request)
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "the body must be JSON") from error
-    if not isinstance(content, dict) or set(content) != {"pixels"}:
-        raise HTTPException(422, 'the body must be {"pixels": [[...], ...]}')
-    return content["pixels"]
+    if not isinstance(content, dict) or set(content) != set(names):
+        wanted = ", ".join(f'"{name}": ...' for name in names)
+        raise HTTPException(422, f"the body must be {{{wanted}}}")
+    return [content[name] for name in names]
+
+
+def _checked(check: Callable[[Any], T], value: Any) -> T:
+    """What `check` makes of a value; the client's mistake where it is not a drawing's."""
+    try:
+        return check(value)
+    except DrawingError as error:
+        raise HTTPException(422, str(error)) from error
 
 
 def _plain(found: Reading) -> dict[str, Any]:

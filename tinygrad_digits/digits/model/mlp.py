@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...engine.tape import Array
+from ...engine.primitive import Array
 from ...ops.losses import cross_entropy
 from ...ops.softmax import relu, softmax
 from ...support.errors import ShapeError

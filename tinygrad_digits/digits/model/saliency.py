@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.tape import Array
+from ...engine.primitive import Array
 from ...engine.transforms import grad
 from ...ops.losses import one_hot
 from ...support.errors import ShapeError

@@ -7,7 +7,9 @@ const PEN = 0.19;            // of the drawing's size: read best, of 0.08 ... 0.
 const SMALLEST = 0.1;        // of the pad: a dot is not blown up any further
 const STEPS = 16;            // that the keyboard's cursor takes from edge to edge
 const INTERVAL = 50;         // milliseconds between two requests, at least
-const SETTLED = 400;         // milliseconds without a change until the reading is announced
+const SETTLED = 400;         // milliseconds without a change until the reading is read aloud
+const AGAIN = 1000;          // milliseconds until a server that is gone is asked for again
+const POINTS = 1500;         // of a drawing that is kept, at most
 
 const $ = (id) => document.getElementById(id);
 const pad = $("pad");
@@ -26,6 +28,10 @@ function changed() {
   document.body.classList.toggle("drawn", drawn);
   $("undo").disabled = $("clear").disabled = !drawn;
   paint();
+  kept = null;
+  $("kept").textContent = "";
+  $("forget").hidden = true;
+  $("correction").disabled = $("show-tape").disabled = true;  // until this drawing is read
   drawn ? askSoon() : showNothing();
 }
 
@@ -190,8 +196,18 @@ function grid() {
 let timer = null;
 let asking = false;
 
-function askSoon() {
-  timer ??= setTimeout(ask, INTERVAL);
+function askSoon(wait = INTERVAL) {
+  timer ??= setTimeout(ask, wait);
+}
+
+// The answer to a question about a drawing; an Error says why there is none, a TypeError that the
+// server is gone.
+async function send(method, path, content) {
+  const body = content && JSON.stringify(content);
+  const response = await fetch(path, { method, headers: { "Content-Type": "application/json" }, body });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error);
+  return answer;
 }
 
 // One question at a time, and always about the newest drawing.
@@ -200,22 +216,73 @@ async function ask() {
   if (asking || !strokes.length) return;
   asking = true;
   const asked = version;
+  let wait = INTERVAL;
   try {
-    const response = await fetch("/read", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ pixels: grid() }),
-    });
-    const answer = await response.json();
-    if (!response.ok) throw new Error(answer.error);
+    const answer = await send("POST", "/read", { pixels: grid() });
     if (strokes.length) show(answer);
+    if (asked === version) $("correction").disabled = $("show-tape").disabled = false;
   } catch (error) {
-    say(error instanceof TypeError ? "The server does not answer: is it still running?" : `Not read: ${error.message}`);
+    if (error instanceof TypeError) {
+      say("The server does not answer: is it still running? This page looks for it.");
+      wait = AGAIN;
+    } else say(`Not read: ${error.message}`);
   } finally {
     asking = false;
-    if (asked !== version && strokes.length) askSoon();
+    if (strokes.length && (asked !== version || wait === AGAIN)) askSoon(wait);
   }
 }
+
+// ---- corrections and the tape ----
+
+let kept = null;             // the name under which this drawing is kept
+
+for (let digit = 0; digit < 10; digit++) {
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: digit });
+  button.addEventListener("click", () => correct(digit));
+  $("digits").append(button);
+}
+
+// Strokes with as many points as a folder needs, in thousandths of the pad.
+function thinned() {
+  const step = Math.ceil(strokes.flat().length / POINTS);
+  const round = (value) => Math.round(1000 * value) / 1000;
+  return strokes.map((stroke) =>
+    stroke.filter((_, i) => i % step === 0 || i === stroke.length - 1).map((point) => point.map(round)));
+}
+
+async function correct(digit) {
+  try {
+    await forget();
+    const answer = await send("POST", "/mine", { pixels: grid(), strokes: thinned(), digit });
+    kept = answer.kept;
+    $("kept").textContent = `Kept as ${named(digit)}, on this computer alone: ${answer.folder}`;
+  } catch (error) {
+    $("kept").textContent = `Not kept: ${error.message}`;
+  }
+  $("forget").hidden = kept === null;
+}
+
+async function forget() {
+  if (kept !== null) await send("DELETE", `/mine/${kept}`);
+  kept = null;
+  $("kept").textContent = "";
+  $("forget").hidden = true;
+}
+
+$("forget").addEventListener("click", () => {
+  forget().catch((error) => { $("kept").textContent = `Still kept: ${error.message}`; });
+});
+
+$("show-tape").addEventListener("click", async () => {
+  try {
+    const { svg } = await send("POST", "/tape", { pixels: grid() });
+    URL.revokeObjectURL($("tape-picture").src);
+    $("tape-picture").src = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+    $("tape").showModal();
+  } catch (error) {
+    say(`No tape: ${error.message}`);
+  }
+});
 
 // ---- showing ----
 
@@ -238,7 +305,9 @@ const rows = Array.from({ length: 10 }, (_, digit) => {
   return { row, fill, value };
 });
 
-const numbers = Object.fromEntries(["image", "saliency"].map((name) => {
+const PICTURES = ["image", "saliency", "occlusion"];
+
+const numbers = Object.fromEntries(PICTURES.map((name) => {
   const body = $(`${name}-numbers`).tBodies[0];
   const cells = Array.from({ length: 8 }, () => {
     const row = body.insertRow();
@@ -247,9 +316,11 @@ const numbers = Object.fromEntries(["image", "saliency"].map((name) => {
   return [name, cells.flat()];
 }));
 
+// Shown at once, so that it never contradicts the digit beside it; read aloud when the pen rests.
 function say(text) {
+  $("verdict").textContent = text;
   clearTimeout(announcement);
-  announcement = setTimeout(() => { $("verdict").textContent = text; }, SETTLED);
+  announcement = setTimeout(() => { $("announcement").textContent = text; }, SETTLED);
 }
 
 function sentence({ digit, probabilities }) {
@@ -281,7 +352,7 @@ function showNothing() {
     fill.style.width = "0";
     value.textContent = "–";
   }
-  for (const name of ["image", "saliency"]) {
+  for (const name of PICTURES) {
     $(name).getContext("2d").clearRect(0, 0, 8, 8);
     $(name).setAttribute("aria-label", "Nothing yet");
     for (const cell of numbers[name]) cell.textContent = "";
@@ -289,27 +360,31 @@ function showNothing() {
   say("Nothing drawn yet.");
 }
 
-function showPictures({ digit, image, saliency }) {
+function showPictures({ digit, image, saliency, occlusion }) {
   const style = getComputedStyle(document.documentElement);
   const [paper, ink, more, less] = ["--card", "--ink", "--more", "--less"].map(
     (name) => style.getPropertyValue(name).trim().split(" ").map(Number));
   const mix = (from, to, share) => from.map((value, i) => value + share * (to[i] - value));
   const ofInk = image.flat();
-  const pulls = saliency.flat();
-  const most = Math.max(...pulls.map(Math.abs)) || 1;
 
   picture("image", ofInk.map((share) => mix(paper, ink, share)));
-  picture("saliency", pulls.map((pull, i) =>
-    mix(mix(paper, ink, 0.25 * ofInk[i]), pull > 0 ? more : less, Math.abs(pull) / most)));
-
   ofInk.forEach((share, i) => { numbers.image[i].textContent = Math.round(100 * share); });
-  pulls.forEach((pull, i) => { numbers.saliency[i].textContent = pull.toFixed(1).replace("-", "−"); });
+  for (const [name, pulls] of [["saliency", saliency.flat()], ["occlusion", occlusion.flat()]]) {
+    const most = Math.max(...pulls.map(Math.abs)) || 1;
+    picture(name, pulls.map((pull, i) =>
+      mix(mix(paper, ink, 0.25 * ofInk[i]), pull > 0 ? more : less, Math.abs(pull) / most)));
+    pulls.forEach((pull, i) => { numbers[name][i].textContent = pull.toFixed(1).replace("-", "−"); });
+  }
+  const pulls = saliency.flat();
+  const falls = occlusion.flat();
   const at = (i) => `row ${Math.floor(i / 8) + 1}, column ${(i % 8) + 1}`;
   const inked = ofInk.filter((share) => share > 0.5).length;
   $("image").setAttribute("aria-label", `Your drawing in 8 by 8 pixels; ${inked} of the 64 are mostly ink`);
   $("saliency").setAttribute("aria-label",
     `More ink in ${at(pulls.indexOf(Math.max(...pulls)))} would speak most for the ${digit}, ` +
     `more in ${at(pulls.indexOf(Math.min(...pulls)))} most against it`);
+  $("occlusion").setAttribute("aria-label",
+    `The ink in ${at(falls.indexOf(Math.max(...falls)))} speaks most for the ${digit}`);
 }
 
 function picture(name, colors) {

@@ -1,0 +1,118 @@
+"""Declaring ops: a kernel and its derivative rules, in a call or above the kernel."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+
+from ..support.errors import RuleError
+from ..support.foreign import without_labels
+from .apply import bind
+from .primitive import Array, Function, Kind, Op, Primitive, Rule, VariadicRule
+from .views import share_memory
+
+
+def define(
+    kernel: Function,
+    *rules: Rule | VariadicRule | None,
+    name: str | None = None,
+    kind: Kind = Kind.OPAQUE,
+    unchecked: bool = False,
+    composite: bool = False,
+    reduction_ufunc: np.ufunc | None = None,
+) -> Op:
+    """An op with derivative rules of your own: a function of arrays and Tensors alike.
+
+    Args:
+        kernel: computes the value from plain arrays (and keyword options); never sees a Tensor.
+        rules: for each array argument the function (g, y, *inputs, **options) -> its cotangent,
+            in its shape, and in the dtype of the argument or of y; None for an argument that is
+            never differentiated. Without any rules the op is not recorded at all.
+        name: what errors and printed tapes call it; the kernel's name by default.
+        kind: what it is; only Kind.ELEMENTWISE and Kind.PRODUCT may leave the summing over
+            broadcast axes to the engine.
+        unchecked: whether to save the check that kernel and rules return arrays at all.
+        composite: whether the kernel is written in functions that accept Tensors, so that `jit` can
+            look into it.
+        reduction_ufunc: the ufunc that a Kind.REDUCTION repeats along `axis`, as np.add for a sum.
+
+    Raises RuleError, when differentiated, where a rule returns another shape or dtype.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> cube = td.define(lambda x: x**3, lambda g, y, x: g * 3 * x**2, name="cube")
+    >>> td.grad(cube)(2.0)
+    np.float64(12.0)
+    """
+    label, kind = name or kernel.__name__, Kind(kind)
+    variadic = [rule for rule in rules if isinstance(rule, VariadicRule)]
+    one_by_one = tuple([rule for rule in rules if not isinstance(rule, VariadicRule)])
+    primitive = Primitive(
+        kernel, variadic[0] if variadic else one_by_one, label, kind, composite, reduction_ufunc
+    )
+    compute = kernel
+    if rules and not unchecked:
+        compute = _check_output(kernel, f"{label}: the kernel")
+        _check_rules(primitive)
+    op = bind(primitive, compute)
+    if kind is Kind.VIEW and primitive.arity == 1:
+        op = share_memory(primitive, op)
+    if inspect.isfunction(kernel):
+        functools.update_wrapper(op, kernel)
+    else:
+        op.__doc__ = f"NumPy's {label}, recorded when an argument is a Tensor."
+    op.__name__ = op.__qualname__ = label
+    op.primitive = primitive  # type: ignore[attr-defined]
+    primitive.apply = op
+    return cast("Op", op)
+
+
+def primitive(
+    *rules: Rule | VariadicRule | None,
+    name: str | None = None,
+    kind: Kind = Kind.OPAQUE,
+    unchecked: bool = False,
+    composite: bool = False,
+) -> Callable[[Function], Op]:
+    """`define` as a decorator of the kernel: the rules stand above it.
+
+    >>> import numpy as np, tinygrad_digits as td
+    >>> @td.primitive(lambda g, y, x: g * 3 * x**2)
+    ... def cube(x):
+    ...     return x**3
+    >>> td.grad(cube)(2.0)
+    np.float64(12.0)
+    """
+    return lambda kernel: define(
+        kernel, *rules, name=name, kind=kind, unchecked=unchecked, composite=composite
+    )
+
+
+def _check_rules(primitive: Primitive) -> None:
+    """Hold the rules to what `_check_output` asks."""
+    who, rules = f"{primitive.name}: a derivative rule", primitive.rules
+    if isinstance(rules, VariadicRule):
+        primitive.rules = VariadicRule(_check_output(rules.rule, who))
+    else:
+        primitive.rules = tuple([rule and _check_output(rule, who) for rule in rules])
+
+
+def _check_output(function: Function, who: str) -> Function:
+    """The function, held to returning a real floating-point array, and one of its own."""
+
+    @functools.wraps(function)
+    def checked(*args: Any, **options: Any) -> Array:
+        y = without_labels(function(*args, **options))
+        if type(y) in (int, float) and all(type(x) in (int, float) for x in args):
+            return y  # under a trace, as without it
+        if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
+            raise RuleError(
+                f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "
+                "floating-point array or NumPy scalar, as np.asarray(..., float) makes one"
+            )
+        return y.copy() if any(y is x for x in args) else y
+
+    return checked
