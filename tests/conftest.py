@@ -28,7 +28,7 @@ PROCESSES = {
     f"test_{name}.py"
     for name in (
         *("benchmarks", "cli", "dask", "digits_training", "estimator", "examples", "notebook"),
-        *("peers", "resume", "serve", "sweep"),
+        *("peers", "resume", "serve", "sweep", "typing"),
     )
 }
 """Tests that start processes or browsers, or that train."""

@@ -3,7 +3,7 @@
     transforms   grad, value_and_grad, vjp, jvp, linearize, jacobian, hessian, hvp,
                  elementwise_grad, vmap, jit, checkpoint, custom_vjp, stop_gradient, fixed_point
     arrays       Tensor and Tape; at (writing into an array), piecewise
-    new ops      define, primitive, Kind, Each
+    new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads
     fits         minimize, optim
     namespaces   nn, special, linalg, optim, tree, errors
@@ -13,14 +13,15 @@
 array([0.        , 0.63970001])
 """
 
+import sys as _sys
 import warnings as _warnings
+from operator import attrgetter as _attrgetter
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from .compiler.api import jit
 from .engine.define import define, primitive
-from .engine.primitive import Kind
-from .engine.primitive import VariadicRule as Each
+from .engine.primitive import Kind, VariadicRule
 from .engine.tape import Record, Tape
 from .engine.tensor import Tensor
 from .engine.transforms import grad, value_and_grad, vjp
@@ -33,11 +34,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AutodiffError",
-    "Each",
     "Kind",
     "Record",
     "Tape",
     "Tensor",
+    "VariadicRule",
     "at",
     "check_grads",
     "checkpoint",
@@ -91,8 +92,8 @@ _LATER = {
 }
 """What `grad` does not need, by the module that has it: imported when it is first asked for."""
 
-_MOVED = {
-    name: namespace
+_MOVED = {"Each": "VariadicRule"} | {
+    name: f"{namespace}.{name}"
     for namespace, names in {
         "errors": """ChangedArrayError ConvergenceError DegenerateWarning DisconnectedWarning
             EscapedTensorError GradientMismatchError LostGradientError MissingExtraError
@@ -108,7 +109,7 @@ _MOVED = {
     }.items()
     for name in names.split()
 }
-"""Names that stood at the top until 0.1, by the namespace that has them now."""
+"""Names that stood at the top until 0.1, and where they are now."""
 
 if TYPE_CHECKING:  # what is imported later; names that have moved are none for type checkers
     from . import errors, linalg, nn, optim, special, tree
@@ -130,10 +131,8 @@ else:
         if name in _LATER:
             value = _load(f"{__name__}.{_LATER[name]}", name)
         elif name in _MOVED:
-            value = _load(f"{__name__}.{_MOVED[name]}", name)
-            _warnings.warn(
-                f"td.{name} is now td.{_MOVED[name]}.{name}", DeprecationWarning, stacklevel=2
-            )
+            value = _attrgetter(_MOVED[name])(_sys.modules[__name__])
+            _warnings.warn(f"td.{name} is now td.{_MOVED[name]}", DeprecationWarning, stacklevel=2)
         else:
             raise AttributeError(f"module {__name__} has no attribute {name}")
         globals()[name] = value  # so that this is not asked again, and warns once

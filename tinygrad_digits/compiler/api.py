@@ -17,7 +17,17 @@ from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from numbers import Number
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Self,
+    TypeVar,
+    overload,
+)
 
 import numpy as np
 
@@ -38,6 +48,10 @@ if TYPE_CHECKING:
     from .lower import Lowered
     from .program import Program
     from .trace import Trace
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 BACKENDS = ("numpy", "numba")
 RECENT = 4
@@ -70,6 +84,28 @@ AS_IT_IS = "was run as it is: a Tensor of an enclosing transform is among what i
 TRACED = "was traced: no program had its signature"
 LOOKED_UP = "was looked up by its signature: other programs ran last"
 """Why a call took longer than others."""
+
+
+@overload
+def jit(
+    f: Callable[P, R],
+    *,
+    backend: str = ...,
+    static_argnames: str | tuple[str, ...] = ...,
+    donate: str | tuple[str, ...] = ...,
+    cache_size: int = ...,
+) -> Jitted[P, R]: ...
+
+
+@overload
+def jit(
+    f: None = None,
+    *,
+    backend: str = ...,
+    static_argnames: str | tuple[str, ...] = ...,
+    donate: str | tuple[str, ...] = ...,
+    cache_size: int = ...,
+) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
 
 @suggest_options
@@ -132,12 +168,12 @@ if hasattr(os, "register_at_fork"):  # which Windows has not
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-class Jitted(Decorated):
+class Jitted(Decorated, Generic[P, R]):
     """A function and the programs that have been made of it."""
 
     def __init__(
         self,
-        f: Callable[..., Any],
+        f: Callable[P, R],
         backend: str,
         static_argnames: tuple[str, ...],
         donate: tuple[str, ...],
@@ -182,6 +218,12 @@ class Jitted(Decorated):
     def __repr__(self) -> str:
         return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(
+        self: Jitted[Concatenate[Any, Q], R], instance: object, owner: type | None = None
+    ) -> Callable[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
@@ -190,13 +232,13 @@ class Jitted(Decorated):
         options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
         return importable_name(self) or (Jitted, (findable(self.f), *options))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         recent = self._recent
         for enter in recent:
-            result = enter(args, kwargs)
+            result: R = enter(args, kwargs)
             if result is not MISS:
                 if enter is not recent[0]:
                     self._came_in_by(enter)
@@ -209,9 +251,10 @@ class Jitted(Decorated):
         self._slow_calls[LOOKED_UP if traces == self.traces else TRACED] += 1
         if program.enter is not None:
             self._came_in_by(program.enter)
-        return program(leaves)
+        result = program(leaves)
+        return result
 
-    def program(self, *args: Any, **kwargs: Any) -> Lowered:
+    def program(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """The program that runs for these arguments; print it to see how it was made."""
         program, _ = self._looked_up(args, kwargs)
         if program is None:

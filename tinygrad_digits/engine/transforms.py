@@ -14,7 +14,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 
 import numpy as np
 
@@ -28,13 +28,12 @@ from .primitive import NO_OPTIONS, Array
 from .tape import Tape
 from .tensor import Tensor, box, within
 
+P = ParamSpec("P")
 ArgNums: TypeAlias = int | tuple[int, ...]
 
 
 @suggest_options
-def grad(
-    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
-) -> Callable[..., Any]:
+def grad(f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False) -> Callable[P, Any]:
     """The gradient of a scalar function: `grad : (params -> scalar) -> params -> like params`.
 
     Args:
@@ -63,8 +62,8 @@ def grad(
 
 @suggest_options
 def value_and_grad(
-    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
-) -> Callable[..., Any]:
+    f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[P, tuple[Any, Any]]:
     """The value and the gradient: `(params -> scalar) -> params -> (scalar, like params)`.
 
     As `grad`; with has_aux the result is ((scalar, aux), gradient).

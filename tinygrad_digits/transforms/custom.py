@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from ..support.pickling import Decorated, computed_once, findable, importable_na
 from ..support.tree import Tree
 from .calls import recorded_call, refuse_captured, row_of_calls
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 # --- no derivative
 
 
@@ -35,14 +38,14 @@ def _copied(x: Array) -> Array:
 _stopped = define(_copied, name="stop_gradient", kind=Kind.ELEMENTWISE)
 
 
-def stop_gradient(x: Tree) -> Tree:
+def stop_gradient(x: R) -> R:
     """`stop_gradient : tree -> tree`: the same numbers, which no derivative goes through.
 
     >>> import numpy as np, tinygrad_digits as td
     >>> td.grad(lambda x: x * stop_gradient(x))(3.0)
     np.float64(3.0)
     """
-    return tree.map(_stop, x)
+    return cast("R", tree.map(_stop, x))
 
 
 def _stop(x: Any) -> Any:
@@ -54,7 +57,7 @@ def _stop(x: Any) -> Any:
 # --- a derivative of your own
 
 
-class custom_vjp(Decorated):  # noqa: N801 (a decorator)
+class custom_vjp(Decorated, Generic[P, R]):  # noqa: N801 (a decorator)
     """`custom_vjp : (args -> y), forward, backward -> (args -> y)`: f, differentiated by backward.
 
         forward  : args -> (y, residuals)
@@ -86,7 +89,7 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
 
     def __init__(
         self,
-        f: Callable[..., Tree],
+        f: Callable[P, R],
         forward: Callable[..., tuple[Tree, Tree]] | None = None,
         backward: Callable[[Tree, Tree], tuple[Tree, ...]] | None = None,
     ) -> None:
@@ -112,10 +115,11 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args: Any, **named: Any) -> Tree:
+    def __call__(self, *args: P.args, **named: P.kwargs) -> R:
+        given: tuple[Tree, ...] = args
         if named or not isinstance(self.f, np.ufunc):  # whose out= is not wanted
-            args = self._by_position(args, named)
-        return recorded_call(self.row, args, self._run, self._forward, self._pull)
+            given = self._by_position(args, named)
+        return cast("R", recorded_call(self.row, given, self._run, self._forward, self._pull))
 
     @computed_once
     def signature(self) -> inspect.Signature:
@@ -130,8 +134,8 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
         bound.apply_defaults()
         return bound.args
 
-    def _run(self, *args: Tree) -> Tree:
-        return self._watched(self.f(*args), args)
+    def _run(self, *args: Any, **named: Any) -> Tree:
+        return self._watched(self.f(*args, **named), args)
 
     def _watched(self, y: Tree, args: tuple[Tree, ...]) -> Tree:
         """y, made of its arguments: what else it was made of would pass by the rule."""
@@ -158,7 +162,7 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
 
 
 def _fitted(
-    f: custom_vjp, likes: tuple[Tree, ...], given: Any, g: Tree, tracked: list[int]
+    f: custom_vjp[..., Any], likes: tuple[Tree, ...], given: Any, g: Tree, tracked: list[int]
 ) -> list[Array]:
     """The cotangents of the tracked leaves, if backward has returned what fits the arguments."""
     name = f.row.name

@@ -17,7 +17,7 @@ basis, one behind the other, on the tape of `vmap`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, ParamSpec, TypeAlias
 
 import numpy as np
 
@@ -45,6 +45,7 @@ from ..support.pickling import Call, made
 from ..support.tree import Tree
 from .batching import Batch
 
+P = ParamSpec("P")
 Mode: TypeAlias = Literal["reverse", "forward"]
 
 
@@ -169,12 +170,12 @@ def _unchanged(y: Any) -> Any:
 
 @suggest_options
 def jacobian(
-    f: Callable[..., Any],
+    f: Callable[P, Any],
     argnums: ArgNums = 0,
     *,
     mode: Mode | None = None,
     has_aux: bool = False,
-) -> Callable[..., Any]:
+) -> Callable[P, Any]:
     """All first derivatives: `jacobian : (params -> y) -> params -> y-like of params-like`.
 
     Args:
@@ -215,8 +216,8 @@ def jacobian(
 
 @suggest_options
 def hessian(
-    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
-) -> Callable[..., Any]:
+    f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[P, Any]:
     """All second derivatives: `hessian : (params -> scalar) -> params -> params-like of like`.
 
     The Jacobian of the gradient, by rows: a tree like the params, and in the place of each array
@@ -251,7 +252,7 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
 
 
 @suggest_options
-def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+def elementwise_grad(f: Callable[P, Any], argnums: ArgNums = 0) -> Callable[P, Any]:
     """`elementwise_grad : (x -> y, each element by itself) -> x -> like x`: the slope at each x.
 
     The derivative of the sum of y, which for an elementwise f is that of each element. Raises
