@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,7 +81,7 @@ def application(
     desk = Desk(params, own_folder() if mine is None else mine)
     return Starlette(
         routes=[
-            *map(_file, FILES),
+            *map(make_file_route, FILES),
             Route("/read", desk.read, methods=["POST"]),
             Route("/tape", desk.tape, methods=["POST"]),
             Route("/mine", desk.keep, methods=["POST"]),
@@ -210,8 +210,9 @@ def _hostname(headers: Headers) -> str | None:
         return None
 
 
-def _file(path: str) -> Route:
-    name, media_type = FILES[path]
+def make_file_route(path: str, files: Mapping[str, tuple[str, str]] = FILES) -> Route:
+    """A route to a file of the page, which is read once."""
+    name, media_type = files[path]
     content = resources.files(__package__).joinpath("page", name).read_bytes()
 
     async def answer(_request: Request) -> Response:
