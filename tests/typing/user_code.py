@@ -33,7 +33,7 @@ reveal_type(hidden_layer)  # (params: Params, x: ndarray) -> ndarray
 
 
 @td.custom_vjp
-def clip_gradient(x: Array, limit: float) -> Array:
+def clip_gradient(x: Array, limit: float) -> Array:  # noqa: ARG001 (backward reads it)
     return x
 
 
@@ -130,7 +130,3 @@ def main() -> list[float]:
     except td.errors.ShapeError as error:
         reveal_type(error)  # ShapeError
     return losses
-
-
-if __name__ == "__main__":
-    print(main()[-1])

@@ -26,6 +26,7 @@ from typing import (
     ParamSpec,
     Self,
     TypeVar,
+    cast,
     overload,
 )
 
@@ -251,8 +252,7 @@ class Jitted(Decorated, Generic[P, R]):
         self._slow_calls[LOOKED_UP if traces == self.traces else TRACED] += 1
         if program.enter is not None:
             self._came_in_by(program.enter)
-        result = program(leaves)
-        return result
+        return cast("R", program(leaves))
 
     def program(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """The program that runs for these arguments; print it to see how it was made."""
