@@ -16,7 +16,7 @@ import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
 from tinygrad_digits.compiler.fusion import Role
 from tinygrad_digits.compiler.native import Roles, prepared
-from tinygrad_digits.engine.tensor import NUMPY, REFUSED
+from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
 DIFFERENTIABLE = {
     "ufuncs": """

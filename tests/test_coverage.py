@@ -17,7 +17,7 @@ from tests.coverage import (
     names,
 )
 from tests.test_cases import quiet
-from tinygrad_digits.engine.tensor import REFUSED
+from tinygrad_digits.support.substitutes import REFUSED
 
 BY_NAME = cases_by_name()
 PROMISED = [name for text in DIFFERENTIABLE.values() for name in names(text)]

@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
-from tinygrad_digits.engine.tensor import NUMPY, REFUSED, no_rule
+from tinygrad_digits.ops.protocol import no_rule
+from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
 X = np.array([2.0, 1.0, 2.0, 0.0])
 W = np.array([1.0, 10.0, 100.0, 1000.0])

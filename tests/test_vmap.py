@@ -14,9 +14,9 @@ from tests.domains import DOMAINS
 from tests.jit_programs import copied, programs
 from tests.leaks import cycles_left
 from tests.test_cases import quiet
-from tinygrad_digits.engine.tensor import is_numeric
 from tinygrad_digits.ops import OPS
-from tinygrad_digits.transforms import batching_rules as batching
+from tinygrad_digits.staging import batching
+from tinygrad_digits.support.foreign import is_numeric
 
 CASES = [
     pytest.param(case, id=name)
@@ -94,8 +94,11 @@ def test_every_row(name, rng):
             assert_allclose(got, np.stack(each), rtol=1e-9, atol=1e-11)
 
 
-def test_every_batching_rule_is_for_a_row_that_there_is():
-    assert set(batching.BY_NAME) <= {row.name for row in batching.ROWS}
+def test_batching_rules_are_registered_on_primitives_not_on_names():
+    alike = [td.define(lambda x: 2 * x, lambda g, _y, _x: 2 * g, name="alike") for _ in range(2)]
+    batching.register_batching(batching.batch_whole, alike[0])
+    assert [td.vmap(op).loops(np.ones((2, 3))) for op in alike] == [(), ("alike",)]
+    assert batching.rule_of(OPS["add"].primitive) is batching.batch_elementwise
 
 
 @settings(max_examples=60, deadline=None)

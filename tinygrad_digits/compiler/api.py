@@ -12,7 +12,6 @@ import inspect
 import itertools
 import os
 import time
-import warnings
 from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
@@ -32,14 +31,16 @@ from typing import (
 
 import numpy as np
 
+from ..engine.run import run_all_on
 from ..engine.tape import OPEN
-from ..engine.tensor import Tensor, admit, within
+from ..engine.tensor import Tensor
 from ..support import tree
 from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
-from ..support.foreign import gate_of
+from ..support.foreign import admit, gate_of, within
 from ..support.loading import load
 from ..support.options import suggest_options
 from ..support.pickling import Decorated, Made, findable, importable_name
+from ..support.user_lines import warn
 from .fast_call import MISS, Enter, Known
 from .free_variables import hold_a_tensor, holds_a_tensor, selves, watches
 from .instances import Attributes, has_state
@@ -48,7 +49,7 @@ from .signature import Sealed, identity, is_generator, is_input, key_of
 if TYPE_CHECKING:
     from .lower import Lowered
     from .program import Program
-    from .trace import Trace
+    from .trace import JitInterpreter
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -416,12 +417,11 @@ class Jitted(Decorated, Generic[P, R]):
             seen = list(dict.fromkeys(s[path] for s in self._specs if path in s))
             if len(seen) > 1:
                 changing.append(f"{path} ({', '.join(seen[-3:])})")
-        warnings.warn(
+        warn(
             f"{_name(self.f)} has been traced {count} times, because of "
             f"{' and '.join(changing) or 'the structure of its arguments'}. An int is part of the "
             "signature: pass what changes as a float or an array; pad arrays to a common shape",
             RetraceWarning,
-            stacklevel=_levels_to_caller(),
         )
 
 
@@ -437,34 +437,32 @@ def _run(
     parameters: list[str],
 ) -> tuple[Program, tree.Structure]:
     """Trace f once."""
-    trace: Trace = load(f"{__package__}.trace").Trace()
-    leaves, structure = tree.flatten((args, kwargs))
-    paths = [path for path, _ in _items(args, kwargs, parameters)]
-    inside = [
-        trace.enter(leaf, path)
-        if _checked_input(leaf, path)
-        else getattr(leaf, "value", leaf)
-        if isinstance(leaf, Sealed)
-        else leaf
-        for leaf, path in zip(leaves, paths, strict=True)
+    jit: JitInterpreter = load(f"{__package__}.trace").JitInterpreter()
+    named = [
+        (path, leaf, _checked_input(leaf, path)) for path, leaf in _items(args, kwargs, parameters)
     ]
-    traced_args, traced_kwargs = tree.unflatten(structure, inside)
-    try:
+    given = {id(leaf) for _, leaf, _ in named}
+
+    def boxing(_: list[Any], jit: JitInterpreter, boxed: list[Any]) -> None:
+        for path, leaf, enters in named:
+            static = leaf.value if isinstance(leaf, Sealed) else leaf
+            boxed.append(jit.box(leaf, path) if enters else static)
+
+    def traced(*args: Any, **kwargs: Any) -> tree.Structure:
         with np.errstate(all="call", call=lambda *_: None):  # the program will warn, not the trace
-            output = f(*traced_args, **traced_kwargs)
-        outputs, output_structure = tree.flatten(output)
-        outputs = [within(leaf) for leaf in outputs]
-        given = {id(leaf) for leaf in leaves}
-        trace.program.outputs = [
-            leaf if id(leaf) in given else _output(leaf, trace, f) for leaf in outputs
+            outputs, structure = tree.flatten(f(*args, **kwargs))
+        jit.program.outputs = [
+            leaf if id(leaf) in given else _output(leaf, jit, f) for leaf in map(within, outputs)
         ]
+        return structure
+
+    try:
+        structure = run_all_on(jit, traced, args, kwargs, boxing)
     except ValueError as error:
         if isinstance(error.__cause__, TracedValueError):  # NumPy's, for `array[i] = t`
             raise error.__cause__ from None
         raise
-    finally:
-        trace.close()
-    return trace.program, output_structure
+    return jit.program, structure
 
 
 def _checked_input(leaf: Any, path: str) -> bool:
@@ -487,9 +485,9 @@ def _admitted(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
     return found
 
 
-def _output(leaf: Any, trace: Trace, f: Any) -> Any:
+def _output(leaf: Any, jit: JitInterpreter, f: Any) -> Any:
     if isinstance(leaf, Tensor | np.ndarray | np.number | np.bool_):
-        return trace.operand(leaf)
+        return jit.operand(leaf)
     if callable(leaf) or inspect.isgenerator(leaf) or inspect.iscoroutine(leaf):
         kind = "function" if isinstance(leaf, Made) else type(leaf).__name__
         raise TypeError(
@@ -549,9 +547,3 @@ def _described(leaf: Any) -> str:
 
 def _name(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__)
-
-
-def _levels_to_caller() -> int:
-    from ..engine.transforms import _levels_to_caller as levels
-
-    return levels() - 1  # without this frame

@@ -1,10 +1,10 @@
-"""Tracing: a function is run once, on stand-ins for its arguments that write down every op.
+"""Tracing: a function is run once, on tracers for its arguments that write down every op.
 
-A `Trace` is a tape that keeps everything: also comparisons, and what gradients compute inside. It
-is older, so further out, than the tapes of the transforms that run within it: their rules are
-ordinary ops, and so end up here like what the user wrote. Nothing else of the engine takes part.
+A `JitInterpreter` keeps everything: also comparisons, and what gradients compute inside. It is
+older, so further out, than the tapes of the transforms that run within it: their rules are ordinary
+ops, and so end up here like what the user wrote. Nothing else of the engine takes part.
 
-Each stand-in (`Traced`) carries the actual value, from which ops compute shapes and dtypes, but
+Each tracer (`JitTracer`) carries the actual value, from which ops compute shapes and dtypes, but
 does not give it away: what Python does with a value (branching on it, printing it) would happen
 once, while tracing, and never again.
 """
@@ -20,41 +20,14 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import NO_OPTIONS, Kind, Primitive
-from ..engine.tape import Tape
+from ..engine.tape import Interpreter
 from ..engine.tensor import Tensor
-from ..staging.tracer import StandIn, user_line
+from ..staging.arithmetic import ARITHMETIC, NUMBERS
+from ..staging.tracer import Tracer
 from ..support.errors import TracedValueError
+from ..support.user_lines import user_line
 from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, mapped
 from .signature import is_generator
-
-
-def _squared(x: float) -> float:
-    return x**2
-
-
-_PYTHON: dict[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "power": operator.pow,
-    "remainder": operator.mod,
-    "floor_divide": operator.floordiv,
-    "square": _squared,
-    "negative": operator.neg,
-    "positive": operator.pos,
-    "absolute": abs,
-    "greater": operator.gt,
-    "greater_equal": operator.ge,
-    "less": operator.lt,
-    "less_equal": operator.le,
-    "equal": operator.eq,
-    "not_equal": operator.ne,
-}
-ARITHMETIC = {name: Primitive(f, (), name, Kind.OPAQUE) for name, f in _PYTHON.items()}
-"""Ops that keep Python numbers Python numbers, which leave float32 arrays float32."""
-
-NUMBERS = (float, int, bool)
 
 SHAPE_FROM_VALUES: dict[str, tuple[int, str]] = {
     **dict.fromkeys(("nonzero", "flatnonzero", "argwhere"), (0, "a")),
@@ -98,8 +71,8 @@ class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
     """The function uses a Tensor of a transform that was under way when it was called."""
 
 
-class Trace(Tape):
-    """The tape of a function that is being turned into a program."""
+class JitInterpreter(Interpreter):
+    """Turns a function into a program."""
 
     __slots__ = ("known", "program")
 
@@ -108,8 +81,8 @@ class Trace(Tape):
         self.program = Program()
         self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
 
-    def enter(self, leaf: Any, path: str) -> Traced:
-        """A stand-in for an array, a number or a generator."""
+    def box(self, leaf: Any, path: str) -> JitTracer:
+        """A tracer for an array, a number or a generator."""
         index = next(self.indices)
         form = "array"
         if isinstance(leaf, float) and not isinstance(leaf, np.generic):
@@ -120,21 +93,22 @@ class Trace(Tape):
             form = "scalar"
         else:
             leaf = np.ascontiguousarray(leaf).reshape(leaf.shape)  # the program relies on no order
-        traced = _stand_in(self, index, leaf, TracedGenerator if form == "generator" else Traced)
+        traced = _trace_value(
+            self, index, leaf, GeneratorTracer if form == "generator" else JitTracer
+        )
         dtype = np.dtype(object) if form == "generator" else traced.dtype
         self.program.inputs[index] = path, Value(traced.shape, dtype, form)
         return traced
 
-    def applied(
+    def process_primitive(
         self,
         op: Primitive,
-        kernel: Callable[..., Any],
+        compute: Callable[..., Any],
         args: tuple[Any, ...],
         options: dict[str, Any] = NO_OPTIONS,
     ) -> Any:
         """Write down an op (or, if it is a composition of ops, those) and compute its value."""
-        if self.closed:
-            next(self.indices)  # raises
+        self.check_open()
         if op.composite:
             return op.kernel(*args, **options)
         numpys = op.name if op.kernel is getattr(np, op.name, None) else ""
@@ -148,14 +122,14 @@ class Trace(Tape):
             return op.kernel(*mapped(_concrete, args), **mapped(_concrete, options))
         _check_options(op, options)
         line_args, line_options = mapped(self.operand, args), mapped(self.option, options)
-        numbers = [x for x in args if not (isinstance(x, Traced) and x.is_number)]
+        numbers = [x for x in args if not (isinstance(x, JitTracer) and x.is_number)]
         operator = op.apply is not op.kernel  # and not the ufunc, called by its name
-        if operator and numpys in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
-            op = ARITHMETIC[op.name]
-            kernel = op.kernel
+        if operator and op.kernel in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
+            op = ARITHMETIC[op.kernel]
+            compute = op.kernel
         values = mapped(_drawing, mapped(_concrete, (args, options)))
         try:
-            y = kernel(*values[0], **values[1])
+            y = compute(*values[0], **values[1])
         except Exception as error:
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
@@ -179,7 +153,10 @@ class Trace(Tape):
         if type(y) not in NUMBERS and not hasattr(y, "dtype"):
             return y  # something that is known now
         self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
-        return _stand_in(self, index, y)
+        return _trace_value(self, index, y)
+
+    def unbox(self, tensor: Any) -> None:
+        """Nothing: what a tracer holds is one of many values."""
 
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
@@ -203,10 +180,11 @@ class Trace(Tape):
         return self.operand(x)
 
 
-class Traced(StandIn):
-    """A stand-in for an array under a trace. It has a shape and a dtype, but shows no value."""
+class JitTracer(Tracer):
+    """A tracer for an array under a trace. It has a shape and a dtype, but shows no value."""
 
     __slots__ = ("concrete",)
+    kind = "traced"
     concrete: Any
     fallible = (Exception,)  # so that a refusal is in NumPy's words
 
@@ -232,22 +210,22 @@ class Traced(StandIn):
         return np.asarray(self.concrete)
 
     def __pow__(self, n: Any) -> Any:
-        return _raised(self, n) if _are_scalars(self, n) else super().__pow__(n)  # type: ignore[misc]
+        return _raised(self, n) if _are_scalars(self, n) else super().__pow__(n)
 
     def __rpow__(self, x: Any) -> Any:
-        return _raised(x, self) if _are_scalars(x, self) else super().__rpow__(x)  # type: ignore[misc]
+        return _raised(x, self) if _are_scalars(x, self) else super().__rpow__(x)
 
-    def is_numpys(
+    def prefers_numpy(
         self, function: Any, op: Any, args: tuple[Any, ...], options: dict[str, Any]
     ) -> bool:
         """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
 
         A composition of ops is written for what can be differentiated, and is worth its lines
         where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
-        it knows more than NumPy: they may use other stand-ins.)
+        it knows more than NumPy: they may use other tracers.)
         """
         leaves = _leaves((args, options))
-        arrays = [x for x in leaves if isinstance(x, Traced)]
+        arrays = [x for x in leaves if isinstance(x, JitTracer)]
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
         row = getattr(op, "primitive", None)
@@ -255,18 +233,18 @@ class Traced(StandIn):
         floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
 
-    def strong(self) -> Traced:
+    def strong(self) -> JitTracer:
         """Itself, or for a Python number the NumPy scalar that it is worth."""
         if not self.is_number:
             return self
-        strong: Traced = self.tape.applied(_STRONG, np.float64, (self,), NO_OPTIONS)
+        strong: JitTracer = self.tape.process_primitive(_STRONG, np.float64, (self,), NO_OPTIONS)
         return strong
 
-    def as_array(self) -> Traced:
+    def as_array(self) -> JitTracer:
         """Itself, or for a Python number the array that np.asarray makes of it."""
         if not self.is_number:
             return self
-        array: Traced = self.tape.applied(_ARRAY, np.asarray, (self,), NO_OPTIONS)
+        array: JitTracer = self.tape.process_primitive(_ARRAY, np.asarray, (self,), NO_OPTIONS)
         return array
 
     def __repr__(self) -> str:
@@ -276,8 +254,8 @@ class Traced(StandIn):
         _refuse(f"{what} needs the value of", self)
 
 
-class TracedGenerator(Traced):
-    """A stand-in for a random generator: what it draws is drawn anew whenever the program runs."""
+class GeneratorTracer(JitTracer):
+    """A tracer for a random generator: what it draws is drawn anew whenever the program runs."""
 
     __slots__ = ()
 
@@ -287,7 +265,9 @@ class TracedGenerator(Traced):
         if name in ("shuffle", "spawn", "bit_generator"):
             self.refuse(f"Generator.{name}")
         op = Primitive(getattr(np.random.Generator, name), (), f"random.{name}", Kind.OPAQUE)
-        return lambda *args, **options: self.tape.applied(op, op.kernel, (self, *args), options)
+        return lambda *args, **options: self.tape.process_primitive(
+            op, op.kernel, (self, *args), options
+        )
 
 
 def _power(x: Any, n: Any) -> Any:
@@ -309,23 +289,25 @@ def _are_scalars(*operands: Any) -> bool:
 def _raised(x: Any, n: Any) -> Any:
     tape = find_top_tape((x, n))
     assert tape is not None
-    return tape.applied(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
+    return tape.process_primitive(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
 
 
 _STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
 _ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
 
 
-def _stand_in(tape: Trace, index: int, y: Any, kind: type[Traced] = Traced) -> Traced:
+def _trace_value(
+    tape: JitInterpreter, index: int, y: Any, kind: type[JitTracer] = JitTracer
+) -> JitTracer:
     traced = object.__new__(kind)
     traced.tape, traced.index, traced.concrete = tape, index, y
     return traced
 
 
 def _is_given(place: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
-    """Whether an argument is, or holds, a stand-in."""
+    """Whether an argument is, or holds, a tracer."""
     argument = args[place] if len(args) > place else options.get(name)
-    return any(isinstance(x, Traced) for x in _leaves(argument))
+    return any(isinstance(x, JitTracer) for x in _leaves(argument))
 
 
 def _is_function(x: Any) -> bool:
@@ -333,7 +315,7 @@ def _is_function(x: Any) -> bool:
 
 
 def _concrete(x: Any) -> Any:
-    return x.concrete if isinstance(x, Traced) else x
+    return x.concrete if isinstance(x, JitTracer) else x
 
 
 def _drawing(x: Any) -> Any:
@@ -347,7 +329,7 @@ def _leaves(operand: Any) -> list[Any]:
     return leaves
 
 
-def _refuse(what: str, traced: Traced | None = None) -> NoReturn:
+def _refuse(what: str, traced: JitTracer | None = None) -> NoReturn:
     described = f"a traced {traced.dtype}{traced.shape}" if traced is not None else "its arguments"
     raise TracedValueError(
         f"{user_line()}: {what} {described}, which jit does not know while it traces the function. "
@@ -360,7 +342,7 @@ def _check_options(op: Primitive, options: dict[str, Any]) -> None:
     """Raise TracedValueError for an option whose value the program's shapes would depend on."""
     for name, option in options.items():
         for x in _leaves(option):
-            if not isinstance(x, Traced) or isinstance(x, TracedGenerator):
+            if not isinstance(x, JitTracer) or isinstance(x, GeneratorTracer):
                 continue
             if name == "index" and x.dtype == bool:
                 _refuse("the shape of x[mask] depends on the values of", x)

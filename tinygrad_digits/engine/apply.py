@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import NotDifferentiableError, note_operands
-from ..support.foreign import is_sparse, refused
+from ..support.foreign import admit, admit_all, admit_options, is_sparse, refused
 from .primitive import NO_OPTIONS, NOTHING, VALUE, Array, Function, Like, Primitive
-from .tape import Tape
-from .tensor import Tensor, admit, admit_all, admit_options, record
+from .tape import Interpreter, Tape
+from .tensor import Tensor, record
 
 
 def bind(primitive: Primitive, compute: Function) -> Function:
@@ -36,9 +36,9 @@ def bind(primitive: Primitive, compute: Function) -> Function:
     return short_cut(primitive, compute, _any_arrays(primitive, compute))
 
 
-def find_top_tape(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Tape | None:
+def find_top_tape(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Interpreter | None:
     """The newest tape that an argument is on, or a part of an option."""
-    top: Tape | None = None
+    top: Interpreter | None = None
     for x in args:
         if isinstance(x, Tensor) and (top is None or x.tape.serial > top.serial):
             top = x.tape
@@ -71,8 +71,10 @@ def _any_arrays(primitive: Primitive, compute: Function) -> Function:
             args, extra = args[:arity], args[arity:]
             options = primitive.bind_options(extra, options, missing=arity - len(args))
         _refuse_tensors(options, primitive)
-        if type(tape) is not Tape:
-            return tape.applied(primitive, compute, admit_all(args, primitive.name), options)
+        if not isinstance(tape, Tape):
+            return tape.process_primitive(
+                primitive, compute, admit_all(args, primitive.name), options
+            )
         parents, inputs = [], []
         for x in args:
             on_tape = type(x) is Tensor and x.tape is tape
@@ -130,8 +132,7 @@ def _without_rules(primitive: Primitive) -> Function:
         tape = find_top_tape(args, options)
         if tape is None:
             return kernel(*args, **options)
-        if tape.closed:
-            next(tape.indices)  # raises
+        tape.check_open()
         if options.get("out") is not None:
             raise NotDifferentiableError(
                 f"{primitive.name}: out= is an array to write into; take the result instead"
@@ -139,8 +140,8 @@ def _without_rules(primitive: Primitive) -> Function:
         args = admit_all(args, primitive.name)
         if options:
             options = admit_options(options, primitive.name)
-        if type(tape) is not Tape:
-            return tape.applied(primitive, kernel, args, options)
+        if not isinstance(tape, Tape):
+            return tape.process_primitive(primitive, kernel, args, options)
         inputs = [x.value if type(x) is Tensor and x.tape is tape else x for x in args]
         for name, x in options.items():
             if type(x) is Tensor and x.tape is tape:

@@ -96,6 +96,10 @@ VALUE: Final = "value"
 class Primitive:
     """What an op is: name, kernel, derivative rules and kind.
 
+    `batching` is the rule by which it is applied to many examples at once. The compiler knows it by
+    `function`, which is what the kernel computes; `effect` says that it is there for what it raises
+    or warns of, and `lowering` how it is written.
+
     `rules` has a rule, or None for what is never differentiated, for each array argument; or it is
     a `VariadicRule`, and then `arity` is None. `options` are the names of the options, and
     `positional` those of them that may be given by position. `composite` says that the kernel is
@@ -105,7 +109,7 @@ class Primitive:
     __slots__ = (
         *("apply", "arity", "broadcasts", "composite", "fallback", "kernel", "kind", "name"),
         *("name_arguments", "options", "positional", "reduction_ufunc", "rules", "sparse"),
-        "_reads",
+        *("batching", "effect", "function", "lowering", "_reads"),
     )
 
     def __init__(
@@ -128,6 +132,10 @@ class Primitive:
         self.name_arguments: Function | None = None  # for calls with too many by position
         self.sparse: Function | None = None  # for calls with a sparse matrix among the operands
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
+        self.batching: Callable[[Any], Any] | None = None  # these four are told by `staging`
+        self.effect = False
+        self.function: Any = kernel
+        self.lowering: Any = None
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
         each = [rules.rule] if isinstance(rules, VariadicRule) else rules

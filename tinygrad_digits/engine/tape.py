@@ -12,48 +12,41 @@ the list is exhausted is the gradient.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
 from ..support.errors import EscapedTensorError, NotDifferentiableError
+from ..support.text import format_operands, format_table
 from .cotangent import as_cotangent, conform, unbroadcast
-from .primitive import Array, Primitive
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
+from .primitive import Array, Function, Primitive, Rule
 
 # glibc returns freed memory to the system as soon as that is more than twice the largest block that
 # it ever mapped by itself (mallopt(3), M_MMAP_THRESHOLD), and fetching it again takes 2 us a page:
 # up to half of a step. One large block, never touched, makes it keep 32 MB.
 np.empty(1 << 24, np.uint8)
 
-_serials = itertools.count(1)  # `next` of it is atomic: no two threads ever get the same number
-
+tick = functools.partial(next, itertools.count(1))
+"""The time, as a number that nobody has been given before: atomic, so no two threads get one."""
 
 OPEN: dict[int, None] = {}
-"""The serial numbers of the tapes that record still. Nothing depends on them but whether `jit` has
-to look for Tensors that a function uses without being given them: while this is empty, there are
-none. Both ways of writing to it are atomic."""
+"""The serial numbers of the interpreters that are not closed. Nothing depends on them but whether
+`jit` has to look for Tensors that a function uses without being given them: while this is empty,
+there are none. Both ways of writing to it are atomic."""
 
 
-class _NoneLeft:
-    """The indices that a closed tape has to give."""
-
-    def __iter__(self) -> Iterator[int]:
-        return self
-
-    def __next__(self) -> int:
-        raise EscapedTensorError(
-            "a Tensor has outlived the call of grad, vjp, ... that made it, and was used in an op; "
-            "return what you need from the differentiated function (has_aux=True), or take the "
-            "bare numbers with .value"
-        )
+def refuse_escaped() -> NoReturn:
+    raise EscapedTensorError(
+        "a Tensor has outlived the call of grad, vjp, ... that made it, and was used in an op; "
+        "return what you need from the differentiated function (has_aux=True), or take the "
+        "bare numbers with .value"
+    )
 
 
-_NONE_LEFT = _NoneLeft()
+_NONE_LEFT: Iterator[int] = iter(refuse_escaped, None)  # `next` of it raises, each time
 
 
 class Record(NamedTuple):
@@ -79,9 +72,100 @@ class Record(NamedTuple):
     def name(self) -> str:
         return "input" if self.op is None else self.op.name
 
+    @property
+    def operands(self) -> str:
+        return format_operands(self.parents, self.inputs, self.options)
 
-class Tape:
-    """A program under way: what has been recorded, in the order in which it ran.
+    def pull(self, rule: Rule, g: Array) -> Array:
+        """The cotangent that one of the op's rules makes of the output's."""
+        return rule(g, self.value, *self.inputs, **self.options)
+
+
+Pull: TypeAlias = Callable[[int, Record, Rule, Array], Array]
+"""Runs a rule of a sweep: (index, record, rule, g) -> record.pull(rule, g)."""
+
+
+class Interpreter:
+    """What the ops on a Tensor mean: each Tensor is on one interpreter, and calls it `tape`.
+
+    An op asks the top interpreter among its arguments (the newest: the innermost transform) what to
+    do. That takes its Tensors off, does what it is there for, and applies the op to what they hold,
+    which may be Tensors of the interpreters around it; so transforms nest, and no switch says which
+    of them are on. There are five kinds:
+
+        Tape                  records what derivatives need          (grad, vjp, jvp, ...)
+        RecordingInterpreter  keeps every op and operand             (record, profile)
+        DebuggingInterpreter  looks at every operand and result      (debug)
+        BatchInterpreter      applies ops to all examples at once    (vmap)
+        JitInterpreter        writes a program, from shapes alone    (jit)
+
+    Ops on a `Tape` do their recording themselves (`apply`), since that is where time goes. All
+    others implement `process_primitive`. What is closed has seen its function return, and takes
+    part in no more ops.
+    """
+
+    __slots__ = ("indices", "records", "serial")
+
+    def __init__(self) -> None:
+        self.serial = tick()  # of two interpreters, the one with the larger number is inside
+        self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share one
+        self.records: dict[int, tuple[Any, ...]] = {}
+        OPEN[self.serial] = None
+
+    def __del__(self, forget: Any = OPEN.pop) -> None:
+        forget(self.serial, None)
+
+    def process_primitive(
+        self, op: Primitive, compute: Function, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """What an op does here; `compute` makes its value of plain arrays."""
+        raise NotImplementedError
+
+    def process_call(self, call: Any) -> Any:
+        """What a call with a derivative of its own does: here its function, op by op."""
+        return call.run()
+
+    def process_sweep(self, tape: Tape, pull: Pull | None) -> Pull | None:  # noqa: ARG002
+        """What runs the rules of a sweep over a tape inside: `pull`, or something around it.
+
+        None is for running them as they are.
+        """
+        return pull
+
+    def unbox(self, tensor: Any) -> Any:
+        """What a Tensor on this holds; None where nothing is known but its shape and dtype."""
+        return tensor.value
+
+    def is_on(self, x: Any) -> bool:
+        """Whether x is a Tensor on this interpreter."""
+        return getattr(x, "tape", None) is self
+
+    def close(self) -> None:
+        """Take part in no more ops: one on a Tensor of this interpreter raises from now on."""
+        self.indices = _NONE_LEFT
+        OPEN.pop(self.serial, None)
+
+    @property
+    def closed(self) -> bool:
+        return self.indices is _NONE_LEFT
+
+    def check_open(self) -> None:
+        """Raise EscapedTensorError if this is closed."""
+        if self.closed:
+            refuse_escaped()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Record:
+        return Record(*self.records[index])
+
+    def __iter__(self) -> Iterator[Record]:
+        return (Record(*record) for record in self.records.values())
+
+
+class Tape(Interpreter):
+    """The differentiating interpreter: what has been recorded, in the order in which it ran.
 
     Transforms such as `grad` make one for each call. By hand (leave the arrays that the program
     uses as they are until you have swept: only inputs are copied):
@@ -99,59 +183,34 @@ class Tape:
     %3  sum       %2      ()    float64
     """
 
-    __slots__ = ("indices", "records", "serial")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.serial = next(_serials)  # of two tapes, the one with the larger number is inside
-        self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share a tape
-        self.records: dict[int, tuple[Any, ...]] = {}
-        OPEN[self.serial] = None
-
-    def __del__(self, forget: Any = OPEN.pop) -> None:
-        forget(self.serial, None)
-
-    def applied(
-        self, op: Primitive, kernel: Any, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> Any:
-        """What an op does on a tape of another kind (a subclass), instead of recording here."""
-        raise NotImplementedError
-
-    def called(
-        self,
-        row: Primitive,  # noqa: ARG002 (these are for a tape that others differentiate through)
-        args: tuple[Any, ...],
-        f: Any,
-        forward: Any,  # noqa: ARG002
-        pull: Any,  # noqa: ARG002
-    ) -> Any:
-        """What a call with a derivative of its own does there: f, op by op."""
-        return f(*args)
-
-    def close(self) -> None:
-        """Record no more: from now on an op on one of this tape's Tensors raises."""
-        self.indices = _NONE_LEFT
-        OPEN.pop(self.serial, None)
-
-    @property
-    def closed(self) -> bool:
-        return self.indices is _NONE_LEFT
+    def process_call(self, call: Any) -> Any:
+        return call.record(self)
 
     @np.errstate(all="ignore")  # the forward pass has given NumPy's floating-point warnings
-    def sweep(self, cotangents: dict[int, Array], *, free: bool) -> dict[int, Array]:
+    def sweep(
+        self, cotangents: dict[int, Array], *, free: bool, pull: Pull | None = None
+    ) -> dict[int, Array]:
         """Carry the outputs' cotangents back to the inputs.
 
-        With `free`, each record is let go as it is passed, and what it kept with it.
+        With `free`, each record is let go as it is passed, and what it kept with it. Who wants to
+        watch runs the rules: by `pull`.
         """
         records = self.records if free else self.records.copy()
         while records:
             index, (op, parents, inputs, y, options, y_shape, y_dtype) = records.popitem()
             if op is None or (g := cotangents.pop(index, None)) is None:
                 continue
-            for parent, rule in zip(parents, op.rules):  # noqa: B905 (an Each is endless)
+            for parent, rule in zip(parents, op.rules):  # noqa: B905 (variadic ones are endless)
                 if parent is None or rule is None:
                     continue
                 try:
-                    ct = rule(g, y, *inputs, **options) if options else rule(g, y, *inputs)
+                    if pull is None:
+                        ct = rule(g, y, *inputs, **options) if options else rule(g, y, *inputs)
+                    else:
+                        record = Record(op, parents, inputs, y, options, y_shape, y_dtype)
+                        ct = pull(index, record, rule, g)
                 except Exception as error:
                     error.add_note(f"in the derivative of {op.name} -> {y_dtype}{y_shape}")
                     raise
@@ -164,8 +223,21 @@ class Tape:
                 cotangents[parent] = cotangents[parent] + ct if parent in cotangents else ct
         return cotangents
 
-    def gradients(self, y: Tensor, *inputs: Tensor, g: Array | None = None) -> tuple[Array, ...]:
-        """The cotangents of this tape's inputs, given `g` (ones by default) for the Tensor `y`.
+    def find_pull(self, outputs: Iterable[Array]) -> Pull | None:
+        """What runs the rules of a sweep from these outputs, as their interpreters want it."""
+        around = {
+            interpreter.serial: interpreter
+            for y in outputs
+            if self.is_on(y)
+            for interpreter in interpreters_of(y.value)
+        }
+        pull = None
+        for serial in sorted(around):
+            pull = around[serial].process_sweep(self, pull)
+        return pull
+
+    def gradients(self, y: Any, *inputs: Any, g: Array | None = None) -> tuple[Array, ...]:
+        """The cotangents of inputs of this tape, given `g` (ones by default) for y: all Tensors.
 
         Zeros where y does not depend on an input. The tape is kept: sweep it as often as you like.
         """
@@ -181,46 +253,27 @@ class Tape:
                     "start one there, Tensor(value, tape)"
                 )
         seed = np.ones(y.shape, y.dtype) if g is None else as_cotangent(g, y)
-        cotangents = self.sweep({y.index: seed}, free=False)
+        cotangents = self.sweep({y.index: seed}, free=False, pull=self.find_pull([y]))
         found = [cotangents.get(x.index, np.zeros(x.shape, x.dtype)) for x in inputs]
         return tuple([ct.copy() if isinstance(ct, np.ndarray) else ct for ct in found])
 
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> Record:
-        return Record(*self.records[index])
-
-    def __iter__(self) -> Iterator[Record]:
-        return (Record(*record) for record in self.records.values())
-
     def __str__(self) -> str:
         rows = [
-            (f"%{index}", record.name, operands(record), str(record.shape), str(record.dtype))
+            (f"%{index}", record.name, record.operands, str(record.shape), str(record.dtype))
             for index, record in zip(self.records, self, strict=True)
         ]
-        return aligned(rows) or "an empty tape"
+        return format_table(rows) or "an empty tape"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of words as lines of columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [[cell.ljust(n) for cell, n in zip(row, widths, strict=True)] for row in rows]
-    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+def interpreters_of(x: Any) -> Iterator[Interpreter]:
+    """The interpreters that a value is on, the innermost first."""
+    while isinstance(tape := getattr(x, "tape", None), Interpreter):
+        yield tape
+        x = tape.unbox(x)
 
 
-def operands(record: Record) -> str:
-    """Where a record's inputs come from, and its options."""
-    parts = [
-        f"%{parent}" if parent is not None else _described(value)
-        for parent, value in zip(record.parents, record.inputs, strict=True)
-    ]
-    return ", ".join(parts + [f"{key}={value!r}" for key, value in record.options.items()])
-
-
-def _described(constant: Any) -> str:
-    if constant is None:
-        return "constant"
-    if isinstance(constant, int | float):
-        return repr(constant)
-    return f"{constant.dtype}{list(constant.shape)}"
+def bare(x: Any) -> Any:
+    """The plain array under all interpreters: that of all examples under vmap, None under jit."""
+    for interpreter in interpreters_of(x):
+        x = interpreter.unbox(x)
+    return x

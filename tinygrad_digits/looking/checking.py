@@ -19,6 +19,7 @@ from ..engine.primitive import Array
 from ..engine.transforms import vjp
 from ..support import tree
 from ..support.errors import GradientMismatchError
+from ..support.pickling import name_of
 from ..support.tree import Tree
 
 
@@ -50,10 +51,10 @@ def check_grads(
         raise ValueError(f"order must be at least 1, got {order}")
     tree.refuse_leaves(args, "args")
     rng = np.random.default_rng(seed)
-    name = getattr(f, "__name__", type(f).__name__)
+    name = name_of(f)
     leaves, structure = tree.flatten(args)
     paths = [path for path, _ in tree.items(args, "args")]
-    moving = [i for i, leaf in enumerate(leaves) if _is_float(leaf)]
+    moving = [i for i, leaf in enumerate(leaves) if tree.is_float(leaf)]
     if not moving:
         raise TypeError(
             f"check_grads({name}): none of the arguments is a real floating-point array"
@@ -143,7 +144,3 @@ def _check_one(
 
 def _random_like(x: Array, rng: np.random.Generator) -> Array:
     return np.asarray(rng.standard_normal(np.shape(x)), getattr(x, "dtype", float))
-
-
-def _is_float(leaf: Any) -> bool:
-    return type(leaf) is float or getattr(getattr(leaf, "dtype", None), "kind", "") == "f"

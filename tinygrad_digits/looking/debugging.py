@@ -1,27 +1,24 @@
 """Where a NaN comes from: `debug : (args -> y) -> args -> y`, with every op looked at.
 
-`debug` puts the arguments on a tape of its own, outside of all others, so that the ops of the
-forward pass, of the reverse sweep and of the update all pass through it. There is no switch: a
-function that is not wrapped is not slowed down.
+`debug` puts the arguments on an interpreter of its own, outside of all others in the function, so
+that the ops of the forward pass, of the reverse sweep and of the update all pass through it. There
+is no switch: a function that is not wrapped is not slowed down.
 """
 
 from __future__ import annotations
 
 import functools
-import sys
+from _thread import get_ident  # threading itself takes 0.6 ms to import
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from ..engine.primitive import Array, Function, Primitive
-from ..engine.tape import Tape
+from ..engine.primitive import Array, Function, Primitive, Rule
+from ..engine.tape import Pull, Record, Tape, bare, interpreters_of, tick
 from ..engine.tensor import Tensor
-from ..engine.transforms import ArgNums, value_and_grad
-from ..ops import elementwise, shaping
-from ..staging.tracer import user_line
 from ..support import tree
+from ..support.argnums import ArgNums
 from ..support.errors import (
     ChangedArrayError,
     NonFiniteError,
@@ -29,8 +26,8 @@ from ..support.errors import (
     TracedValueError,
 )
 from ..support.pickling import made
-from ..transforms.batching import Batched
-from .recording import Recorder, Seen, bare, is_real
+from ..support.user_lines import user_line
+from .recording import RecordingInterpreter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,147 +59,149 @@ ADVICE = {
 LIMIT = 60  # characters of a described operand
 
 
-class Line(NamedTuple):
+class SeenOp(NamedTuple):
     """An op that was seen: what it read (by index) and which line of the user's called it."""
 
     op: Primitive | None
     parents: tuple[int | None, ...]
-    options: dict[str, Any]
     where: str
 
 
-class Use(NamedTuple):
-    """An array that an op has used, as it was then."""
+class ArrayUse(NamedTuple):
+    """The last use of an array by an op: what was in it, and when that was."""
 
     array: Array
     copy: Array
     op: str
     where: str
-    gradient: int
-    """What it is needed for, by the number of that tape; 0 for what may be swept at any time."""
+    time: int
+    before: ArrayUse | None
+    """The last use of it with something else in it, if it was written into in between."""
 
 
-class Guarded(dict[int, Any]):
-    """The records of a gradient's tape, with a check before the sweep that begins at the last."""
+class DebuggingInterpreter(RecordingInterpreter):
+    """Looks at each op, which has to make finite numbers out of finite ones.
 
-    def __init__(self, records: dict[int, Any], check: Callable[[], None]) -> None:
-        super().__init__(records)
-        self.check: Callable[[], None] | None = check
+    It remembers what was in the plain arrays that ops have used. Which of them may not change is
+    not its to guess: a tape keeps the arrays that its rules will read, and tells when it is swept.
+    """
 
-    def popitem(self) -> tuple[int, Any]:
-        if self.check is not None:
-            check, self.check = self.check, None
-            check()
-        return super().popitem()
-
-
-class Watch(Recorder):
-    """A tape on which each op has to make finite numbers out of finite ones."""
-
-    __slots__ = ("lines", "uses")
+    __slots__ = ("around", "rules", "seen", "uses")
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: dict[int, Line] = {}
-        self.uses: dict[int, Use] = {}
+        self.seen: dict[int, SeenOp] = {}
+        self.uses: dict[int, ArrayUse] = {}  # by id; the array too, so that its id stays
+        self.around: dict[int, Tape] = {}  # the tapes outside, which record what happens here
+        self.rules: dict[int, Record] = {}  # by thread, the record whose rule is running
 
-    def applied(
-        self, op: Primitive, kernel: Function, args: tuple[Any, ...], options: dict[str, Any]
+    def process_primitive(
+        self, op: Primitive, compute: Function, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
         where = user_line()
-        gradient = self._gradient()
-        if any(_is_differentiated(x) for x in args if self.has(x)):
-            gradient = 0
         for x in args:
-            if isinstance(x, np.ndarray) and op.rules and gradient is not None:
-                self._unchanged(x, op.name, where, gradient)
-        y = super().applied(op, kernel, args, options)
-        if self.has(y):
-            parents = tuple([x.index if self.has(x) else None for x in args])
-            self.lines[y.index] = Line(op, parents, options, where)
+            if isinstance(x, np.ndarray) and op.rules:
+                self._note_use(x, op.name, where)
+            elif self.is_on(x):
+                outside = [tape for tape in interpreters_of(x.value) if isinstance(tape, Tape)]
+                self.around.update((tape.serial, tape) for tape in outside)
+        y = super().process_primitive(op, compute, args, options)
+        if self.is_on(y):
+            parents = tuple([x.index if self.is_on(x) else None for x in args])
+            self.seen[y.index] = SeenOp(op, parents, where)
             del self.records[y.index]  # it holds all operands
-            if not _finite(y) and all(map(_finite, (*args, *options.values()))):
-                raise NonFiniteError(self._explained(op, args, y, where))
+            if not _is_finite(y) and all(map(_is_finite, (*args, *options.values()))):
+                raise NonFiniteError(self._explain(op, args, y, where))
         return y
 
-    def _gradient(self) -> int | None:
-        """What an op is needed for, by the number of its tape, if it is needed.
+    def process_sweep(self, tape: Tape, pull: Pull | None) -> Pull:
+        self.check_constants(tape, "when it began")
+        return functools.partial(self._run_rule, pull)
 
-        That is the outermost gradient that is being taken in what is watched; 0 where the op is
-        recorded by a tape that may be swept at any time, as those of vjp.
-        """
-        oldest: Tape | None = None
-        swept = False
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None:
-            if frame.f_code in _TAPED:
-                tape: Any = frame.f_locals.get("tape")
-                inside = type(tape) is Tape and tape.serial > self.serial
-                if inside and (oldest is None or tape.serial <= oldest.serial):
-                    oldest, swept = tape, frame.f_code is _GRADIENT
-            frame = frame.f_back
-        if oldest is None or not swept:
-            return None if oldest is None else 0
-        if type(oldest.records) is dict:
-            check = functools.partial(self.check_unchanged, oldest.serial, "when it began")
-            oldest.records = Guarded(oldest.records, check)
-        return oldest.serial
+    def _run_rule(
+        self, pull: Pull | None, index: int, record: Record, rule: Rule, g: Array
+    ) -> Array:
+        """A rule of a sweep, which the ops that run until it is done belong to."""
+        thread = get_ident()
+        around = self.rules.get(thread)
+        self.rules[thread] = record
+        try:
+            return record.pull(rule, g) if pull is None else pull(index, record, rule, g)
+        finally:
+            if around is None:
+                del self.rules[thread]
+            else:
+                self.rules[thread] = around
 
-    def _unchanged(self, x: Array, op: str, where: str, gradient: int) -> None:
-        """Remember an array that does not come from the arguments; it must stay as it is.
-
-        What a gradient needed may change when that is done.
-        """
-        use = self.uses.get(id(x))
-        if use is None or use.array is not x or use.gradient not in (0, gradient):
-            self.uses[id(x)] = Use(x, x.copy(), op, where, gradient)
-        elif not np.array_equal(use.copy, x, equal_nan=x.dtype.kind == "f"):
-            raise ChangedArrayError(
-                f"{where}: {op} reads a {x.dtype}{x.shape} array that was written into since "
-                f"{use.op} used it at {use.where}; its derivative needs it as it was. Make a new "
-                "array instead, or pass a copy"
-            )
-
-    def check_unchanged(self, gradient: int, when: str) -> None:
-        """Raise ChangedArrayError for an array that a sweep needs, and that has changed."""
-        for use in [*self.uses.values()]:
-            if use.gradient in (0, gradient):
-                self._unchanged(use.array, "the reverse sweep", when, gradient)
-
-    def _explained(self, op: Primitive, args: tuple[Any, ...], y: Tensor, where: str) -> str:
-        sweeping = _sweeping()
-        what = op.name
-        if sweeping is not None:
-            outer, inputs, value = sweeping
-            what, where = f"the derivative of {outer.name}", self._line_of(outer, inputs, value)
-            advice = ADVICE.get(outer.name, "")
+    def _note_use(self, x: Array, op: str, where: str) -> None:
+        """Remember what is in an array that does not come from the arguments."""
+        last = self.uses.get(id(x))
+        if last is None or last.array is not x:
+            self.uses[id(x)] = ArrayUse(x, x.copy(), op, where, tick(), None)
+        elif _is_same(last.copy, x):
+            self.uses[id(x)] = last._replace(time=tick())
         else:
-            advice = ADVICE.get(op.name, "")
+            before = last._replace(before=None)
+            self.uses[id(x)] = ArrayUse(x, x.copy(), op, where, tick(), before)
+
+    def check_constants(self, tape: Tape, when: str) -> None:
+        """Raise ChangedArrayError if an array that a tape keeps has changed since it keeps it."""
+        for record in tape:
+            for x in record.inputs:
+                if not isinstance(x, np.ndarray) or (use := self.uses.get(id(x))) is None:
+                    continue
+                if use.before is not None and use.before.time > tape.serial:
+                    raise _changed(use.before, use.op, use.where)
+                if use.time > tape.serial and not _is_same(use.copy, x):
+                    raise _changed(use, "the reverse sweep", when)
+
+    def check_outside(self) -> None:
+        """The same for the tapes outside, which are swept when nothing is looked at any more."""
+        for tape in self.around.values():
+            self.check_constants(tape, "when the function returned")
+
+    def _explain(self, op: Primitive, args: tuple[Any, ...], y: Tensor, where: str) -> str:
+        record = self.rules.get(get_ident())
+        what, advice, inside = op.name, ADVICE.get(op.name, ""), ""
+        if record is not None:
+            what, where = f"the derivative of {record.name}", self._find_line(record)
+            advice, inside = ADVICE.get(record.name, ""), f" (in the {op.name} of its rule)"
         bad = bare(y)
         kinds = [k for k, test in (("NaN", np.isnan), ("an infinity", np.isinf)) if test(bad).any()]
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(bad))[0])
-        operands = [_described(x, place, np.shape(bad)) for x in args]
+        operands = [_describe(x, place, np.shape(bad)) for x in args]
         return (
-            f"{what} made {' and '.join(kinds)} out of finite numbers, at {where}"
-            + (f" (in the {op.name} of its rule)" if sweeping else "")
-            + f"\n  result:  {_described(y, place, np.shape(bad))}"
+            f"{what} made {' and '.join(kinds)} out of finite numbers, at {where}{inside}"
+            f"\n  result:  {_describe(y, place, np.shape(bad))}"
             + "".join(f"\n  operand: {text}" for text in operands)
             + (f"\n  stable:  {advice}" if advice else "")
         )
 
-    def _line_of(self, op: Primitive, inputs: tuple[Any, ...], value: Any) -> str:
+    def _find_line(self, record: Record) -> str:
         """Where the op whose derivative is being taken was called, from what its record kept."""
-        kept = [x.index if self.has(x) else None for x in inputs]
-        made = value.index if self.has(value) else None
-        for index, line in self.lines.items():
-            reads = [a for a, b in zip(line.parents, kept, strict=False) if b is not None]
+        kept = [x.index if self.is_on(x) else None for x in record.inputs]
+        made = record.value.index if self.is_on(record.value) else None
+        for index, seen in self.seen.items():
+            reads = [a for a, b in zip(seen.parents, kept, strict=False) if b is not None]
             if (
-                line.op is op
+                seen.op is record.op
                 and made in (None, index)
                 and reads == [k for k in kept if k is not None]
             ):
-                return line.where
+                return seen.where
         return user_line()
+
+
+def _changed(use: ArrayUse, op: str, where: str) -> ChangedArrayError:
+    return ChangedArrayError(
+        f"{where}: {op} reads a {use.array.dtype}{use.array.shape} array that was written into "
+        f"since {use.op} used it at {use.where}; its derivative needs it as it was. Make a new "
+        "array instead, or pass a copy"
+    )
+
+
+def _is_same(before: Array, x: Array) -> bool:
+    return np.array_equal(before, x, equal_nan=x.dtype.kind == "f")
 
 
 def debug(f: F, argnums: ArgNums | None = None) -> F:
@@ -225,64 +224,37 @@ def debug(f: F, argnums: ArgNums | None = None) -> F:
     """
 
     def debugged(*args: Any, **kwargs: Any) -> Any:
-        tape = Watch()
-        args, kwargs, names = tape.entered(f, args, kwargs, argnums)
-        if not names:
-            raise NotDifferentiableError("debug: there is no floating-point argument to watch")
-        try:
-            with np.errstate(all="ignore"):
-                y = f(*args, **kwargs)
-            tape.check_unchanged(0, "when the function returned")
-        finally:
-            tape.close()
-        return tree.map(lambda leaf: _off(leaf, tape), y)
+        interpreter = DebuggingInterpreter()
+        y = interpreter.run(_look_at(f, interpreter), args, kwargs, argnums)
+        return tree.map(tree.copy_leaf, interpreter.unbox_all(y))
 
     return cast("F", made(debugged, f, debug, f))
 
 
-def _off(leaf: Any, tape: Watch) -> Any:
-    """A result without its tape, and nobody else's memory."""
-    value = leaf.value if tape.has(leaf) else leaf
-    return value.copy() if isinstance(value, np.ndarray) else value
+def _look_at(f: Callable[..., Any], interpreter: DebuggingInterpreter) -> Callable[..., Any]:
+    @functools.wraps(f)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not interpreter.names:
+            raise NotDifferentiableError("debug: there is no floating-point argument to watch")
+        with np.errstate(all="ignore"):
+            y = f(*args, **kwargs)
+        interpreter.check_outside()
+        return y
+
+    return run
 
 
-def _is_differentiated(x: Any) -> bool:
-    """Whether a derivative is taken of this from outside."""
-    while isinstance(x, Seen | Batched):
-        x = x.stacked if isinstance(x, Batched) else x.value
-    return isinstance(x, Tensor) and type(x.tape) is Tape
-
-
-def _finite(x: Any) -> bool:
-    try:
-        x = bare(x)
-    except TracedValueError:
+def _is_finite(x: Any) -> bool:
+    value = bare(x)
+    if value is None and x is not None:
         raise TracedValueError(
             "debug looks at values, which a program that is being traced has not got; watch it "
             "from outside, with td.debug(td.jit(f))"
-        ) from None
-    return not is_real(x) or bool(np.isfinite(x).all())
+        )
+    return not tree.is_float(value) or bool(np.isfinite(value).all())
 
 
-def _sweeping() -> tuple[Primitive, tuple[Any, ...], Any] | None:
-    """The op whose rule is running, what its record kept of its inputs, and of its value."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is _SWEEP:
-            found = frame.f_locals
-            return found["op"], found["inputs"], found["y"]
-        frame = frame.f_back
-    return None
-
-
-_SWEEP = Tape.sweep.__wrapped__.__code__  # type: ignore[attr-defined]
-_GRADIENT = value_and_grad(len).func.__code__  # type: ignore[attr-defined]
-_OPS: tuple[Any, ...] = (elementwise.sin, elementwise.add, shaping.reshape)
-_TAPED = {_GRADIENT, *(op.__code__ for op in _OPS)}
-"""What has a tape at hand: a gradient, and an op of one array, of two, of any."""
-
-
-def _described(x: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> str:
+def _describe(x: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """An operand: dtype, shape, range, and its element at the place of the first bad one."""
     x = bare(x)
     if not hasattr(x, "dtype") or not np.shape(x):
@@ -291,12 +263,12 @@ def _described(x: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> str:
     finite = x[np.isfinite(x)] if x.dtype.kind in "fiu" else x[:0]
     if finite.size:
         text += f" in [{finite.min():.6g}, {finite.max():.6g}]"
-    if _stretches(np.shape(x), shape):
+    if _broadcasts_to(np.shape(x), shape):
         text += f", {np.broadcast_to(x, shape)[place]:.6g} at {list(place)}"
     return text
 
 
-def _stretches(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
+def _broadcasts_to(shape: tuple[int, ...], full: tuple[int, ...]) -> bool:
     try:
         return np.broadcast_shapes(shape, full) == full
     except ValueError:

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.cotangent import unbroadcast
-from ..engine.primitive import Array
-from ..engine.tape import Record, aligned
-from ..engine.transforms import ArgNums
+from ..engine.primitive import Array, Rule
+from ..engine.tape import Record
+from ..support.argnums import ArgNums
 from ..support.errors import NotDifferentiableError
+from ..support.text import format_table
 from .recording import Recording, record
 
 
@@ -47,33 +48,33 @@ class Profile:
 
     @property
     def total(self) -> Cost:
-        return _added("total", self.costs)
+        return _add_up("total", self.costs)
 
     def by_op(self) -> Profile:
         names = dict.fromkeys(cost.op for cost in self.costs)
-        sums = [_added(name, [c for c in self.costs if c.op == name]) for name in names]
+        sums = [_add_up(name, [c for c in self.costs if c.op == name]) for name in names]
         return Profile(sorted(sums, key=lambda c: -c.seconds), self.rounds)
 
     def table(self, limit: int = 30) -> str:
         """Aligned columns; the ops beyond `limit` as one line."""
         shown, rest = self.costs[:limit], self.costs[limit:]
         head = ("op", "", *map("{:>11}".format, ("forward", "backward")), " share", "   makes")
-        lines = shown + ([_added(f"{len(rest)} more", rest)] if rest else []) + [self.total]
+        lines = shown + ([_add_up(f"{len(rest)} more", rest)] if rest else []) + [self.total]
         whole = self.total.seconds or 1.0
         rows = [
             (
                 cost.op,
                 cost.what or f"{cost.calls} calls",
-                _time(cost.forward),
-                _time(cost.backward),
+                _format_time(cost.forward),
+                _format_time(cost.backward),
                 f"{cost.seconds / whole:6.1%}",
-                _size(cost.forward_bytes),
-                _size(cost.backward_bytes),
+                _format_size(cost.forward_bytes),
+                _format_size(cost.backward_bytes),
             )
             for cost in lines
         ]
         return (
-            aligned([(*head, "backward makes"), *rows])
+            format_table([(*head, "backward makes"), *rows])
             + f"\nmedians of {self.rounds} rounds, each op by itself"
         )
 
@@ -102,16 +103,16 @@ def profile(
     recording = record(f, *args, argnums=argnums, **kwargs)
     if not recording.outputs:
         raise NotDifferentiableError("profile: what the function returns depends on no argument")
-    arriving = _cotangents(recording)
+    arriving = _find_cotangents(recording)
     tasks = [
-        (index, _forward(each), _backwards(each, arriving.get(index)), each)
+        (index, _bind_op(each), _bind_rules(each, arriving.get(index)), each)
         for index, each in recording
         if each.op is not None
     ]
     rounds: list[list[tuple[float, float]]] = []
     deadline = time.perf_counter() + seconds
     while len(rounds) < 3 or (time.perf_counter() < deadline and len(rounds) < 1000):
-        rounds.append([(_timed([there]), _timed(back)) for _, there, back, _ in tasks])
+        rounds.append([(_time([there]), _time(back)) for _, there, back, _ in tasks])
     costs = []
     for (index, _, back, each), times in zip(tasks, zip(*rounds, strict=True), strict=True):
         forward, backward = map(float, np.median(times, axis=0))
@@ -121,32 +122,24 @@ def profile(
     return Profile(sorted(costs, key=lambda c: -c.seconds), len(rounds))
 
 
-class _Passing(dict[int, Array]):
-    """The cotangents of a sweep, which also remembers those that the sweep has taken out."""
-
-    def __init__(self, seeds: dict[int, Array]) -> None:
-        super().__init__(seeds)
-        self.passed: dict[int, Array] = {}
-
-    def pop(self, index: int, *default: Any) -> Any:
-        g = super().pop(index, *default)
-        self.passed[index] = g
-        return g
-
-
-def _cotangents(recording: Recording) -> dict[int, Array]:
+def _find_cotangents(recording: Recording) -> dict[int, Array]:
     """What arrives at each record when the outputs' cotangents are ones."""
-    tape = recording.tape
-    passing = _Passing({i: np.ones(tape[i].shape, tape[i].dtype) for i in recording.outputs})
-    tape.sweep(passing, free=False)
-    return passing.passed
+    tape, arriving = recording.tape, {}
+
+    def remember(index: int, record: Record, rule: Rule, g: Array) -> Array:
+        arriving[index] = g
+        return record.pull(rule, g)
+
+    seeds = {i: np.ones(tape[i].shape, tape[i].dtype) for i in recording.outputs}
+    tape.sweep(seeds, free=False, pull=remember)
+    return arriving
 
 
-def _forward(each: Record) -> Callable[[], Any]:
+def _bind_op(each: Record) -> Callable[[], Any]:
     return lambda: each.op.apply(*each.inputs, **each.options)  # type: ignore[union-attr]
 
 
-def _backwards(each: Record, g: Array | None) -> list[Callable[[], Array]]:
+def _bind_rules(each: Record, g: Array | None) -> list[Callable[[], Array]]:
     """The rules that a sweep would run, with what they would be given."""
     if each.op is None or g is None:
         return []
@@ -155,7 +148,7 @@ def _backwards(each: Record, g: Array | None) -> list[Callable[[], Array]]:
         broadcasts = each.op is not None and each.op.broadcasts
 
         def once() -> Array:
-            ct = rule(g, each.value, *each.inputs, **each.options)
+            ct = each.pull(rule, g)
             return unbroadcast(ct, shape) if broadcasts and ct.shape != shape else ct
 
         return once
@@ -168,14 +161,14 @@ def _backwards(each: Record, g: Array | None) -> list[Callable[[], Array]]:
 
 
 @np.errstate(all="ignore")
-def _timed(tasks: list[Callable[[], Any]]) -> float:
+def _time(tasks: list[Callable[[], Any]]) -> float:
     start = time.perf_counter()
     for task in tasks:
         task()
     return time.perf_counter() - start if tasks else 0.0
 
 
-def _added(name: str, costs: list[Cost]) -> Cost:
+def _add_up(name: str, costs: list[Cost]) -> Cost:
     columns = zip(*(cost[1:6] for cost in costs), strict=True)
     return Cost(name, *(map(sum, columns) if costs else (0, 0.0, 0.0, 0, 0)))
 
@@ -184,11 +177,11 @@ def _bytes(x: Any) -> int:
     return int(getattr(x, "nbytes", 8))
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return f"{seconds * 1e6:8.1f} us" if seconds else "          -"
 
 
-def _size(count: float) -> str:
+def _format_size(count: float) -> str:
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:5.0f} {unit}" if unit == "B" else f"{count:5.1f} {unit}"

@@ -1,8 +1,8 @@
 """What a function does, op by op: `record : (args -> y) -> args -> Recording`.
 
-A `Recorder` is a tape that every op on its Tensors passes through, those of inner tapes included: a
+A `RecordingInterpreter` is told of every op on its Tensors, those of inner tapes included: a
 gradient taken inside the function is recorded with its forward and its backward pass. It keeps all
-operands and values, which a differentiating tape lets go, to be looked at, drawn and timed.
+operands and values, which a tape lets go, to be looked at, drawn and timed.
 """
 
 from __future__ import annotations
@@ -13,110 +13,110 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.trace import ARITHMETIC, NUMBERS
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Function, Primitive
-from ..engine.tape import Record, Tape, aligned, operands
+from ..engine.run import run_all_on, run_on
+from ..engine.tape import Interpreter, Record, Tape, bare
 from ..engine.tensor import Tensor
-from ..engine.transforms import ArgNums, check_argnums, leaf_paths
+from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..support import tree
+from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
-from ..transforms.batching import Batched
-from ..transforms.calls import recorded_call
+from ..support.text import format_table
+from ..support.tree import Tree
+from ..transforms.calls import CustomCall
 from . import drawing
 
 
-class Recorder(Tape):
-    """A tape that is told of every op, and keeps all that the op read and made."""
+class RecordingInterpreter(Interpreter):
+    """Is told of every op, and keeps all that the op read and made."""
 
-    __slots__ = ()
+    __slots__ = ("names",)
 
-    def entered(
-        self, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: ArgNums | None
-    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[int, str]]:
-        """The arguments with the floating-point arrays and floats on this tape; their names.
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[int, str] = {}  # by index, what the inputs are called
 
-        Of all arguments, or of those at `argnums`.
+    def run(
+        self,
+        f: Callable[..., Tree],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        argnums: ArgNums | None,
+    ) -> Tree:
+        """f(*args, **kwargs) with the floats and the floating-point arrays on this.
+
+        Those of all arguments, or of the ones at `argnums`.
         """
-        names: dict[int, str] = {}
-        chosen = set(range(len(args)))
-        if argnums is not None:
-            check_argnums(argnums, len(args), f)
-            asked = argnums if isinstance(argnums, tuple) else (argnums,)
-            chosen = {i % len(args) for i in asked}
-        entering = [i in chosen for i, arg in enumerate(args) for _ in tree.items(arg, "")]
-        paths = leaf_paths(args, tuple(range(len(args))), f)
-        paths += [path for key, value in kwargs.items() for path, _ in tree.items(value, key)]
-        leaves, structure = tree.flatten((args, kwargs))
-        entering += [argnums is None] * (len(leaves) - len(entering))
-        for k, path in enumerate(paths):
-            if entering[k] and is_real(leaves[k]):
-                leaves[k] = seen = self.written(None, (), (), {}, leaves[k])
-                names[seen.index] = path
-        return *tree.unflatten(structure, leaves), names
 
-    def applied(
-        self, op: Primitive, kernel: Function, args: tuple[Any, ...], options: dict[str, Any]
+        def boxing(leaves: list[Any], _: Interpreter, boxed: list[Any]) -> None:
+            if argnums is None:
+                paths = leaf_paths(args, tuple(range(len(args))), f)
+                paths += [path for key, x in kwargs.items() for path, _ in tree.items(x, key)]
+            else:
+                paths = leaf_paths(args, argnums, f)
+            for path, leaf in zip(paths, leaves, strict=True):
+                boxed.append(self.box(leaf))
+                if self.is_on(boxed[-1]):
+                    self.names[boxed[-1].index] = path
+
+        if argnums is None:
+            return run_all_on(self, f, args, kwargs, boxing)
+        return run_on(self, f, args, kwargs, argnums=argnums, boxing=boxing)[0]
+
+    def process_primitive(
+        self, op: Primitive, compute: Function, args: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
-        if self.closed:
-            next(self.indices)  # raises
+        self.check_open()
         for name, option in options.items():
             if isinstance(option, Tensor):
                 raise NotDifferentiableError(f"{op.name}: {name}= cannot be a Tensor")
-        parents = tuple([x.index if self.has(x) else None for x in args])
-        inputs = tuple([x.value if self.has(x) else x for x in args])
-        y = _computed(op, kernel, inputs, options)
-        return self.written(op, parents, inputs, options, y) if op.rules and is_real(y) else y
+        parents = tuple([x.index if self.is_on(x) else None for x in args])
+        inputs = tuple([x.value if self.is_on(x) else x for x in args])
+        y = _compute(op, compute, inputs, options)
+        return self.record(op, parents, inputs, options, y) if op.rules and tree.is_float(y) else y
 
-    def called(
-        self,
-        row: Primitive,
-        args: tuple[Any, ...],
-        f: Callable[..., Any],
-        forward: Callable[..., Any],
-        pull: Any,
-    ) -> Any:
+    def process_call(self, call: CustomCall) -> Tree:
         """A call whose derivative, if an outer tape takes it, is its own; its ops are seen here."""
-        inside = self.left(args)
-        if find_top_tape(tree.flatten(inside)[0]) is None:
-            return f(*args)
+        outside = self.unbox_all(call.args)
+        if find_top_tape(tree.flatten(outside)[0]) is None:
+            return call.run()
 
-        def seen(g: Callable[..., Any]) -> Callable[..., Any]:
-            return lambda *args: self.left(g(*tree.map(self.placed, args)))
+        def seen(g: Callable[..., Tree]) -> Callable[..., Tree]:
+            return lambda *args: self.unbox_all(g(*tree.map(self.box, args)))
 
-        return tree.map(self.placed, recorded_call(row, inside, seen(f), seen(forward), pull))
+        outer = call._replace(args=outside, f=seen(call.f), forward=seen(call.forward))
+        return tree.map(self.box, outer.apply())
 
-    def placed(self, x: Any) -> Any:
-        """A leaf on this tape, if it is a real number or an array of them."""
-        return self.written(None, (), (), {}, x) if is_real(x) else x
+    def box(self, x: Any) -> Any:
+        """A leaf on this interpreter, if it is a real number or an array of them."""
+        return self.record(None, (), (), {}, x) if tree.is_float(x) else x
 
-    def left(self, whole: Any) -> Any:
-        """A tree without this tape."""
-        return tree.map(lambda x: x.value if self.has(x) else x, whole)
+    def unbox_all(self, whole: Tree) -> Tree:
+        """A tree without this interpreter."""
+        return tree.map(lambda x: x.value if self.is_on(x) else x, whole)
 
-    def has(self, x: Any) -> bool:
-        return isinstance(x, Tensor) and x.tape is self
-
-    def written(
+    def record(
         self,
         op: Primitive | None,
         parents: tuple[int | None, ...],
         inputs: tuple[Any, ...],
         options: dict[str, Any],
         y: Array,
-    ) -> Seen:
-        """Write a record with everything in it, and return the stand-in for its value."""
+    ) -> RecordedTensor:
+        """Write a record with everything in it, and return the Tensor of its value."""
         index = next(self.indices)
-        seen = object.__new__(Seen)
-        seen.value, seen.tape, seen.index = y, self, index
-        self.records[index] = (op, parents, inputs, y, options, seen.shape, seen.dtype)
-        return seen
+        recorded = object.__new__(RecordedTensor)
+        recorded.value, recorded.tape, recorded.index = y, self, index
+        self.records[index] = (op, parents, inputs, y, options, recorded.shape, recorded.dtype)
+        return recorded
 
 
-class Seen(Tensor):
-    """A value on a Recorder. Unlike other Tensors it may be a Python number, and stays one."""
+class RecordedTensor(Tensor):
+    """Unlike other Tensors it may be a Python number, and stays one."""
 
     __slots__ = ()
+    tape: Any
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -136,32 +136,18 @@ class Seen(Tensor):
 
     def strong(self) -> Any:
         """Itself, or for a Python number the NumPy scalar that it is worth."""
-        if not isinstance(self.value, float):
-            return self
-        return self.tape.written(None, (), (), {}, np.float64(self.value))  # type: ignore[attr-defined]
+        return self.tape.box(np.float64(self.value)) if isinstance(self.value, float) else self
 
 
-def _computed(
-    op: Primitive, kernel: Function, inputs: tuple[Any, ...], options: dict[str, Any]
+def _compute(
+    op: Primitive, compute: Function, inputs: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
     """The op on what is inside: Tensors of an outer tape, arrays, or Python numbers alone."""
     if find_top_tape(inputs, options) is not None:
         return op.apply(*inputs, **options)
-    if op.name in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
-        kernel = ARITHMETIC[op.name].kernel  # which leaves Python numbers Python numbers
-    return kernel(*inputs, **options)
-
-
-def bare(x: Any) -> Any:
-    """The value under however many tapes; under `vmap`, those of all examples."""
-    while isinstance(x, Tensor):
-        x = x.stacked if isinstance(x, Batched) else x.value
-    return x
-
-
-def is_real(x: Any) -> bool:
-    """Whether x is a real floating-point array or number, or a Tensor."""
-    return type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f"
+    if op.kernel in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
+        compute = ARITHMETIC[op.kernel].kernel  # which leaves Python numbers Python numbers
+    return compute(*inputs, **options)
 
 
 @dataclass(frozen=True, repr=False)
@@ -184,8 +170,8 @@ class Recording:
         rows = [
             (
                 f"%{index}",
-                self.names[index] if record.op is None else record.name,
-                operands(record),
+                self._name(index, record),
+                record.operands,
                 str(record.shape),
                 str(record.dtype),
                 f"-> {self.outputs[index]}" if index in self.outputs else "",
@@ -193,17 +179,34 @@ class Recording:
             for index, record in self
             if record.op is not None or index in self.names
         ]
-        return aligned(rows) or "an empty tape"
+        return format_table(rows) or "an empty tape"
 
     __repr__ = __str__
 
+    def _name(self, index: int, record: Record) -> str:
+        return self.names.get(index, record.name) if record.op is None else record.name
+
+    def nodes(self) -> dict[int, drawing.Box]:
+        """The records as what is drawn of them."""
+        return {
+            index: drawing.Box(
+                self._name(index, record),
+                f"{record.dtype}{list(record.shape) or ''}",
+                f"%{index} {record.name} {record.operands}".rstrip(),
+                "input" if record.op is None else str(record.op.kind),
+                self.outputs.get(index),
+                [parent for parent in record.parents if parent is not None],
+            )
+            for index, record in self
+        }
+
     def svg(self, *, limit: int = 400) -> str:
         """The tape as a picture: inputs on top, each op below what it reads."""
-        return drawing.svg(self, limit=limit)
+        return drawing.draw_svg(self.nodes(), limit=limit)
 
     def dot(self) -> str:
         """The tape in the language of Graphviz (https://graphviz.org/doc/info/lang.html)."""
-        return drawing.dot(self)
+        return drawing.write_dot(self.nodes())
 
     def _repr_svg_(self) -> str:
         return self.svg()
@@ -225,14 +228,13 @@ def record(
     %2  matmul  %0, %1  (2,)    float64
     %3  tanh    %2      (2,)    float64  -> y
     """
-    tape = Recorder()
-    args, kwargs, names = tape.entered(f, args, kwargs, argnums)
-    try:
-        y = f(*args, **kwargs)
-    finally:
-        tape.close()
+    interpreter = RecordingInterpreter()
+    y = interpreter.run(f, args, kwargs, argnums)
     outputs: dict[int, str] = {}
     for path, leaf in tree.items(y, "y"):
-        if isinstance(leaf, Tensor) and leaf.tape is tape:
+        if interpreter.is_on(leaf):
             outputs[leaf.index] = ", ".join(filter(None, [outputs.get(leaf.index), path]))
-    return Recording(tape, names, outputs)
+    tape = Tape()
+    tape.records = interpreter.records  # with all operands: it can be swept as often as one likes
+    tape.close()
+    return Recording(tape, interpreter.names, outputs)

@@ -4,6 +4,7 @@ from ..engine.primitive import Op, Primitive
 from . import (
     activations,
     assignment,
+    batched_indexing,
     creation,
     cumulative,
     elementwise,
@@ -18,6 +19,7 @@ from . import (
     nondifferentiable,
     powers,
     products,
+    protocol,
     reductions,
     scipy_linalg,
     selection,
@@ -68,4 +70,4 @@ OPS: dict[str, Op] = {
 }
 """Every op that has derivative rules, by name. Tests and tables iterate it."""
 
-__all__ = ["CHAPTERS", "OPS", "methods", "nondifferentiable", "unsupported"]
+__all__ = ["CHAPTERS", "OPS", "batched_indexing", "methods", "nondifferentiable", "unsupported"]

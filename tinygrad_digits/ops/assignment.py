@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Function
-from ..engine.tensor import REFUSED, Tensor
+from ..engine.tensor import Tensor
 from ..engine.views import source_of
 from ..support.errors import (
     EscapedTensorError,
@@ -15,6 +15,7 @@ from ..support.errors import (
     TracedValueError,
 )
 from ..support.foreign import as_array, refused
+from ..support.substitutes import REFUSED
 from .indexing import TAKING, frozen, is_mask, may_repeat, nth_time, put, same_index, scatter, take
 
 

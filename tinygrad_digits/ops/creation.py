@@ -9,6 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
+from ..staging.batching import batch_whole, register_batching
 from .indexing import getitem, scatter
 from .registering import handles
 from .selection import held
@@ -19,6 +20,7 @@ from .sequences import _array
 copied = define(
     np.copy, lambda g, _y, _x, order="K": g, name="copy", kind=Kind.OPAQUE, unchecked=True
 )
+register_batching(batch_whole, copied)
 
 
 @handles(np.copy)

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Function, Kind
+from ..engine.run import vjp_of
+from ..staging.batching import batch_along_flat, register_batching
 from .masked_reductions import in_dtype
-from .reductions import pulled_back
 from .registering import fallback_for, handles, implement
 
 
@@ -42,8 +43,8 @@ def scan(op: Function, x: Array, axis: int) -> Array:
 def _cumprod_rule(g: Array, _y: Array, x: Array, axis: int | None = None) -> Array:
     """That of products of two: none divides, so all orders are right at zeros too."""
     if axis is None or not x.shape:
-        return pulled_back(lambda x: scan(np.multiply, x.reshape(-1), 0), g, x)
-    return pulled_back(lambda x: scan(np.multiply, x, axis), g, x)
+        return vjp_of(lambda x: scan(np.multiply, x.reshape(-1), 0), (x,), g)[0]
+    return vjp_of(lambda x: scan(np.multiply, x, axis), (x,), g)[0]
 
 
 cumprod = implement(np.cumprod, _cumprod_rule, kind=Kind.OPAQUE)
@@ -103,3 +104,6 @@ def _nancumsum(x: Array, axis: int | None = None, *, dtype: Any = None) -> Array
 @handles(np.nancumprod)
 def _nancumprod(x: Array, axis: int | None = None, *, dtype: Any = None) -> Array:
     return np.cumprod(np.where(x == x, x, 1.0), axis=axis, dtype=dtype)
+
+
+register_batching(batch_along_flat, cumsum, cumprod)

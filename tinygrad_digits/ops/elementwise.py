@@ -13,10 +13,11 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
+from ..staging.batching import batch_elementwise, batch_whole, register_batching
 from ..support.errors import NotDifferentiableError, no_rule_with
 from .registering import handles, implement
 
-row = partial(implement, kind=Kind.ELEMENTWISE)
+elementwise = partial(implement, kind=Kind.ELEMENTWISE)
 
 own = partial(define, kind=Kind.ELEMENTWISE, unchecked=True, composite=True)
 
@@ -43,46 +44,46 @@ along_sign: Function = own(
 )
 """a sign(x): the slope of |x|, where it meets the cotangent a."""
 
-add = row(
+add = elementwise(
     np.add,
     lambda g, _y, _a, _b: g,
     lambda g, _y, _a, _b: g,
 )
-subtract = row(
+subtract = elementwise(
     np.subtract,
     lambda g, _y, _a, _b: g,
     lambda g, _y, _a, _b: -g,
 )
-multiply = row(
+multiply = elementwise(
     np.multiply,
     lambda g, _y, _a, b: g * b,
     lambda g, _y, a, _b: g * a,
 )
-divide = row(
+divide = elementwise(
     np.divide,
     lambda g, _y, _a, b: g / b,
     lambda g, y, _a, b: -g * y / b,
 )
-negative = row(np.negative, lambda g, _y, _x: -g)
-positive = row(np.positive, lambda g, _y, _x: g)
-absolute = row(np.absolute, lambda g, _y, x: along_sign(g, x))
-fabs = row(np.fabs, lambda g, _y, x: along_sign(g, x))
-conjugate = row(np.conjugate, lambda g, _y, _x: g)
-square = row(np.square, lambda g, _y, x: 2 * g * x)
-sqrt = row(np.sqrt, lambda g, y, _x: g * (0.5 / y))
-cbrt = row(np.cbrt, lambda g, y, _x: g * (1 / 3) / y / y)
-reciprocal = row(np.reciprocal, lambda g, y, _x: -g * y * y)
+negative = elementwise(np.negative, lambda g, _y, _x: -g)
+positive = elementwise(np.positive, lambda g, _y, _x: g)
+absolute = elementwise(np.absolute, lambda g, _y, x: along_sign(g, x))
+fabs = elementwise(np.fabs, lambda g, _y, x: along_sign(g, x))
+conjugate = elementwise(np.conjugate, lambda g, _y, _x: g)
+square = elementwise(np.square, lambda g, _y, x: 2 * g * x)
+sqrt = elementwise(np.sqrt, lambda g, y, _x: g * (0.5 / y))
+cbrt = elementwise(np.cbrt, lambda g, y, _x: g * (1 / 3) / y / y)
+reciprocal = elementwise(np.reciprocal, lambda g, y, _x: -g * y * y)
 
 
 # --- exponentials and logarithms
 
-exp = row(np.exp, lambda g, y, _x: g * y)
-exp2 = row(np.exp2, lambda g, y, _x: g * (y * LOG_2))
-expm1 = row(np.expm1, lambda g, _y, x: g * np.exp(x))
-log = row(np.log, lambda g, _y, x: g / x)
-log2 = row(np.log2, lambda g, _y, x: g * (1 / LOG_2) / x)
-log10 = row(np.log10, lambda g, _y, x: g * (1 / math.log(10)) / x)
-log1p = row(np.log1p, lambda g, _y, x: g / (1 + x))
+exp = elementwise(np.exp, lambda g, y, _x: g * y)
+exp2 = elementwise(np.exp2, lambda g, y, _x: g * (y * LOG_2))
+expm1 = elementwise(np.expm1, lambda g, _y, x: g * np.exp(x))
+log = elementwise(np.log, lambda g, _y, x: g / x)
+log2 = elementwise(np.log2, lambda g, _y, x: g * (1 / LOG_2) / x)
+log10 = elementwise(np.log10, lambda g, _y, x: g * (1 / math.log(10)) / x)
+log1p = elementwise(np.log1p, lambda g, _y, x: g / (1 + x))
 
 
 def _shares(base: Function, scale: float, name: str) -> Function:
@@ -113,12 +114,12 @@ def _shares(base: Function, scale: float, name: str) -> Function:
 
 natural_share = _shares(np.exp, 1.0, "natural_share")
 binary_share = _shares(np.exp2, LOG_2, "binary_share")
-logaddexp = row(
+logaddexp = elementwise(
     np.logaddexp,
     lambda g, _y, a, b: g * natural_share(a, b),
     lambda g, _y, a, b: g * natural_share(b, a),
 )
-logaddexp2 = row(
+logaddexp2 = elementwise(
     np.logaddexp2,
     lambda g, _y, a, b: g * binary_share(a, b),
     lambda g, _y, a, b: g * binary_share(b, a),
@@ -168,22 +169,22 @@ over_square_cosh: Function = own(
 """a / cosh(x)**2, the slope of tanh. 1 - tanh(x)**2 is cheaper, and has lost all its digits at 20,
 half of them at 9."""
 
-sin = row(np.sin, lambda g, _y, x: g * np.cos(x))
-cos = row(np.cos, lambda g, _y, x: -g * np.sin(x))
-tan = row(np.tan, lambda g, y, _x: g * (1 + y * y))
-arcsin = row(np.arcsin, lambda g, _y, x: g / np.sqrt(square_less(x)))
-arccos = row(np.arccos, lambda g, _y, x: -g / np.sqrt(square_less(x)))
-arctan = row(np.arctan, lambda g, _y, x: g * bell(x))
-sinh = row(np.sinh, lambda g, _y, x: g * np.cosh(x))
-cosh = row(np.cosh, lambda g, _y, x: g * np.sinh(x))
-tanh = row(np.tanh, lambda g, _y, x: over_square_cosh(g, x))
-arcsinh = row(np.arcsinh, lambda g, _y, x: g / np.hypot(x, 1.0))
-arccosh = row(np.arccosh, lambda g, _y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1))
-arctanh = row(np.arctanh, lambda g, _y, x: g / square_less(x))
-deg2rad = row(np.deg2rad, lambda g, _y, _x: np.deg2rad(g))
-radians = row(np.radians, lambda g, _y, _x: np.radians(g))
-rad2deg = row(np.rad2deg, lambda g, _y, _x: np.rad2deg(g))
-degrees = row(np.degrees, lambda g, _y, _x: np.degrees(g))
+sin = elementwise(np.sin, lambda g, _y, x: g * np.cos(x))
+cos = elementwise(np.cos, lambda g, _y, x: -g * np.sin(x))
+tan = elementwise(np.tan, lambda g, y, _x: g * (1 + y * y))
+arcsin = elementwise(np.arcsin, lambda g, _y, x: g / np.sqrt(square_less(x)))
+arccos = elementwise(np.arccos, lambda g, _y, x: -g / np.sqrt(square_less(x)))
+arctan = elementwise(np.arctan, lambda g, _y, x: g * bell(x))
+sinh = elementwise(np.sinh, lambda g, _y, x: g * np.cosh(x))
+cosh = elementwise(np.cosh, lambda g, _y, x: g * np.sinh(x))
+tanh = elementwise(np.tanh, lambda g, _y, x: over_square_cosh(g, x))
+arcsinh = elementwise(np.arcsinh, lambda g, _y, x: g / np.hypot(x, 1.0))
+arccosh = elementwise(np.arccosh, lambda g, _y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1))
+arctanh = elementwise(np.arctanh, lambda g, _y, x: g / square_less(x))
+deg2rad = elementwise(np.deg2rad, lambda g, _y, _x: np.deg2rad(g))
+radians = elementwise(np.radians, lambda g, _y, _x: np.radians(g))
+rad2deg = elementwise(np.rad2deg, lambda g, _y, _x: np.rad2deg(g))
+degrees = elementwise(np.degrees, lambda g, _y, _x: np.degrees(g))
 
 
 # --- sides and angles
@@ -237,12 +238,12 @@ def _inverse_across(g: Array, _y: Array, a: Array, b: Array) -> Array:
 inversion: Function = own(_inverse, _inverse_along, _inverse_across, name="inversion")
 
 
-hypot = row(
+hypot = elementwise(
     np.hypot,
     lambda g, y, a, b: g * cosine(y, a, b),
     lambda g, y, a, b: g * cosine(y, b, a),
 )
-arctan2 = row(
+arctan2 = elementwise(
     np.arctan2,
     lambda g, _y, a, b: g * inversion(b, a),
     lambda g, _y, a, b: -g * inversion(a, b),
@@ -257,8 +258,8 @@ def _by_divisor(g: Array, y: Array, a: Array, b: Array) -> Array:
     return -g * np.rint((a - y) / b)
 
 
-remainder = row(np.remainder, lambda g, _y, _a, _b: g, _by_divisor)
-fmod = row(np.fmod, lambda g, _y, _a, _b: g, _by_divisor)
+remainder = elementwise(np.remainder, lambda g, _y, _a, _b: g, _by_divisor)
+fmod = elementwise(np.fmod, lambda g, _y, _a, _b: g, _by_divisor)
 
 
 @handles(np.divmod)
@@ -274,13 +275,13 @@ def divmod(a: Array, b: Array, /) -> tuple[Array, Array]:
 
 # --- sign, mantissa and exponent
 
-copysign = row(
+copysign = elementwise(
     np.copysign,
     lambda g, y, a, _b: along_sign(g, a) * np.copysign(1, y),
     None,
 )
-nextafter = row(np.nextafter, lambda g, _y, _a, _b: g, None)  # a step from a, wherever b is
-heaviside = row(
+nextafter = elementwise(np.nextafter, lambda g, _y, _a, _b: g, None)  # a step from a, wherever b is
+heaviside = elementwise(
     np.heaviside,
     None,
     lambda g, _y, x, _h: np.where(np.equal(x, 0), g, 0),
@@ -292,7 +293,7 @@ def _ldexp(x: Array, n: Array) -> Array:
     return np.ldexp(x, n)
 
 
-ldexp = row(
+ldexp = elementwise(
     np.ldexp,
     lambda g, _y, _x, n: np.ldexp(g, n),
     None,
@@ -306,6 +307,7 @@ fraction = define(
     unchecked=True,
 )
 _exponent = define(lambda x: np.frexp(x)[1], name="frexp")
+register_batching(batch_elementwise, _exponent)
 
 
 @handles(np.modf)
@@ -360,10 +362,10 @@ def _of_second_number(g: Array, y: Array, a: Array, b: Array) -> Array:
     return _of_first_number(g, y, b, a)
 
 
-maximum = row(np.maximum, _of_first, _of_second)
-minimum = row(np.minimum, _of_first, _of_second)
-fmax = row(np.fmax, _of_first_number, _of_second_number)
-fmin = row(np.fmin, _of_first_number, _of_second_number)
+maximum = elementwise(np.maximum, _of_first, _of_second)
+minimum = elementwise(np.minimum, _of_first, _of_second)
+fmax = elementwise(np.fmax, _of_first_number, _of_second_number)
+fmin = elementwise(np.fmin, _of_first_number, _of_second_number)
 where = define(
     np.where,
     None,
@@ -439,6 +441,7 @@ cast = define(
     _astype, lambda g, _y, _x, dtype: g, name="astype", kind=Kind.ELEMENTWISE, unchecked=True
 )
 _leave = define(_astype, name="astype")
+register_batching(batch_whole, cast, _leave)
 
 
 def astype(x: Array, dtype: Any, *, copy: bool = True) -> Array:

@@ -9,10 +9,10 @@ from numpy.lib.array_utils import byte_bounds
 from ..engine.cotangent import unbroadcast
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, Op
-from ..engine.tensor import Tensor, admit
+from ..engine.tensor import Tensor
 from ..engine.views import Way, share
 from ..support.errors import NotDifferentiableError, ShapeError
-from ..support.foreign import as_array
+from ..support.foreign import admit, as_array
 
 
 def _getitem(x: Array, index: Any) -> Array:

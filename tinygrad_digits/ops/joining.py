@@ -13,6 +13,15 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tensor import Tensor
+from ..staging.batching import (
+    BatchedCall,
+    as_tuple,
+    batch_reduction,
+    broadcast_examples,
+    register_batching,
+    shift_axis,
+    widen,
+)
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
 from .indexing import frozen, put
@@ -39,6 +48,14 @@ def along(axis: int, part: Any, x: Array) -> Array:
 join = define(
     _concatenate, VariadicRule(_piece), name="concatenate", kind=Kind.GATHER, unchecked=True
 )
+
+
+def _batch_concatenate(call: BatchedCall) -> Any:
+    axis = shift_axis(call.options.get("axis", 0), call.ndims()[0])
+    return call.op.apply(*broadcast_examples(call), axis=axis)
+
+
+register_batching(_batch_concatenate, join)
 
 
 @handles(np.concatenate)
@@ -218,6 +235,16 @@ def _tile_rule(g: Array, _y: Array, x_like: Array, reps: tuple[int, ...]) -> Arr
 
 _repeated = define(_repeat, _repeat_rule, name="repeat", kind=Kind.GATHER, unchecked=True)
 _tiled = define(_tile, _tile_rule, name="tile", kind=Kind.GATHER, unchecked=True)
+
+
+def _batch_tile(call: BatchedCall) -> Any:
+    reps = as_tuple(call.options["reps"])
+    x = widen(call.xs[0], True, len(reps))
+    return call.op.apply(x, reps=(1,) * (x.ndim - len(reps)) + reps)
+
+
+register_batching(_batch_tile, _tiled)
+register_batching(batch_reduction, _repeated)
 
 
 @handles(np.repeat)

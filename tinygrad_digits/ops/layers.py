@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind
+from ..engine.primitive import Array, Kind, Op
+from ..staging.batching import BatchedCall, batch_whole, move_axis, register_batching
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
 
@@ -24,7 +25,7 @@ Pair: TypeAlias = tuple[int, int]
 Margins: TypeAlias = tuple[Pair, Pair]
 """How much is added ((above, below), (left, right)) of an image."""
 
-row = partial(define, kind=Kind.GATHER, unchecked=True)
+gather = partial(define, kind=Kind.GATHER, unchecked=True)
 
 
 # --- windows: (n, c, h, w) -> (c, kh, kw, n, oh, ow), the pixel at (i, j) of the window at (y, x).
@@ -85,20 +86,38 @@ def _shifts(
         ])  # fmt: skip
 
 
-windows: Function = row(
+windows: Op = gather(
     _windows,
     lambda g, _y, x_like, window, strides, dilation, margins, fill: fold(
         g, shape=x_like.shape, window=window, strides=strides, dilation=dilation, margins=margins
     ),
     name="windows",
 )
-fold: Function = row(
+fold: Op = gather(
     _fold,
     lambda g, _y, _x, shape, window, strides, dilation, margins: windows(
         g, window=window, strides=strides, dilation=dilation, margins=margins, fill=0.0
     ),
     name="fold",
 )
+
+
+def _batch_windows(call: BatchedCall) -> Any:
+    """Of images, (n, c, h, w) -> (c, *window, n, *positions): those of all examples together."""
+    (x,) = call.xs
+    y = call.op.apply(x.reshape(call.length * x.shape[1], *x.shape[2:]), **call.options)
+    return move_axis(y.reshape(*y.shape[:3], *x.shape[:2], *y.shape[4:]), 3, 0)
+
+
+def _batch_fold(call: BatchedCall) -> Any:
+    g, (n, *rest) = move_axis(call.xs[0], 0, 3), call.options["shape"]
+    together = g.reshape(*g.shape[:3], call.length * n, *g.shape[5:])
+    y = call.op.apply(together, **{**call.options, "shape": (call.length * n, *rest)})
+    return y.reshape(call.length, n, *rest)
+
+
+register_batching(_batch_windows, windows)
+register_batching(_batch_fold, fold)
 
 
 # --- convolution
@@ -438,6 +457,7 @@ def _draw(x: Array, rng: np.random.Generator) -> Array:
 
 
 draw = define(_draw, name="draw")
+register_batching(batch_whole, draw)
 
 
 def dropout(x: Array, rate: float, rng: np.random.Generator) -> Array:

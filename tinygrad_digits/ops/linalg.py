@@ -31,9 +31,20 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
-from ..engine.tensor import REFUSED, Tensor
-from ..support.errors import DegenerateWarning, NotDifferentiableError, warn
+from ..engine.tensor import Tensor
+from ..staging.batching import (
+    BatchedCall,
+    batch_last_axes,
+    batch_matrices,
+    flatten_example,
+    register_batching,
+    shift_axes,
+    widen,
+)
+from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
+from ..support.substitutes import REFUSED
+from ..support.user_lines import warn
 from .products import SMALL_LETTERS
 from .reductions import unit
 from .registering import handles, implement
@@ -107,6 +118,19 @@ _solve = define(
     kind=Kind.PRODUCT,
     unchecked=True,
 )  # Giles 2.3.1
+
+
+def _batch_solve(call: BatchedCall) -> Any:
+    (a, b), (left, right), (m, n) = call.xs, call.on, call.ndims()
+    if n == 1 and m == 2 and not left:
+        return call.op.apply(a, b.T).T  # all examples at once
+    b = b[..., None] if n == 1 else b
+    ndim = max(m, n, 2)
+    y = call.op.apply(widen(a, left, ndim), widen(b, right, ndim))
+    return y[..., 0] if n == 1 else y
+
+
+register_batching(_batch_solve, _solve)
 
 
 @handles(np.linalg.solve)
@@ -708,6 +732,18 @@ def _axes(x: Array, axis: Any) -> list[int]:
 _norm = define(np.linalg.norm, _norm_rule, name="norm", unchecked=True)
 
 
+def _batch_norm(call: BatchedCall) -> Any:
+    (x,), options, ndim = call.xs, dict(call.options), call.ndims()[0]
+    if options.get("axis") is None:
+        if options.get("keepdims"):
+            return NotImplemented
+        x, ndim = (flatten_example(x), 1) if options.get("ord") is None else (x, ndim)
+    return call.op.apply(x, **{**options, "axis": shift_axes(options.get("axis"), ndim)})
+
+
+register_batching(_batch_norm, _norm)
+
+
 @handles(np.linalg.norm)
 def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
     """numpy.linalg.norm, of vectors along one axis and of matrices in two; at 0 its slope is 0.
@@ -787,3 +823,10 @@ def cond(x: Array, p: Any = None) -> Array:
             ratio = norm(x, p, (-2, -1)) * norm(inverse_or_nan(x), p, (-2, -1))
     singular = np.logical_and(np.isnan(ratio), np.logical_not(np.any(np.isnan(x), axis=(-2, -1))))
     return np.where(singular, np.inf, ratio)[()]
+
+
+# --- for many examples at once
+
+register_batching(batch_last_axes, inv, inverse_or_nan, det, cholesky, eigvalsh, singular_values)
+register_batching(batch_last_axes, pinv, read, _sign_and_log, _packed_qr, _packed_eigh, _packed_svd)
+register_batching(batch_matrices, cofactors, check_qr, check_eigh, check_svd)

@@ -6,6 +6,7 @@ since (n, 1) against (n,) would quietly compare each prediction with every targe
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
+from ..staging.batching import BatchedCall, batch_whole, register_batching
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
-from .softmax import log_probabilities, relu, row, softplus
+from .softmax import composite, log_probabilities, relu, softplus
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -213,6 +215,23 @@ check_labels = define(_checked, name="check_labels")
 hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
 
 
+def _batch_check_labels(call: BatchedCall) -> Any:
+    count = batch_whole(call)
+    return np.broadcast_to(count // max(call.length, 1), (call.length,))
+
+
+def _batch_hits(call: BatchedCall) -> Any:
+    at, value = call.xs
+    shape = call.options["shape"]
+    starts = np.arange(call.length)[:, None] * prod(shape)
+    flat = (at + starts).reshape(-1)
+    return call.op.apply(flat, value, **{**call.options, "shape": (call.length, *shape)})
+
+
+register_batching(_batch_check_labels, check_labels)
+register_batching(_batch_hits, hits)
+
+
 def _nll_kernel(log_probabilities: Array, at: Array) -> Array:
     return log_probabilities.reshape(-1)[at].sum() / -at.size
 
@@ -223,4 +242,15 @@ def _nll_rule(g: Array, _y: Array, x_like: Array, at: Array) -> Array:
     return g * make(at, -1 / at.size, shape=x_like.shape, dtype=x_like.dtype)
 
 
-_nll = row(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)
+_nll = composite(_nll_rule, None, name="nll", kind=Kind.GATHER)(_nll_kernel)
+
+
+def _batch_nll(call: BatchedCall) -> Any:
+    (x, at), (of_logits, of_labels) = call.xs, call.on
+    rows = np.arange(call.length)[:, None]
+    flat = x.reshape(call.length, prod(x.shape[1:])) if of_logits else x.reshape(-1)
+    chosen = flat[(rows, at) if of_labels else (slice(None), at)] if of_logits else flat[at]
+    return chosen.sum(axis=1) / -at.shape[-1]
+
+
+register_batching(_batch_nll, _nll)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind
+from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
+from ..staging.batching import BatchedCall, register_batching, shift_axes, widen
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
 from . import reductions
@@ -21,7 +22,7 @@ from .registering import fallback_for, handles
 # --- of what a mask selects, and of a number `initial` besides: rows of (x, where)
 
 
-def _among(function: Function, rule: Function, name: str) -> Function:
+def _among(function: Function, rule: Function, name: str) -> Op:
     def kernel(
         x: Array,
         where: Array,
@@ -303,3 +304,17 @@ fallback_for(reductions.var, np.var)(_spreading(reductions.var, root=False, nan=
 fallback_for(reductions.std, np.std)(_spreading(reductions.std, root=True, nan=False))
 handles(np.nanvar)(_spreading(None, root=False, nan=True))
 handles(np.nanstd)(_spreading(None, root=True, nan=True))
+
+
+def _batch_among(call: BatchedCall) -> Any:
+    """A reduction of what a mask selects, which has the shape of the array, or none."""
+    ndim = max(call.ndims())
+    if ndim == 0 or call.ndims()[0] < ndim:
+        return NotImplemented
+    x, where = (widen(x, on, ndim) for x, on in zip(call.xs, call.on, strict=True))
+    x = x if call.on[0] else np.broadcast_to(x, (call.length, *np.shape(x)))
+    axis = shift_axes(call.options.get("axis"), ndim)
+    return call.op.apply(x, where, **{**call.options, "axis": axis})
+
+
+register_batching(_batch_among, sum_among, prod_among, max_among, min_among, nanmax, nanmin)

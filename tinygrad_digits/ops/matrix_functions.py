@@ -12,14 +12,15 @@ Nowhere are eigenvectors differentiated, so that equal eigenvalues make no troub
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise, permutations
-from typing import Any
 
 import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
+from ..engine.run import run_on
 from ..engine.tape import Tape
 from ..engine.tensor import Tensor
+from ..staging.batching import batch_matrices, register_batching
 from ..support.errors import NotDifferentiableError, ShapeError
 from .products import SMALL_LETTERS
 
@@ -82,6 +83,7 @@ def _rule(k: int, g: Array, _y: Array, *xs: Array, f: Elementwise) -> Array:
 _funm = define(
     _matrix_function, VariadicRule(_rule), name="funm", kind=Kind.PRODUCT, unchecked=True
 )
+register_batching(batch_matrices, _funm)
 
 
 def _t(x: Array) -> Array:
@@ -181,9 +183,8 @@ def _slope(f: Elementwise) -> Elementwise:
 
     def slope(x: Array) -> Array:
         tape = Tape()
-        inside = Tensor(x, tape)
-        y: Any = f(inside)
-        if not isinstance(y, Tensor) or y.tape is not tape:
+        y, (inside,), _ = run_on(tape, f, (x,))
+        if not tape.is_on(y):
             return np.zeros(x.shape)
         return tape.gradients(y, inside, g=np.ones(y.shape, y.dtype))[0]
 

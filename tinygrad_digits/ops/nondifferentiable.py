@@ -10,7 +10,15 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, Op
-from ..engine.tensor import NUMPY
+from ..staging.batching import (
+    Rule,
+    batch_along_flat,
+    batch_elementwise,
+    batch_in_one,
+    batch_reduction,
+    register_batching,
+)
+from ..support.substitutes import NUMPY
 from .registering import handles
 
 ELEMENTWISE = (
@@ -40,6 +48,18 @@ for kind, functions in KINDS.items():
     for function in functions:
         name = function.__name__
         OPS[name] = NUMPY[function] = define(function, name=name, kind=kind)
+
+BATCHING: tuple[tuple[Rule, tuple[Any, ...]], ...] = (
+    (batch_elementwise, (np.round, np.around, np.fix, np.angle, np.isclose)),
+    (batch_elementwise, (np.isreal, np.iscomplex, np.isneginf, np.isposinf)),
+    (batch_reduction, (np.all, np.any, np.count_nonzero)),
+    (batch_along_flat, (np.argmax, np.argmin, np.nanargmax, np.nanargmin)),
+    (batch_along_flat, (np.argsort, np.argpartition)),
+    (batch_in_one(0), (np.digitize, np.isin)),
+    (batch_in_one(1), (np.searchsorted,)),
+)
+for rule, batched in BATCHING:
+    register_batching(rule, *[OPS[function.__name__] for function in batched])
 
 
 _lexsort = define(lambda *keys, axis: np.lexsort(keys, axis), name="lexsort")

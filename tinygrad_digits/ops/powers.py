@@ -15,7 +15,7 @@ from ..engine.primitive import Array, Function, Kind
 from .elementwise import square
 from .registering import handles, implement
 
-row = partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True, composite=True)
+elementwise = partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True, composite=True)
 
 
 def _lower(a: Array, b: Array, n: int) -> Array:
@@ -91,7 +91,7 @@ def _with_logarithms(a: Array, b: Array, by_base: int, by_exponent: int) -> Arra
     return np.where(unbounded, np.sign(factor) * np.inf, y)[()]  # of scalars a scalar
 
 
-power_slope: Function = row(
+power_slope: Function = elementwise(
     lambda g, _y, a, b, by_base, by_exponent: (
         g * power_slope(a, b, by_base=by_base + 1, by_exponent=by_exponent)
     ),
@@ -102,7 +102,7 @@ power_slope: Function = row(
 )(_power_slope)
 
 
-@row(
+@elementwise(
     None,  # y is a**b, of which the other two arguments tell
     lambda g, _z, _y, a, b: g * power_slope(a, b, by_base=1, by_exponent=1),
     lambda g, _z, _y, a, b: g * power_slope(a, b, by_base=0, by_exponent=2),

@@ -14,7 +14,8 @@ from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tensor import Tensor
 from ..engine.views import Way, share
-from ..support.errors import no_rule_with
+from ..staging.batching import BatchedCall, Rule, batch_two_axes, register_batching, widen
+from ..support.errors import ShapeError, no_rule_with
 from ..support.foreign import as_array
 from .indexing import put
 from .registering import handles, implement
@@ -51,6 +52,29 @@ def _matmul_right(g: Array, _y: Array, a: Array, b_like: Array) -> Array:
 
 
 matmul = implement(np.matmul, _matmul_left, _matmul_right, kind=Kind.PRODUCT)
+
+
+def _batch_matmul(call: BatchedCall) -> Any:
+    (a, b), (left, right), (m, n) = call.xs, call.on, call.ndims()
+    if min(m, n) == 0:
+        raise ShapeError("matmul: a product of matrices takes no 0-d arrays; write a * b")
+    if not right and n <= 2:
+        if m == 1:
+            return a @ b
+        shape = (*a.shape[:-1], *b.shape[1:])  # one product over the rows of all examples
+        return (a.reshape(prod(a.shape[:-1]), a.shape[-1]) @ b).reshape(shape)
+    if not left and m <= 2 and n == 1:
+        return b @ a.T
+    a = a[..., None, :] if m == 1 else a
+    b = b[..., None] if n == 1 else b
+    ndim = max(m, n, 2)
+    a, b = (widen(x, on, ndim) for x, on in ((a, left), (b, right)))
+    y = a @ b
+    y = y[..., 0, :] if m == 1 else y
+    return y[..., 0] if n == 1 else y
+
+
+register_batching(_batch_matmul, matmul)
 
 
 # --- dot and what is made of it
@@ -254,6 +278,22 @@ def _vecdot_right(g: Array, _y: Array, a: Array, _b: Array) -> Array:
 _vecdot = define(np.vecdot, _vecdot_left, _vecdot_right, kind=Kind.PRODUCT, unchecked=True)
 
 
+def _batch_vectors(left: int, right: int) -> Rule:
+    """The rule for a product whose arguments have so many axes that are no batch of their own."""
+
+    def rule(call: BatchedCall) -> Any:
+        if call.options:
+            return NotImplemented
+        outer = max(n - core for n, core in zip(call.ndims(), (left, right), strict=True))
+        each = zip(call.xs, call.on, (left, right), strict=True)
+        return call.op.apply(*[widen(x, on, outer + core) for x, on, core in each])
+
+    return rule
+
+
+register_batching(_batch_vectors(1, 1), _vecdot)
+
+
 @handles(np.vecdot)
 def vecdot(a: Array, b: Array, /, *, axis: int = -1, keepdims: bool = False) -> Array:
     """numpy.vecdot: (..., n) and (..., n) -> (...), products of vectors along an axis."""
@@ -280,6 +320,8 @@ if hasattr(np, "matvec"):  # NumPy 2.2
         lambda g, _y, a, _b: a[..., None] * g[..., None, :],
         kind=Kind.PRODUCT,
     )
+    register_batching(_batch_vectors(2, 1), matvec)
+    register_batching(_batch_vectors(1, 2), vecmat)
 
 
 # --- the trace
@@ -294,6 +336,7 @@ def _trace_rule(
 
 
 _trace = define(np.trace, _trace_rule, unchecked=True)
+register_batching(batch_two_axes, _trace)
 
 
 @handles(np.trace)
@@ -373,6 +416,19 @@ _EINSUM_DEFAULTS = {"out": None, "dtype": None, "order": "K", "casting": "safe"}
 _einsum = define(
     _contract, VariadicRule(_einsum_rule), name="einsum", kind=Kind.PRODUCT, unchecked=True
 )
+
+
+def _batch_einsum(call: BatchedCall) -> Any:
+    inputs, output = call.options["subscripts"].split("->")
+    fresh = next((c for c in LETTERS if c not in inputs), None)
+    if fresh is None:
+        return NotImplemented
+    terms = [fresh * on + term for term, on in zip(inputs.split(","), call.on, strict=True)]
+    subscripts = f"{','.join(terms)}->{fresh}{output}"
+    return call.op.apply(*call.xs, **{**call.options, "subscripts": subscripts})
+
+
+register_batching(_batch_einsum, _einsum)
 
 
 @handles(np.einsum)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
-from ..engine.tape import Tape
+from ..engine.run import vjp_of
 from ..engine.tensor import Tensor
 from .elementwise import astype
 from .registering import implement
@@ -20,7 +20,7 @@ from .shaping import broadcast_to
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
-row = partial(implement, kind=Kind.REDUCTION)
+reduction = partial(implement, kind=Kind.REDUCTION)
 
 
 def _restore(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -76,8 +76,8 @@ def _mean_rule(
     return broadcast_to(_restore(each.astype(g.dtype), x_like, axis, keepdims), x_like.shape)
 
 
-sum = row(np.sum, _sum_rule, kernel=_sum, reduction_ufunc=np.add)
-mean = row(np.mean, _mean_rule, kernel=_mean, composite=True)
+sum = reduction(np.sum, _sum_rule, kernel=_sum, reduction_ufunc=np.add)
+mean = reduction(np.mean, _mean_rule, kernel=_mean, composite=True)
 
 
 # --- lengths: their slope is 0 at 0, and has itself no derivative there (SEMANTICS of a kink)
@@ -135,8 +135,8 @@ def _std_rule(
     return _restore(g, x, axis, keepdims) * (unit(deviation, axis=axis) * scale)
 
 
-var = row(np.var, _var_rule)
-std = row(np.std, _std_rule)
+var = reduction(np.var, _var_rule)
+std = reduction(np.std, _std_rule)
 
 
 # --- extremes
@@ -151,8 +151,8 @@ def _extreme_rule(
     return _restore(g, x, axis, keepdims) * share.astype(g.dtype)
 
 
-max = row(np.max, _extreme_rule, reduction_ufunc=np.maximum)
-min = row(np.min, _extreme_rule, reduction_ufunc=np.minimum)
+max = reduction(np.max, _extreme_rule, reduction_ufunc=np.maximum)
+min = reduction(np.min, _extreme_rule, reduction_ufunc=np.minimum)
 
 
 # --- products
@@ -178,13 +178,6 @@ def fold(op: Function, x: Array) -> Array:
     return x[..., 0]
 
 
-def pulled_back(f: Function, g: Array, x: Array) -> Array:
-    """The cotangent of x, given g for f(x): the derivative of a row whose kernel f does in ops."""
-    tape = Tape()
-    tensor = Tensor(x, tape)
-    return tape.gradients(f(tensor), tensor, g=g)[0]
-
-
 def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """That of a tree of products of two: none divides, so all orders are right at zeros too."""
     if not x.size:
@@ -194,7 +187,7 @@ def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: boo
     def tree(x: Array) -> Array:
         return fold(np.multiply, merged(x, axis)[0]).reshape(g.shape)
 
-    return pulled_back(tree, g, x)
+    return vjp_of(tree, (x,), g)[0]
 
 
-prod = row(np.prod, prod_rule, reduction_ufunc=np.multiply)
+prod = reduction(np.prod, prod_rule, reduction_ufunc=np.multiply)

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Function, Kind, Op, Rule, VariadicRule
-from ..engine.tensor import NUMPY, by_name
+from ..support.arguments import name_arguments
 from ..support.errors import no_rule_with
 from ..support.signatures import VAR_KEYWORD, read_defaults, read_parameters
+from ..support.substitutes import NUMPY
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +40,8 @@ def implement(
         composite=composite,
         reduction_ufunc=reduction_ufunc,
     )
-    op.primitive.name_arguments = functools.partial(by_name, function, op)
+    op.primitive.function = function
+    op.primitive.name_arguments = functools.partial(name_arguments, function, op)
     NUMPY[function] = op
     return op
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
+from ..staging.batching import batch_last_axes, register_batching
 from ..support.errors import extra
 from ..support.foreign import as_array
 
@@ -143,6 +144,7 @@ def _expm_rule(g: Array, _y: Array, a: Array) -> Array:
 
 
 _exponential = define(_expm, _expm_rule, name="expm", unchecked=True)
+register_batching(batch_last_axes, _exponential)
 
 
 def expm(A: Array) -> Array:

@@ -14,6 +14,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..engine.views import Way, share
+from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
 from .indexing import getitem, scatter
 from .registering import handles, implement
@@ -55,6 +56,7 @@ def _places(x: Array, kth: Any, axis: int, kind: Any) -> Array:
 
 
 places = define(_places, name="partition_places")
+register_batching(batch_along_flat, places)
 
 
 @handles(np.partition)
@@ -271,6 +273,7 @@ def _interp_fp(
 lines = define(
     np.interp, _interp_x, _interp_xp, _interp_fp, name="interp", kind=Kind.OPAQUE, unchecked=True
 )
+register_batching(batch_in_one(0), lines)
 
 
 @handles(np.interp)
@@ -449,3 +452,6 @@ def ifftshift(x: Array, axes: Axis = None) -> Array:
     """numpy.fft.ifftshift, which undoes fftshift."""
     axes = normalize_axis_tuple(range(x.ndim) if axes is None else axes, x.ndim)
     return np.roll(x, tuple([-(x.shape[axis] // 2) for axis in axes]), axes)
+
+
+register_batching(batch_along_flat, unwrap)

@@ -1,6 +1,7 @@
 """The same elements in another shape or order. The derivative puts them back."""
 
 from functools import partial
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,13 +12,23 @@ from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
 from ..engine.views import TAKES_COPIES, VIEWS, Way, memory_of, share
-from ..support.errors import NotDifferentiableError
+from ..staging.batching import (
+    BatchedCall,
+    as_tuple,
+    batch_two_axes,
+    batch_whole,
+    move_axis,
+    register_batching,
+    shift_axis,
+    widen,
+)
+from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .registering import handles, implement
 
 Shape: TypeAlias = int | tuple[int, ...]
 
-row = partial(implement, kind=Kind.VIEW)
+view = partial(implement, kind=Kind.VIEW)
 
 
 def _reshape(x: Array, shape: Shape, order: Any = "C") -> Array:
@@ -46,21 +57,77 @@ def _inverse(axes: Shape | None) -> Shape | None:
     return tuple(sorted(range(len(axes)), key=positive.__getitem__))
 
 
-reshape = row(
+reshape = view(
     np.reshape,
     lambda g, _y, x_like, shape, order="C": _reshape(g, x_like.shape, order),
     kernel=_reshape,
 )
-transpose = row(
+transpose = view(
     np.transpose,
     lambda g, _y, _x, axes=None: np.transpose(g, _inverse(axes)),
 )
-swapaxes = row(np.swapaxes, lambda g, _y, _x, axis1, axis2: np.swapaxes(g, axis1, axis2))
-expand_dims = row(np.expand_dims, lambda g, _y, x_like, axis: g.reshape(x_like.shape))
-squeeze = row(np.squeeze, lambda g, _y, x_like, axis=None: g.reshape(x_like.shape))
-broadcast_to = row(
+swapaxes = view(np.swapaxes, lambda g, _y, _x, axis1, axis2: np.swapaxes(g, axis1, axis2))
+expand_dims = view(np.expand_dims, lambda g, _y, x_like, axis: g.reshape(x_like.shape))
+squeeze = view(np.squeeze, lambda g, _y, x_like, axis=None: g.reshape(x_like.shape))
+broadcast_to = view(
     np.broadcast_to, lambda g, _y, x_like, shape: unbroadcast(g, x_like.shape), kernel=_broadcast_to
 )
+
+
+# --- for many examples at once
+
+
+def _batch_reshape(call: BatchedCall) -> Any:
+    (x,), options = call.xs, call.options
+    shape = as_tuple(options["shape"])
+    count = prod(x.shape[1:])
+    known = prod(n for n in shape if n != -1)
+    shape = tuple([count // max(known, 1) if n == -1 else n for n in shape])
+    if prod(shape) != count:
+        raise ShapeError(f"cannot reshape an example of shape {x.shape[1:]} into {shape}")
+    if options.get("order", "C") == "C":
+        return x.reshape(len(x), *shape)
+    y = np.reshape(move_axis(x, 0, -1), (*shape, len(x)), order="F")  # the last varies slowest
+    return move_axis(y, -1, 0)
+
+
+def _batch_transpose(call: BatchedCall) -> Any:
+    ndim = call.ndims()[0]
+    axes = call.options.get("axes")
+    axes = range(ndim)[::-1] if axes is None else axes
+    return np.transpose(call.xs[0], (0, *[axis % ndim + 1 for axis in axes]))
+
+
+def _batch_expand_dims(call: BatchedCall) -> Any:
+    axis = call.options["axis"]
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    ndim = call.ndims()[0] + len(axes)
+    return call.op.apply(call.xs[0], axis=tuple([shift_axis(i, ndim) for i in axes]))
+
+
+def _batch_squeeze(call: BatchedCall) -> Any:
+    (x,), axis = call.xs, call.options.get("axis")
+    if axis is None:
+        return x.reshape(len(x), *[n for n in x.shape[1:] if n != 1])
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    return call.op.apply(x, axis=tuple([shift_axis(i, x.ndim - 1) for i in axes]))
+
+
+def _batch_broadcast_to(call: BatchedCall) -> Any:
+    (x,), shape = call.xs, as_tuple(call.options["shape"])
+    x = widen(x, True, len(shape))
+    return call.op.apply(x, shape=(len(x), *shape))
+
+
+register_batching(_batch_reshape, reshape)
+register_batching(_batch_transpose, transpose)
+register_batching(batch_two_axes, swapaxes)
+register_batching(_batch_expand_dims, expand_dims)
+register_batching(_batch_squeeze, squeeze)
+register_batching(_batch_broadcast_to, broadcast_to)
+
+
+# --- views, and what is made of them
 
 
 def _fits(x: Tensor, what: Any) -> bool:
@@ -114,6 +181,7 @@ def _is_contiguous(x: Tensor, order: str) -> bool:
 _compact = define(
     lambda x: x.copy(), lambda g, _y, _x: g, name="copy", kind=Kind.ELEMENTWISE, unchecked=True
 )
+register_batching(batch_whole, _compact)
 
 
 def copy(x: Array, order: str = "C") -> Array:

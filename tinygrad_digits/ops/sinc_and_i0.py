@@ -12,7 +12,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from .registering import implement
 
-row = partial(implement, kind=Kind.ELEMENTWISE)
+elementwise = partial(implement, kind=Kind.ELEMENTWISE)
 
 
 def _turned_sine(x: Array, quarters: int) -> Array:
@@ -79,5 +79,5 @@ def _by_order(kernel: Function, name: str) -> Function:
 
 sinc_derivative = _by_order(_sinc_derivative, "sinc_derivative")
 i0_derivative = _by_order(_i0_derivative, "i0_derivative")
-sinc = row(np.sinc, lambda g, _y, x: g * sinc_derivative(x, order=1))
-i0 = row(np.i0, lambda g, _y, x: g * i0_derivative(x, order=1))
+sinc = elementwise(np.sinc, lambda g, _y, x: g * sinc_derivative(x, order=1))
+i0 = elementwise(np.i0, lambda g, _y, x: g * i0_derivative(x, order=1))

@@ -12,6 +12,7 @@ from ..engine.cotangent import ones
 from ..engine.define import define, primitive
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
+from ..staging.batching import batch_last_axes, register_batching
 from ..support.foreign import as_array
 from .masked_reductions import selection
 from .reductions import Axis, _restore
@@ -19,12 +20,12 @@ from .reductions import Axis, _restore
 # --- activations
 
 
-row = partial(primitive, unchecked=True, composite=True)
+composite = partial(primitive, unchecked=True, composite=True)
 
 # Where exp underflows to 0 that is what is meant, and no reason to raise under np.errstate.
 
 
-@row(lambda g, y, _x: g * (y > 0).astype(g.dtype), kind=Kind.ELEMENTWISE)
+@composite(lambda g, y, _x: g * (y > 0).astype(g.dtype), kind=Kind.ELEMENTWISE)
 def relu(x: Array) -> Array:
     """max(x, 0). The derivative is 1 where that is not 0, and 0 elsewhere, so also at 0.
 
@@ -47,7 +48,7 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     return zeros
 
 
-@row(lambda g, y, x: g * (-y * np.tanh(0.5 * x)), kind=Kind.ELEMENTWISE)
+@composite(lambda g, y, x: g * (-y * np.tanh(0.5 * x)), kind=Kind.ELEMENTWISE)
 def logistic(x: Array) -> Array:
     """exp(-x) / (1 + exp(-x))**2, the derivative of sigmoid, from exp(-|x|), as it is even.
 
@@ -58,7 +59,7 @@ def logistic(x: Array) -> Array:
         return e / np.square(1 + e)
 
 
-@row(lambda g, _y, x: g * logistic(x), kind=Kind.ELEMENTWISE)
+@composite(lambda g, _y, x: g * logistic(x), kind=Kind.ELEMENTWISE)
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), from exp(-|x|) so that it never overflows.
 
@@ -70,7 +71,7 @@ def sigmoid(x: Array) -> Array:
         return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)  # np.where takes 3 times as long
 
 
-@row(lambda g, _y, x: g * sigmoid(x), kind=Kind.ELEMENTWISE)
+@composite(lambda g, _y, x: g * sigmoid(x), kind=Kind.ELEMENTWISE)
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)), the smooth relu.
 
@@ -98,7 +99,7 @@ def _shares(x: Array, axis: Axis = None) -> Array:
         return e / np.sum(e, axis=axis, keepdims=True) * np.not_equal(peak, -np.inf)
 
 
-shares = row(_shares_rule, name="shares", kind=Kind.REDUCTION)(_shares)
+shares = composite(_shares_rule, name="shares", kind=Kind.REDUCTION)(_shares)
 
 
 def _logsumexp_rule(
@@ -120,7 +121,7 @@ def _logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     return y if keepdims else np.squeeze(y, axis)[()]
 
 
-_logsumexp_of = row(_logsumexp_rule, name="logsumexp", kind=Kind.REDUCTION)(_logsumexp)
+_logsumexp_of = composite(_logsumexp_rule, name="logsumexp", kind=Kind.REDUCTION)(_logsumexp)
 
 
 def _masked(x: Array, where: Any) -> Array:
@@ -243,11 +244,14 @@ def _max_last(x: Array) -> Array:
     return np.maximum.reduce(columns, axis=0).reshape(*x.shape[:-1], 1)
 
 
-_softmax_last = row(_softmax_rule, name="softmax", kind=Kind.REDUCTION)(_softmax)
-_log_softmax_last = row(_log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION)(_log_softmax)
-log_probabilities = row(_log_probabilities_rule, name="log_probabilities", kind=Kind.REDUCTION)(
-    _log_probabilities
+_softmax_last = composite(_softmax_rule, name="softmax", kind=Kind.REDUCTION)(_softmax)
+_log_softmax_last = composite(_log_softmax_rule, name="log_softmax", kind=Kind.REDUCTION)(
+    _log_softmax
 )
+log_probabilities = composite(
+    _log_probabilities_rule, name="log_probabilities", kind=Kind.REDUCTION
+)(_log_probabilities)
+register_batching(batch_last_axes, _softmax_last, _log_softmax_last, log_probabilities)
 
 
 def softmax(x: Array, axis: Axis = -1, *, where: Any = True) -> Array:

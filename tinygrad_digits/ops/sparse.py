@@ -9,6 +9,7 @@ from typing import Any
 
 from ..engine.define import define
 from ..engine.primitive import Array
+from ..staging.batching import BatchedCall, move_axis, register_batching
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import is_sparse
 from .products import matmul
@@ -47,6 +48,19 @@ def _product_rule(g: Array, _y: Array, data: Array, _x: Array, *, places: Places
 
 
 sparse_product = define(_product, None, _product_rule, name="sparse_product", unchecked=True)
+
+
+def _batch_sparse_product(call: BatchedCall) -> Any:
+    """A sparse matrix times (k,) or (k, m): one product with the columns of all examples."""
+    (data, x), options = call.xs, call.options
+    if x.ndim == 2:
+        return call.op.apply(data, x.T, **options).T
+    columns = move_axis(x, 0, 1).reshape(x.shape[1], call.length * x.shape[2])
+    y = call.op.apply(data, columns, **options)
+    return move_axis(y.reshape(y.shape[0], call.length, x.shape[2]), 1, 0)
+
+
+register_batching(_batch_sparse_product, sparse_product)
 
 
 def multiply(a: Any, b: Any) -> Array:

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..engine.define import primitive
 from ..engine.primitive import Array, Function, Kind
-from ..engine.tensor import SCIPY
+from ..support.substitutes import SCIPY
 from . import gamma
 from .gamma import scipy_special
 from .softmax import sigmoid
 
-row = functools.partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True)
+elementwise = functools.partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True)
 
 
 # --- logistic functions and entropies
@@ -33,7 +33,7 @@ def expit(x: Array) -> Array:
     return sigmoid(x)
 
 
-@row(lambda g, _y, p: g * (1 / p + 1 / (1 - p)), composite=True)
+@elementwise(lambda g, _y, p: g * (1 / p + 1 / (1 - p)), composite=True)
 def logit(p: Array) -> Array:
     """log(p / (1 - p)), the inverse of expit: -inf at 0, inf at 1, NaN outside.
 
@@ -52,14 +52,14 @@ def _quotient_rule(g: Array, z: Array, _x: Array, y: Array) -> Array:
     return g * -quotient(z, y)
 
 
-@row(lambda g, _z, _x, y: g / y, _quotient_rule, composite=True)
+@elementwise(lambda g, _z, _x, y: g / y, _quotient_rule, composite=True)
 def quotient(x: Array, y: Array) -> Array:
     """x / y, and 0 where both are 0, as are its derivatives by y."""
     nothing = np.equal(x, 0) & np.equal(y, 0)
     return np.divide(x, np.where(nothing, 1, y))
 
 
-@row(
+@elementwise(
     lambda g, _z, _x, y: g * np.log(y),
     lambda g, _z, x, y: g * quotient(x, y),
     composite=True,
@@ -74,7 +74,7 @@ def xlogy(x: Array, y: Array) -> Array:
         return np.multiply(x, np.log(np.where(np.equal(x, 0) & np.equal(y, y), 1, y)))
 
 
-@row(lambda g, _y, x: g * (-1 - np.log(x)), composite=True)
+@elementwise(lambda g, _y, x: g * (-1 - np.log(x)), composite=True)
 def entr(x: Array) -> Array:
     """-x log(x): what an outcome of probability x adds to an entropy; 0 at 0, -inf below.
 
@@ -87,7 +87,7 @@ def entr(x: Array) -> Array:
 # --- the error function and the normal distribution (DLMF 7.2)
 
 
-@row(lambda g, y, x, scale: g * (np.clip(x, -128, 128) * y * (-2 * scale)), composite=True)
+@elementwise(lambda g, y, x, scale: g * (np.clip(x, -128, 128) * y * (-2 * scale)), composite=True)
 def gaussian(x: Array, scale: float) -> Array:
     """exp(-scale x**2), without the error that x**2 takes from its rounding to the exponential.
 
@@ -102,7 +102,7 @@ def gaussian(x: Array, scale: float) -> Array:
     return y.astype(np.result_type(x, np.float16))
 
 
-@row(lambda g, _y, x: g * (gaussian(x, scale=1.0) * (2 / sqrt(pi))))
+@elementwise(lambda g, _y, x: g * (gaussian(x, scale=1.0) * (2 / sqrt(pi))))
 def erf(x: Array) -> Array:
     """The error function, 2/√π times the integral of exp(-t²) from 0 to x.
 
@@ -112,7 +112,7 @@ def erf(x: Array) -> Array:
     return scipy_special().erf(x)
 
 
-@row(lambda g, _y, x: g * (gaussian(x, scale=1.0) * (-2 / sqrt(pi))))
+@elementwise(lambda g, _y, x: g * (gaussian(x, scale=1.0) * (-2 / sqrt(pi))))
 def erfc(x: Array) -> Array:
     """1 - erf(x), exact also where that is tiny.
 
@@ -126,7 +126,7 @@ def _erfinv_slope_rule(g: Array, y: Array, x: Array) -> Array:
     return g * (2 * erfinv(x) * y * y)
 
 
-@row(_erfinv_slope_rule)
+@elementwise(_erfinv_slope_rule)
 def erfinv_slope(x: Array) -> Array:
     """√π/2 exp(y²) at y = erfinv(x), by way of erfcx(y), which is exp(y²) (1 - x)."""
     size = np.abs(x)
@@ -134,7 +134,7 @@ def erfinv_slope(x: Array) -> Array:
     return np.where(size == 1, np.inf, sqrt(pi) / 2 * y)[()].astype(y.dtype)
 
 
-@row(lambda g, _y, x: g * erfinv_slope(x))
+@elementwise(lambda g, _y, x: g * erfinv_slope(x))
 def erfinv(x: Array) -> Array:
     """The inverse of erf, on -1 ... 1.
 
@@ -144,7 +144,7 @@ def erfinv(x: Array) -> Array:
     return scipy_special().erfinv(x)
 
 
-@row(lambda g, _y, x: g * (gaussian(x, scale=0.5) * (1 / sqrt(2 * pi))))
+@elementwise(lambda g, _y, x: g * (gaussian(x, scale=0.5) * (1 / sqrt(2 * pi))))
 def ndtr(x: Array) -> Array:
     """The standard normal distribution function: the probability of less than x.
 
@@ -158,7 +158,7 @@ def _excess_rule(g: Array, y: Array, x: Array, n: int) -> Array:
     return g * (y * (excess(x, n=n + 1) - y))
 
 
-@row(_excess_rule)
+@elementwise(_excess_rule)
 def excess(x: Array, n: int) -> Array:
     """The moment n of u > 0 under the weight exp(ux - u²/2), by the moment n - 1.
 
@@ -181,7 +181,7 @@ _FAR, _TERMS = -1.5, 96
 """Left of where the continued fraction, and of how many terms: it is at full precision there."""
 
 
-@row(lambda g, _y, x: g * -_curvature(x))
+@elementwise(lambda g, _y, x: g * -_curvature(x))
 def mills(x: Array) -> Array:
     """The normal density over the distribution function; left of 0 by erfcx, exp(x²) erfc(x)."""
     special = scipy_special()
@@ -196,7 +196,7 @@ def _curvature(x: Array) -> Array:
     return mills(near) * excess(near, n=1)
 
 
-@row(lambda g, _y, x: g * mills(x))
+@elementwise(lambda g, _y, x: g * mills(x))
 def log_ndtr(x: Array) -> Array:
     """log(ndtr(x)), exact also far to the left, as are its derivatives.
 
@@ -209,12 +209,12 @@ def log_ndtr(x: Array) -> Array:
 # --- the gamma function and its kin (DLMF 5.2, 5.12, 5.15)
 
 
-higher: Function = row(lambda g, _y, x, n: g * higher(x, n=n + 1), name="polygamma")(
+higher: Function = elementwise(lambda g, _y, x, n: g * higher(x, n=n + 1), name="polygamma")(
     gamma.polygamma
 )
 
 
-@row(lambda g, _y, x: g * higher(x, n=1))
+@elementwise(lambda g, _y, x: g * higher(x, n=1))
 def digamma(x: Array) -> Array:
     """The derivative of gammaln.
 
@@ -224,7 +224,7 @@ def digamma(x: Array) -> Array:
     return scipy_special().digamma(x)
 
 
-@row(lambda g, _y, x: g * digamma(x))
+@elementwise(lambda g, _y, x: g * digamma(x))
 def gammaln(x: Array) -> Array:
     """The logarithm of |Γ(x)|: of (n - 1)! at a natural number n.
 
@@ -243,14 +243,14 @@ def polygamma(n: int, x: Array) -> Array:
     return higher(x, n=n) if n else digamma(x)
 
 
-rise: Function = row(
+rise: Function = elementwise(
     lambda g, _y, a, b, n: g * rise(a, b, n=n + 1),
     lambda g, _y, a, b, n: g * higher(a + b, n=n + 1),
     name="polygamma_rise",
 )(gamma.polygamma_rise)
 
 
-@row(
+@elementwise(
     lambda g, y, a, b: g * (-y * rise(a, b, n=0)),
     lambda g, y, a, b: g * (-y * rise(b, a, n=0)),
 )
@@ -263,7 +263,7 @@ def beta(a: Array, b: Array) -> Array:
     return scipy_special().beta(a, b)
 
 
-@row(
+@elementwise(
     lambda g, _y, a, b: g * -rise(a, b, n=0),
     lambda g, _y, a, b: g * -rise(b, a, n=0),
 )
@@ -289,16 +289,16 @@ def _iv(x: Array, n: int) -> Array:
         return np.where(np.abs(x) < 1e-9, first, limit)[()].astype(y.dtype)
 
 
-iv: Function = row(lambda g, _y, x, n: g * (0.5 * (iv(x, n=n - 1) + iv(x, n=n + 1))), name="iv")(
-    _iv
-)
+iv: Function = elementwise(
+    lambda g, _y, x, n: g * (0.5 * (iv(x, n=n - 1) + iv(x, n=n + 1))), name="iv"
+)(_iv)
 
 
 def _i0_rule(g: Array, _y: Array, x: Array) -> Array:
     return g * i1(x)
 
 
-@row(_i0_rule)
+@elementwise(_i0_rule)
 def i0(x: Array) -> Array:
     """The modified Bessel function of order 0.
 
@@ -308,7 +308,7 @@ def i0(x: Array) -> Array:
     return scipy_special().i0(x)
 
 
-@row(lambda g, _y, x: g * (0.5 * (i0(x) + iv(x, n=2))))
+@elementwise(lambda g, _y, x: g * (0.5 * (i0(x) + iv(x, n=2))))
 def i1(x: Array) -> Array:
     """The modified Bessel function of order 1.
 

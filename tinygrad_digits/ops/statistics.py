@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind
+from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
+from ..staging.batching import BatchedCall, are_plain, move_axis, register_batching, shift_axes
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .masked_reductions import floating
 from .reductions import Axis, merged
 from .registering import handles
 
-row = partial(define, kind=Kind.REDUCTION, unchecked=True)
+reduction = partial(define, kind=Kind.REDUCTION, unchecked=True)
 
 
 # --- medians and quantiles
@@ -45,7 +46,7 @@ def _shared(statistic: Function, g: Array, x: Array, axis: Axis) -> Array:
     return np.sum(each, axis=tuple(range(each.ndim - x.ndim)))
 
 
-def _median_row(function: Function) -> Function:
+def _define_median(function: Function) -> Op:
     def rule(
         g: Array,
         _y: Array,
@@ -56,10 +57,10 @@ def _median_row(function: Function) -> Function:
     ) -> Array:
         return _shared(partial(function, axis=axis, keepdims=True), g, x, axis)
 
-    return row(function, rule, name=function.__name__)
+    return reduction(function, rule, name=function.__name__)
 
 
-def _quantile_row(function: Function) -> Function:
+def _define_quantile(function: Function) -> Op:
     def rule(
         g: Array,
         _y: Array,
@@ -74,15 +75,29 @@ def _quantile_row(function: Function) -> Function:
         options = {"q": q, "axis": axis, "method": method, "weights": weights}
         return _shared(partial(function, keepdims=True, **options), g, x, axis)
 
-    return row(function, rule, name=function.__name__)
+    return reduction(function, rule, name=function.__name__)
 
 
-median = _median_row(np.median)
-nanmedian = _median_row(np.nanmedian)
-quantile = _quantile_row(np.quantile)
-percentile = _quantile_row(np.percentile)
-nanquantile = _quantile_row(np.nanquantile)
-nanpercentile = _quantile_row(np.nanpercentile)
+median = _define_median(np.median)
+nanmedian = _define_median(np.nanmedian)
+quantile = _define_quantile(np.quantile)
+percentile = _define_quantile(np.percentile)
+nanquantile = _define_quantile(np.nanquantile)
+nanpercentile = _define_quantile(np.nanpercentile)
+
+
+def _batch_quantile(call: BatchedCall) -> Any:
+    """The axes of q come first in the result."""
+    options, x, ndim = call.named(), call.xs[0], call.ndims()[0]
+    q, axis = options["q"], options.get("axis")
+    others = [option for name, option in options.items() if name not in ("q", "axis")]
+    if not call.on[0] or call.has(q) or isinstance(q, Tensor) or not ndim or not are_plain(others):
+        return NotImplemented
+    y = call.op.apply(x, **{**options, "axis": shift_axes(axis, ndim)})
+    return move_axis(y, np.ndim(q), 0)
+
+
+register_batching(_batch_quantile, quantile, percentile, nanquantile, nanpercentile)
 
 
 def _as_median(op: Function) -> Function:

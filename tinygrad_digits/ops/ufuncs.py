@@ -11,10 +11,11 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Function, Kind, Primitive
-from ..engine.tensor import NUMPY
+from ..engine.primitive import Array, Function, Kind, Op, Primitive
+from ..staging.batching import batch_along_flat, batch_reduction, register_batching
 from ..support.errors import NotDifferentiableError, no_rule_with
 from ..support.foreign import as_array, as_real
+from ..support.substitutes import NUMPY
 from . import elementwise, powers  # noqa: F401 (whose ufuncs these are)
 from .masked_reductions import selection
 from .reductions import Axis
@@ -224,7 +225,7 @@ def _carried(s: Array, y: Array, weight: Function) -> Array:
     return s
 
 
-def _running(ufunc: Ufunc, weight: Function, tied: Function) -> Function:
+def _running(ufunc: Ufunc, weight: Function, tied: Function) -> Op:
     """The op ufunc.accumulate, given how much y[i] has in a later y[j], and x[i] in y[i].
 
     Elements that tie share evenly: those up to i which are equal to y[i].
@@ -279,8 +280,8 @@ def accumulate(ufunc: Ufunc, x: Array, /, axis: int = 0, dtype: Any = None) -> A
 
 
 def _is_constant(op: Function) -> bool:
-    row = getattr(op, "primitive", None)
-    return isinstance(row, Primitive) and not row.rules
+    primitive = getattr(op, "primitive", None)
+    return isinstance(primitive, Primitive) and not primitive.rules
 
 
 for _ufunc, _op in [(f, op) for f, op in NUMPY.items() if isinstance(f, np.ufunc)]:
@@ -292,3 +293,5 @@ for _ufunc, _op in [(f, op) for f, op in NUMPY.items() if isinstance(f, np.ufunc
 for _ufunc in REDUCTIONS:
     for _method in (reduce, accumulate, reduceat):
         NUMPY[_ufunc, _method.__name__] = partial(_method, _ufunc)
+register_batching(batch_reduction, logaddexp_reduce)
+register_batching(batch_along_flat, maximum_accumulate, minimum_accumulate, logaddexp_accumulate)

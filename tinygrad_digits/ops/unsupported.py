@@ -9,8 +9,7 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Kind
-from ..engine.tensor import NUMPY, REFUSED
-from ..support.callers import INSTEAD
+from ..support.substitutes import INSTEAD, NUMPY, REFUSED
 
 COMPLEX = "complex numbers have no place on a tape"
 FOURIER = f"{COMPLEX}; write a real transform as a product, cosines @ t"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.tensor import is_numeric
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError
+from ..support.foreign import is_numeric
 from ..support.tree import Tree
 
 

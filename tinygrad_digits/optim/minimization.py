@@ -16,10 +16,11 @@ import numpy as np
 
 from ..compiler.api import jit as jitted
 from ..engine.primitive import Array
-from ..engine.tensor import Tensor, is_numeric
+from ..engine.tensor import Tensor
 from ..engine.transforms import value_and_grad
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError, extra
+from ..support.foreign import is_numeric
 from ..support.tree import Tree
 from .minimum import Minimum
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.tensor import is_numeric
+from ..support.foreign import is_numeric
 from ..support.pickling import pickled_as_call
 from ..support.tree import Tree
 from .leaves import each, fitted, fraction, matched, positive, weak, weakened, with_grads, zeros

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.tensor import is_numeric
 from ..support import tree
+from ..support.foreign import is_numeric
 from ..support.pickling import pickled_as_call
 from ..support.tree import Tree
 from .leaves import (

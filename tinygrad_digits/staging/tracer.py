@@ -1,6 +1,6 @@
-"""Stand-ins: Tensors that have a shape and a dtype but no single value to show.
+"""Tracers: Tensors that have a shape and a dtype but no single value to show.
 
-Under `jit` a stand-in is an array of calls to come; under `vmap`, of every example at once. What
+Under `jit` a tracer is an array of calls to come; under `vmap`, of every example at once. What
 Python does with a value (branching on it, printing it) would be decided for one of them and hold
 for all, so it is refused, in the words of the tape. NumPy functions that have no derivative rule
 are let through as they are: to stand for an array is not to differentiate it.
@@ -9,7 +9,6 @@ are let through as they are: to stand for an array is not to differentiate it.
 from __future__ import annotations
 
 import functools
-import linecache
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NoReturn
@@ -18,26 +17,25 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Kind, Primitive
-from ..engine.tensor import (
-    NUMPY,
-    Tensor,
-    admit_all,
-    admit_options,
-    given_once,
-    left_to_tensor,
-    sparse_caller,
-)
+from ..engine.tensor import Tensor
 from ..support import tree
+from ..support.arguments import drop_arrays
+from ..support.callers import answer_scipy_sparse
 from ..support.errors import NotDifferentiableError, TracedValueError
+from ..support.foreign import admit_all, admit_options
+from ..support.substitutes import NUMPY
+from ..support.user_lines import user_line
 
 IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyto"}
 """Functions that write into their argument."""
 
 
-class StandIn(Tensor):
+class Tracer(Tensor):
     """A Tensor that refuses to show a value."""
 
     __slots__ = ()
+    kind: ClassVar[str]
+    """What messages call such an array."""
     fallible: ClassVar[tuple[type[Exception], ...]] = (NotDifferentiableError, TypeError)
     """What an op raises that stands in for a function of NumPy's, where NumPy's may do better."""
 
@@ -45,7 +43,7 @@ class StandIn(Tensor):
         """Raise TracedValueError: `what` needs the value of this."""
         raise NotImplementedError
 
-    def is_numpys(
+    def prefers_numpy(
         self,
         function: Any,  # noqa: ARG002
         op: Any,  # noqa: ARG002
@@ -105,7 +103,7 @@ class StandIn(Tensor):
     def __rmul__(self, other: Any) -> Any:
         if isinstance(other, list | tuple | str):
             self.refuse("repeating a sequence")
-        return super().__rmul__(other)  # type: ignore[misc]
+        return super().__rmul__(other)
 
     def __complex__(self) -> complex:
         self.refuse("complex()")
@@ -117,8 +115,8 @@ class StandIn(Tensor):
         return repr(self) if not spec else self.refuse("formatting it")
 
     def __array__(self, *args: Any, **options: Any) -> Any:
-        if (caller := sparse_caller(sys._getframe(1))) is not None:
-            return left_to_tensor(caller)
+        if (answer := answer_scipy_sparse(sys._getframe(1))) is not None:
+            return answer
         return self.refuse(
             "making a plain array of it (np.asarray, np.array, np.r_, np.c_, `a[i] = t`, in place "
             "of which write np.stack, np.concatenate, a = td.at(a)[i].set(t))"
@@ -133,13 +131,13 @@ class StandIn(Tensor):
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TypeError("iteration over a 0-d Tensor")
-        return (self[i] for i in range(len(self)))  # type: ignore[index]
+        return (self[i] for i in range(len(self)))
 
     def __getattr__(self, name: str) -> Any:
         """The methods of arrays that no op has: NumPy's functions of that name."""
         function = getattr(np, name, None)
         if name.startswith("_") or not hasattr(np.ndarray, name) or not callable(function):
-            raise AttributeError(f"a {type(self).__name__} array has no {name}")
+            raise AttributeError(f"a {self.kind} array has no {name}")
         return functools.partial(function, self)
 
     # A NumPy function without a derivative rule is applied as it is.
@@ -149,12 +147,12 @@ class StandIn(Tensor):
             self.refuse_writing(f"{ufunc.__name__}.at")
         if options.get("out") is not None:
             return super().__array_ufunc__(ufunc, method, *inputs, **options)  # raises
-        options = given_once(method, options)
+        options = drop_arrays(method, options)
         plain = not options and method == "__call__"
         known = NUMPY.get(ufunc if plain else (ufunc, method))
         kind = Kind.ELEMENTWISE if method == "__call__" and not ufunc.signature else Kind.OPAQUE
         called = ufunc if method == "__call__" else getattr(ufunc, method)
-        return self.called(called, known, ufunc.__name__, kind, inputs, options)
+        return self.call_function(called, known, ufunc.__name__, kind, inputs, options)
 
     def __array_function__(
         self,
@@ -168,9 +166,9 @@ class StandIn(Tensor):
         if options.get("out") is not None:
             self.refuse_writing(f"{function.__name__}(out=...)")
         known = NUMPY.get(function)
-        return self.called(function, known, function.__name__, Kind.OPAQUE, args, options)
+        return self.call_function(function, known, function.__name__, Kind.OPAQUE, args, options)
 
-    def called(
+    def call_function(
         self,
         function: Callable[..., Any],
         known: Callable[..., Any] | None,
@@ -182,7 +180,9 @@ class StandIn(Tensor):
         """The op that stands in for a function, or the function itself, on what this stands for."""
         args, options = admit_all(args, name), admit_options(options, name)
         derived = find_top_tape(tree.flatten((args, options))[0]) is not self.tape
-        numpys = known is None or (not derived and self.is_numpys(function, known, args, options))
+        numpys = known is None or (
+            not derived and self.prefers_numpy(function, known, args, options)
+        )
         if known is not None and not numpys:
             try:
                 return known(*args, **options)
@@ -192,14 +192,14 @@ class StandIn(Tensor):
                 if derived:
                     raise  # NumPy cannot help: a derivative is asked for
         opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
-        y = self.tape.applied(opaque, function, args, options)
+        y = self.tape.process_primitive(opaque, function, args, options)
         if known is not None and numpys and _share_memory(y, args):
             return known(*args, **options)  # which knows what it is a view of
         return y
 
     def refuse_writing(self, what: str) -> NoReturn:
         raise TracedValueError(
-            f"{user_line()}: {what} writes into its argument, and a {type(self).__name__.lower()} "
+            f"{user_line()}: {what} writes into its argument, and a {self.kind} "
             "array never changes: make a new one, td.at(x)[index].set(v) or np.where(mask, v, x)"
         )
 
@@ -207,13 +207,13 @@ class StandIn(Tensor):
 def _share_memory(y: Any, args: tuple[Any, ...]) -> bool:
     """Whether a result is a view of an argument, or has one among its parts."""
     views, sources = (
-        [x.memory for x in tree.flatten(part)[0] if isinstance(x, StandIn) and x.is_array]
+        [x.memory for x in tree.flatten(part)[0] if isinstance(x, Tracer) and x.is_array]
         for part in (y, args)
     )
     return any(np.may_share_memory(view, source) for view in views for source in sources)
 
 
-def _inverted(x: StandIn) -> Any:
+def _invert(x: Tracer) -> Any:
     return np.invert(x)
 
 
@@ -227,23 +227,6 @@ BITWISE = {
 """Operators that no derivative passes, so that a Tensor lacks them."""
 
 for _name, (_, _ufunc) in BITWISE.items():
-    setattr(StandIn, f"__{_name}__", lambda a, b, f=_ufunc: f(a, b))
-    setattr(StandIn, f"__r{_name}__", lambda b, a, f=_ufunc: f(a, b))
-setattr(StandIn, "__invert__", _inverted)  # noqa: B010
-
-
-def user_line() -> str:
-    """Where in the user's code we are: 'file:line: `code`'."""
-    package = __name__.partition(".")[0]
-    frame = sys._getframe(1)
-    while frame.f_back is not None and _inside(frame.f_globals.get("__name__", ""), package):
-        frame = frame.f_back
-    path, number = frame.f_code.co_filename, frame.f_lineno
-    code = linecache.getline(path, number).strip()
-    return f"{path}:{number}" + (f": `{code}`" if code else "")
-
-
-def _inside(module: str, package: str) -> bool:
-    """Whether a frame is this package's (not its applications') or NumPy's."""
-    root = module.partition(".")[0]
-    return (root == package and not module.startswith(f"{package}.digits")) or root == "numpy"
+    setattr(Tracer, f"__{_name}__", lambda a, b, f=_ufunc: f(a, b))
+    setattr(Tracer, f"__r{_name}__", lambda b, a, f=_ufunc: f(a, b))
+setattr(Tracer, "__invert__", _invert)  # noqa: B010

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-INSTEAD: dict[str, str] = {}
-"""What to write instead of functions of other libraries, by dotted name: its own or a module's."""
+import numpy as np
+
+from .errors import NotDifferentiableError
+from .substitutes import INSTEAD, NUMPY
 
 LIBRARIES = frozenset({"numpy", "scipy", "pandas", "xarray", "sklearn", "skimage", "statsmodels"})
 """Whose frames are not the user's."""
@@ -73,4 +75,75 @@ def find_instead(name: str) -> str | None:
         if name in INSTEAD:
             return INSTEAD[name]
         name = name.rpartition(".")[0]
+    return None
+
+
+NO_NUMBER = (
+    "a Tensor that is being differentiated cannot become a plain number (by float, int, a function "
+    "of math, or `a[i] = t`): its gradient would be lost. To fill an array write "
+    "a = td.at(a)[i].set(t), or np.stack([...]); for a function of math use NumPy's, np.sin(t). If "
+    "the gradient shall end here, say so: t.item(), t.value or td.stop_gradient(t)"
+)
+
+NO_ARRAY = (
+    "a Tensor cannot become a plain array: its gradient would be lost. To build an array "
+    "out of Tensors use np.stack or np.concatenate rather than np.array, np.r_ or np.c_, "
+    "and rather than `a[i] = t` write a = td.at(a)[i].set(t); "
+    "for the bare numbers take tensor.value"
+)
+
+
+def answer_scipy_sparse(frame: FrameType) -> Any:
+    """What tells an operator of scipy.sparse that its other operand is to answer: no array at all.
+
+    None where the frame is not of scipy.sparse. Raises NotDifferentiableError for its functions
+    that would go on with it.
+    """
+    if not _module(frame).startswith("scipy.sparse."):
+        return None
+    if frame.f_code.co_name in ("_matmul_dispatch", "_mul_dispatch", "_divide"):
+        return np.array(None, object)
+    raise NotDifferentiableError(
+        "scipy.sparse takes a Tensor in products with a matrix A alone, A @ t and t @ A; elsewhere "
+        "write A.toarray()"
+    )
+
+
+def explain_no_array(frame: FrameType | None, otherwise: str = NO_ARRAY) -> str:
+    """Why a Tensor becomes no plain array, in the words of the function that wants one.
+
+    `otherwise` is for the user's own code, and for NumPy's functions, of which there is more to say
+    only where another takes their place.
+    """
+    name, function = name_caller(frame)
+    if not name:
+        return otherwise
+    short = name.replace("numpy.", "np.", 1)
+    if function in NUMPY:  # which has not seen the Tensors in a list
+        return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {otherwise}"
+    instead = INSTEAD.get(name) or _find_namesake(name) or find_instead(name)
+    if instead is None and name.startswith("numpy."):
+        return f"{short}: {otherwise}" if function else otherwise
+    return (
+        f"{short} makes a plain array of a Tensor, whose gradient would be lost; write "
+        f"{instead or _suggest_rule(name)}; for the bare numbers take tensor.value"
+    )
+
+
+def _suggest_rule(name: str) -> str:
+    """What to write instead of a function that nobody knows."""
+    module, _, last = name.rpartition(".")
+    rule = f", or give it a derivative: {last} = td.define({name}, rule)"
+    return "NumPy's functions" + (rule if module else "")
+
+
+def _find_namesake(name: str) -> str | None:
+    """Our function of the same name as SciPy's, or NumPy's."""
+    module, _, last = name.rpartition(".")
+    package = sys.modules[__name__.partition(".")[0]]
+    for where, path in ((package, "td"), (np, "np"), (np.linalg, "np.linalg")):
+        found = getattr(where, last, None)
+        known = callable(found) and (where is package or found in NUMPY)
+        if known and module in ("scipy.linalg", "scipy.special", "scipy.signal", "scipy.integrate"):
+            return f"{path}.{last}"
     return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -80,15 +78,6 @@ class DegenerateWarning(UserWarning):
 
 class RetraceWarning(UserWarning):
     """A jitted function is traced again and again because of one of its arguments."""
-
-
-def warn(message: str, category: type[Warning]) -> None:
-    """A warning that shows the line in the user's code: the nearest that is not ours or NumPy's."""
-    ours = (__name__.partition(".")[0], "numpy")
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", ours[0]).partition(".")[0] in ours:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level + 1)
 
 
 def no_rule_with(op: str, option: str, known: Iterable[str]) -> NotDifferentiableError:

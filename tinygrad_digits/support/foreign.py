@@ -10,11 +10,13 @@ refused: carried through like text, it would pass for its own gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .array_methods import ArrayMethods
 from .errors import NotDifferentiableError
 
 
@@ -192,6 +194,54 @@ def refused(x: Any) -> str:
     )
 
 
+# --- as an operand of a Tensor
+
+PLAIN: set[type] = {np.ndarray, float, int, bool, str, type(None), np.float64, np.float32}
+"""Types that meet a Tensor as they are; its own is added by the engine."""
+
+
+def admit(x: Any, who: str, among: Iterable[Any] = ()) -> Any:
+    """An operand of `who` as it may meet a Tensor: by position, where it has labels.
+
+    A Tensor among the operands that itself holds labels keeps those of the others.
+    """
+    gate = gate_of(x)
+    if gate is None or (gate.keeps_labels and any(_holds(y, gate) for y in among)):
+        return x
+    try:
+        return take(x, gate)
+    except NotDifferentiableError as error:
+        raise NotDifferentiableError(f"{who}: {error}") from None
+
+
+def admit_all(args: Any, who: str) -> Any:
+    """`admit` for a row of arguments, also for the operands in a list or tuple of them."""
+    if PLAIN.issuperset(map(type, args)):
+        return args
+    return type(args)(
+        [admit_all(x, who) if type(x) in (list, tuple) else admit(x, who, args) for x in args]
+    )
+
+
+def admit_options(options: dict[str, Any], who: str) -> dict[str, Any]:
+    if PLAIN.issuperset(map(type, options.values())):
+        return options
+    return dict(zip(options, admit_all([*options.values()], who), strict=True))
+
+
+def within(output: Any) -> Any:
+    """The Tensor that a labelled array holds, as xarray's do; anything else as it is."""
+    gate = gate_of(output)
+    if gate is None or not gate.keeps_labels:
+        return output
+    return output.data if isinstance(output.data, ArrayMethods) else output
+
+
+def _holds(x: Any, gate: Gate) -> bool:
+    """Whether x is a Tensor of an array of this gate, under all of its tapes."""
+    return isinstance(x, ArrayMethods) and gate_of(x.memory) is gate
+
+
 # --- as a parameter
 
 
@@ -216,3 +266,35 @@ def refuse_leaf(leaf: Any) -> None:
 def is_known(kind: type) -> bool:
     """Whether a type has its line in GATES, and so is no container of leaves, though like one."""
     return any(_library_name(base) in GATES for base in kind.__mro__)
+
+
+def is_numeric(leaf: Any) -> bool:
+    """Whether a leaf is an array or a number, and not text, a flag, a type or something else.
+
+    Raises NotDifferentiableError for what looks like numbers and cannot be differentiated.
+    """
+    refuse_leaf(leaf)
+    dtype = getattr(leaf, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind not in "SUTVMm"
+    return isinstance(leaf, numbers.Number) and not isinstance(leaf, bool)
+
+
+def as_parameter(value: Any) -> Any:
+    """A value that can be differentiated; Python numbers become float64."""
+    if isinstance(value, numbers.Real) and not isinstance(value, np.generic | bool):
+        value = np.float64(value)
+    if hasattr(value, "strong"):  # a Python number under a trace
+        value = value.strong()
+    refuse_leaf(value)
+    dtype = getattr(value, "dtype", np.dtype(complex if isinstance(value, complex) else object))
+    if dtype.kind != "f":
+        raise NotDifferentiableError(
+            f"cannot differentiate with respect to {dtype} values; "
+            + (
+                "only real numbers have derivatives here"
+                if dtype.kind == "c"
+                else "make them real floating point first, with .astype(float)"
+            )
+        )
+    return value

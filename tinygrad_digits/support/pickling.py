@@ -102,6 +102,19 @@ def made(
     return whole
 
 
+def name_of(f: Any) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def wrap_transform(
+    f: Any, g: Callable[..., Any], transform: Callable[..., Any], *args: Any, **options: Any
+) -> Made:
+    """g as what transform(f, *args, **options) makes of f, in name, signature and pickles."""
+    whole = made(g, f, transform, f, *args, **options)
+    whole.__name__ = whole.__qualname__ = f"{transform.__name__}({name_of(f)})"
+    return whole
+
+
 def importable_name(function: Any) -> str | None:
     """The name in its module by which a decorated function is found; None in a script."""
     inner = inspect.unwrap(function)

@@ -2,9 +2,9 @@
 
     vmap : (x -> y) -> (xs with a batch axis) -> (ys with a batch axis)
 
-A `Batch` is a tape that records nothing. Its stand-ins (`Batched`) have the shape of one example,
-and hold all of them in one array with the batch axis first. An op on stand-ins is applied to what
-they hold, told by its batching rule to leave the first axis alone: most rules follow from the kind
+A `BatchInterpreter` records nothing. Its tracers (`BatchTracer`) have the shape of one example, and
+hold all of them in one array with the batch axis first. An op on tracers is applied to what they
+hold, told by its batching rule to leave the first axis alone: most rules follow from the kind
 of the op. What they hold may be on other tapes, so that gradients and programs of a vmap need
 nothing more. An op without a batching rule is applied to each example in a loop.
 """
@@ -18,16 +18,21 @@ from typing import Any, NoReturn, ParamSpec, Protocol, TypeAlias, cast
 
 import numpy as np
 
+from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Primitive
-from ..engine.tape import Tape
-from ..engine.tensor import Tensor, admit, within
-from ..engine.transforms import leaf_paths, named
-from ..staging.tracer import StandIn, user_line
+from ..engine.run import run_all_on
+from ..engine.tape import Interpreter, Tape, interpreters_of
+from ..staging.batching import BatchedCall, move_axis, rule_of
+from ..staging.tracer import Tracer
 from ..support import tree
+from ..support.argnums import leaf_paths
 from ..support.errors import ShapeError, TracedValueError
+from ..support.foreign import admit, within
 from ..support.options import suggest_options
+from ..support.pickling import wrap_transform
 from ..support.tree import Tree
-from .batching_rules import KINDS, RULES, Call, moved, unknown
+from ..support.user_lines import user_line
+from .calls import CustomCall, refuse_captured
 
 Axes: TypeAlias = Any
 """A batch axis (an int, or None for what all examples share), or a tree of them."""
@@ -70,87 +75,109 @@ def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Vectoriz
     ()
     """
 
-    def ran(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Batch]:
-        batch, boxed, named = _entered(f, in_axes, args, options)
-        try:
-            output = f(*boxed, **named)
-        finally:
-            batch.close()
+    def run(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, BatchInterpreter]:
+        batch, plan = _plan_batch(f, in_axes, args, options)
+
+        def boxing(_: list[Any], batch: BatchInterpreter, boxed: list[Any]) -> None:
+            boxed += [x if axis is None else batch.box(move_axis(x, axis, 0)) for x, axis in plan]
+
+        output = run_all_on(batch, f, args, options, boxing)
         leaves, structure = tree.flatten(output)
-        leaves = [within(y) for y in leaves]
-        axes = _spread(out_axes, output, "out_axes")
-        results = [batch.left(y, axis) for y, axis in zip(leaves, axes, strict=True)]
+        axes = _spread_axes(out_axes, output, "out_axes")
+        results = [batch.take_result(within(y), axis) for y, axis in zip(leaves, axes, strict=True)]
         return tree.unflatten(structure, results), batch
 
     def mapped(*args: Any, **options: Any) -> Any:
-        return ran(args, options)[0]
+        return run(args, options)[0]
 
     def loops(*args: Any, **options: Any) -> tuple[str, ...]:
-        return tuple(sorted(ran(args, options)[1].looped))
+        return tuple(sorted(run(args, options)[1].looped))
 
-    whole = cast("Vectorized[P]", named(f, mapped, vmap, in_axes, out_axes))
+    whole = cast("Vectorized[P]", wrap_transform(f, mapped, vmap, in_axes, out_axes))
     whole.loops = loops
     return whole
 
 
-# --- the tape and its stand-ins
+# --- the interpreter and its tracers
 
 
-class Batch(Tape):
-    """The tape of a function that is being applied to `length` examples at once."""
+class BatchInterpreter(Interpreter):
+    """Applies the ops of a function to `length` examples at once."""
 
-    __slots__ = ("length", "looped", "owned")
+    __slots__ = ("length", "looped", "taken")
 
     def __init__(self, length: int) -> None:
         super().__init__()
         self.length = length
         self.looped: set[str] = set()  # the names of the ops that had no batching rule
-        self.owned: set[int] = set()  # by id, arrays that are the caller's, or in a result
+        self.taken: set[int] = set()  # by id, arrays that are the caller's, or in a result
 
-    def entered(self, stacked: Array) -> Batched:
-        """The stand-in for one example of an array whose first axis is the batch."""
-        batched = object.__new__(Batched)
-        batched.tape, batched.index, batched.stacked = self, -1, stacked
-        return batched
+    def box(self, stacked: Array) -> BatchTracer:
+        """The tracer for one example of an array whose first axis is the batch."""
+        tracer = object.__new__(BatchTracer)
+        tracer.tape, tracer.index, tracer.stacked = self, -1, stacked
+        return tracer
 
-    def has(self, x: Any) -> bool:
-        return isinstance(x, Batched) and x.tape is self
+    def unbox(self, tensor: BatchTracer) -> Array:
+        return tensor.stacked
 
-    def applied(
+    def process_primitive(
         self,
         op: Primitive,
-        kernel: Any,  # noqa: ARG002 (the op itself is applied, to what may be on other tapes)
+        compute: Any,  # noqa: ARG002 (the op itself is applied, to what may be on other tapes)
         args: tuple[Any, ...],
         options: dict[str, Any],
     ) -> Any:
-        if self.closed:
-            next(self.indices)  # raises
+        self.check_open()
         if op.kind is Kind.STATIC:
             return op.apply(*tree.map(self._example, args), **tree.map(self._example, options))
-        on = [self.has(x) for x in args]
+        on = [self.is_on(x) for x in args]
         xs = [x.stacked if batched else x for x, batched in zip(args, on, strict=True)]
         if op.rules:
             xs = [np.asarray(x) if isinstance(x, list | tuple) else x for x in xs]
-        rule = RULES.get(op) or KINDS.get(op.kind, unknown)
-        y = rule(Call(op, self.length, xs, on, options, self.has))
+        y = rule_of(op)(BatchedCall(op, self.length, xs, on, options, self.is_on))
         if y is not NotImplemented:
-            if isinstance(y, tuple):
-                return tuple([self.entered(part) for part in y])
-            return self.entered(y)
+            return tuple(map(self.box, y)) if isinstance(y, tuple) else self.box(y)
         if op.composite and not any(map(_is_differentiated, xs)):
             return op.kernel(*args, **options)  # outside there is nobody who needs its own rules
         self.looped.add(op.name)
-        return self._looped(op, args, options)
+        return self._loop(op, args, options)
+
+    def process_call(self, call: CustomCall) -> Tree:
+        """The call for all examples at once: what vmap makes of its function, forward and pull."""
+        leaves, structure = tree.flatten(call.args)
+        axes = [0 if self.is_on(x) else None for x in leaves]
+        stacked = [x if axis is None else x.stacked for x, axis in zip(leaves, axes, strict=True)]
+        if find_top_tape(stacked) is None:
+            return call.run()
+        in_axes = tree.unflatten(structure, axes)
+        avals = call.avals
+
+        def pull_all(_: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
+            cts = vmap(lambda residuals, g: call.pull(avals, residuals, g, tracked))(residuals, g)
+            return [
+                np.sum(ct, 0) if axes[k] is None else ct for k, ct in zip(tracked, cts, strict=True)
+            ]
+
+        y = CustomCall(
+            call.primitive,
+            tree.unflatten(structure, stacked),
+            vmap(call.f, in_axes),
+            vmap(call.forward, in_axes),
+            pull_all,
+        ).apply()
+        refuse_captured(call.primitive, y, self.serial - 1)
+        return tree.map(lambda x: self.box(x) if hasattr(x, "dtype") else x, y)
 
     def _example(self, x: Any) -> Any:
         """Something of the shape and dtype of one example."""
-        return np.empty(x.shape, x.dtype) if self.has(x) else x
+        return np.empty(x.shape, x.dtype) if self.is_on(x) else x
 
-    def _looped(self, op: Primitive, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _loop(self, op: Primitive, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """The op applied to each example (to an example of ones, if there are none)."""
 
         def nth(k: int, x: Any) -> Any:
-            if not self.has(x):
+            if not self.is_on(x):
                 return x
             return x.stacked[k] if self.length else np.ones(x.shape, x.dtype)
 
@@ -161,10 +188,10 @@ class Batch(Tape):
         parts = [tree.flatten(y)[0] for y in results]
         structure = tree.flatten(results[0])[1]
         return tree.unflatten(
-            structure, [self._stacked(op, column) for column in zip(*parts, strict=True)]
+            structure, [self._stack(op, column) for column in zip(*parts, strict=True)]
         )
 
-    def _stacked(self, op: Primitive, ys: tuple[Any, ...]) -> Any:
+    def _stack(self, op: Primitive, ys: tuple[Any, ...]) -> Any:
         if not hasattr(ys[0], "dtype") and not isinstance(ys[0], int | float):
             return ys[0]
         shapes = {np.shape(y) for y in ys}
@@ -174,18 +201,18 @@ class Batch(Tape):
                 f"{', '.join(map(str, sorted(shapes)))}; choose by np.where rather than by a mask"
             )
         stacked = np.stack([y if hasattr(y, "dtype") else np.asarray(y) for y in ys])
-        return self.entered(stacked if self.length else stacked[:0])
+        return self.box(stacked if self.length else stacked[:0])
 
-    def left(self, y: Any, axis: int | None) -> Any:
+    def take_result(self, y: Any, axis: int | None) -> Any:
         """A result as the caller's own, with the batch axis in its place."""
         number = isinstance(y, int | float) and not isinstance(y, np.generic)
-        if not self.has(y):
+        if not self.is_on(y):
             if not number and not hasattr(y, "dtype"):
                 return y
             if axis is None:
                 return y.copy() if isinstance(y, np.ndarray) else y
             y = y if hasattr(y, "dtype") else np.asarray(y)
-            y = self.entered(np.broadcast_to(y, (self.length, *y.shape)))
+            y = self.box(np.broadcast_to(y, (self.length, *y.shape)))
         elif axis is None:
             raise ShapeError(
                 f"out_axes: None, but the {y.dtype}{y.shape} there differs between examples"
@@ -193,19 +220,20 @@ class Batch(Tape):
         ndim = 1 + y.ndim
         if not -ndim <= axis < ndim:
             raise ShapeError(f"out_axes: {axis}, but the result has {ndim} axes with the batch's")
-        whole = moved(y.stacked, 0, axis)
-        if isinstance(whole, np.ndarray) and (whole.base is not None or id(whole) in self.owned):
+        whole = move_axis(y.stacked, 0, axis)
+        if isinstance(whole, np.ndarray) and (whole.base is not None or id(whole) in self.taken):
             whole = whole.copy()
-        self.owned.add(id(whole))
+        self.taken.add(id(whole))
         return whole
 
 
-class Batched(StandIn):
-    """A stand-in for one example of many. It has an example's shape, but shows no value."""
+class BatchTracer(Tracer):
+    """A tracer for one example of many. It has an example's shape, but shows no value."""
 
     __slots__ = ("stacked",)
+    kind = "batched"
     stacked: Array
-    tape: Batch
+    tape: Any
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -219,7 +247,7 @@ class Batched(StandIn):
 
     @property
     def memory(self) -> Array:
-        each = self.stacked.memory if isinstance(self.stacked, Tensor) else self.stacked
+        each: Array = getattr(self.stacked, "memory", self.stacked)
         return each[0] if len(each) else np.empty(self.shape)
 
     def __repr__(self) -> str:
@@ -237,16 +265,16 @@ class Batched(StandIn):
 # --- onto the tape
 
 
-def _entered(
+def _plan_batch(
     f: Any, in_axes: Axes, args: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Batch, tuple[Any, ...], dict[str, Any]]:
-    """The tape for the arguments' batch, and the arguments with what is mapped on it."""
+) -> tuple[BatchInterpreter, list[tuple[Any, int | None]]]:
+    """The interpreter for the arguments' batch; their leaves, with the axis of what is mapped."""
     if isinstance(in_axes, tuple | list) and len(in_axes) != len(args):
         raise TypeError(
             f"in_axes={in_axes} is for {len(in_axes)} arguments; vmap was called with {len(args)}"
         )
-    axes = _spread(in_axes, args, "in_axes")
-    leaves, structure = tree.flatten((args, options))
+    axes = _spread_axes(in_axes, args, "in_axes")
+    leaves, _ = tree.flatten((args, options))
     paths = [*leaf_paths(args, tuple(range(len(args))), f)]
     paths += [path for name, option in options.items() for path, _ in tree.items(option, name)]
     axes += [0 if np.ndim(x) else None for x in leaves[len(axes) :]]
@@ -255,18 +283,16 @@ def _entered(
         for path, x, axis in zip(paths, leaves, axes, strict=True)
     ]
     where = [*zip(paths, leaves, axes, strict=True)]
-    lengths = {path: _length(path, x, axis) for path, x, axis in where if _mapped(x, axis)}
+    lengths = {path: _length(path, x, axis) for path, x, axis in where if _is_mapped(x, axis)}
     if len(set(lengths.values())) != 1:
         told = ", ".join(f"{path}: {n}" for path, n in lengths.items()) or "none at all"
         raise ShapeError(f"vmap needs batch axes of one length, got {told}")
-    batch = Batch(next(iter(lengths.values())))
-    batch.owned.update(id(x) for x in leaves)
-    boxed = [batch.entered(moved(x, axis, 0)) if path in lengths else x for path, x, axis in where]
-    inside: tuple[tuple[Any, ...], dict[str, Any]] = tree.unflatten(structure, boxed)
-    return batch, *inside
+    batch = BatchInterpreter(next(iter(lengths.values())))
+    batch.taken.update(map(id, leaves))
+    return batch, [(x, axis if path in lengths else None) for path, x, axis in where]
 
 
-def _spread(axes: Axes, whole: Tree, name: str) -> list[Any]:
+def _spread_axes(axes: Axes, whole: Tree, name: str) -> list[Any]:
     """For each leaf of a tree its batch axis, told by a tree of axes that may end earlier."""
     if axes is None or (isinstance(axes, int) and not isinstance(axes, bool)):
         return [axes] * len(tree.flatten(whole)[0])
@@ -276,7 +302,7 @@ def _spread(axes: Axes, whole: Tree, name: str) -> list[Any]:
             f"{name}: an axis is an int or None, or a tree of them like the arrays; got {axes!r} "
             f"for {type(whole).__name__}"
         )
-    return [axis for key, child in outer.items() for axis in _spread(inner[key], child, name)]
+    return [axis for key, child in outer.items() for axis in _spread_axes(inner[key], child, name)]
 
 
 def _children(whole: Tree) -> dict[Any, Tree] | None:
@@ -284,7 +310,7 @@ def _children(whole: Tree) -> dict[Any, Tree] | None:
     return None if structure is None else structure[0].open(whole)
 
 
-def _mapped(leaf: Any, axis: int | None) -> bool:
+def _is_mapped(leaf: Any, axis: int | None) -> bool:
     numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float)
     return axis is not None and numeric and not isinstance(leaf, bool)
 
@@ -301,6 +327,4 @@ def _length(path: str, x: Any, axis: int | None) -> int:
 
 def _is_differentiated(x: Any) -> bool:
     """Whether a derivative is taken of this, by a transform around the vmap."""
-    while isinstance(x, Batched):
-        x = x.stacked
-    return isinstance(x, Tensor) and type(x.tape) is Tape
+    return any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x))

@@ -15,13 +15,13 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from ..engine.primitive import Array, Primitive
+from ..engine.run import vjp_of
 from ..engine.tensor import Tensor
-from ..engine.transforms import name_of
 from ..support import tree
 from ..support.errors import NotDifferentiableError
-from ..support.pickling import made
+from ..support.pickling import made, name_of
 from ..support.tree import Tree
-from .calls import pulled_back, recorded_call, row_of_calls
+from .calls import CustomCall, make_primitive
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,18 +43,18 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     >>> td.grad(lambda x: checkpoint(np.sin)(x) ** 2)(0.5) == td.grad(lambda x: np.sin(x) ** 2)(0.5)
     np.True_
     """
-    row = row_of_calls(f)
+    primitive = make_primitive(f)
 
     def checkpointed(*args: Any, **named: Any) -> Any:
         if any(map(_draws_in_a_program, tree.flatten((args, named))[0])):
             return f(*args, **named)
-        return _recomputed(row, f, args, named)
+        return _call_recomputed(primitive, f, args, named)
 
     return made(checkpointed, f, checkpoint, f)
 
 
-def _recomputed(
-    row: Primitive, f: Callable[..., Tree], args: tuple[Tree, ...], named: dict[str, Tree]
+def _call_recomputed(
+    primitive: Primitive, f: Callable[..., Tree], args: tuple[Tree, ...], named: dict[str, Tree]
 ) -> Tree:
     """f(*args, **named), recorded as what is computed once more from the same arguments."""
 
@@ -63,18 +63,18 @@ def _recomputed(
 
     def forward(args: tuple[Tree, ...], named: dict[str, Tree]) -> tuple[Tree, Tree]:
         _refuse_generators(f)
-        args, named = tree.map(sealed, (args, named))
-        kept = tree.map(_same_draws, (args, named))
-        with writing_explained(row.name):
-            return _recomputed(row, f, args, named), kept
+        args, named = tree.map(seal, (args, named))
+        kept = tree.map(_copy_generator, (args, named))
+        with explain_writing(primitive.name):
+            return _call_recomputed(primitive, f, args, named), kept
 
     def pull(_: Tree, kept: Tree, g: Tree, tracked: list[int]) -> list[Array]:
-        return pulled_back(run, tree.map(_same_draws, kept), tracked, g)
+        return vjp_of(run, tree.map(_copy_generator, kept), g, tracked)
 
-    return recorded_call(row, (args, named), run, forward, pull)
+    return CustomCall(primitive, (args, named), run, forward, pull).apply()
 
 
-def sealed(x: Any) -> Any:
+def seal(x: Any) -> Any:
     """An array of an argument, that nobody can write into before it is used once more."""
     if type(x) is np.ndarray:
         x = x.view()
@@ -83,7 +83,7 @@ def sealed(x: Any) -> Any:
 
 
 @contextlib.contextmanager
-def writing_explained(name: str) -> Iterator[None]:
+def explain_writing(name: str) -> Iterator[None]:
     """Around calls with sealed arrays: say why they are."""
     try:
         yield
@@ -96,7 +96,8 @@ def writing_explained(name: str) -> Iterator[None]:
         raise
 
 
-def _same_draws(x: Any) -> Any:
+def _copy_generator(x: Any) -> Any:
+    """A generator that draws the same numbers; anything else as it is."""
     return copy.deepcopy(x) if _draws(x) else x
 
 
@@ -107,7 +108,7 @@ def _draws(x: Any) -> bool:
 
 
 def _draws_in_a_program(x: Any) -> bool:
-    """Whether x is a trace's stand-in for a generator, which cannot be copied."""
+    """Whether x is a tracer of a generator, which cannot be copied."""
     return isinstance(x, Tensor) and x.dtype == object
 
 

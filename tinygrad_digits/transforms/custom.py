@@ -17,13 +17,13 @@ from ..engine.apply import find_top_tape
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
-from ..engine.transforms import leaf_paths
 from ..support import tree
+from ..support.argnums import leaf_paths
 from ..support.errors import NotDifferentiableError, RuleError, ShapeError
 from ..support.foreign import without_labels
 from ..support.pickling import Decorated, computed_once, findable, importable_name
-from ..support.tree import Tree
-from .calls import recorded_call, refuse_captured, row_of_calls
+from ..support.tree import Tree, copy_leaf
+from .calls import CustomCall, make_primitive, refuse_captured
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,11 +31,11 @@ R = TypeVar("R")
 # --- no derivative
 
 
-def _copied(x: Array) -> Array:
+def _copy(x: Array) -> Array:
     return x.copy()
 
 
-_stopped = define(_copied, name="stop_gradient", kind=Kind.ELEMENTWISE)
+_cut = define(_copy, name="stop_gradient", kind=Kind.ELEMENTWISE)
 
 
 def stop_gradient(x: R) -> R:
@@ -49,9 +49,9 @@ def stop_gradient(x: R) -> R:
 
 
 def _stop(x: Any) -> Any:
-    if isinstance(x, Tensor):  # of a Python number, a trace's stand-in is as good as a copy
-        return x if x.dtype.kind != "f" or getattr(x, "is_number", False) else _stopped(x)
-    return x.copy() if isinstance(x, np.ndarray) else x
+    if isinstance(x, Tensor):  # of a Python number, a tracer is as good as a copy
+        return x if x.dtype.kind != "f" or getattr(x, "is_number", False) else _cut(x)
+    return copy_leaf(x)
 
 
 # --- a derivative of your own
@@ -95,7 +95,7 @@ class custom_vjp(Decorated, Generic[P, R]):  # noqa: N801 (a decorator)
     ) -> None:
         functools.update_wrapper(self, f)
         self.f, self.forward, self.backward = f, forward, backward
-        self.row = row_of_calls(f)
+        self.primitive = make_primitive(f)
 
     def defvjp(
         self,
@@ -106,7 +106,7 @@ class custom_vjp(Decorated, Generic[P, R]):  # noqa: N801 (a decorator)
         self.forward, self.backward = forward, backward
 
     def __repr__(self) -> str:
-        return f"<custom_vjp {self.row.name}>"
+        return f"<custom_vjp {self.primitive.name}>"
 
     def __reduce__(self) -> Any:
         rule = {"forward": self.forward, "backward": self.backward}
@@ -119,7 +119,8 @@ class custom_vjp(Decorated, Generic[P, R]):  # noqa: N801 (a decorator)
         given: tuple[Tree, ...] = args
         if named or not isinstance(self.f, np.ufunc):  # whose out= is not wanted
             given = self._by_position(args, named)
-        return cast("R", recorded_call(self.row, given, self._run, self._forward, self._pull))
+        call = CustomCall(self.primitive, given, self._run, self._forward, self._pull)
+        return cast("R", call.apply())
 
     @computed_once
     def signature(self) -> inspect.Signature:
@@ -130,69 +131,69 @@ class custom_vjp(Decorated, Generic[P, R]):  # noqa: N801 (a decorator)
         signature: inspect.Signature = self.signature
         bound = signature.bind(*args, **named)
         if bound.kwargs:
-            raise TypeError(f"{self.row.name}: {', '.join(bound.kwargs)} has no position")
+            raise TypeError(f"{self.primitive.name}: {', '.join(bound.kwargs)} has no position")
         bound.apply_defaults()
         return bound.args
 
     def _run(self, *args: Any, **named: Any) -> Tree:
-        return self._watched(self.f(*args, **named), args)
+        return self._check_given(self.f(*args, **named), args)
 
-    def _watched(self, y: Tree, args: tuple[Tree, ...]) -> Tree:
+    def _check_given(self, y: Tree, args: tuple[Tree, ...]) -> Tree:
         """y, made of its arguments: what else it was made of would pass by the rule."""
         tape = find_top_tape(tree.flatten(args)[0])
         tensors = [x for x in tree.flatten(y)[0] if type(x) is Tensor]
-        refuse_captured(self.row, tensors, tape.serial if tape else 0)
+        refuse_captured(self.primitive, tensors, tape.serial if tape else 0)
         return y
 
     def _forward(self, *args: Tree) -> tuple[Tree, Tree]:
         if self.forward is None:
             raise NotDifferentiableError(
-                f"{self.row.name} has no derivative yet: give it with "
-                f"{self.row.name}.defvjp(forward, backward)"
+                f"{self.primitive.name} has no derivative yet: give it with "
+                f"{self.primitive.name}.defvjp(forward, backward)"
             )
         pair = self.forward(*args)
         if not (isinstance(pair, tuple) and len(pair) == 2):
-            raise RuleError(f"{self.row.name}: forward must return a pair (y, residuals)")
-        self._watched(pair[0], args)
+            raise RuleError(f"{self.primitive.name}: forward must return a pair (y, residuals)")
+        self._check_given(pair[0], args)
         return pair
 
-    def _pull(self, likes: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
+    def _pull(self, avals: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
         assert self.backward is not None
-        return _fitted(self, likes, self.backward(residuals, g), g, tracked)
+        return _fit_cotangents(self, avals, self.backward(residuals, g), g, tracked)
 
 
-def _fitted(
-    f: custom_vjp[..., Any], likes: tuple[Tree, ...], given: Any, g: Tree, tracked: list[int]
+def _fit_cotangents(
+    f: custom_vjp[..., Any], avals: tuple[Tree, ...], given: Any, g: Tree, tracked: list[int]
 ) -> list[Array]:
     """The cotangents of the tracked leaves, if backward has returned what fits the arguments."""
-    name = f.row.name
-    if not isinstance(given, tuple) or len(given) != len(likes):
+    name = f.primitive.name
+    if not isinstance(given, tuple) or len(given) != len(avals):
         got = f"a tuple of {len(given)}" if isinstance(given, tuple) else type(given).__name__
         raise RuleError(
-            f"{name}: backward must return a tuple of {len(likes)}, with a cotangent for each "
+            f"{name}: backward must return a tuple of {len(avals)}, with a cotangent for each "
             f"argument, got {got}"
         )
     cts: list[Any] = []
-    for i, (like, ct) in enumerate(zip(likes, given, strict=True)):
+    for i, (aval, ct) in enumerate(zip(avals, given, strict=True)):
         try:
-            same = tree.map(lambda *_: None, like) if ct is None else ct
-            cts += tree.flatten(tree.map(lambda _, ct: ct, like, same))[0]
+            full = tree.map(lambda *_: None, aval) if ct is None else ct
+            cts += tree.flatten(tree.map(lambda _, ct: ct, aval, full))[0]
         except ShapeError as error:
             raise RuleError(f"{name}: backward, for argument {i}: {error}") from None
-    leaves = tree.flatten(likes)[0]
+    leaves = tree.flatten(avals)[0]
     dtypes = {y.dtype for y in tree.flatten(g)[0] if hasattr(y, "dtype")}
     fitted = []
     for k in tracked:
-        like, ct = leaves[k], without_labels(cts[k])
+        aval, ct = leaves[k], without_labels(cts[k])
         if ct is None or type(ct) in (int, float):
-            ct = np.full(like.shape, 0.0 if ct is None else ct, like.dtype)
+            ct = np.full(aval.shape, 0.0 if ct is None else ct, aval.dtype)
         shape, dtype = getattr(ct, "shape", None), getattr(ct, "dtype", type(ct).__name__)
-        if shape != like.shape or dtype not in {like.dtype} | dtypes:
-            path = leaf_paths(likes, tuple(range(len(likes))), f.f)[k]
+        if shape != aval.shape or dtype not in {aval.dtype} | dtypes:
+            path = leaf_paths(avals, tuple(range(len(avals))), f.f)[k]
             got = f"{dtype}{'' if shape is None else shape}"
             raise RuleError(
                 f"{name}: backward returned {got} as the cotangent of {path}, which is "
-                f"{like.dtype}{like.shape}"
+                f"{aval.dtype}{aval.shape}"
             )
-        fitted.append(ct if dtype == like.dtype else ct.astype(like.dtype))
+        fitted.append(ct if dtype == aval.dtype else ct.astype(aval.dtype))
     return fitted

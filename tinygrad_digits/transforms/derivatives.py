@@ -22,28 +22,18 @@ from typing import Any, Literal, ParamSpec, TypeAlias
 import numpy as np
 
 from ..engine.primitive import Array
+from ..engine.run import ForwardPass, detach, freeze_constants, seed
 from ..engine.tape import Tape
-from ..engine.tensor import Tensor, is_numeric, record
-from ..engine.transforms import (
-    ArgNums,
-    Run,
-    collected,
-    copied,
-    every,
-    grad,
-    guard,
-    leaf_paths,
-    name_of,
-    named,
-    owned,
-)
+from ..engine.tensor import Tensor, record
+from ..engine.transforms import grad
 from ..support import tree
+from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
-from ..support.foreign import as_array
+from ..support.foreign import as_array, is_numeric
 from ..support.options import suggest_options
-from ..support.pickling import Call, made
-from ..support.tree import Tree
-from .batching import Batch
+from ..support.pickling import Call, made, name_of, wrap_transform
+from ..support.tree import Tree, copy_leaf
+from .batching import BatchInterpreter
 
 P = ParamSpec("P")
 Mode: TypeAlias = Literal["reverse", "forward"]
@@ -72,7 +62,7 @@ def jvp(
     """
     if not isinstance(primals, tuple):
         primals, tangents = (primals,), (tangents,)
-    ran = _ran("jvp", f, primals, every(primals), has_aux=has_aux)
+    ran = _run_forward("jvp", f, primals, all_argnums(primals), has_aux=has_aux)
     dy = Linear(ran).push(_directions("jvp", f, ran, primals, tangents))
     return (ran.value, dy, ran.aux) if has_aux else (ran.value, dy)
 
@@ -87,10 +77,10 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
     >>> push(1.0), push(2.0)
     (np.float64(1.0), np.float64(2.0))
     """
-    primals = tree.map(copied, primals)
-    ran = _ran("linearize", f, primals, every(primals))
+    primals = tree.map(copy_leaf, primals)
+    ran = _run_forward("linearize", f, primals, all_argnums(primals))
     linear = Linear(ran)
-    guard(linear.tape)
+    freeze_constants(linear.tape)
 
     def push(*tangents: Tree) -> Any:
         return linear.push(_directions("linearize", f, ran, primals, tangents))
@@ -98,23 +88,23 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
     return ran.value, made(push, push, Call(linearize, (f, *primals), {}).part, 1)
 
 
-def _ran(
+def _run_forward(
     name: str, f: Any, primals: tuple[Tree, ...], argnums: ArgNums, *, has_aux: bool = False
-) -> Run:
+) -> ForwardPass:
     if not primals:
         raise TypeError(f"{name} needs at least one primal to differentiate at")
-    return Run(f, primals, argnums, has_aux=has_aux)
+    return ForwardPass(f, primals, argnums, has_aux=has_aux)
 
 
 def _directions(
-    name: str, f: Any, ran: Run, primals: tuple[Tree, ...], tangents: tuple[Tree, ...]
+    name: str, f: Any, ran: ForwardPass, primals: tuple[Tree, ...], tangents: tuple[Tree, ...]
 ) -> list[Array]:
     """The tangent of each input, in its shape and dtype."""
     if not isinstance(tangents, tuple) or len(tangents) != len(primals):
         raise ShapeError(f"{name}: {len(primals)} primals need a tuple of as many tangents")
     matched, _ = tree.flatten(tree.map(lambda _x, tangent: tangent, primals, tangents))
     paths = leaf_paths(primals, tuple(range(len(primals))), f)
-    inputs = iter(ran.inputs)
+    inputs = iter(_inputs(ran))
     directions = []
     for path, leaf, v in zip(paths, ran.tensors, matched, strict=True):
         if type(leaf) is not Tensor:
@@ -131,30 +121,29 @@ def _directions(
 class Linear:
     """The map ẋ -> ẏ of a run: its map ȳ -> x̄ on a tape, whose sweep is the transposed map."""
 
-    def __init__(self, ran: Run) -> None:
+    def __init__(self, ran: ForwardPass) -> None:
         self.ran = ran
         self.tape = Tape()
-        seeds = [record(self.tape, np.zeros(y.shape, y.dtype)[()]) for y in ran.depending]
-        self.seeds = [seed.index for seed in seeds]
-        pulled = ran.tape.sweep(ran.started(seeds), free=True)
+        seeds = [record(self.tape, np.zeros(y.shape, y.dtype)[()]) for y in ran.dependent]
+        self.seeds = [ct.index for ct in seeds]
+        pulled = ran.sweep(seeds, free=True)
         self.tape.close()
-        self.pulled = [pulled.get(index) for index in range(len(ran.inputs))]
+        self.pulled = [pulled.get(index) for index in range(len(_inputs(ran)))]
+        self.pull = self.tape.find_pull(self.pulled)
 
-    def pushed(self, tangents: list[Array]) -> list[Array | None]:
+    def push_all(self, tangents: list[Array]) -> list[Array | None]:
         """A tangent for each input -> one for each output that depends on them, None for 0."""
-        start: dict[int, Array] = {}
-        for ct, tangent in zip(self.pulled, tangents, strict=True):
-            if isinstance(ct, Tensor) and ct.tape is self.tape:
-                known = start.get(ct.index)
-                start[ct.index] = tangent if known is None else known + tangent
-        swept = self.tape.sweep(start, free=False)
+        pairs = zip(self.pulled, tangents, strict=True)
+        on_tape: list[Any] = [(ct, tangent) for ct, tangent in pairs if self.tape.is_on(ct)]
+        start = seed([ct for ct, _ in on_tape], [tangent for _, tangent in on_tape])
+        swept = self.tape.sweep(start, free=False, pull=self.pull)
         return [swept.get(index) for index in self.seeds]
 
     def push(self, tangents: list[Array]) -> Tree:
         """The same as a tree like the output."""
-        found = iter(self.pushed(tangents))
+        found = iter(self.push_all(tangents))
         leaves = [
-            owned(next(found), y.value) if self.ran.has(y) else _unchanged(y)
+            detach(next(found), y.value) if self.ran.tape.is_on(y) else _unchanged(y)
             for y in self.ran.outputs
         ]
         return tree.unflatten(self.ran.structure, leaves)
@@ -199,19 +188,19 @@ def jacobian(
         raise ValueError(f"jacobian: mode is 'reverse', 'forward' or None, got {mode!r}")
 
     def jacobian_at(*args: Any, **kwargs: Any) -> Any:
-        ran = Run(f, args, argnums, kwargs, has_aux=has_aux)
-        rows, columns = (sum(x.size for x in side) for side in (ran.depending, ran.inputs))
+        ran = ForwardPass(f, args, argnums, kwargs, has_aux=has_aux)
+        rows, columns = (sum(x.size for x in side) for side in (ran.dependent, _inputs(ran)))
         reverse = mode == "reverse" or (mode is None and rows <= columns)
         blocks = iter((_by_rows if reverse else _by_columns)(ran))
         if not any(map(is_numeric, ran.outputs)):
             raise NotDifferentiableError(f"{name_of(f)} must return arrays, got {ran.value!r}")
         leaves = [
-            ran.like_params(_row(ran, y, blocks)) if is_numeric(y) else y for y in ran.outputs
+            _like_params(ran, _row(ran, y, blocks)) if is_numeric(y) else y for y in ran.outputs
         ]
         whole = tree.unflatten(ran.structure, leaves)
         return (whole, ran.aux) if has_aux else whole
 
-    return named(f, jacobian_at, jacobian, argnums, mode=mode, has_aux=has_aux)
+    return wrap_transform(f, jacobian_at, jacobian, argnums, mode=mode, has_aux=has_aux)
 
 
 @suggest_options
@@ -228,7 +217,7 @@ def hessian(
            [6., 0.]])
     """
     whole = jacobian(grad(f, argnums, has_aux=has_aux), argnums, has_aux=has_aux)
-    return named(f, whole, hessian, argnums, has_aux=has_aux)
+    return wrap_transform(f, whole, hessian, argnums, has_aux=has_aux)
 
 
 def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
@@ -244,11 +233,10 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
     argnums: ArgNums = tuple(range(len(primals))) if isinstance(primals, tuple) else 0
     if not isinstance(primals, tuple):
         primals, tangents = (primals,), (tangents,)
-    ran = _ran("hvp", grad(f, argnums), primals, argnums)
+    ran = _run_forward("hvp", grad(f, argnums), primals, argnums)
     gradients = [y for y in ran.outputs if is_numeric(y)]
     along = zip(gradients, _directions("hvp", f, ran, primals, tangents), strict=True)
-    start = ran.started([v for y, v in along if ran.has(y)])
-    return tree.unflatten(ran.params, collected(ran.tensors, ran.tape.sweep(start, free=True)))
+    return ran.pull_back([v for y, v in along if ran.tape.is_on(y)], free=True)
 
 
 @suggest_options
@@ -263,8 +251,8 @@ def elementwise_grad(f: Callable[P, Any], argnums: ArgNums = 0) -> Callable[P, A
     """
 
     def slopes(*args: Any, **kwargs: Any) -> Any:
-        ran = Run(f, args, argnums, kwargs)
-        shapes = {x.shape for x in ran.inputs}
+        ran = ForwardPass(f, args, argnums, kwargs)
+        shapes = {x.shape for x in _inputs(ran)}
         (y, *more) = ran.outputs or [None]
         if more or not is_numeric(y) or shapes != {getattr(y, "shape", ())}:
             got = ", ".join(str(getattr(y, "shape", type(y).__name__)) for y in ran.outputs)
@@ -272,55 +260,67 @@ def elementwise_grad(f: Callable[P, Any], argnums: ArgNums = 0) -> Callable[P, A
                 f"{name_of(f)} is not elementwise: of {', '.join(map(str, shapes))} it made "
                 f"{got or 'nothing'}; other functions have a jacobian, or a vjp"
             )
-        start = {y.index: np.ones(y.shape, y.dtype)[()]} if ran.has(y) else {}
-        return tree.unflatten(ran.params, collected(ran.tensors, ran.tape.sweep(start, free=True)))
+        return ran.pull_back([np.ones(y.shape, y.dtype)[()] for y in ran.dependent], free=True)
 
-    return named(f, slopes, elementwise_grad, argnums)
+    return wrap_transform(f, slopes, elementwise_grad, argnums)
 
 
 # --- one sweep for a basis
 
 
-def _row(ran: Run, y: Any, blocks: Iterator[list[Array]]) -> list[Array]:
+def _inputs(ran: ForwardPass) -> list[Tensor]:
+    """The arrays and numbers that the tape began with, in the order of its records."""
+    return [x for x in ran.tensors if type(x) is Tensor]
+
+
+def _like_params(ran: ForwardPass, leaves: list[Array]) -> Tree:
+    """The differentiated arguments' tree with these leaves for their arrays and numbers."""
+    left = iter(leaves)
+    return tree.unflatten(ran.params, [next(left) if type(x) is Tensor else x for x in ran.tensors])
+
+
+def _row(ran: ForwardPass, y: Any, blocks: Iterator[list[Array]]) -> list[Array]:
     """The next blocks for an output that depends on the inputs, zeros for others."""
-    if ran.has(y):
+    if ran.tape.is_on(y):
         return next(blocks)
-    return [_block(np.zeros((*getattr(y, "shape", ()), *x.shape), x.dtype), x) for x in ran.inputs]
+    return [
+        _block(np.zeros((*getattr(y, "shape", ()), *x.shape), x.dtype), x) for x in _inputs(ran)
+    ]
 
 
-def _by_rows(ran: Run) -> list[list[Array]]:
+def _by_rows(ran: ForwardPass) -> list[list[Array]]:
     """For each output that depends on the inputs, its block of the Jacobian for each input."""
-    batch, basis = _basis(ran.depending)
-    swept = ran.tape.sweep(ran.started(basis), free=True)
-    columns = _stacks([swept.get(k) for k in range(len(ran.inputs))], ran.inputs, batch)
+    batch, basis = _basis(ran.dependent)
+    swept = ran.sweep(basis, free=True)
+    columns = _stacks([swept.get(k) for k in range(len(_inputs(ran)))], _inputs(ran), batch)
     return [
         [
             _block(column[rows].reshape((*y.shape, *x.shape)), x)
-            for x, column in zip(ran.inputs, columns, strict=True)
+            for x, column in zip(_inputs(ran), columns, strict=True)
         ]
-        for y, rows in _slices(ran.depending)
+        for y, rows in _slices(ran.dependent)
     ]
 
 
-def _by_columns(ran: Run) -> list[list[Array]]:
+def _by_columns(ran: ForwardPass) -> list[list[Array]]:
     """The same from tangents: first the inputs' axes, and then those of the outputs."""
-    batch, basis = _basis(ran.inputs)
-    rows = _stacks(Linear(ran).pushed(basis), ran.depending, batch)
-    flat = [row.reshape(batch.length, y.size).T for row, y in zip(rows, ran.depending, strict=True)]
+    batch, basis = _basis(_inputs(ran))
+    rows = _stacks(Linear(ran).push_all(basis), ran.dependent, batch)
+    flat = [row.reshape(batch.length, y.size).T for row, y in zip(rows, ran.dependent, strict=True)]
     return [
         [
             _block(row[:, columns].reshape((*y.shape, *x.shape)), x)
-            for x, columns in _slices(ran.inputs)
+            for x, columns in _slices(_inputs(ran))
         ]
-        for y, row in zip(ran.depending, flat, strict=True)
+        for y, row in zip(ran.dependent, flat, strict=True)
     ]
 
 
-def _basis(arrays: list[Tensor]) -> tuple[Batch, list[Array]]:
+def _basis(arrays: list[Tensor]) -> tuple[BatchInterpreter, list[Array]]:
     """All the unit vectors of the space of some arrays together, as one batch of each."""
-    batch = Batch(sum(x.size for x in arrays))
+    batch = BatchInterpreter(sum(x.size for x in arrays))
     return batch, [
-        batch.entered(
+        batch.box(
             np.eye(batch.length, x.size, -part.start, x.dtype).reshape((batch.length, *x.shape))
         )
         for x, part in _slices(arrays)
@@ -335,23 +335,23 @@ def _slices(arrays: list[Tensor]) -> Iterator[tuple[Tensor, slice]]:
         start += x.size
 
 
-def _stacks(found: list[Array | None], likes: list[Tensor], batch: Batch) -> list[Array]:
+def _stacks(found: list[Array | None], likes: list[Tensor], batch: BatchInterpreter) -> list[Array]:
     """What a sweep has found for all of a batch, with the batch axis first: arrays of our own."""
     batch.close()
     stacks: list[Array] = []
     for each, like in zip(found, likes, strict=True):
         if each is None:
             whole = np.zeros((batch.length, *like.shape), like.dtype)
-        elif batch.has(each):
+        elif batch.is_on(each):
             whole = each.stacked
         else:
             whole = np.broadcast_to(each, (batch.length, *like.shape))
         shared = isinstance(whole, np.ndarray) and whole.base is not None
-        stacks.append(copied(whole) if shared or any(whole is x for x in stacks) else whole)
+        stacks.append(copy_leaf(whole) if shared or any(whole is x for x in stacks) else whole)
     return stacks
 
 
 def _block(block: Array, x: Tensor) -> Array:
     """A part of the Jacobian in x's dtype, or as a scalar if that is what x is."""
     block = block if block.dtype == x.dtype else block.astype(x.dtype)
-    return block if block.shape else owned(block, x.value)
+    return block if block.shape else detach(block, x.value)

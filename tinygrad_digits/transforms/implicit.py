@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Primitive
-from ..engine.tensor import Tensor
-from ..engine.transforms import copied, name_of, vjp
+from ..engine.run import vjp_of
+from ..engine.tape import Tape, bare, interpreters_of
+from ..engine.transforms import vjp
 from ..support import tree
 from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
-from ..support.tree import Tree
-from .batching import Batched
-from .calls import pulled_back, recorded_call, row_of_calls
-from .checkpoint import sealed, writing_explained
+from ..support.pickling import name_of
+from ..support.tree import Tree, copy_leaf
+from .calls import CustomCall, make_primitive
+from .checkpoint import explain_writing, seal
 from .custom import stop_gradient
 
 Step = Callable[[Tree], Tree]
@@ -69,43 +70,44 @@ def fixed_point(
     def stepping(params: Tree) -> Step:
         return lambda x: f(params, x)
 
-    return _Solver(row_of_calls(f), name_of(f), tolerance, max_steps).solved(stepping, params, x0)
+    return _Solver(make_primitive(f), name_of(f), tolerance, max_steps).solve(stepping, params, x0)
 
 
 class _Solver:
     """How to find the x with step(x) = x, where step = stepping(known), and differentiate it."""
 
-    def __init__(self, row: Primitive, name: str, tolerance: float, max_steps: int) -> None:
-        self.row, self.name, self.tolerance, self.max_steps = row, name, tolerance, max_steps
+    def __init__(self, primitive: Primitive, name: str, tolerance: float, max_steps: int) -> None:
+        self.primitive, self.name = primitive, name
+        self.tolerance, self.max_steps = tolerance, max_steps
 
-    def solved(
+    def solve(
         self, stepping: Callable[[Tree], Step], known: Tree, x0: Tree, unit: float = 1.0
     ) -> Tree:
         """x as a function of what is known."""
 
-        def iterated(known: Tree, x0: Tree) -> Tree:
-            return self.iterated(stepping(known), x0, unit)
+        def run(known: Tree, x0: Tree) -> Tree:
+            return self.iterate(stepping(known), x0, unit)
 
         def forward(known: Tree, x0: Tree) -> tuple[Tree, Tree]:
-            known = tree.map(sealed, known)
-            x = self.solved(stepping, known, x0, unit)
+            known = tree.map(seal, known)
+            x = self.solve(stepping, known, x0, unit)
             return x, (known, x)
 
         def pull(_: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
             known, x = residuals
-            w = self.solved(_adjoint(stepping), (known, x, g), stop_gradient(g), unit=0.0)
-            return pulled_back(lambda known: stepping(known)(x), (known,), tracked, w)
+            w = self.solve(_adjoint(stepping), (known, x, g), stop_gradient(g), unit=0.0)
+            return vjp_of(lambda known: stepping(known)(x), (known,), w, tracked)
 
-        return recorded_call(self.row, (known, x0), iterated, forward, pull)
+        return CustomCall(self.primitive, (known, x0), run, forward, pull).apply()
 
-    def iterated(self, step: Step, x: Tree, unit: float) -> Tree:
+    def iterate(self, step: Step, x: Tree, unit: float) -> Tree:
         for count in itertools.count(1):
-            before = tree.map(sealed, x)
-            with writing_explained(self.name):
+            before = tree.map(seal, x)
+            with explain_writing(self.name):
                 x = step(before)
-            change, size = self.compared(before, x)
+            change, size = self.compare(before, x)
             if change <= self.tolerance * (unit + size) < np.inf:
-                return tree.map(copied, x)
+                return tree.map(copy_leaf, x)
             if not np.isfinite(change) or count >= self.max_steps:
                 break
         raise ConvergenceError(
@@ -116,7 +118,7 @@ class _Solver:
             steps=count,
         )
 
-    def compared(self, before: Tree, after: Tree) -> tuple[float, float]:
+    def compare(self, before: Tree, after: Tree) -> tuple[float, float]:
         """The largest change of an element, and the largest element."""
         change = size = 0.0
         paths = tree.items(before, "x")
@@ -128,29 +130,27 @@ class _Solver:
                     f"fixed_point: {self.name} returned {getattr(b, 'dtype', type(b).__name__)}"
                     f"{np.shape(b)} for {path}, which is {a.dtype}{a.shape} in x0"
                 )
-            a, b = self.bare(a), self.bare(b)
+            a, b = self.read(a), self.read(b)
             with np.errstate(invalid="ignore"):  # inf - inf, which is told of below
                 change = _larger(change, b - a)
             size = _larger(size, b)
         return change, size
 
-    def bare(self, x: Array) -> Array:
+    def read(self, x: Array) -> Array:
         """The numbers of x; under `vmap` those of all examples, which take the same steps."""
-        while isinstance(x, Tensor):
-            if type(x) is Tensor:
-                raise NotDifferentiableError(
-                    f"fixed_point: {self.name} uses a Tensor that it was not given (from a closure "
-                    "or a global), whose gradient would be lost; make it a part of params"
-                )
-            try:
-                x = x.stacked if isinstance(x, Batched) else x.value
-            except TracedValueError:
-                raise TracedValueError(
-                    "fixed_point takes as many steps as the values ask for, so it cannot be part "
-                    "of a program: call it outside of the jitted function, or write a loop of a "
-                    "fixed length"
-                ) from None
-        return x
+        if any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x)):
+            raise NotDifferentiableError(
+                f"fixed_point: {self.name} uses a Tensor that it was not given (from a closure "
+                "or a global), whose gradient would be lost; make it a part of params"
+            )
+        numbers = bare(x)
+        if numbers is None:
+            raise TracedValueError(
+                "fixed_point takes as many steps as the values ask for, so it cannot be part "
+                "of a program: call it outside of the jitted function, or write a loop of a "
+                "fixed length"
+            )
+        return numbers
 
 
 def _larger(least: float, x: Array) -> float:

@@ -1,0 +1,217 @@
+"""Running a function on an interpreter: its arguments boxed, the function run, what it left.
+
+run_on      : interpreter, f, args -> what f returns of Tensors in the place of arrays
+ForwardPass : what that has left on a tape, ready for sweeps of any kind
+vjp_of      : f, args, ȳ -> the cotangents of args, by a tape that is freed as it is swept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..support import tree
+from ..support.argnums import ArgNums, check_argnums, leaf_paths, split_aux
+from ..support.errors import NotDifferentiableError
+from ..support.foreign import within
+from ..support.tree import Tree, copy_leaf
+from .primitive import NO_OPTIONS, Array
+from .tape import Interpreter, Tape
+from .tensor import Tensor, box
+
+Boxing: TypeAlias = Callable[[list[Any], Any, list[Any]], None]
+"""(leaves, interpreter, boxed): append to `boxed` each leaf, on the interpreter if it is to be."""
+
+
+def run_on(
+    interpreter: Interpreter,
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] = NO_OPTIONS,
+    *,
+    argnums: ArgNums = 0,
+    boxing: Boxing = box,
+) -> tuple[Any, list[Any], tree.Structure]:
+    """f(*args, **kwargs) with the arguments at `argnums` boxed; then the interpreter is closed.
+
+    Returns what f has returned, and the leaves of the boxed arguments as f has seen them, with
+    their structure.
+    """
+    if type(argnums) is not int or not -len(args) <= argnums < len(args):
+        check_argnums(argnums, len(args), f)
+    chosen: Tree = (
+        tuple([args[i] for i in argnums]) if isinstance(argnums, tuple) else args[argnums]
+    )
+    leaves, structure = tree.flatten(chosen)
+    boxed: list[Any] = []
+    try:
+        boxing(leaves, interpreter, boxed)
+    except NotDifferentiableError as error:
+        path = leaf_paths(args, argnums, f)[len(boxed)]
+        raise NotDifferentiableError(f"{path}: {error}") from None
+    inside, given = tree.unflatten(structure, boxed), [*args]
+    if isinstance(argnums, tuple):
+        for i, argument in zip(argnums, inside, strict=True):
+            given[i] = argument
+    else:
+        given[argnums] = inside
+    try:
+        return f(*given, **kwargs), boxed, structure
+    finally:
+        interpreter.close()
+
+
+def run_all_on(
+    interpreter: Interpreter,
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    boxing: Boxing,
+) -> Any:
+    """The output of `run_on` with all arguments boxed, also those that are given by name."""
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return f(*args, **kwargs)
+
+    return run_on(interpreter, call, (args, kwargs), argnums=(0, 1), boxing=boxing)[0]
+
+
+class ForwardPass:
+    """What running a function once on a tape of its own has left, for sweeps of any kind."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        argnums: ArgNums = 0,
+        kwargs: dict[str, Any] = NO_OPTIONS,
+        *,
+        has_aux: bool = False,
+    ) -> None:
+        self.tape = Tape()
+        output, self.tensors, self.params = run_on(self.tape, f, args, kwargs, argnums=argnums)
+        output, aux = split_aux(output, f) if has_aux else (output, None)
+        self.aux = tree.map(self.unbox, aux)
+        outputs, self.structure = tree.flatten(output)
+        self.outputs = [within(y) for y in outputs]
+        self.pull = self.tape.find_pull(self.outputs)
+
+    def unbox(self, leaf: Any) -> Any:
+        return unbox(leaf, self.tape)
+
+    @property
+    def value(self) -> Tree:
+        """What the function returned, as the caller's own."""
+        return tree.unflatten(self.structure, [copy_leaf(self.unbox(y)) for y in self.outputs])
+
+    @property
+    def dependent(self) -> list[Tensor]:
+        """The outputs that are on the tape, and so depend on its inputs."""
+        return [y for y in self.outputs if self.tape.is_on(y)]
+
+    def sweep(self, cotangents: Iterable[Array], *, free: bool) -> dict[int, Array]:
+        """By index the inputs' cotangents, given one for each output that is on the tape."""
+        return self.tape.sweep(seed(self.dependent, cotangents), free=free, pull=self.pull)
+
+    def pull_back(self, cotangents: Iterable[Array], *, free: bool) -> Tree:
+        """The same as a tree like the arguments, of arrays that are nobody else's."""
+        swept = self.sweep(cotangents, free=free)
+        return tree.unflatten(self.params, input_gradients(self.tensors, swept))
+
+
+def vjp_of(
+    f: Callable[..., Tree], args: tuple[Tree, ...], g: Tree, tracked: list[int] | None = None
+) -> list[Array]:
+    """The cotangents of leaves of args (all, or those numbered `tracked`), given that of f(*args).
+
+    It is for rules that have no formula of their own, and leaves no tape behind, as `vjp` does.
+    """
+    leaves, structure = tree.flatten(args)
+    numbers = [*range(len(leaves))] if tracked is None else tracked
+
+    def run(tensors: list[Tensor]) -> Tree:
+        boxed = dict(zip(numbers, tensors, strict=True))
+        return f(*tree.unflatten(structure, [boxed.get(k, x) for k, x in enumerate(leaves)]))
+
+    ran = ForwardPass(run, ([leaves[k] for k in numbers],))
+    pairs = zip(ran.outputs, tree.flatten(g)[0], strict=True)
+    seeds = seed(ran.dependent, [ct for y, ct in pairs if ran.tape.is_on(y)])
+    ran.outputs.clear()  # what they hold can be freed by the sweep
+    swept = ran.tape.sweep(seeds, free=True, pull=ran.pull)
+    return [swept[x.index] if x.index in swept else np.zeros(x.shape, x.dtype) for x in ran.tensors]
+
+
+def seed(outputs: Iterable[Tensor], cotangents: Iterable[Array]) -> dict[int, Array]:
+    """Where a sweep starts: at each output with its cotangent, or the sum of several."""
+    start: dict[int, Array] = {}
+    for y, ct in zip(outputs, cotangents, strict=True):
+        start[y.index] = start[y.index] + ct if y.index in start else ct
+    return start
+
+
+def unbox(leaf: Any, tape: Tape) -> Any:
+    """Tensor of this tape -> its value, as the caller's own; anything else as it is."""
+    if type(leaf) is not Tensor or leaf.tape is not tape:
+        return leaf
+    if isinstance(leaf.value, np.ndarray):
+        return leaf.value.copy()[()]
+    return leaf.value[()] if _is_traced_0d(leaf.value) else leaf.value
+
+
+def input_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
+    """The cotangent of each input: zeros if none arrived, and nobody else's memory.
+
+    The inputs are the first records of their tape; what `t[i] = v` made of them comes later.
+    """
+    grads = []
+    taken = set()
+    index = 0
+    for tensor in tensors:
+        if type(tensor) is Tensor:
+            ct = cotangents.get(index)
+            index += 1
+            if type(ct) is not np.ndarray or ct.base is not None or id(ct) in taken:
+                ct = detach(ct, tensor.value)
+            taken.add(id(ct))
+            grads.append(ct)
+        else:
+            grads.append(tensor)
+    return grads
+
+
+def detach(ct: Array | None, value: Array) -> Array:
+    """A cotangent as an array of its own, or as a scalar if that is what the value is."""
+    while type(value) is Tensor and value.tape.closed:
+        value = value.value  # of an input that `t[i] = v` moved to a tape inside its own
+    if ct is None:
+        ct = np.zeros_like(value)
+    elif isinstance(ct, np.ndarray | np.generic):
+        ct = np.array(ct, subok=True)
+    if _is_traced_0d(value):
+        return np.broadcast_to(ct, ())
+    return ct if isinstance(value, np.ndarray) or not isinstance(ct, np.ndarray) else ct[()]
+
+
+def _is_traced_0d(value: Any) -> bool:
+    """Whether a value is a tracer of an array (not of a scalar) without axes."""
+    return getattr(value, "is_scalar", True) is False and not value.shape
+
+
+def freeze_constants(tape: Tape) -> None:
+    """Copy the constants that the records keep: their owner may write into them before a sweep."""
+    copies: dict[int, tuple[Array, Array]] = {}  # by id; the array too, so that its id stays
+
+    def freeze(x: Any, parent: int | None = None) -> Any:
+        if parent is not None or not isinstance(x, np.ndarray):
+            return x
+        if id(x) not in copies:
+            copies[id(x)] = x, x.copy()
+        return copies[id(x)][1]
+
+    for index, record in zip(tape.records, tape, strict=True):
+        if None in record.parents or record.options:
+            kept = tuple(map(freeze, record.inputs, record.parents))
+            options = {name: freeze(option) for name, option in record.options.items()}
+            tape.records[index] = record._replace(inputs=kept, options=options)
