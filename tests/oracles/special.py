@@ -247,7 +247,7 @@ LOGISTIC = [
         [silu_2],
         WIDE,
         conditioned={1: "-1.278", 2: "±2.4"},
-        rows=rows("gated"),
+        rows=rows("gate"),
     ),
     Oracle(
         td.nn.mish,

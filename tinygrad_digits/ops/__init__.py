@@ -70,4 +70,12 @@ OPS: dict[str, Op] = {
 }
 """Every op that has derivative rules, by name. Tests and tables iterate it."""
 
-__all__ = ["CHAPTERS", "OPS", "batched_indexing", "methods", "nondifferentiable", "unsupported"]
+__all__ = [
+    "CHAPTERS",
+    "OPS",
+    "batched_indexing",
+    "methods",
+    "nondifferentiable",
+    "protocol",
+    "unsupported",
+]

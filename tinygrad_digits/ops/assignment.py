@@ -16,7 +16,7 @@ from ..support.errors import (
 )
 from ..support.foreign import as_array, refused
 from ..support.substitutes import REFUSED
-from .indexing import TAKING, frozen, is_mask, may_repeat, nth_time, put, same_index, scatter, take
+from .indexing import TAKING, freeze, is_mask, may_repeat, nth_time, put, same_index, scatter, take
 
 
 def at(x: Array) -> "At":
@@ -45,11 +45,11 @@ class At:
     def __init__(self, x: Array) -> None:
         self.x = as_array(x)
 
-    def __getitem__(self, index: Any) -> "Place":
-        return Place(self.x, frozen(index))
+    def __getitem__(self, index: Any) -> "IndexUpdate":
+        return IndexUpdate(self.x, freeze(index))
 
 
-class Place:
+class IndexUpdate:
     """The elements of an array at an index. Its methods return arrays like the whole of it."""
 
     def __init__(self, x: Array, index: Any) -> None:
@@ -70,7 +70,7 @@ class Place:
 
     def add(self, v: Array) -> Array:
         """With v added to what is there."""
-        v = self._fitted(v)
+        v = self._fit(v)
         return self.x + scatter(v, index=self.index, shape=self.x.shape)
 
     def subtract(self, v: Array) -> Array:
@@ -104,7 +104,7 @@ class Place:
                 f"an array of {self.x.dtype} cannot hold a Tensor: make it .astype(float) first"
             )
 
-    def _fitted(self, v: Array) -> Array:
+    def _fit(self, v: Array) -> Array:
         """v in the shape of the place, in the dtype of x."""
         self._check(v)
         shape = self.get().shape
@@ -128,7 +128,7 @@ class Place:
                 f"td.at(x)[index]: {f.__name__} works through the elements that an index names "
                 "twice one by one, so jit has to know the index; make it static, or use add or set"
             )
-        x, v = self.x, np.reshape(self._fitted(v), -1)
+        x, v = self.x, np.reshape(self._fit(v), -1)
         places = np.arange(x.size).reshape(x.shape)[self.index].reshape(-1)
         rounds = nth_time(places)
         for n in range(rounds.max(initial=-1) + 1):

@@ -10,10 +10,10 @@ from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_whole, register_batching
+from ..support.foreign import as_array
 from .indexing import getitem, scatter
 from .registering import handles
 from .selection import held
-from .sequences import _array
 
 # --- copies
 
@@ -47,7 +47,7 @@ def linspace(
         raise ValueError(f"linspace: num must not be negative, got {num}")
     start, stop = (np.asarray(x) if isinstance(x, list) else x for x in (start, stop))
     kind = np.result_type(start, stop, 0.0)  # Python numbers take the other's
-    start, stop = _array(start).astype(kind), _array(stop).astype(kind)
+    start, stop = as_array(start).astype(kind), as_array(stop).astype(kind)
     delta, parts = stop - start, num - 1 if endpoint else num
     numbers = np.arange(num, dtype=kind).reshape((num,) + (1,) * delta.ndim)
     step = delta / parts if parts > 0 else np.nan
@@ -75,7 +75,7 @@ def logspace(
     if np.ndim(base):
         ndim = max(map(np.ndim, (start, stop, base)))
         start, stop, base = (
-            x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in map(_array, (start, stop, base))
+            x.reshape((1,) * (ndim - x.ndim) + x.shape) for x in map(as_array, (start, stop, base))
         )
         base = np.expand_dims(base, axis)
     y = np.power(base, np.linspace(start, stop, num, endpoint=endpoint, axis=axis))
@@ -101,7 +101,7 @@ def geomspace(
     axis: int = 0,
 ) -> Array:
     """numpy.geomspace: start, and each next one multiplied by the same, up to stop."""
-    start, stop = _array(start), _array(stop)
+    start, stop = as_array(start), as_array(stop)
     kind = np.result_type(start, stop, np.float64 if dtype is None else dtype, 0.0)
     sign = signs(start)
     signs(stop)
@@ -245,7 +245,7 @@ def apply_along_axis(
     rows = np.moveaxis(arr, axis, -1)
     if not all(rows.shape[:-1]):
         raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
-    found = [_array(func1d(rows[i], *args, **kwargs)) for i in np.ndindex(rows.shape[:-1])]
+    found = [as_array(func1d(rows[i], *args, **kwargs)) for i in np.ndindex(rows.shape[:-1])]
     y = np.stack(found).reshape(rows.shape[:-1] + found[0].shape)
     outer, inner = rows.ndim - 1, found[0].ndim
     order = [*range(axis), *range(outer, outer + inner), *range(axis, outer)]

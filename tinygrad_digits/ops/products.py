@@ -97,7 +97,7 @@ _dot = define(np.dot, _dot_left, _dot_right, unchecked=True)
 @handles(np.dot)
 def dot(a: Array, b: Array) -> Array:
     """numpy.dot: a product of scalars, vectors or matrices; over (..., k) and (..., k, m) else."""
-    a, b = _array(a), _array(b)
+    a, b = as_array(a), as_array(b)
     if not a.shape or not b.shape:
         return np.multiply(a, b)
     # NumPy's dot of more axes rounds in another way than its matmul
@@ -113,7 +113,7 @@ def vdot(a: Array, b: Array, /) -> Array:
 @handles(np.inner)
 def inner(a: Array, b: Array, /) -> Array:
     """numpy.inner: (..., k) and (..., k) -> (..., ...), over the last axes of both."""
-    a, b = _array(a), _array(b)
+    a, b = as_array(a), as_array(b)
     return np.dot(a, b.swapaxes(-1, -2) if a.shape and len(b.shape) > 1 else b)
 
 
@@ -134,7 +134,7 @@ def linalg_outer(x1: Array, x2: Array, /) -> Array:
 @handles(np.tensordot, np.linalg.tensordot)
 def tensordot(a: Array, b: Array, /, axes: Any = 2) -> Array:
     """numpy.tensordot: a sum over some axes of both; `axes` says how many, or which of each."""
-    a, b = _array(a), _array(b)
+    a, b = as_array(a), as_array(b)
     left, right = (range(-axes, 0), range(axes)) if np.ndim(axes) == 0 else axes
     left, right = normalize_axis_tuple(left, a.ndim), normalize_axis_tuple(right, b.ndim)
     summed = [a.shape[i] for i in left]
@@ -151,7 +151,7 @@ def tensordot(a: Array, b: Array, /, axes: Any = 2) -> Array:
 @handles(np.kron)
 def kron(a: Array, b: Array) -> Array:
     """numpy.kron: every element of a times the whole of b, as blocks; axes are added in front."""
-    a, b = _array(a), _array(b)
+    a, b = as_array(a), as_array(b)
     if not a.shape or not b.shape:
         return np.multiply(a, b)
     ndim = max(len(a.shape), len(b.shape))
@@ -168,7 +168,7 @@ def cross(
     """numpy.cross of vectors of 3 along axes; of two with 2, which lie in a plane, a number."""
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = np.moveaxis(_array(a), axisa, -1), np.moveaxis(_array(b), axisb, -1)
+    a, b = np.moveaxis(as_array(a), axisa, -1), np.moveaxis(as_array(b), axisb, -1)
     dimensions = a.shape[-1], b.shape[-1]
     if dimensions != (3, 3):  # NumPy's own word on others: for 2 a warning, from 2.5 on an error
         np.cross(np.zeros(dimensions[0]), np.zeros(dimensions[1]))
@@ -209,7 +209,7 @@ def multi_dot(arrays: Sequence[Array]) -> Array:
     The order is found by dynamic programming (Cormen et al., Introduction to Algorithms, 14.2 of
     the fourth edition).
     """
-    chain = [_array(x) for x in arrays]
+    chain = [as_array(x) for x in arrays]
     if len(chain) < 2:
         raise ValueError(f"multi_dot takes two arrays or more, got {len(chain)}")
     if len(chain) == 2:
@@ -297,7 +297,7 @@ register_batching(_batch_vectors(1, 1), _vecdot)
 @handles(np.vecdot)
 def vecdot(a: Array, b: Array, /, *, axis: int = -1, keepdims: bool = False) -> Array:
     """numpy.vecdot: (..., n) and (..., n) -> (...), products of vectors along an axis."""
-    a, b = (x if axis == -1 else np.moveaxis(x, axis, -1) for x in (_array(a), _array(b)))
+    a, b = (x if axis == -1 else np.moveaxis(x, axis, -1) for x in (as_array(a), as_array(b)))
     return np.expand_dims(_vecdot(a, b), axis) if keepdims else _vecdot(a, b)
 
 
@@ -363,10 +363,6 @@ def linalg_matrix_transpose(x: Array, /) -> Array:
     if len(x.shape) < 2:
         raise ValueError(f"matrix_transpose takes matrices, (..., n, m), got {x.shape}")
     return x.swapaxes(-1, -2)
-
-
-def _array(x: Any) -> Array:
-    return as_array(x)
 
 
 # --- einsum

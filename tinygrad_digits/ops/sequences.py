@@ -22,10 +22,6 @@ from .registering import handles, implement
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-def _array(x: Any) -> Array:
-    return as_array(x)
-
-
 def _part(x: Array, axis: int, start: int | None, stop: int | None) -> Array:
     """x[start:stop] along an axis."""
     return x[(slice(None),) * normalize_axis_index(axis, x.ndim) + (slice(start, stop),)]
@@ -88,14 +84,14 @@ def diff(
     """numpy.diff: the differences of neighbours, n times over."""
     if n < 0:
         raise ValueError(f"diff: order must be non-negative, got {n}")
-    a = _array(a)
+    a = as_array(a)
     if n == 0:
         return a
     axis = normalize_axis_index(axis, a.ndim)
     one = tuple([1 if i == axis else length for i, length in enumerate(a.shape)])
 
     def end(x: Array) -> list[Array]:
-        return [] if x is None else [_array(x) if np.ndim(x) else np.broadcast_to(x, one)]
+        return [] if x is None else [as_array(x) if np.ndim(x) else np.broadcast_to(x, one)]
 
     if not (prepend is None and append is None):
         a = np.concatenate([*end(prepend), a, *end(append)], axis=axis)
@@ -107,9 +103,10 @@ def diff(
 @handles(np.ediff1d)
 def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
     """numpy.ediff1d: the differences of the flattened array, between what is put at its ends."""
-    x = np.ravel(_array(ary))
+    x = np.ravel(as_array(ary))
     before, after = (
-        [] if end is None else [np.ravel(_array(end)).astype(x.dtype)] for end in (to_begin, to_end)
+        [] if end is None else [np.ravel(as_array(end)).astype(x.dtype)]
+        for end in (to_begin, to_end)
     )
     if x.dtype.kind != "f" and (before or after):
         raise TypeError(f"ediff1d: floats cannot be put at the ends of {x.dtype} differences")
@@ -124,7 +121,7 @@ def gradient(f: Array, *varargs: Any, axis: Axis = None, edge_order: int = 1) ->
     >>> td.grad(lambda h: np.gradient(np.array([1.0, 2.0, 4.0]), h)[0])(1.0)
     np.float64(-1.0)
     """
-    f = _array(f)
+    f = as_array(f)
     f = f if f.dtype.kind == "f" else f.astype(np.float64)
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
     spacings = list(varargs) or [1.0]
@@ -147,7 +144,7 @@ def _steps(spacing: Any, length: int) -> Array:
         return spacing
     if np.shape(spacing) != (length,):
         raise ValueError(f"gradient: {length} samples at coordinates of shape {np.shape(spacing)}")
-    at = _array(spacing)
+    at = as_array(spacing)
     steps = np.diff(at if at.dtype.kind == "f" else at.astype(np.float64))
     known = not isinstance(steps, Tensor)
     return steps[0] if known and (steps == steps[0]).all() else steps
@@ -158,7 +155,7 @@ def _slopes(f: Array, h: Array, axis: int, edge_order: int) -> Array:
     if f.shape[axis] < edge_order + 1:
         raise ValueError(f"gradient: {f.shape[axis]} samples for edge_order={edge_order}")
 
-    def weighed(weights: Sequence[Array], *parts: tuple[int | None, int | None]) -> Array:
+    def weigh(weights: Sequence[Array], *parts: tuple[int | None, int | None]) -> Array:
         a, b, c = (w if np.ndim(w) == 0 else _column(w, axis, f.ndim) for w in weights)
         x, y, z = (_part(f, axis, *part) for part in parts)
         return a * x + b * y + c * z
@@ -167,18 +164,18 @@ def _slopes(f: Array, h: Array, axis: int, edge_order: int) -> Array:
     if even:
         inside = (_part(f, axis, 2, None) - _part(f, axis, None, -2)) / (2.0 * h)
     else:
-        inside = weighed(_central(h[:-1], h[1:]), (None, -2), (1, -1), (2, None))
+        inside = weigh(_central(h[:-1], h[1:]), (None, -2), (1, -1), (2, None))
     if edge_order == 1:
         step = np.diff(f, axis=axis)
         first = _part(step, axis, 0, 1) / (h if even else h[0])
         last = _part(step, axis, -1, None) / (h if even else h[-1])
     else:
-        start = (-1.5 / h, 2.0 / h, -0.5 / h) if even else _one_sided(h[0], h[1])
-        end = (0.5 / h, -2.0 / h, 1.5 / h) if even else _one_sided(h[-1], h[-2])[::-1]
+        start = (-1.5 / h, 2.0 / h, -0.5 / h) if even else _weigh_one_side(h[0], h[1])
+        end = (0.5 / h, -2.0 / h, 1.5 / h) if even else _weigh_one_side(h[-1], h[-2])[::-1]
         if not even:
             end = tuple([-weight for weight in end])
-        first = weighed(start, (0, 1), (1, 2), (2, 3))
-        last = weighed(end, (-3, -2), (-2, -1), (-1, None))
+        first = weigh(start, (0, 1), (1, 2), (2, 3))
+        last = weigh(end, (-3, -2), (-2, -1), (-1, None))
     return np.concatenate([first, inside, last], axis=axis).astype(f.dtype)
 
 
@@ -192,7 +189,7 @@ def _central(before: Array, after: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def _one_sided(near: Array, far: Array) -> tuple[Array, Array, Array]:
+def _weigh_one_side(near: Array, far: Array) -> tuple[Array, Array, Array]:
     """The weights of three samples that give the parabola's slope at the first."""
     both = near + far
     return -(2.0 * near + far) / (near * both), both / (near * far), -near / (far * both)
@@ -204,9 +201,9 @@ def _one_sided(near: Array, far: Array) -> tuple[Array, Array, Array]:
 @handles(np.trapezoid)
 def trapezoid(y: Array, x: Array = None, dx: Array = 1.0, axis: int = -1) -> Array:
     """numpy.trapezoid: the integral of straight lines between the samples."""
-    y = _array(y)
+    y = as_array(y)
     if x is not None:
-        x = _array(x)
+        x = as_array(x)
         dx = _column(np.diff(x), axis, y.ndim) if x.ndim == 1 else np.diff(x, axis=axis)
     return np.sum(dx * (_part(y, axis, 1, None) + _part(y, axis, None, -1)) / 2.0, axis=axis)
 
@@ -285,7 +282,7 @@ def interp(
         if period == 0:
             raise ValueError("interp: period must not be 0")
         period, left, right = abs(period), None, None
-        x, xp, fp = (_array(each).astype(np.float64) for each in (x, xp, fp))
+        x, xp, fp = (as_array(each).astype(np.float64) for each in (x, xp, fp))
         x, xp = np.remainder(x, period), np.remainder(xp, period)
         order = np.argsort(xp)
         xp, fp = getitem(xp, order), getitem(fp, order)
@@ -297,32 +294,32 @@ def interp(
 # --- filters: c[i] = sum over n of a[n] v[i - n], of which `mode` keeps a part
 
 
-def _widened(g: Array, n: int, m: int, start: int) -> Array:
+def _widen(g: Array, n: int, m: int, start: int) -> Array:
     """The cotangent of all n + m - 1 sums from that of those beginning with `start`."""
     after = n + m - 1 - start - g.shape[0]
     return np.concatenate([np.zeros(start, g.dtype), g, np.zeros(after, g.dtype)])
 
 
-def _all_convolved(g: Array, a: Array, v: Array, mode: str) -> Array:
+def _convolve_full(g: Array, a: Array, v: Array, mode: str) -> Array:
     n, m = a.shape[0], v.shape[0]
     start = {"full": 0, "same": (min(n, m) - 1) // 2, "valid": min(n, m) - 1}[mode]
-    return _widened(g, n, m, start)
+    return _widen(g, n, m, start)
 
 
-def _all_correlated(g: Array, a: Array, v: Array, mode: str) -> Array:
+def _correlate_full(g: Array, a: Array, v: Array, mode: str) -> Array:
     """The same of a correlation, which counts from the other end where v is the longer."""
     n, m = a.shape[0], v.shape[0]
     start = {"full": 0, "same": (min(n, m) - (n >= m)) // 2, "valid": min(n, m) - 1}[mode]
-    return _widened(g, n, m, start)
+    return _widen(g, n, m, start)
 
 
 convolved = define(
     np.convolve,
     lambda g, _y, a_like, v, mode="full": np.correlate(
-        _all_convolved(g, a_like, v, mode), v, mode="valid"
+        _convolve_full(g, a_like, v, mode), v, mode="valid"
     ),
     lambda g, _y, a, v_like, mode="full": np.correlate(
-        _all_convolved(g, a, v_like, mode), a, mode="valid"
+        _convolve_full(g, a, v_like, mode), a, mode="valid"
     ),
     kind=Kind.OPAQUE,
     unchecked=True,
@@ -330,10 +327,10 @@ convolved = define(
 correlated = define(
     np.correlate,
     lambda g, _y, a_like, v, mode="valid": np.convolve(
-        _all_correlated(g, a_like, v, mode), v, mode="valid"
+        _correlate_full(g, a_like, v, mode), v, mode="valid"
     ),
     lambda g, _y, a, v_like, mode="valid": np.correlate(
-        _all_correlated(g, a, v_like, mode), a, mode="valid"
+        _correlate_full(g, a, v_like, mode), a, mode="valid"
     )[::-1],
     kind=Kind.OPAQUE,
     unchecked=True,
@@ -341,7 +338,7 @@ correlated = define(
 
 
 def _vector(x: Array) -> Array:
-    x = _array(x)
+    x = as_array(x)
     return x if x.ndim else x.reshape(1)
 
 
@@ -363,7 +360,7 @@ def correlate(a: Array, v: Array, mode: Any = "valid") -> Array:
 @handles(np.polyval)
 def polyval(p: Array, x: Array) -> Array:
     """numpy.polyval, by Horner's scheme."""
-    p, x = _array(p), _array(x)
+    p, x = as_array(p), as_array(x)
     y = np.zeros_like(x)
     for k in range(p.shape[0]):
         y = y * x + p[k]
@@ -400,7 +397,7 @@ def polyint(p: Array, m: int = 1, k: Array = None) -> Array:
     """numpy.polyint: the coefficients of the mth antiderivative; k are its constants."""
     if m < 0:
         raise ValueError(f"polyint: m must not be negative, got {m}")
-    p, k = _array(p), np.zeros(m) if k is None else _vector(k)
+    p, k = as_array(p), np.zeros(m) if k is None else _vector(k)
     k = np.broadcast_to(k, (m,)) if k.shape[0] == 1 else k
     if k.shape[0] < m:
         raise ValueError(f"polyint: {m} integrations need as many constants, got {k.shape[0]}")
@@ -425,13 +422,13 @@ def poly(seq_of_zeros: Array) -> Array:
 @handles(np.polyfit)
 def polyfit(x: Array, y: Array, deg: int, rcond: Any = None, *, w: Array = None) -> Array:
     """numpy.polyfit: least squares over the powers of x, each scaled to length 1."""
-    x, y = _array(x) + 0.0, _array(y) + 0.0
+    x, y = as_array(x) + 0.0, as_array(y) + 0.0
     if x.ndim != 1 or not x.shape[0] or y.shape[:1] != x.shape or deg < 0:
         raise TypeError(f"polyfit: deg {deg} through x {x.shape} and y {y.shape}")
     powers = np.vander(x, int(deg) + 1)
     if w is not None:
-        powers = powers * _array(w)[:, None]
-        y = y * _array(w).reshape((-1,) + (1,) * (y.ndim - 1))
+        powers = powers * as_array(w)[:, None]
+        y = y * as_array(w).reshape((-1,) + (1,) * (y.ndim - 1))
     scale = np.sqrt(np.sum(powers * powers, axis=0))
     rcond = x.shape[0] * np.finfo(x.dtype).eps if rcond is None else rcond
     return (np.linalg.lstsq(powers / scale, y, rcond)[0].T / scale).T

@@ -92,7 +92,7 @@ def minimize(
         raise ValueError("minimize: params holds no number that could move: its arrays are empty")
     problem = _Problem(lambda v, *rest: f(unravel(v), *rest), args, jit)
     found = optimize.minimize(
-        problem.value if method in VALUES else problem.valued,
+        problem.value if method in VALUES else problem.evaluate,
         vector.astype(float),
         method=method,
         jac=method not in VALUES,
@@ -135,7 +135,7 @@ class _Problem:
         self.evaluations += 1
         return _plain(self.f(v, *self.args))
 
-    def valued(self, v: Array) -> tuple[float, Array]:
+    def evaluate(self, v: Array) -> tuple[float, Array]:
         self.evaluations += 1
         value, grad = self.value_and_grad(v, *self.args)
         return _plain(value), grad
@@ -149,7 +149,7 @@ class _Problem:
         return self.whole_hessian(v, *self.args)
 
     def at_the_end(self, v: Array, value_alone: bool) -> tuple[float, Array | None]:
-        return (self.value(v), None) if value_alone else self.valued(v)
+        return (self.value(v), None) if value_alone else self.evaluate(v)
 
 
 def _plain(value: Any) -> float:
