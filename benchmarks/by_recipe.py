@@ -13,7 +13,7 @@ import numpy as np
 import tinygrad_digits as td
 from tinygrad_digits.digits.model import manual
 from tinygrad_digits.digits.model import mlp as model
-from tinygrad_digits.digits.training.optimizer_choice import descent
+from tinygrad_digits.digits.training.optimizer_choice import choose_optimizer
 from tinygrad_digits.digits.training.recipe import RECIPE
 
 from .contenders import Step
@@ -74,7 +74,7 @@ def manual_step(problem: Problem) -> Step:
 def whole_step() -> Callable[..., tuple[Any, dict[str, Any], Any]]:
     """(params, memory, x, labels) -> (loss, params, memory), of what `train` trains with."""
     loss_and_grads = td.value_and_grad(model.loss)
-    optimizer = descent(RECIPE, STEPS)
+    optimizer = choose_optimizer(RECIPE, STEPS)
 
     def step(params: Any, memory: Any, x: Any, labels: Any) -> tuple[Any, dict[str, Any], Any]:
         loss, grads = loss_and_grads(params, x, labels)
@@ -96,7 +96,7 @@ def jit_step(problem: Problem, backend: str) -> Step:
 def _result_of(step: Callable[..., Any], problem: Problem) -> Step:
     """From where the problem starts, without what the optimiser remembers afterwards."""
     params, x, labels = problem.data
-    adam, decay, scheduled = descent(RECIPE, STEPS).init(params)
+    adam, decay, scheduled = choose_optimizer(RECIPE, STEPS).init(params)
     taken = np.int64(TAKEN)
     memory = (
         adam._replace(step=taken, mean=problem.mean, square=problem.square),

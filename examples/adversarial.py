@@ -10,16 +10,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tinygrad_digits as td
-from tinygrad_digits.digits.data import dataset as data
-from tinygrad_digits.digits.model import mlp as model
-from tinygrad_digits.digits.training import loop as training
+from tinygrad_digits.digits import data, model
+from tinygrad_digits.digits.training import loop
 
 EPSILONS = np.array([0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2])
 
 
 def trained(digits):
     """The parameters of the digits' perceptron after 40 epochs."""
-    epochs = training.train(
+    epochs = loop.train(
         model.init_params(), td.optim.momentum(0.05), digits.train, digits.validation,
         epochs=40, batch_size=32, rng=np.random.default_rng(0),
     )  # fmt: skip

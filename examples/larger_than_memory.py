@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import tinygrad_digits as td
-from tinygrad_digits.digits.model import mlp as model
+from tinygrad_digits.digits import model
 
 
 def shifted(images, seed):

@@ -15,7 +15,8 @@ import numpy as np
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
 from tinygrad_digits.compiler.fusion import Role
-from tinygrad_digits.compiler.native import Roles, prepared
+from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
+from tinygrad_digits.compiler.roles import Roles
 from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
 DIFFERENTIABLE = {
@@ -164,9 +165,9 @@ def called_from_native_code(case):
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        program = prepared(td.jit(both).program(*drawn.xs).final)
+        program = prepare_for_loops(td.jit(both).program(*drawn.xs).final)
     roles = Roles(program)
-    calls = [line.op.name for i, line in program.lines.items() if roles(i, line) is Role.NUMPY]
+    calls = [eqn.op.name for i, eqn in program.equations.items() if roles(i, eqn) is Role.NUMPY]
     return sorted({*calls} - {"item", "pack", "piece"})
 
 

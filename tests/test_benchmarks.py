@@ -31,9 +31,7 @@ from benchmarks.targets import judged
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.model import manual
 from tinygrad_digits.digits.runs import run
-from tinygrad_digits.digits.training import optimizer_choice as descent_module
-from tinygrad_digits.digits.training import recipe
-from tinygrad_digits.digits.training.optimizer_choice import descent
+from tinygrad_digits.digits.training import optimizer_choice, recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,10 +115,10 @@ def test_the_recipes_step_is_that_of_train(results):
     (step,) = [step for step in results["steps"] if step["recipe"]]
     assert step["sizes"] == [data.PIXELS, *recipe.RECIPE.hidden, data.CLASSES]
     assert step["batch"] == recipe.RECIPE.batch_size
-    config = run.configured({})
+    config = recipe.configure({})
     images = run.load_split(config).train.labels
     assert config.steps(len(images)) == problem.STEPS
-    descends = descent(config, problem.STEPS)
+    descends = optimizer_choice.choose_optimizer(config, problem.STEPS)
     start = problem.make(problem.RECIPE_CASE)
     grads = manual.loss_and_grads(*start.data)[1]
     adam, decay, scheduled = descends.init(start.params)
@@ -141,7 +139,7 @@ def test_the_recipes_step_is_that_of_train(results):
     "step", [0, 1, by_recipe.RISING - 1, by_recipe.RISING, 2000, problem.STEPS]
 )
 def test_the_rate_by_hand_is_the_recipes(step):
-    schedule = descent_module._rate(recipe.RECIPE, problem.STEPS)
+    schedule = optimizer_choice.choose_rate(recipe.RECIPE, problem.STEPS)
     assert by_recipe.rate_at(step) == pytest.approx(float(schedule(step)), rel=1e-12, abs=1e-18)
 
 

@@ -13,12 +13,11 @@ from typer.testing import CliRunner
 
 import tinygrad_digits as td
 from tests.programs import program
+from tinygrad_digits.digits import data
 from tinygrad_digits.digits.app import cli
-from tinygrad_digits.digits.data import dataset as data
-from tinygrad_digits.digits.model import evaluation, manual
-from tinygrad_digits.digits.model import gradcheck as crosscheck
+from tinygrad_digits.digits.model import evaluation, gradcheck, manual
 from tinygrad_digits.digits.runs import run, store
-from tinygrad_digits.digits.training import loop as training
+from tinygrad_digits.digits.training import loop, recipe
 
 FILES = {
     "checkpoint.safetensors", "params.safetensors", "config.json", "metrics.json", "history.json",
@@ -59,7 +58,7 @@ def test_train_writes_a_run_folder_and_prints_the_report(trained):
     assert read(folder, "config.json") == config
     assert (config["seed"], config["epochs"]) == (3, 5)
     assert [row["epoch"] for row in read(folder, "history.json")] == list(range(6))
-    test = run.load_split(run.Config.of(config)).test
+    test = run.load_split(recipe.Config.of(config)).test
     accuracy = evaluation.evaluate(params, test).accuracy
     assert read(folder, "metrics.json")["test_accuracy"] == accuracy
     assert f"test accuracy: {accuracy:.2%}" in result.stdout
@@ -77,7 +76,7 @@ def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
     params, config = store.load_run(tmp_path / "b")
     assert params["w0"].shape == (64, 7)
     assert params["w0"].dtype == np.float64
-    assert run.Config.of(config) == run.Config(
+    assert recipe.Config.of(config) == recipe.Config(
         epochs=1, batch_size=50, rate=0.01, optimizer="momentum", hidden=(7,), dtype="float64"
     )
 
@@ -91,7 +90,7 @@ def test_eager_training_gives_the_same_run(trained, tmp_path):
     for name, array in compiled.params.items():
         assert eager.params[name].tobytes() == array.tobytes()
     assert (eager.config["backend"], compiled.config["backend"]) == (None, "numpy")
-    assert run.Config.of(eager.config).backend is None
+    assert recipe.Config.of(eager.config).backend is None
 
 
 def test_numba_trains_too(trained, tmp_path):
@@ -173,7 +172,7 @@ def test_gradcheck_shows_each_layer_in_both_dtypes(monkeypatch):
         loss, grads = right(params, x, labels)
         return loss, {**grads, "b1": grads["b1"] * grads["b1"].dtype.type(1.0005)}
 
-    monkeypatch.setattr(crosscheck.manual, "loss_and_grads", bent)
+    monkeypatch.setattr(gradcheck.manual, "loss_and_grads", bent)
     result = invoke("gradcheck", "--hidden", "9,8", "--batch-size", 5, code=1)
     wrong = [line for line in result.stdout.splitlines() if "DIFFERS" in line]
     assert len(wrong) == 2
@@ -340,7 +339,7 @@ def test_without_numba_one_line_says_what_to_install(tmp_path, monkeypatch):
     def absent(*_args, **_options):
         raise td.errors.MissingExtraError('numba is absent: pip install "tinygrad-digits[jit]"')
 
-    monkeypatch.setattr(training, "jit", absent)
+    monkeypatch.setattr(loop, "jit", absent)
     result = invoke("train", "--backend", "numba", "--out", tmp_path / "run", code=1)
     (line,) = result.stderr.splitlines()
     assert line == 'error: numba is absent: pip install "tinygrad-digits[jit]"'
@@ -367,7 +366,7 @@ def test_a_file_where_the_run_should_go_is_named(tmp_path):
 
 
 def test_train_follows_the_recipe_unless_it_is_to_be_plain(tmp_path):
-    for options, expected in ([], run.RECIPE), (["--plain"], run.PLAIN):
+    for options, expected in ([], recipe.RECIPE), (["--plain"], recipe.PLAIN):
         folder = tmp_path / expected.optimizer
         invoke("train", "--epochs", 1, "--out", folder, *options)
         config = store.load_run(folder).config

@@ -367,3 +367,92 @@ def test_arrays_that_do_not_change_are_used_as_often_as_one_likes():
     c = np.array([1.0, np.nan])
     labels = np.array([1, 0])
     assert_array_equal(td.debug(lambda x: x * c + x * c * labels)(np.ones(2)), [2, np.nan])
+
+
+# --- a tape says what it keeps, and when it is swept
+
+
+def test_an_array_whose_values_no_derivative_reads_may_change():
+    def f(x):
+        buffer = np.empty(2)
+        for k in (1.0, 2.0):
+            buffer[:] = k
+            x = x + buffer  # the derivative of a sum reads shapes alone
+        return np.sum(x * x)
+
+    assert_array_equal(td.debug(td.grad(f))(X), td.grad(f)(X))
+
+
+@pytest.mark.parametrize("changing", [False, True])
+def test_gradients_of_plain_arrays_whose_function_uses_what_is_watched(changing):
+    """The tape of such a gradient meets the watched Tensor in the middle of its function."""
+
+    def f(w):
+        buffer = np.empty(2)
+        total = 0.0
+        for k in (1.0, 2.0):
+            buffer[:] = k
+
+            def inner(x):
+                y = np.sum(np.tanh(x) * w * buffer)
+                if changing:
+                    buffer[:] = 7.0
+                return y
+
+            total = total + np.sum(td.grad(inner)(X))
+        return total
+
+    if changing:
+        with pytest.raises(td.errors.ChangedArrayError.ChangedArrayError, match="multiply used it"):
+            td.debug(f)(np.ones(2))
+    else:
+        assert td.debug(f)(np.ones(2)) == f(np.ones(2))
+
+
+def test_what_vjp_has_copied_may_change_and_what_it_copies_too_late_may_not():
+    def f(x, changing=False):
+        c = np.ones(2)
+
+        def inner(x):
+            y = np.sum(x * c)
+            if changing:
+                c[:] = 5.0
+            return y
+
+        _, pullback = td.vjp(inner, x)
+        c[:] = 9.0
+        return pullback(1.0)
+
+    assert_array_equal(td.debug(f)(X), [1, 1])
+    with pytest.raises(td.errors.ChangedArrayError.ChangedArrayError, match="multiply used it"):
+        td.debug(f)(X, changing=True)
+
+
+def test_each_thread_is_told_of_its_own_rule():
+    turns = threading.Barrier(2)
+    told = {}
+
+    def root(name):
+        def rule(g, y, _x):
+            turns.wait(10)  # both threads are in a rule now
+            return g / (2 * y)
+
+        return td.define(np.sqrt, rule, name=name)
+
+    def differentiate(name, x):
+        try:
+            td.grad(root(name))(x)
+        except td.errors.NonFiniteError.NonFiniteError as error:
+            told[name] = str(error)
+
+    def f(x):
+        threads = [threading.Thread(target=differentiate, args=(k, x)) for k in ("this", "that")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return x
+
+    td.debug(f)(0.0)
+    for name in ("this", "that"):
+        assert told[name].startswith(f"the derivative of {name} made an infinity")

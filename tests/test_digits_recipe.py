@@ -14,8 +14,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from tests.programs import program
-from tinygrad_digits.digits.app import baselines as compare
-from tinygrad_digits.digits.app import cli
+from tinygrad_digits.digits.app import baselines, cli, console
 from tinygrad_digits.digits.data.augment import SIDE, augment
 from tinygrad_digits.digits.data.dataset import load_digits
 from tinygrad_digits.digits.training.recipe import PLAIN, RECIPE
@@ -28,11 +27,11 @@ TINY = {"epochs": 2, "hidden": (8, 8)}
 def tiny(monkeypatch):
     """A contest of seconds: ours with little to do, and one neighbour."""
     for name in ("RECIPE", "PLAIN"):
-        recipe = dataclasses.replace(getattr(compare, name), **TINY)
-        monkeypatch.setattr(compare, name, recipe)
-    entrants = compare.contenders()
+        recipe = dataclasses.replace(getattr(baselines, name), **TINY)
+        monkeypatch.setattr(baselines, name, recipe)
+    entrants = baselines.make_contenders()
     chosen = {name: entrants[name] for name in ("ours", "ours, plain", "k-NN(1)")}
-    monkeypatch.setattr(compare, "contenders", lambda: chosen)
+    monkeypatch.setattr(baselines, "make_contenders", lambda: chosen)
     return chosen
 
 
@@ -121,8 +120,10 @@ def test_what_is_no_row_of_images_is_refused(shape, rng):
 
 def test_the_recipe_does_as_well_as_a_support_vector_machine():
     """On one split, in full; a mean over ten is what the command compare is for."""
-    digits, entrants = load_digits(np.float32), compare.contenders()
-    ours, svc = (compare.fit(name, entrants[name], 4, digits) for name in ("ours", "SVC(C=10)"))
+    digits, entrants = load_digits(np.float32), baselines.make_contenders()
+    ours, svc = (
+        baselines.try_split(name, entrants[name], 4, digits) for name in ("ours", "SVC(C=10)")
+    )
     assert ours.accuracy >= svc.accuracy > 0.99
 
 
@@ -144,7 +145,7 @@ def test_compare_prints_a_row_for_each_contender(tiny):
     result = invoke("--splits", 1, "--seed", 3)
     for name in tiny:
         assert name in result.stdout
-    neighbour = compare.fit("k-NN(1)", tiny["k-NN(1)"], 3, load_digits(np.float32))
+    neighbour = baselines.try_split("k-NN(1)", tiny["k-NN(1)"], 3, load_digits(np.float32))
     (row,) = [line for line in result.stdout.splitlines() if "k-NN" in line]
     assert row.count(f"{neighbour.accuracy:.2%}") == 3
     assert "seed 3" in result.stdout
@@ -181,8 +182,8 @@ def test_every_contender_trains_on_the_same_images_and_is_left_unfitted(tiny):
     digits = load_digits(np.float32)
     contender = Watcher(n_neighbors=1)
     for name in ("a", "b"):
-        compare.fit(name, contender, 0, digits)
-    compare.fit("c", contender, 1, digits)
+        baselines.try_split(name, contender, 0, digits)
+    baselines.try_split("c", contender, 1, digits)
     first, second, other = Watcher.seen
     assert first == second != other
     assert not hasattr(contender, "classes_")
@@ -190,13 +191,13 @@ def test_every_contender_trains_on_the_same_images_and_is_left_unfitted(tiny):
 
 def test_all_contenders_are_seeded_by_the_split(tiny):
     digits = load_digits(np.float32)
-    once, again = (compare.fit("ours", tiny["ours"], 1, digits) for _ in range(2))
+    once, again = (baselines.try_split("ours", tiny["ours"], 1, digits) for _ in range(2))
     assert once.accuracy == again.accuracy
     assert tiny["ours"].random_state is None
 
 
 def test_the_contest_names_who_the_readme_names():
-    assert list(compare.contenders()) == [
+    assert list(baselines.make_contenders()) == [
         "ours", "ours, plain", "SVC(C=10)", "k-NN(1)", "MLPClassifier", "LogisticRegression",
     ]  # fmt: skip
 
@@ -204,7 +205,37 @@ def test_the_contest_names_who_the_readme_names():
 @pytest.mark.usefixtures("tiny")
 def test_bad_options_are_refused():
     invoke("--splits", 0, code=2)
-    assert "n_jobs" in invoke("--splits", 1, "--jobs", 0, code=1).stderr
+    assert "--jobs: processes are 1 or more" in invoke("--splits", 1, "--jobs", 0, code=2).stderr
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_comparison_goes_on_where_it_was(tmp_path):
+    path = tmp_path / "compared.jsonl"
+    first = invoke("--splits", 1, "--out", path)
+    assert first.stderr.count("%") == 3
+    rows = path.read_text(encoding="utf-8").splitlines()
+    second = invoke("--splits", 2, "--out", path, "--json")
+    assert f"{path} holds 3 of 6 fits" in second.stderr
+    assert second.stderr.count("%") == 3
+    assert path.read_text(encoding="utf-8").splitlines()[: len(rows)] == rows
+    alone = json.loads(invoke("--splits", 2, "--json").stdout)["standings"]
+    found = json.loads(second.stdout)["standings"]
+    assert [row["accuracies"] for row in found] == [row["accuracies"] for row in alone]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_interrupted_comparison_says_how_to_go_on(tmp_path, monkeypatch):
+    path, real = tmp_path / "compared.jsonl", baselines.try_split
+
+    def interrupted(name, *args):
+        if name == "k-NN(1)":
+            raise KeyboardInterrupt
+        return real(name, *args)
+
+    monkeypatch.setattr(baselines, "try_split", interrupted)
+    result = invoke("--splits", 1, "--out", path, code=console.INTERRUPTED)
+    assert f"what was done is in {path}" in result.stderr
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1 + 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals reach no single process there")
@@ -217,7 +248,7 @@ def test_ctrl_c_ends_it_in_one_line(jobs):
         assert "ours" in process.stderr.readline()  # a line after each fit
         os.killpg(process.pid, signal.SIGINT)
         printed, said = process.communicate(timeout=120)
-    assert process.returncode == cli.INTERRUPTED
+    assert process.returncode == console.INTERRUPTED
     assert printed == ""
     assert said.splitlines()[-1] == "interrupted"
     assert all(": " in line for line in said.splitlines()[:-1]), said  # what was done meanwhile

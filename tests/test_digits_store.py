@@ -4,14 +4,16 @@ import errno
 import functools
 import json
 import os
+import stat
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 import tinygrad_digits as td
-from tinygrad_digits.digits.model import mlp as model
-from tinygrad_digits.digits.runs import locking, run, store
+from tinygrad_digits.digits import errors, model
+from tinygrad_digits.digits.runs import locking, store
+from tinygrad_digits.digits.training import recipe
 
 CONFIG = {"seed": 1, "hidden": [5], "rate": 0.1}
 
@@ -96,10 +98,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
 def test_the_new_file_has_the_name_only_when_it_is_on_the_disk(tmp_path, monkeypatch):
     events = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd)))
+
+    def watched(handle):
+        events.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "fsync")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
     monkeypatch.setattr(os, "replace", lambda a, b: (events.append("replace"), replace(a, b)))
     store.write_atomically(tmp_path / "x", b"data")
-    assert events == ["fsync", "replace"]
+    assert events == ["fsync", "replace"] + ["folder"] * (os.name != "nt")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
@@ -120,24 +127,24 @@ def test_truncated_parameters_are_refused(folder, share):
     path = folder / store.PARAMS
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(store.RunError, match=r"params\.safetensors is damaged"):
+    with pytest.raises(errors.RunError, match=r"params\.safetensors is damaged"):
         store.load_run(folder)
 
 
 def test_what_is_no_safetensors_file_is_refused(folder):
     (folder / store.PARAMS).write_bytes(b"\x89PNG" * 100)
-    with pytest.raises(store.RunError, match=r"params\.safetensors is damaged"):
+    with pytest.raises(errors.RunError, match=r"params\.safetensors is damaged"):
         store.load_run(folder)
 
 
 def test_a_missing_run_says_what_makes_one(tmp_path):
-    with pytest.raises(store.RunError, match=r"no such file.*train"):
+    with pytest.raises(errors.RunError, match=r"no such file.*train"):
         store.load_run(tmp_path / "nowhere")
 
 
 def test_another_programs_parameters_are_refused(folder):
     save_file({"w0": np.zeros((2, 2))}, folder / store.PARAMS)
-    with pytest.raises(store.RunError, match=r"params\.safetensors was not saved by this program"):
+    with pytest.raises(errors.RunError, match=r"params\.safetensors was not saved by this program"):
         store.load_run(folder)
 
 
@@ -167,7 +174,7 @@ NESTED = "[" * 50_000 + "]" * 50_000
 def test_parameters_of_no_network_are_refused(folder, params, changed, message):
     metadata = {"format": store.FORMAT, "sizes": "[4, 3]", "config": json.dumps(CONFIG)}
     save_file(params, folder / store.PARAMS, {**metadata, **changed})
-    with pytest.raises(store.RunError, match=message):
+    with pytest.raises(errors.RunError, match=message):
         store.load_run(folder)
 
 
@@ -186,25 +193,54 @@ def test_parameters_of_no_network_are_refused(folder, params, changed, message):
     ids=lambda saved: str(sorted(saved)),
 )
 def test_a_foreign_configuration_is_refused(saved):
-    with pytest.raises(store.RunError, match="configuration"):
-        run.Config.of(saved)
+    with pytest.raises(errors.RunError, match="configuration"):
+        recipe.Config.of(saved)
 
 
 def test_a_configuration_of_before_there_were_recipes_is_a_plain_one():
-    assert run.Config.of({"seed": 3, "hidden": [5], "rate": 1, "backend": None}) == run.Config(
-        seed=3, hidden=(5,), rate=1, backend=None
-    )
+    assert recipe.Config.of(
+        {"seed": 3, "hidden": [5], "rate": 1, "backend": None}
+    ) == recipe.Config(seed=3, hidden=(5,), rate=1, backend=None)
 
 
 def test_new_folders_are_numbered_and_a_run_is_not_overwritten_unasked(tmp_path):
     first, second = store.new_folder(tmp_path / "runs"), store.new_folder(tmp_path / "runs")
     assert (first.name, second.name) == ("1", "2")
     store.write_json(first / store.CONFIG, CONFIG)
-    with pytest.raises(store.RunError, match="--overwrite"), store.claimed(first):
+    with pytest.raises(errors.RunError, match="--overwrite"), store.claim(first):
         raise AssertionError("it holds a run")
     for folder, options in ((first, {"overwrite": True}), (first, {"resume": True}), (second, {})):
-        with store.claimed(folder, **options):
+        with store.claim(folder, **options):
             assert (folder / locking.NAME).exists()
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path, overwrite):
+    (tmp_path / "thesis.tex").write_text("years")
+    with pytest.raises(errors.RunError, match=r"holds thesis\.tex and no run"):
+        store.claim(tmp_path, overwrite=overwrite).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    store.write_json(tmp_path / store.CONFIG, CONFIG)  # beside a run they may be
+    with store.claim(tmp_path, overwrite=True):
+        assert (tmp_path / "thesis.tex").read_text() == "years"
+
+
+def test_what_a_run_left_without_its_model_is_no_other_thing(tmp_path):
+    for name in ("metrics.json", "curves.png", f".x{store.TEMPORARY}"):
+        (tmp_path / name).write_bytes(b"")
+    with store.claim(tmp_path):
+        assert not (tmp_path / f".x{store.TEMPORARY}").exists()
+
+
+def test_equal_arrays_make_equal_bytes(tmp_path):
+    """Whatever order safetensors gives its metadata, which changes from call to call."""
+    params = model.init_params((4, 5, 3))
+    contents = set()
+    for _ in range(20):
+        store.save_params(tmp_path / store.PARAMS, params, CONFIG)
+        contents.add((tmp_path / store.PARAMS).read_bytes())
+    assert len(contents) == 1
+    assert store.load_run(tmp_path).config == CONFIG
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -216,7 +252,7 @@ def test_a_folder_that_stays_empty_goes_when_its_run_fails(tmp_path, kept):
             store.write_json(folder / store.CONFIG, CONFIG)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), store.claimed(folder):
+    with pytest.raises(KeyboardInterrupt), store.claim(folder):
         fail()
     assert folder.exists() is kept
 
@@ -226,7 +262,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
     others = [tmp_path / name for name in ("notes.tmp", store.CHECKPOINT, ".hidden")]
     for path in (left, *others):
         path.write_bytes(b"half")
-    with store.claimed(tmp_path, resume=True):
+    with store.claim(tmp_path, resume=True):
         assert not left.exists()
     assert {*tmp_path.iterdir()} == {*others}
 

@@ -10,12 +10,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
 import tinygrad_digits as td
+from tinygrad_digits.digits import data, model
 from tinygrad_digits.digits.app import cli
-from tinygrad_digits.digits.data import dataset as data
-from tinygrad_digits.digits.model import mlp as model
-from tinygrad_digits.digits.runs import run, store
-from tinygrad_digits.digits.training import loop as training
-from tinygrad_digits.digits.training import recipe, threads
+from tinygrad_digits.digits.runs import store
+from tinygrad_digits.digits.training import loop, recipe, threads
 from tinygrad_digits.digits.training.estimator import DigitsClassifier
 from tinygrad_digits.support import errors
 
@@ -42,7 +40,7 @@ def train(seen, sizes, batch_size, number):
         np.resize(DIGITS.images, (batch_size, sizes[0])), DIGITS.labels[:batch_size]
     )
     params = model.init_params(sizes, dtype=np.float32)
-    return training.train(
+    return loop.train(
         params, watched(seen), some, some, epochs=1, batch_size=batch_size,
         rng=np.random.default_rng(0), backend=None, blas_threads=number,
     )  # fmt: skip
@@ -51,7 +49,7 @@ def train(seen, sizes, batch_size, number):
 @pytest.mark.parametrize("named", [recipe.RECIPE, recipe.PLAIN], ids=["recipe", "plain"])
 def test_the_digits_take_one(named):
     sizes = (data.PIXELS, *named.hidden, data.CLASSES)
-    assert threads.worthwhile(sizes, named.batch_size) == 1
+    assert threads.count_worthwhile(sizes, named.batch_size) == 1
 
 
 @pytest.mark.parametrize(
@@ -67,8 +65,8 @@ def test_a_step_takes_as_many_as_pay_or_as_are_asked_for(hidden, batch_size, num
 
 
 def test_the_estimator_takes_one(monkeypatch):
-    seen, epoch = [], threads.limited
-    monkeypatch.setattr(threads, "limited", lambda few: seen.append(few) or epoch(few))
+    seen, epoch = [], threads.limit
+    monkeypatch.setattr(threads, "limit", lambda few: seen.append(few) or epoch(few))
     DigitsClassifier(epochs=2, hidden=(8,)).fit(DIGITS.images[:50], DIGITS.labels[:50])
     assert seen == [1, 1]
 
@@ -81,18 +79,18 @@ def test_without_threadpoolctl_only_a_number_is_refused(monkeypatch):
         lambda name: None if name == "threadpoolctl" else find_spec(name),
     )
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    assert threads.chosen(0, (64, 10), 32) is None
+    assert threads.choose(0, (64, 10), 32) is None
     with pytest.raises(errors.MissingExtraError, match="threadpoolctl"):
-        threads.chosen(2, (64, 10), 32)
+        threads.choose(2, (64, 10), 32)
 
 
 def test_a_negative_number_is_refused():
     with pytest.raises(ValueError, match="threads must be 1 or more"):
-        threads.chosen(-1, (64, 10), 32)
+        threads.choose(-1, (64, 10), 32)
 
 
 def test_more_work_never_takes_fewer():
-    few = [threads.worthwhile((64, 2**n, 10), 64) or 2 for n in range(16)]
+    few = [threads.count_worthwhile((64, 2**n, 10), 64) or 2 for n in range(16)]
     assert all(one <= more for one, more in itertools.pairwise(few))
     assert {*few} == {1, 2}
 
@@ -105,7 +103,7 @@ def test_the_number_is_part_of_the_run(tmp_path):
 
     folder = tmp_path / "run"
     train("--epochs", 1, "--threads", 2, "--out", folder)
-    assert run.Config.of(store.load_run(folder).config).threads == 2
+    assert recipe.Config.of(store.load_run(folder).config).threads == 2
     refused = CliRunner().invoke(cli.app, ["train", "--resume", str(folder), "--threads", "1"])
     assert "has threads 2, not 1" in refused.stderr
     train("--threads", 0, code=2)

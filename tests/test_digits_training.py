@@ -6,21 +6,18 @@ import numpy as np
 import pytest
 
 import tinygrad_digits as td
-from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits import data, model
 from tinygrad_digits.digits.data.augment import augment
 from tinygrad_digits.digits.model import evaluation
-from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.digits.runs import run
-from tinygrad_digits.digits.training import fitting
-from tinygrad_digits.digits.training import loop as training
-from tinygrad_digits.digits.training import optimizer_choice as descent
+from tinygrad_digits.digits.training import loop, optimizer_choice, recipe
 
 SMALL = data.Dataset(np.eye(64), np.arange(64) % 10)
 
 
 def start(epochs=3, optimizer=None, dataset=SMALL, **options):
     params = options.pop("params", None) or model.init_params((64, 16, 10))
-    return training.train(
+    return loop.train(
         params,
         optimizer or td.optim.gradient_descent(0.5),
         dataset,
@@ -77,17 +74,17 @@ def test_training_descends_and_yields_a_record_for_each_epoch(make):
     last = records[-1]
     assert last.validation_loss == pytest.approx(float(model.loss(last.params, *SMALL)))
     assert last.validation_accuracy == model.accuracy(last.params, *SMALL)
-    assert set(last.scores()) == set(training.Epoch._fields) - {"params", "state"}
+    assert set(last.scores()) == set(loop.Epoch._fields) - {"params", "snapshot"}
 
 
 def test_training_is_the_fold_of_its_step():
-    step = training.make_step(optimizer := td.optim.momentum(0.1))
+    step = loop.make_step(optimizer := td.optim.momentum(0.1))
     params = model.init_params((64, 16, 10))
     state, rng = optimizer.init(params), np.random.default_rng(1)
     *_, last = start(2, optimizer, params=params)
     for _ in range(2):
         for batch in data.minibatches(SMALL, 10, rng):
-            params, state = step(params, state, *batch)
+            params, state, _ = step(params, state, *batch)
     td.tree.map(np.testing.assert_array_equal, last.params, params)
 
 
@@ -120,9 +117,9 @@ def test_training_keeps_the_parameters_dtype(make):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", descent.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", optimizer_choice.OPTIMIZERS)
 def test_a_jitted_run_equals_the_eager_one_to_the_last_bit(optimizer, dtype):
-    config = run.Config(epochs=4, rate=fitting.RATES[optimizer], optimizer=optimizer, dtype=dtype)
+    config = recipe.Config(epochs=4, rate=recipe.RATES[optimizer], optimizer=optimizer, dtype=dtype)
     assert config.backend == "numpy"
     digits = run.load_split(config)
     jitted = list(run.start(config, digits))
@@ -134,24 +131,24 @@ def test_a_jitted_run_equals_the_eager_one_to_the_last_bit(optimizer, dtype):
             assert ours.params[name].tobytes() == array.tobytes()  # which tells -0 from 0
 
 
-@pytest.mark.parametrize("schedule", descent.SCHEDULES)
+@pytest.mark.parametrize("schedule", optimizer_choice.SCHEDULES)
 def test_the_recipes_run_is_the_same_compiled_and_eager(schedule):
-    config = run.configured(
+    config = recipe.configure(
         {"epochs": 3, "hidden": (9, 8), "schedule": schedule, "ema": 0.9, "smoothing": 0.1}
     )
     digits = run.load_split(config)
     *_, jitted = run.start(config, digits)
     *_, eager = run.start(dataclasses.replace(config, backend=None), digits)
     assert jitted.scores() == eager.scores()
-    assert same_bits(jitted.state, eager.state)
+    assert same_bits(jitted.snapshot, eager.snapshot)
     assert jitted.params["w0"].dtype == np.float32
 
 
 def test_an_average_is_measured_in_place_of_the_parameters():
     optimizer = td.optim.ema(td.optim.gradient_descent(0.5), decay=0.9)
-    *_, last = start(2, optimizer, average=descent.averaged)
-    td.tree.map(np.testing.assert_array_equal, last.params, last.state.memory.average)
-    assert not np.array_equal(last.params["w0"], last.state.params["w0"])
+    *_, last = start(2, optimizer, average=optimizer_choice.read_average)
+    td.tree.map(np.testing.assert_array_equal, last.params, last.snapshot.state.average)
+    assert not np.array_equal(last.params["w0"], last.snapshot.params["w0"])
     assert last.train_loss == float(model.loss(last.params, *SMALL))
 
 
@@ -175,15 +172,15 @@ def test_each_epoch_augments_afresh_and_changes_no_image():
 )
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_settings_of_the_descent_that_make_no_sense_are_refused(optimizer, changed, message):
-    config = run.Config(optimizer=optimizer, schedule="cosine", **changed)
+    config = recipe.Config(optimizer=optimizer, schedule="cosine", **changed)
     with pytest.raises(ValueError, match=message):
-        descent.descent(config, 100)
+        optimizer_choice.choose_optimizer(config, 100)
 
 
 def test_decay_shrinks_weights_and_spares_biases():
     for optimizer in ("gd", "adamw"):
-        config = run.Config(optimizer=optimizer, rate=0.1, weight_decay=0.5)
-        descends = descent.descent(config, 1)
+        config = recipe.Config(optimizer=optimizer, rate=0.1, weight_decay=0.5)
+        descends = optimizer_choice.choose_optimizer(config, 1)
         params = {"w0": np.ones((2, 2)), "b0": np.ones(2)}
         zeros = td.tree.map(np.zeros_like, params)
         after, _ = descends.update(params, zeros, descends.init(params))
@@ -192,12 +189,12 @@ def test_decay_shrinks_weights_and_spares_biases():
 
 
 def test_each_size_of_batch_has_its_program():
-    step = training.make_step(optimizer := td.optim.momentum(0.1))
+    step = loop.make_step(optimizer := td.optim.momentum(0.1))
     params, rng = model.init_params((64, 16, 10)), np.random.default_rng(0)
     state = optimizer.init(params)
     for _ in range(3):
         for batch in data.minibatches(SMALL, 10, rng):
-            params, state = step(params, state, *batch)
+            params, state, _ = step(params, state, *batch)
     info = step.cache_info()
     assert (info.traces, info.programs) == (2, 2)  # 10 images, and the 4 of 64 that remain
 
@@ -209,7 +206,7 @@ class Odd(np.ndarray):
 @pytest.mark.parametrize("odd", [np.ndarray.tolist, lambda array: array.view(Odd)])
 @pytest.mark.parametrize("backend", ["numpy", None])
 def test_the_step_gets_plain_arrays(odd, backend, monkeypatch):
-    made, kinds = training.make_step, set()
+    made, kinds = loop.make_step, set()
 
     def watched(*args):
         step = made(*args)
@@ -220,7 +217,7 @@ def test_the_step_gets_plain_arrays(odd, backend, monkeypatch):
 
         return watching
 
-    monkeypatch.setattr(training, "make_step", watched)
+    monkeypatch.setattr(loop, "make_step", watched)
     *_, last = start(1, dataset=data.Dataset(*map(odd, SMALL)), backend=backend)
     *_, expected = start(1)
     assert kinds == {np.ndarray}
@@ -273,7 +270,7 @@ def test_evaluation_counts():
 
 def test_the_headline_on_the_plain_split():
     """Plain gradient descent, 64-64-32-10: at least 97 % of the 360 test digits."""
-    config = run.Config()
+    config = recipe.Config()
     assert (config.optimizer, config.hidden) == ("gd", (64, 32))
     dataset = run.load_split(config)
     *_, last = run.start(config, dataset)

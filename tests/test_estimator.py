@@ -20,12 +20,11 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import DigitsClassifier
+from tinygrad_digits.digits import DigitsClassifier, model
 from tinygrad_digits.digits.data.augment import augment
-from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.digits.model.saliency import saliency
-from tinygrad_digits.digits.training import fitting
-from tinygrad_digits.digits.training import optimizer_choice as descent
+from tinygrad_digits.digits.training import network, optimizer_choice
+from tinygrad_digits.digits.training.batches import Rows
 from tinygrad_digits.digits.training.recipe import PLAIN
 
 QUICK = {"hidden": (16,), "epochs": 15, "batch_size": 8, "random_state": 0}
@@ -111,7 +110,7 @@ def test_plain_settings_are_those_of_the_program(digits):
     pixels, others, labels, theirs = digits
     plain = DigitsClassifier(**PLAIN.settings(), scaling="range", random_state=0)
     assert plain.fit(pixels, labels).score(others, theirs) > 0.95
-    np.testing.assert_array_equal(plain._scaled(pixels), pixels / 16)
+    np.testing.assert_array_equal(plain._scale(pixels), pixels / 16)
 
 
 def test_augmentation_teaches_to_read_what_is_moved(digits, fitted, rng):
@@ -140,8 +139,8 @@ def test_augmentation_may_be_a_function_of_ones_own(blobs):
     assert seen == [(0.0, 1.0)] * 40
 
 
-@pytest.mark.parametrize("optimizer", descent.OPTIMIZERS)
-@pytest.mark.parametrize("schedule", descent.SCHEDULES)
+@pytest.mark.parametrize("optimizer", optimizer_choice.OPTIMIZERS)
+@pytest.mark.parametrize("schedule", optimizer_choice.SCHEDULES)
 def test_every_optimizer_learns_by_every_schedule(optimizer, schedule, blobs):
     settings = {"optimizer": optimizer, "schedule": schedule}
     classifier = quick(**settings).fit(*blobs)
@@ -165,7 +164,7 @@ def test_every_setting_matters(settings, blobs):
 
 def test_the_average_is_what_is_used(blobs):
     averaged = quick(ema=0.99).fit(*blobs)
-    assert averaged.params_ is averaged._progress.memory.average
+    assert averaged.params_ is averaged._progress.state.average
     assert not np.array_equal(averaged.params_["w0"], averaged._progress.params["w0"])
 
 
@@ -445,8 +444,8 @@ def test_early_stopping_sets_aside_a_stratified_share(blobs):
     rows, labels = blobs
     classifier = quick(early_stopping=True, validation_fraction=0.3)
     classifier._seed()
-    trained, held = classifier._set_aside(fitting.Rows(rows, labels, np.ones(120)))
-    assert np.bincount(held.labels).tolist() == [12, 12, 12]
+    trained, held = classifier._set_aside(Rows(rows, labels, np.ones(120)))
+    assert np.bincount(held.y).tolist() == [12, 12, 12]
     assert len(trained.x) == 84
     with pytest.raises(ValueError, match="least populated class"):
         classifier.fit(rows, np.where(np.arange(120) == 0, 9, labels))
@@ -509,19 +508,19 @@ def test_partial_fit_goes_on_from_fit_and_changes_of_method(blobs):
 
 
 def test_partial_fit_takes_chunks_of_any_length_without_tracing_each(rng):
-    fitting.make_step.cache_clear()
+    network.reuse_step.cache_clear()
     classifier = quick(batch_size=64)
     for n in range(1, 61):
         labels = rng.integers(0, 2, n)
         classifier.partial_fit(rng.standard_normal((n, 3)), labels, classes=[0, 1])
-    assert fitting.make_step.cache_info().misses == 7  # for 1, 2, 4 ... 64 rows
+    assert network.reuse_step.cache_info().misses == 7  # for 1, 2, 4 ... 64 rows
 
 
 def test_fits_alike_share_one_program(blobs):
-    fitting.make_step.cache_clear()
+    network.reuse_step.cache_clear()
     for seed in range(3):
         quick(random_state=seed, epochs=2).fit(*blobs)
-    assert fitting.make_step.cache_info().misses == 1
+    assert network.reuse_step.cache_info().misses == 1
 
 
 # --- in company

@@ -22,9 +22,10 @@ from tests.jit_programs import (
     skip_without,
 )
 from tests.test_ops import CASES, floats, moving, put, weighted
-from tinygrad_digits.compiler import native, numpy_backend, passes
+from tinygrad_digits.compiler import native_expressions, numpy_backend, passes
+from tinygrad_digits.compiler.passes.for_numpy import column_maxima
 from tinygrad_digits.compiler.plan import Place, PlanError, check
-from tinygrad_digits.compiler.program import Line, Program, Value, Var
+from tinygrad_digits.compiler.program import Aval, Equation, Program, Var
 from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.engine.primitive import Kind
 from tinygrad_digits.ops import OPS, elementwise, nondifferentiable, softmax
@@ -150,7 +151,7 @@ def test_an_op_without_rules(op, backend):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_native_ufuncs_do_as_numpy_at_the_corners(dtype):
     skip_without("numba")
-    known = [f for f in native.SYMBOLS if not f.__name__.startswith("bitwise")]
+    known = [f for f in native_expressions.SYMBOLS if not f.__name__.startswith("bitwise")]
     kind = np.finfo(dtype)
     sizes = [np.nan, np.inf, 0.0, 0.5, 1, 2.5, 3, 7.25, 1e5, kind.max, kind.tiny]
     sizes = np.array([*sizes, kind.smallest_subnormal], dtype)
@@ -494,8 +495,8 @@ def planned(f, *args):
 
 
 def numbered(program, *names):
-    """The numbers of the lines of these ops, in the order of the names."""
-    return [next(i for i, line in program.lines.items() if line.op.name == n) for n in names]
+    """The numbers of the equations of these ops, in the order of the names."""
+    return [next(i for i, line in program.equations.items() if line.op.name == n) for n in names]
 
 
 def moved(plan, **changes):
@@ -618,7 +619,7 @@ def run(inputs, workspace):  # f
 """
     )
     assert str(program.code.plan) == "3 values of 48 bytes share 16; 2 are written in place"
-    assert re.match(r"f: traced \d+ ms, lowered \d+ ms\n\ntrace  +4 lines\n", str(program))
+    assert re.match(r"f: traced \d+ ms, lowered \d+ ms\n\ntrace  +4 equations\n", str(program))
 
 
 def test_a_training_step_reads_like_this():
@@ -646,7 +647,7 @@ def test_a_training_step_reads_like_this():
 %17     subtract %0, %16                 float64(3,)
 return  %17"""
     )
-    assert "drop_dead  9 lines   without %5, %6, %7, %8, %9\n" in str(program)
+    assert "dead_code              9 equations   without %5, %6, %7, %8, %9\n" in str(program)
     assert (
         f"\n{program.source}"
         == """
@@ -671,7 +672,7 @@ def run(inputs, workspace):  # step
 
 def evaluated(program, *inputs):
     """The leaves that a program gives, as it stands."""
-    code = numpy_backend.compiled(program, "test")
+    code = numpy_backend.compile_program(program, "test")
     return code.run([*inputs], code.workspace())
 
 
@@ -693,24 +694,24 @@ def shortened(each, f, *args):
 
 
 def ops(program):
-    return [line.op.name for line in program.lines.values()]
+    return [line.op.name for line in program.equations.values()]
 
 
 V = np.array([[1.5, -2.25, 0.0], [-0.0, np.inf, 5e-324], [np.nan, 1e-310, -1e308]])
 
 
-def test_drop_dead():
+def test_dead_code():
     def f(x):
         np.exp(x)
         y = np.sin(x) * V[0]
         return x * V[1], y[0] * 0 + x[0]
 
-    before, after = shortened(passes.drop_dead, lambda x: (np.sin(x * V[0]), x * V[1])[1], V)
+    before, after = shortened(passes.dead_code, lambda x: (np.sin(x * V[0]), x * V[1])[1], V)
     assert ops(before) == ["multiply", "sin", "multiply"]
     assert ops(after) == ["multiply"]
     assert len(before.constants) == 2
     assert len(after.constants) == 1
-    before, after = shortened(passes.drop_dead, f, np.ones((3, 3)))
+    before, after = shortened(passes.dead_code, f, np.ones((3, 3)))
     assert "exp" in ops(before)
     assert "exp" not in ops(after)
 
@@ -742,24 +743,26 @@ def test_share():
     def f(x):
         return np.exp(x) * np.exp(x) + np.sum(x, axis=0) - np.sum(x, axis=0) + x[1] - x[1]
 
-    before, after = shortened(passes.share, f, np.abs(X[:, :2]))
-    assert len(before.lines) == len(after.lines) + 3
+    before, after = shortened(passes.common_subexpressions, f, np.abs(X[:, :2]))
+    assert len(before.equations) == len(after.equations) + 3
     for name in ("exp", "sum", "getitem"):
         assert ops(before).count(name) == 2
         assert ops(after).count(name) == 1
 
 
-def test_share_finds_equal_constants():
+def test_common_subexpressions_finds_equal_constants():
     before, after = shortened(
-        passes.share, lambda x: x * np.array([1.0, 2.0, 3.0]) + x * np.array([1.0, 2.0, 3.0]), V
+        passes.common_subexpressions,
+        lambda x: x * np.array([1.0, 2.0, 3.0]) + x * np.array([1.0, 2.0, 3.0]),
+        V,
     )
     assert ops(before) == ["multiply", "multiply", "add"]
     assert ops(after) == ["multiply", "add"]
 
 
-def test_share_finds_what_becomes_equal_on_the_way():
+def test_common_subexpressions_finds_what_becomes_equal_on_the_way():
     before, after = shortened(
-        passes.share, lambda x: np.sin(np.exp(x)) - np.sin(np.exp(x)), V / 1e9
+        passes.common_subexpressions, lambda x: np.sin(np.exp(x)) - np.sin(np.exp(x)), V / 1e9
     )
     assert ops(before) == ["exp", "sin", "exp", "sin", "subtract"]
     assert ops(after) == ["exp", "sin", "subtract"]
@@ -783,7 +786,9 @@ def test_share_finds_what_becomes_equal_on_the_way():
 @pytest.mark.parametrize("x", [np.array([1.0, -1.0, 0.0]), np.array([1, 0, 2])], ids=["f", "i"])
 def test_numbers_that_are_only_equal_are_not_shared(one, other, x):
     check_calls(lambda x: (x * one, x * other, x + one, x + other, np.add(one, x)), [(x,)])
-    _, after = shortened(passes.share, lambda x: (np.power(x, one), np.power(x, other)), np.ones(3))
+    _, after = shortened(
+        passes.common_subexpressions, lambda x: (np.power(x, one), np.power(x, other)), np.ones(3)
+    )
     assert ops(after).count("power") == 2
 
 
@@ -859,13 +864,13 @@ def test_division_by_a_power_of_two_keeps_every_bit(divisor, dtype):
 def folded_example():
     """x * (c + 1): a line that depends on a constant alone."""
     x, c, one, y = Var(0), Var(1), Var(2), Var(3)
-    full = Value((3,), np.dtype(float))
-    lines = {
-        2: Line(OPS["add"].primitive, (c, 1.0), {}, full),
-        3: Line(OPS["multiply"].primitive, (x, one), {}, full),
+    full = Aval((3,), np.dtype(float))
+    equations = {
+        2: Equation(OPS["add"].primitive, (c, 1.0), {}, full),
+        3: Equation(OPS["multiply"].primitive, (x, one), {}, full),
     }
     constant = np.array([1.0, 2.0, 3.0])
-    return Program({0: ("x", full)}, {1: constant}, lines, [y, one])
+    return Program({0: ("x", full)}, {1: constant}, equations, [y, one])
 
 
 def test_fold():
@@ -880,21 +885,21 @@ def test_fold():
 
 def test_fold_leaves_what_would_grow():
     before = folded_example()
-    lines = {
-        2: Line(
+    equations = {
+        2: Equation(
             OPS["broadcast_to"].primitive,
             (Var(1),),
             {"shape": (1000, 3)},
-            Value((1000, 3), np.dtype(float)),
+            Aval((1000, 3), np.dtype(float)),
         )
     }
-    large = dataclasses.replace(before, lines=lines, outputs=[Var(2)])
+    large = dataclasses.replace(before, equations=equations, outputs=[Var(2)])
     assert ops(passes.fold(large)) == ["broadcast_to"]
 
 
 def test_a_result_that_is_a_folded_constant_is_the_callers_own():
     program = passes.fold(folded_example())
-    code = numpy_backend.compiled(program, "test")
+    code = numpy_backend.compile_program(program, "test")
     results = [code.run([V[0]], code.workspace()) for _ in range(2)]
     assert_own_memory(results, [*program.constants.values()])
 
@@ -912,17 +917,19 @@ def test_all_passes_together_keep_every_bit():
             program = each(program)
             for got, wanted in zip(evaluated(program, V), f(V), strict=True):
                 assert_same(got, wanted)
-    assert len(program.lines) < len(before.lines)
-    assert passes.drop_dead in passes.PASSES
+    assert len(program.equations) < len(before.equations)
+    assert passes.dead_code in passes.PASSES
     names = {each.__name__ for each in passes.PASSES}
-    assert names == {"drop_dead", "share", "simplify", "fold", "spread"}
+    assert names == {"dead_code", "common_subexpressions", "simplify", "fold", "scalar_constants"}
 
 
-def test_spread_takes_an_array_of_equal_numbers_for_one():
+def test_scalar_constants_takes_an_array_of_equal_numbers_for_one():
     ramp, same = np.arange(1.0, 4.0), np.full((3, 1), 0.25)
-    before, after = shortened(passes.spread, lambda x: (x * same, x - ramp, x[0] * same), V)
+    before, after = shortened(
+        passes.scalar_constants, lambda x: (x * same, x - ramp, x[0] * same), V
+    )
     assert before.constants.keys() == after.constants.keys()
-    first, second, third = [line for line in after.lines.values() if len(line.args) == 2][:3]
+    first, second, third = [line for line in after.equations.values() if len(line.args) == 2][:3]
     assert [str(line).split()[-1] for line in (first, second)] == ["0.25", "%3"]
     assert third.op.name != "multiply" or not isinstance(third.args[1], float)  # it gives the shape
 
@@ -932,12 +939,12 @@ def step_of_two(params, x):
     return td.tree.map(lambda p, g: p - 0.5 * g, params, grads)
 
 
-def test_batch_does_the_same_with_several_arrays_at_once():
+def test_pack_small_calls_does_the_same_with_several_arrays_at_once():
     params, x = {"w": np.ones((3, 4)), "b": np.full(4, 2.0)}, np.ones((5, 3))
     jitted = td.jit(step_of_two)
     program = jitted.program(params, x)
     before, after = program.stages[-2].program, program.final
-    assert program.stages[-1].name == "batch"
+    assert program.stages[-1].name == "pack_small_calls"
     assert ops(before).count("multiply") - ops(after).count("multiply") == 1
     assert (ops(after).count("pack"), ops(after).count("piece")) == (1, 2)
     for _ in range(2):
@@ -950,7 +957,7 @@ def test_a_pack_has_its_operands_in_it():
     program, plan = lowered.final, lowered.code.plan
     check(program, plan)
     (pack,) = numbered(program, "pack")
-    operand = program.lines[pack].vars[1]
+    operand = program.equations[pack].vars[1]
     place = plan.places[operand]
     elsewhere = Place(place.start + 64, place.stop + 64)
     with pytest.raises(PlanError, match=rf"no room for %{operand}"):
@@ -972,7 +979,7 @@ def test_an_op_of_ones_own_is_called_as_it_is(backend):
 def test_a_composed_op_is_seen_through():
     assert ops(td.jit(td.nn.relu).program(np.ones(3)).final) == ["maximum"]
     assert elementwise.maximum.primitive in {
-        line.op for line in td.jit(td.nn.relu).program(np.ones(3)).final.lines.values()
+        line.op for line in td.jit(td.nn.relu).program(np.ones(3)).final.equations.values()
     }
 
 
@@ -1038,10 +1045,10 @@ def test_an_op_may_bear_the_name_of_another(name, backend):
         assert_same(td.jit(each, backend=backend)(np.ones(3)), each(np.ones(3)), backend, 1.0)
 
 
-def test_columns_finds_the_peaks_of_softmax_by_columns():
+def test_column_maxima_finds_the_peaks_of_softmax_by_columns():
     x = np.random.default_rng(0).standard_normal((20, 5))
     x[3] = [0.0, -0.0, -0.0, 0.0, -1.0]
-    before, after = shortened(passes.columns, softmax.log_probabilities, x)
+    before, after = shortened(column_maxima, softmax.log_probabilities, x)
     assert ops(before)[:2] == ["max", "subtract"]
     assert ops(after)[:5] == ["transpose", "copy", "max", "reshape", "subtract"]
 
@@ -1055,7 +1062,7 @@ def test_columns_finds_the_peaks_of_softmax_by_columns():
         lambda x: np.exp(x.max(-1, keepdims=True) - x),
     ],
 )
-def test_columns_leaves_other_maxima_alone(f):
+def test_column_maxima_leaves_other_maxima_alone(f):
     x = np.random.default_rng(0).standard_normal((20, 5))
-    before = passes.share(traced(f, x))
-    assert passes.columns(before).lines == before.lines
+    before = passes.common_subexpressions(traced(f, x))
+    assert column_maxima(before).equations == before.equations

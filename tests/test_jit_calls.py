@@ -33,7 +33,7 @@ def slow_calls(f):
     return f.cache_info().slow_calls
 
 
-# --- the short way is taken by every optimiser
+# --- the fast path is taken by every optimiser
 
 RATES = {
     "number": 0.1,

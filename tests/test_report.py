@@ -13,12 +13,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests import browser
+from tinygrad_digits.digits import model
 from tinygrad_digits.digits.app import cli
-from tinygrad_digits.digits.data import data_uris as pixels
+from tinygrad_digits.digits.data import data_uris
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.model import evaluation
-from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.digits.runs import plots, report, run, store
+from tinygrad_digits.digits.training import recipe
 
 SECTIONS = {
     "curves": "Curves",
@@ -218,7 +219,7 @@ def test_it_gives_the_figures_of_the_run(opened, folder):
 
 def test_the_gallery_shows_the_surest_mistakes_first(opened, folder):
     params, config = store.load_run(folder)
-    test = run.load_split(run.Config.of(config)).test
+    test = run.load_split(recipe.Config.of(config)).test
     found = evaluation.evaluate(params, test)
     wrong = np.flatnonzero(found.predicted != test.labels)
     surest = wrong[found.probabilities[wrong].max(axis=1).argmax()]
@@ -229,7 +230,7 @@ def test_the_gallery_shows_the_surest_mistakes_first(opened, folder):
     assert f"truth {test.labels[surest]}" in first.text
     image, _ = first.find_elements("tag name", "img")
     assert f"test digit {surest}," in image.get_attribute("alt")
-    assert image.get_attribute("src") == pixels.ink(test.images[surest])
+    assert image.get_attribute("src") == data_uris.ink(test.images[surest])
     assert f"{len(wrong)} of 360 test digits misread" in opened.find_element("id", "mistakes").text
 
 
@@ -247,15 +248,15 @@ def test_it_is_one_small_well_formed_file(folder):
 
 @pytest.fixture(scope="module")
 def tiny():
-    """The arguments of `report.page` but for the name: an untrained network and few digits."""
-    config = run.configured({"epochs": 0, "hidden": ()}, plain=True)
+    """The arguments of `report.render_page` but for the name: few digits, and not trained."""
+    config = recipe.configure({"epochs": 0, "hidden": ()}, plain=True)
     rng = np.random.default_rng(0)
     part = data.Dataset(rng.random((20, 64)), np.arange(20) % 10)
     params = {"w0": rng.standard_normal((64, 10)), "b0": np.zeros(10)}
     scores = {"epoch": 0, "train_loss": 0.5, "validation_loss": 0.5}
     scores |= {"train_accuracy": 0.1, "validation_accuracy": 0.1}
     metrics = {"seconds": 0.0, "interrupted": False}
-    made = store.Run(params, dataclasses.asdict(config))
+    made = store.SavedRun(params, dataclasses.asdict(config))
     return made, [scores], metrics, data.Split(part, part, part), evaluation.evaluate(params, part)
 
 
@@ -264,14 +265,14 @@ def test_what_it_is_given_is_escaped(tiny):
     evil = '"><script>alert(1)</script>'
     made = made._replace(config={**made.config, "optimizer": evil, evil: 1})
     metrics = {**metrics, "environment": {evil: evil}}
-    text = report.page(evil, made, history, metrics, *rest)
+    text = report.render_page(evil, made, history, metrics, *rest)
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)") == 6  # in the title, the heading and the tables
     Parsed(text)
 
 
 def test_a_run_without_hidden_layers_and_of_before_reports(tiny):
-    text = report.page("old", *tiny)
+    text = report.render_page("old", *tiny)
     assert "10 outputs" in text
     assert "older than the report" in text
     assert "Interrupted" not in text
@@ -279,7 +280,7 @@ def test_a_run_without_hidden_layers_and_of_before_reports(tiny):
 
 def test_an_interrupted_run_says_so(tiny):
     made, history, metrics, *rest = tiny
-    text = report.page("short", made, history, {**metrics, "interrupted": True}, *rest)
+    text = report.render_page("short", made, history, {**metrics, "interrupted": True}, *rest)
     assert re.search(r"<strong>Interrupted</strong> after epoch 0 of 0", text)
 
 
@@ -288,7 +289,7 @@ def test_a_perfect_model_has_no_mistakes(tiny):
     labels = model.predict(made.params, split.test.images)
     split = split._replace(test=split.test._replace(labels=labels))
     found = evaluation.evaluate(made.params, split.test)
-    text = report.page("perfect", made, history, metrics, split, found)
+    text = report.render_page("perfect", made, history, metrics, split, found)
     assert "None of 20 test digits misread" in text
     assert 'class="wrong"' not in text
 
@@ -305,18 +306,18 @@ def decoded(uri):
 def test_pictures_of_pixels():
     image = np.zeros(64)
     image[:3] = 1, 0.5, 2
-    assert decoded(pixels.ink(image))[0, :4].tolist() == [0, 128, 0, 255]
+    assert decoded(data_uris.ink(image))[0, :4].tolist() == [0, 128, 0, 255]
     image[:3] = 1, -2, 0
-    picture = decoded(pixels.signed(image))
+    picture = decoded(data_uris.signed(image))
     assert picture.shape == (8, 8, 4)
-    assert picture[0, :2].tolist() == [[*pixels.MORE, 128], [*pixels.LESS, 255]]
+    assert picture[0, :2].tolist() == [[*data_uris.MORE, 128], [*data_uris.LESS, 255]]
     assert (picture[..., 3] > 0).sum() == 2
-    assert decoded(pixels.signed(image, scale=4.0))[0, 1, 3] == 128
-    assert not decoded(pixels.signed(np.zeros(64)))[..., 3].any()
+    assert decoded(data_uris.signed(image, scale=4.0))[0, 1, 3] == 128
+    assert not decoded(data_uris.signed(np.zeros(64)))[..., 3].any()
 
 
 def test_a_curve_is_the_same_svg_each_time(tiny):
-    drawn = [plots.svg(plots.curve(tiny[1], "loss")) for _ in range(2)]
+    drawn = [plots.encode_svg(plots.draw_curve(tiny[1], "loss")) for _ in range(2)]
     assert drawn[0] == drawn[1]
     assert b"<svg" in drawn[0]
 

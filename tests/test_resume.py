@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 import tinygrad_digits as td
 from tests.programs import program
+from tinygrad_digits.digits import errors
 from tinygrad_digits.digits.app import cli
-from tinygrad_digits.digits.runs import checkpoint, locking, run, store
-from tinygrad_digits.digits.runs import checksummed as sealed
-from tinygrad_digits.digits.training import fitting
-from tinygrad_digits.digits.training import optimizer_choice as descent
+from tinygrad_digits.digits.app.commands import training
+from tinygrad_digits.digits.runs import checkpoint, checksummed, locking, run, store
+from tinygrad_digits.digits.training import optimizer_choice, recipe
 
 PROGRAM = [sys.executable, "-m", "tinygrad_digits", "train"]
 SMALL = ["--hidden", "8", "--batch-size", "200", "--ema", "0.9"]
@@ -33,7 +33,7 @@ def invoke(*args, code=0):
 
 
 def small(**changes):
-    return run.configured({"hidden": (8,), "batch_size": 200, "epochs": 6, "ema": 0.9, **changes})
+    return recipe.configure({"hidden": (8,), "batch_size": 200, "epochs": 6, "ema": 0.9, **changes})
 
 
 def bits(tree):
@@ -62,7 +62,7 @@ def stopped(folder, config, after):
 
     def save(so_far):
         run.save_checkpoint(folder, config, so_far)
-        if so_far.state.epoch == after:
+        if so_far.snapshot.epoch == after:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -73,8 +73,8 @@ def carried_on(folder):
     """What becomes of a run that is resumed from its checkpoint."""
     saved, config = run.load_checkpoint(folder)
     digits = run.load_split(config)
-    before = run.resumed(saved, config, digits)
-    return run.follow(run.start(config, digits, before.state), lambda _: None, before=before)
+    before = run.restore(saved, config, digits)
+    return run.follow(run.start(config, digits, before.snapshot), lambda _: None, before=before)
 
 
 def whole(config):
@@ -82,8 +82,8 @@ def whole(config):
 
 
 VARIANTS = [
-    *({"optimizer": name, "rate": fitting.RATES[name]} for name in descent.OPTIMIZERS),
-    *({"schedule": name} for name in descent.SCHEDULES),
+    *({"optimizer": name, "rate": recipe.RATES[name]} for name in optimizer_choice.OPTIMIZERS),
+    *({"schedule": name} for name in optimizer_choice.SCHEDULES),
     {"ema": 0.0},
     {"augment": False},
     {"dtype": "float64"},
@@ -112,11 +112,38 @@ def test_more_epochs_where_the_rate_does_not_depend_on_them(tmp_path):
     config = small(schedule="constant", warmup=0.0, epochs=2)
     stopped(tmp_path, config, after=2)
     saved, _ = run.load_checkpoint(tmp_path)
-    longer = run.continued(config, {"epochs": 5})
+    longer = recipe.reconfigure(config, {"epochs": 5})
     digits = run.load_split(longer)
-    before = run.resumed(saved, longer, digits)
-    after = run.follow(run.start(longer, digits, before.state), lambda _: None, before=before)
+    before = run.restore(saved, longer, digits)
+    after = run.follow(run.start(longer, digits, before.snapshot), lambda _: None, before=before)
     assert outcome(after) == outcome(whole(longer))
+
+
+def test_more_epochs_by_a_schedule_are_told_of_in_the_configuration(tmp_path):
+    config = small(epochs=3)
+    stopped(tmp_path, config, after=3)
+    said = invoke("train", "--resume", tmp_path, "--epochs", 5).stdout
+    assert "schedule of 5 epochs" in said
+    after = store.load_run(tmp_path).config
+    assert (after["epochs"], after["planned"]) == (5, [3])
+    history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
+    assert [row["epoch"] for row in history] == [*range(6)]
+    assert bits(store.load_run(tmp_path).params) != bits(whole(small(epochs=5)).params)
+    again = invoke("train", "--resume", tmp_path, "--epochs", 5).stdout  # said again, no other
+    assert "schedule" not in again
+    assert store.load_run(tmp_path).config == after
+
+
+def test_a_checkpoint_of_before_leaves_had_their_names_goes_on(tmp_path):
+    config = small()
+    stopped(tmp_path, config, after=3)
+    path = tmp_path / store.CHECKPOINT
+    saved = checkpoint.load(path)
+    old = {name.replace("['state']", "['memory']"): a for name, a in saved.arrays.items()}
+    assert old.keys() != saved.arrays.keys()
+    facts = json.dumps(saved.facts)
+    path.write_bytes(checksummed.seal(old, {"format": checkpoint.FORMAT, "facts": facts}))
+    assert outcome(carried_on(tmp_path)) == outcome(whole(config))
 
 
 def test_the_best_epoch_is_kept_on_the_way(tmp_path):
@@ -245,7 +272,7 @@ def test_the_checkpoint_is_written_as_often_as_is_asked_for_and_at_the_end(tmp_p
     written, save = [], run.save_checkpoint
 
     def watched(folder, config, trained):
-        written.append(trained.state.epoch)
+        written.append(trained.snapshot.epoch)
         save(folder, config, trained)
 
     monkeypatch.setattr(run, "save_checkpoint", watched)
@@ -264,7 +291,7 @@ def test_unasked_it_is_written_once_in_a_while(tmp_path, monkeypatch):
         save(folder, config, trained)
 
     monkeypatch.setattr(run, "save_checkpoint", watched)
-    monkeypatch.setattr(cli, "CHECKPOINT_SECONDS", 0.02)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.02)
     invoke("train", *SMALL, "--epochs", 30, "--out", tmp_path / "run")
     *due, _last = seconds
     assert len(due) > 1
@@ -307,7 +334,7 @@ def test_any_altered_byte_is_noticed(saved):
         for altered in (whole[i] ^ 1, whole[i] ^ 0x20, 0):  # also another case, and other spaces
             if altered != whole[i]:
                 path.write_bytes(whole[:i] + bytes([altered]) + whole[i + 1 :])
-                with pytest.raises(store.RunError, match=r"checkpoint\.safetensors"):
+                with pytest.raises(errors.RunError, match=r"checkpoint\.safetensors"):
                     checkpoint.load(path)
 
 
@@ -315,7 +342,7 @@ def test_any_truncation_and_any_addition_is_noticed(saved):
     path, whole, _ = saved
     for content in (*(whole[:i] for i in range(len(whole))), whole + b"\0", b"\0" + whole):
         path.write_bytes(content)
-        with pytest.raises(store.RunError, match=r"checkpoint\.safetensors"):
+        with pytest.raises(errors.RunError, match=r"checkpoint\.safetensors"):
             checkpoint.load(path)
 
 
@@ -325,7 +352,7 @@ def test_any_altered_byte_of_the_parameters_is_noticed(tmp_path):
     whole = path.read_bytes()
     for i in range(len(whole)):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
-        with pytest.raises(store.RunError, match=r"params\.safetensors"):
+        with pytest.raises(errors.RunError, match=r"params\.safetensors"):
             store.load_run(tmp_path)
 
 
@@ -343,9 +370,9 @@ FOREIGN = {
     "another program's": lambda path: save_file({"w": np.zeros(3)}, path),
     "parameters": lambda path: path.write_bytes((path.parent / store.PARAMS).read_bytes()),
     "unsealed": lambda path: save_file({}, path, {"format": checkpoint.FORMAT, "facts": "{}"}),
-    "no facts": lambda path: path.write_bytes(sealed.seal({}, {"format": checkpoint.FORMAT})),
+    "no facts": lambda path: path.write_bytes(checksummed.seal({}, {"format": checkpoint.FORMAT})),
     "nested facts": lambda path: path.write_bytes(
-        sealed.seal({}, {"format": checkpoint.FORMAT, "facts": "[" * 50_000})
+        checksummed.seal({}, {"format": checkpoint.FORMAT, "facts": "[" * 50_000})
     ),
     "a list": lambda path: path.write_bytes(checkpoint.dump({}, [])),
     "no configuration": lambda path: path.write_bytes(checkpoint.dump({}, {"config": 5})),
@@ -368,7 +395,7 @@ def _without(path, name, instead=None):
     saved = checkpoint.load(path)
     facts = {**saved.facts, name: instead}
     path.write_bytes(
-        sealed.seal(saved.arrays, {"format": checkpoint.FORMAT, "facts": json.dumps(facts)})
+        checksummed.seal(saved.arrays, {"format": checkpoint.FORMAT, "facts": json.dumps(facts)})
     )
 
 
@@ -395,7 +422,7 @@ def test_what_is_no_checkpoint_is_refused_and_left_alone(kind, finished, tmp_pat
     ],
 )
 def test_a_checkpoint_of_another_tree_is_refused(saved, like, message):
-    with pytest.raises(store.RunError, match=message):
+    with pytest.raises(errors.RunError, match=message):
         checkpoint.restore(checkpoint.load(saved[0]), like)
 
 
@@ -407,9 +434,8 @@ def test_a_checkpoint_holds_no_other_objects():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rate", "0.5"], f"has rate {run.RECIPE.rate}, not 0.5"),
+        (["--rate", "0.5"], f"has rate {recipe.RECIPE.rate}, not 0.5"),
         (["--seed", "1"], "has seed 42, not 1"),
-        (["--epochs", "9"], "has epochs 2, not 9"),
         (["--eager"], "has backend numpy, not None"),
     ],
 )
@@ -469,9 +495,9 @@ def test_two_processes_cannot_write_one_run(tmp_path):
 
 def test_a_lock_is_free_again_when_its_holder_is_done(tmp_path):
     for _ in range(2):
-        with locking.locked(tmp_path):
+        with locking.hold(tmp_path):
             for _ in range(2):
-                with pytest.raises(BlockingIOError), locking.locked(tmp_path):
+                with pytest.raises(BlockingIOError), locking.hold(tmp_path):
                     raise AssertionError("locked twice")
             assert (tmp_path / locking.NAME).exists()
         assert not list(tmp_path.iterdir())
@@ -487,6 +513,6 @@ def test_a_lock_that_was_removed_while_we_waited_for_it_is_not_ours(tmp_path, mo
             (tmp_path / locking.NAME).unlink()
 
     monkeypatch.setattr(locking, "_lock", late)
-    with locking.locked(tmp_path):
+    with locking.hold(tmp_path):
         assert len(taken) == 2
         assert os.path.samestat(os.fstat(taken[1]), (tmp_path / locking.NAME).stat())

@@ -11,8 +11,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from typer.testing import CliRunner
 
 from tinygrad_digits.digits import DigitsClassifier
-from tinygrad_digits.digits.app import cli
-from tinygrad_digits.digits.app import grid_search as sweep
+from tinygrad_digits.digits.app import cli, console, grid_search
+from tinygrad_digits.digits.app.journal import open_journal
 
 GRID = "rate=0.003,0.01 hidden=16|16,8 epochs=3"
 SEED = 3
@@ -21,13 +21,13 @@ SPLITS = 3
 
 @pytest.fixture(scope="module")
 def images():
-    return sweep.training_images(SEED)
+    return grid_search.load_training_images(SEED)
 
 
 @pytest.fixture(scope="module")
 def serial(images):
     """What one process finds, without the seconds."""
-    found = sweep.fits(sweep.candidates(GRID), images, splits=SPLITS, seed=SEED)
+    found = grid_search.search(grid_search.parse_grid(GRID), images, splits=SPLITS, seed=SEED)
     return {one.key: one.accuracy for one in found}
 
 
@@ -56,16 +56,18 @@ def lines(path):
 
 
 def test_choices_are_read_as_what_they_are():
-    (one,) = sweep.candidates("optimizer=gd rate=0.5 ema=0 augment=True scaling=auto backend=none")
+    (one,) = grid_search.parse_grid(
+        "optimizer=gd rate=0.5 ema=0 augment=True scaling=auto backend=none"
+    )
     assert one == {
         "optimizer": "gd", "rate": 0.5, "ema": 0, "augment": True, "scaling": "auto",
         "backend": None,
     }  # fmt: skip
-    many = sweep.candidates("hidden=64,32|8|none batch_size=8|16")
+    many = grid_search.parse_grid("hidden=64,32|8|none batch_size=8|16")
     assert len(many) == 6
     assert {settings["hidden"] for settings in many} == {(64, 32), (8,), ()}
-    assert sweep.candidates("") == [{}]
-    assert len(sweep.candidates("rate=1,1")) == 1
+    assert grid_search.parse_grid("") == [{}]
+    assert len(grid_search.parse_grid("rate=1,1")) == 1
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_choices_are_read_as_what_they_are():
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused_before_anything_is_fitted(grid, culprit, tmp_path):
-    result = invoke("--grid", grid, "--out", tmp_path / "found", code=1)
+    result = invoke("--grid", grid, "--out", tmp_path / "found", code=2)
     assert culprit in result.stderr
     assert not list(tmp_path.iterdir())
 
@@ -102,19 +104,21 @@ def test_they_are_those_of_grid_search(images, serial):
     for k in range(SPLITS):
         scores = search.cv_results_[f"split{k}_test_score"]
         for settings, score in zip(search.cv_results_["params"], scores, strict=True):
-            assert serial[sweep.Fit({**settings, "epochs": 3}, k, None, 0).key] == score
+            assert serial[grid_search.FoldScore({**settings, "epochs": 3}, k, None, 0).key] == score
 
 
 def test_processes_find_the_same(images, serial):
-    found = sweep.fits(sweep.candidates(GRID), images, splits=SPLITS, seed=SEED, jobs=2)
+    found = grid_search.search(
+        grid_search.parse_grid(GRID), images, splits=SPLITS, seed=SEED, jobs=2
+    )
     assert {one.key: one.accuracy for one in found} == serial
 
 
 def test_nothing_is_lost_when_a_worker_of_a_cluster_is_killed(images, serial, cluster):
     workers = cluster.run(os.getpid)
-    tried, found = sweep.candidates(GRID), []
-    with sweep.cluster(cluster.scheduler.address):
-        for one in sweep.fits(tried, images, splits=SPLITS, seed=SEED):
+    tried, found = grid_search.parse_grid(GRID), []
+    with grid_search.use_cluster(cluster.scheduler.address):
+        for one in grid_search.search(tried, images, splits=SPLITS, seed=SEED):
             if not found:
                 os.kill(next(iter(workers.values())), getattr(signal, "SIGKILL", signal.SIGTERM))
             found.append(one)
@@ -152,14 +156,16 @@ def test_the_command_shows_the_best_first_and_goes_on_where_it_was(tmp_path, ser
     assert means == sorted(means, reverse=True)
     common, *rows = lines(path)
     assert common == {"splits": SPLITS, "seed": SEED}
-    assert {sweep._key(row["settings"], row["split"]): row["accuracy"] for row in rows} == serial
+    assert {
+        grid_search._key(row["settings"], row["split"]): row["accuracy"] for row in rows
+    } == serial
     third = invoke("--grid", GRID, *base)
     assert "%" not in third.stderr  # nothing was left to do
     assert f"{max(means):.2%}" in third.stdout
 
 
 def test_an_interrupted_sweep_keeps_what_was_done(tmp_path, monkeypatch):
-    path, counted, real = tmp_path / "found.jsonl", [], sweep.fit
+    path, counted, real = tmp_path / "found.jsonl", [], grid_search.try_fold
 
     def interrupted(*args):
         if len(counted) == 2:
@@ -167,8 +173,8 @@ def test_an_interrupted_sweep_keeps_what_was_done(tmp_path, monkeypatch):
         counted.append(args)
         return real(*args)
 
-    monkeypatch.setattr(sweep, "fit", interrupted)
-    invoke("--grid", "epochs=1,2", "--out", path, code=cli.INTERRUPTED)
+    monkeypatch.setattr(grid_search, "try_fold", interrupted)
+    invoke("--grid", "epochs=1,2", "--out", path, code=console.INTERRUPTED)
     assert len(lines(path)) == 1 + 2
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     monkeypatch.undo()
@@ -200,13 +206,13 @@ def test_settings_that_diverge_come_last(tmp_path):
 
 def test_two_sweeps_cannot_write_one_file(tmp_path):
     path = tmp_path / "sweep.jsonl"
-    with sweep.kept(path, splits=2, seed=0):
+    with open_journal(path, {"splits": 2, "seed": 0}, grid_search.FoldScore.of):
         before = path.read_bytes()
         refused = invoke("--grid", "epochs=1", "--splits", 2, "--out", path, code=1)
-        assert "another sweep is writing it" in refused.stderr
+        assert "another process is writing it" in refused.stderr
         assert path.read_bytes() == before
-    with sweep.kept(path, splits=2, seed=0) as journal:
-        assert journal.fits == []
+    with open_journal(path, {"splits": 2, "seed": 0}, grid_search.FoldScore.of) as journal:
+        assert journal.rows == []
     assert [each.name for each in tmp_path.iterdir()] == ["sweep.jsonl"]
 
 

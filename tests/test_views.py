@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import tinygrad_digits as td
 from tests.cases import Drawn, chapters
 from tests.test_indexing import by_each_way
-from tinygrad_digits.engine.views import source_of
+from tinygrad_digits.ops.views import source_of
 
 M = np.arange(1.0, 7.0).reshape(2, 3)
 

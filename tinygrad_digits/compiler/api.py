@@ -31,7 +31,7 @@ from typing import (
 
 import numpy as np
 
-from ..engine.run import run_all_on
+from ..engine.run import run_on
 from ..engine.tape import OPEN
 from ..engine.tensor import Tensor
 from ..support import tree
@@ -41,7 +41,7 @@ from ..support.loading import load
 from ..support.options import suggest_options
 from ..support.pickling import Decorated, Made, findable, importable_name
 from ..support.user_lines import warn
-from .fast_call import MISS, Enter, Known
+from .fast_call import MISS, FastCall, Known
 from .free_variables import hold_a_tensor, holds_a_tensor, selves, watches
 from .instances import Attributes, has_state
 from .signature import Sealed, identity, is_generator, is_input, key_of
@@ -200,7 +200,7 @@ class Jitted(Decorated, Generic[P, R]):
         self.f = f
         self.backend = backend
         self.parameters = _positional(f)
-        named = _named(f)
+        named = _argument_names(f)
         for name in (*static_argnames, *donate):
             if named is not None and name not in named:
                 raise TypeError(f"{_name(f)} has no argument {name!r}; it has {', '.join(named)}")
@@ -215,7 +215,7 @@ class Jitted(Decorated, Generic[P, R]):
         self._attributes = Attributes(f)
         self._selves = selves(f)
         self._slow_calls: Counter[str] = Counter()
-        self._recent: tuple[Enter, ...] = ()  # the short ways into the programs that ran last
+        self._recent: tuple[FastCall, ...] = ()  # the fast paths of the programs that ran last
 
     def __repr__(self) -> str:
         return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
@@ -239,25 +239,25 @@ class Jitted(Decorated, Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         recent = self._recent
-        for enter in recent:
-            result: R = enter(args, kwargs)
+        for fast_call in recent:
+            result: R = fast_call(args, kwargs)
             if result is not MISS:
-                if enter is not recent[0]:
-                    self._came_in_by(enter)
+                if fast_call is not recent[0]:
+                    self._move_to_front(fast_call)
                 return result
         traces = self.traces
-        program, leaves = self._looked_up(args, kwargs)
+        program, leaves = self._look_up(args, kwargs)
         if program is None:
             self._slow_calls[AS_IT_IS] += 1
             return self.f(*args, **kwargs)
         self._slow_calls[LOOKED_UP if traces == self.traces else TRACED] += 1
-        if program.enter is not None:
-            self._came_in_by(program.enter)
+        if program.fast_call is not None:
+            self._move_to_front(program.fast_call)
         return cast("R", program(leaves))
 
     def program(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """The program that runs for these arguments; print it to see how it was made."""
-        program, _ = self._looked_up(args, kwargs)
+        program, _ = self._look_up(args, kwargs)
         if program is None:
             raise TypeError(
                 f"{_name(self.f)} is not compiled for these arguments, but run as it is"
@@ -292,7 +292,7 @@ class Jitted(Decorated, Generic[P, R]):
 
     # --- from a call to its program
 
-    def _looked_up(
+    def _look_up(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Lowered | None, list[Any]]:
         """The program for a call and its inputs; None where f has to be run as it is."""
@@ -302,7 +302,7 @@ class Jitted(Decorated, Generic[P, R]):
             kwargs = dict(sorted(kwargs.items()))
         leaves, structure = tree.flatten((args, kwargs))
         if any(map(gate_of, leaves)):
-            args, kwargs = _admitted(args, kwargs, self.parameters)
+            args, kwargs = _admit(args, kwargs, self.parameters)
             leaves, structure = tree.flatten((args, kwargs))
         if (OPEN and hold_a_tensor(watches(self.f))) or any(map(_belongs_elsewhere, leaves)):
             self._refuse_recursion()
@@ -317,7 +317,7 @@ class Jitted(Decorated, Generic[P, R]):
             self._refuse_unhashable(args, kwargs)
             raise
         if program is None:
-            program = self._traced(signature, args, kwargs)
+            program = self._trace(signature, args, kwargs)
         if program is not None:
             program.used = next(self._uses)
         return program, inputs
@@ -329,7 +329,7 @@ class Jitted(Decorated, Generic[P, R]):
                 "the recursion as a loop, or jit a function that calls a plain recursive one"
             )
 
-    def _traced(
+    def _trace(
         self, signature: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Lowered | None:
         self._refuse_recursion()
@@ -341,7 +341,7 @@ class Jitted(Decorated, Generic[P, R]):
             try:
                 start = time.perf_counter()
                 program, structure = _run(self.f, args, kwargs, self.parameters)
-                made: Lowered = load(f"{__package__}.lower").lowered(
+                made: Lowered = load(f"{__package__}.lower").lower_program(
                     program,
                     structure,
                     name=_name(self.f),
@@ -350,7 +350,7 @@ class Jitted(Decorated, Generic[P, R]):
                     seconds=time.perf_counter() - start,
                 )
                 surroundings = Known(watches(self.f), self._selves, self._attributes)
-                made.open_to(args, kwargs, surroundings)
+                made.make_fast_call(args, kwargs, surroundings)
             except load(f"{__package__}.trace").Captured:
                 return None
             finally:
@@ -362,17 +362,19 @@ class Jitted(Decorated, Generic[P, R]):
             self._programs[signature] = made
             return made
 
-    def _came_in_by(self, enter: Enter) -> None:
-        """Try this short way first the next time."""
-        others = [other for other in self._recent if other is not enter]
-        self._recent = (enter, *others)[:RECENT]
+    def _move_to_front(self, fast_call: FastCall) -> None:
+        """Try this fast path first the next time."""
+        others = [other for other in self._recent if other is not fast_call]
+        self._recent = (fast_call, *others)[:RECENT]
 
     def _forget_the_oldest(self) -> None:
         """Drop the program that was least recently used."""
-        ranks: dict[Any, int] = {enter: RECENT - rank for rank, enter in enumerate(self._recent)}
-        ages = {key: (ranks.get(p.enter, 0), p.used) for key, p in self._programs.items()}
+        ranks: dict[Any, int] = {
+            fast_call: RECENT - rank for rank, fast_call in enumerate(self._recent)
+        }
+        ages = {key: (ranks.get(p.fast_call, 0), p.used) for key, p in self._programs.items()}
         gone = self._programs.pop(min(ages, key=ages.__getitem__))
-        self._recent = tuple(enter for enter in self._recent if enter is not gone.enter)
+        self._recent = tuple(each for each in self._recent if each is not gone.fast_call)
 
     def _with_static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -403,7 +405,7 @@ class Jitted(Decorated, Generic[P, R]):
     def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Note what this trace is for; say so when there are many."""
         items = [*_items(args, kwargs, self.parameters)]
-        spec = {path: _described(leaf) for path, leaf in items}
+        spec = {path: _describe(leaf) for path, leaf in items}
         for path, leaf in [*items, *((type(held).__name__, held) for held in self._selves)]:
             value = leaf.value if isinstance(leaf, Sealed) else leaf
             if has_state(value):
@@ -448,7 +450,7 @@ def _run(
             static = leaf.value if isinstance(leaf, Sealed) else leaf
             boxed.append(jit.box(leaf, path) if enters else static)
 
-    def traced(*args: Any, **kwargs: Any) -> tree.Structure:
+    def traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tree.Structure:
         with np.errstate(all="call", call=lambda *_: None):  # the program will warn, not the trace
             outputs, structure = tree.flatten(f(*args, **kwargs))
         jit.program.outputs = [
@@ -457,7 +459,7 @@ def _run(
         return structure
 
     try:
-        structure = run_all_on(jit, traced, args, kwargs, boxing)
+        structure, _, _ = run_on(jit, traced, (args, kwargs), argnums=(0, 1), boxing=boxing)
     except ValueError as error:
         if isinstance(error.__cause__, TracedValueError):  # NumPy's, for `array[i] = t`
             raise error.__cause__ from None
@@ -476,7 +478,7 @@ def _checked_input(leaf: Any, path: str) -> bool:
     return is_input(leaf)
 
 
-def _admitted(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
+def _admit(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
     """The arguments with labelled arrays as plain ones, which is what a program works on."""
     _, structure = tree.flatten((args, kwargs))
     named = _items(args, kwargs, parameters)
@@ -511,7 +513,7 @@ def _positional(f: Any) -> list[str]:
     return [p.name for p in _signature(f) if p.kind in kinds]
 
 
-def _named(f: Any) -> list[str] | None:
+def _argument_names(f: Any) -> list[str] | None:
     """The names of all arguments; None where there may be any."""
     parameters = _signature(f)
     if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -537,7 +539,7 @@ def _items(
         yield from tree.items(argument, name)
 
 
-def _described(leaf: Any) -> str:
+def _describe(leaf: Any) -> str:
     if isinstance(leaf, np.ndarray):
         return f"{leaf.dtype}{leaf.shape}"
     if isinstance(leaf, float | np.generic) or is_generator(leaf):

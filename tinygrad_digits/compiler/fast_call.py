@@ -1,6 +1,6 @@
-"""The short way into a program: straight-line code that knows one signature by heart.
+"""The fast path into a program: straight-line code that knows one signature by heart.
 
-    def enter(args, kwargs):
+    def try_call(args, kwargs):
         if kwargs or len(args) != 2: return MISS
         t0, a1, = args
         if type(t0) is not dict or (*t0,) != keys0: return MISS
@@ -10,8 +10,8 @@
         ...
 
 Finding the program by its signature takes as long as ten small NumPy calls; this takes two. It
-gives up (MISS) on whatever it does not know, and then the long way decides. How a container is
-tested, opened and closed is written in `engine.tree`.
+gives up (MISS) on whatever it does not know, and then the signature decides. How a container is
+tested, opened and closed is written in `support.tree`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .free_variables import Watch, hold_a_tensor, holds_a_tensor, is_fixed
 from .instances import Attributes, has_state
 from .signature import Sealed, identity, is_input
 
-Enter: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+FastCall: TypeAlias = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 MISS: Final = object()
-"""What `enter` returns for a call with another signature."""
+"""What `try_call` returns for a call with another signature."""
 
 
-def entry(
+def compile_fast_call(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     output: tree.Structure,
@@ -42,8 +42,8 @@ def entry(
     workspaces: list[Any],
     make_workspace: Callable[[], Any],
     known: Known,
-) -> Enter:
-    """`enter` for calls like this one.
+) -> FastCall:
+    """`try_call` for calls like this one.
 
     Args:
         args: the call's arguments.
@@ -57,9 +57,9 @@ def entry(
     writer = _Writer(known.attributes)
     writer.open_call(args, kwargs)
     for held in known.selves:
-        writer.test_value(writer.bound(held), held)
+        writer.test_value(writer.bind(held), held)
     writer.refuse_tensors(known.places)
-    result = writer.closed(output, iter(range(1 << 30)))
+    result = writer.close(output, iter(range(1 << 30)))
     names = writer.namespace | {
         "MISS": MISS,
         "OPEN": OPEN,
@@ -69,9 +69,17 @@ def entry(
         "make_workspace": make_workspace,
         "give_back": workspaces.append,
     }
-    source = "\n".join(
+    source = _write_source(writer, result)
+    exec(source, names)
+    try_call: FastCall = names.pop("try_call")
+    return try_call
+
+
+def _write_source(writer: _Writer, result: str) -> str:
+    """The source of `try_call`, which returns `result` of the program's leaves v."""
+    return "\n".join(
         [
-            "def enter(args, kwargs):",
+            "def try_call(args, kwargs):",
             *writer.lines,
             f"    if not ({' and '.join(writer.tests) or True}):",
             "        return MISS",
@@ -86,9 +94,6 @@ def entry(
             f"    return {result}",
         ]
     )
-    exec(source, names)
-    enter: Enter = names.pop("enter")
-    return enter
 
 
 class Known(NamedTuple):
@@ -113,7 +118,7 @@ class _Writer:
         self.attributes = attributes
         self.holders: list[str] = []  # leaves that could come to hold a Tensor
 
-    def bound(self, thing: Any) -> str:
+    def bind(self, thing: Any) -> str:
         name = f"k{len(self.namespace)}"
         self.namespace[name] = thing
         return name
@@ -127,7 +132,7 @@ class _Writer:
 
     def _open_children(self, source: str, children: Any) -> None:
         names = [f"a{len(self.namespace)}_{k}" for k in range(len(children))]
-        self.bound(None)  # so that the next names are others
+        self.bind(None)  # so that the next names are others
         if names:
             self.lines.append(f"    {''.join(f'{name}, ' for name in names)}= {source}")
         for name, child in zip(names, children, strict=True):
@@ -138,31 +143,31 @@ class _Writer:
         if (container := tree.container_of(kind)) is not None:
             self._open_container(name, argument, container)
         elif kind is np.ndarray:
-            dtype = self.bound(argument.dtype)
+            dtype = self.bind(argument.dtype)
             self.tests.append(
                 f"type({name}) is ndarray and {name}.shape == {argument.shape} "
                 f"and {name}.dtype is {dtype}"
             )
             self.inputs.append(name)
         elif is_input(argument):
-            self.tests.append(f"type({name}) is {self.bound(kind)}")
+            self.tests.append(f"type({name}) is {self.bind(kind)}")
             self.inputs.append(name)
         elif argument is None or (is_fixed(argument) and kind is not MethodType):
-            self.tests.append(f"{name} is {self.bound(argument)}")
+            self.tests.append(f"{name} is {self.bind(argument)}")
         elif kind in (int, str, bool):
             self.tests.append(f"type({name}) is {kind.__name__} and {name} == {argument!r}")
         else:
             self.test_value(name, argument)
 
     def _open_container(self, name: str, argument: Any, container: tree.Container) -> None:
-        kind, words = type(argument), {"tree": name, "open": self.bound(container.open)}
-        tests = [f"type({name}) is {self.bound(kind)}"]
+        kind, words = type(argument), {"tree": name, "open": self.bind(container.open)}
+        tests = [f"type({name}) is {self.bind(kind)}"]
         if container.keys:
             keys = container.keys.format(**words)
             known = eval(keys, self.namespace, {name: argument})
-            tests.append(f"{keys} == {self.bound(known)}")
+            tests.append(f"{keys} == {self.bind(known)}")
             if type(known) is tuple and not all(type(key) is str for key in known):
-                kinds = self.bound([*map(type, known)])  # 1 and True are equal
+                kinds = self.bind([*map(type, known)])  # 1 and True are equal
                 tests.append(f"[*map(type, {keys})] == {kinds}")
         self.lines.append(f"    if not ({' and '.join(tests)}):")
         self.lines.append("        return MISS")
@@ -172,32 +177,30 @@ class _Writer:
     def test_value(self, name: str, leaf: Any) -> None:
         """Test that a leaf is what it was, by its value or by its state."""
         value = leaf.value if isinstance(leaf, Sealed) else leaf
-        key, attributes = identity(value, self.attributes), self.bound(self.attributes)
-        now = f"{self.bound(identity)}({name}, {attributes})"
-        self.tests.append(
-            f"type({name}) is {self.bound(type(value))} and {now} == {self.bound(key)}"
-        )
+        key, attributes = identity(value, self.attributes), self.bind(self.attributes)
+        now = f"{self.bind(identity)}({name}, {attributes})"
+        self.tests.append(f"type({name}) is {self.bind(type(value))} and {now} == {self.bind(key)}")
         if has_state(value) or isinstance(leaf, Sealed):
             self.holders.append(name)
 
     def refuse_tensors(self, places: list[Watch]) -> None:
         """Miss where a Tensor may have come into what the function uses."""
-        tests = [f"{self.bound(hold_a_tensor)}({self.bound(places)})"] if places else []
-        tests += [f"{self.bound(holds_a_tensor)}({name})" for name in self.holders]
+        tests = [f"{self.bind(hold_a_tensor)}({self.bind(places)})"] if places else []
+        tests += [f"{self.bind(holds_a_tensor)}({name})" for name in self.holders]
         if tests:
             self.lines.append(f"    if OPEN and ({' or '.join(tests)}):")
             self.lines.append("        return MISS")
 
-    def closed(self, structure: tree.Structure, leaf: Iterator[int]) -> str:
+    def close(self, structure: tree.Structure, leaf: Iterator[int]) -> str:
         """An expression for a tree of the leaves v[0], v[1] ..."""
         if structure is None:
             return f"v[{next(leaf)}]"
         container, like, keys, nested = structure
-        children = [self.closed(child, leaf) for child in nested or [None] * len(keys)]
-        named = zip(map(self.bound, keys), children, strict=True)
+        children = [self.close(child, leaf) for child in nested or [None] * len(keys)]
+        named = zip(map(self.bind, keys), children, strict=True)
         return container.whole.format(
-            close=self.bound(container.close),
-            like=self.bound(like),
+            close=self.bind(container.close),
+            like=self.bind(like),
             items="".join(f"{key}: {child}, " for key, child in named),
             each="".join(f"{child}, " for child in children),
         )

@@ -1,8 +1,8 @@
-"""Fusion: which lines of a program run together in one loop.
+"""Fusion: which equations of a program run together in one loop.
 
-A loop runs over the elements of one shape. Elementwise lines of that shape join it, and so do
+A loop runs over the elements of one shape. Elementwise equations of that shape join it, and so do
 reductions of values of that shape; what only the loop itself reads never reaches memory. Other
-lines are blocks by themselves. Lines may move up to a loop that comes after all that they read.
+equations are blocks by themselves. They may move up to a loop that comes after all that they read.
 """
 
 from __future__ import annotations
@@ -11,77 +11,77 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .program import END, Line, Program
+from .program import END, Equation, Program
 
 
 class Role(enum.Enum):
-    """How a line takes part."""
+    """How an equation takes part."""
 
     POINTWISE = enum.auto()  # in a loop over its own elements
     REDUCING = enum.auto()  # in a loop over its operand's elements
-    ALONE = enum.auto()  # native, but a block of its own
+    STANDALONE = enum.auto()  # native, but a block of its own
     VIEW = enum.auto()  # another look at what is there
     NUMPY = enum.auto()  # a call of NumPy, outside native code
 
 
 @dataclass(slots=True)
 class Block:
-    """Lines that run together: over the elements of `shape`, or one line by itself."""
+    """Equations that run together: over the elements of `shape`, or one equation by itself."""
 
     native: bool
     shape: tuple[int, ...] | None = None
-    lines: list[int] = field(default_factory=list)
+    equations: list[int] = field(default_factory=list)
 
 
-def fused(program: Program, role: Callable[[int, Line], Role]) -> list[Block]:
-    """The program's lines in blocks, each line after all that it reads."""
-    roles = {index: role(index, line) for index, line in program.lines.items()}
+def fuse(program: Program, role: Callable[[int, Equation], Role]) -> list[Block]:
+    """The program's equations in blocks, each equation after all that it reads."""
+    roles = {index: role(index, eqn) for index, eqn in program.equations.items()}
     users = program.uses()
     blocks: list[Block] = []
-    home: dict[int, int] = {}  # the block in which each line's value is made
+    home: dict[int, int] = {}  # the block in which each equation's value is made
     numbers = [
         i
-        for i, line in program.lines.items()
-        if {program.value(k).form for k in (i, *line.vars)} == {"number"}
+        for i, eqn in program.equations.items()
+        if {program.aval(k).form for k in (i, *eqn.vars)} == {"number"}
     ]
-    for index in dict.fromkeys([*numbers, *program.lines]):  # numbers depend on numbers alone
-        line = program.lines[index]
+    for index in dict.fromkeys([*numbers, *program.equations]):  # numbers depend on numbers alone
+        eqn = program.equations[index]
         mine = roles[index]
         if mine is Role.VIEW:
-            home[index] = home.get(line.vars[0], -1)
+            home[index] = home.get(eqn.vars[0], -1)
             continue
-        shape = _loop(line, mine, program)
-        earliest = max((home[i] for i in line.vars if i in home), default=-1)
+        shape = _loop(eqn, mine, program)
+        earliest = max((home[i] for i in eqn.vars if i in home), default=-1)
         at = len(blocks)
         if shape is not None:
             fits = [
                 b
                 for b in range(max(earliest, 0), len(blocks))
-                if blocks[b].shape == shape and _ready(line, b, home, roles)
+                if blocks[b].shape == shape and _ready(eqn, b, home, roles)
             ]
             if fits[:1] == [earliest] and not all(
-                _stored_anyway(i, users, roles) for i in line.vars if home.get(i) == earliest
+                _stored_anyway(i, users, roles) for i in eqn.vars if home.get(i) == earliest
             ):
                 at = earliest
             elif fits and fits[-1] in {*range(earliest + 1, at), at - 1}:
                 at = fits[-1]
         if at == len(blocks):
             blocks.append(Block(mine is not Role.NUMPY, shape))
-        blocks[at].lines.append(index)
+        blocks[at].equations.append(index)
         home[index] = at
     return blocks
 
 
-def _loop(line: Line, role: Role, program: Program) -> tuple[int, ...] | None:
-    """The shape of the loop that a line needs."""
+def _loop(eqn: Equation, role: Role, program: Program) -> tuple[int, ...] | None:
+    """The shape of the loop that an equation needs."""
     if role is Role.POINTWISE:
-        return line.value.shape
-    return program.value(line.vars[-1]).shape if role is Role.REDUCING else None
+        return eqn.aval.shape
+    return program.aval(eqn.vars[-1]).shape if role is Role.REDUCING else None
 
 
-def _ready(line: Line, block: int, home: dict[int, int], roles: dict[int, Role]) -> bool:
-    """Whether the loop, at the element where it is, has what this line reads there."""
-    return all(home.get(i, -1) != block or roles[i] is Role.POINTWISE for i in line.vars)
+def _ready(eqn: Equation, block: int, home: dict[int, int], roles: dict[int, Role]) -> bool:
+    """Whether the loop, at the element where it is, has what this equation reads there."""
+    return all(home.get(i, -1) != block or roles[i] is Role.POINTWISE for i in eqn.vars)
 
 
 def _stored_anyway(index: int, users: dict[int, list[int]], roles: dict[int, Role]) -> bool:
@@ -90,9 +90,9 @@ def _stored_anyway(index: int, users: dict[int, list[int]], roles: dict[int, Rol
     return any(user == END or roles[user] not in looping for user in users.get(index, ()))
 
 
-def stored(program: Program, blocks: list[Block]) -> set[int]:
+def find_stored(program: Program, blocks: list[Block]) -> set[int]:
     """The values of loops that have to be written to memory: read by others, or results."""
-    home = {index: k for k, block in enumerate(blocks) for index in block.lines}
+    home = {index: k for k, block in enumerate(blocks) for index in block.equations}
     kept = set()
     for index, users in program.uses().items():
         if index not in home:

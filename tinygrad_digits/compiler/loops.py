@@ -1,10 +1,10 @@
-"""Loops: the lines of a fused block, as native code.
+"""Loops: the equations of a fused block, as native code.
 
     for i0 in range(32):
         x9 = ...                          what depends on the outer indices alone
         for i1 in range(64):
             x8 = v8[i0, i1]               loads
-            t10 = x8 + x9                 lines
+            t10 = x8 + x9                 equations
             v10[i0, i1] = t10             what others read
             s11 = s11 + t10               reductions
 
@@ -19,21 +19,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..staging.lowering import lowering_of
 from .fusion import Block, Role
-from .native import IDENTITIES, NATIVE_DTYPES, SYMBOLS, Scope, loop_dtypes, number
-from .program import Line, Operand, Var
+from .native_expressions import NATIVE_DTYPES, SYMBOLS, Names, number
+from .program import Equation, Operand, Var
+from .roles import IDENTITIES, loop_dtypes
 
 BLOCK = 512
 """Elements that are added up before their sum is added to the others."""
 
 ADDING = {np.add: "+=", np.multiply: "*="}
-"""Of ufuncs that reduce, those that take one more element in by an operator."""
+"""Reductions that have an in-place operator."""
 
 
 class Reduction(NamedTuple):
-    """A line that reduces its operand over some axes of the loop."""
+    """An equation that reduces its operand over some axes of the loop."""
 
-    line: int
+    eqn: int
     ufunc: np.ufunc
     axes: tuple[int, ...]
     rank: int
@@ -50,22 +52,22 @@ class Reduction(NamedTuple):
         return self.rank - len(self.axes)
 
 
-def statements(block: Block, roles: dict[int, Role], scope: Scope, kept: set[int]) -> list[str]:
+def statements(block: Block, roles: dict[int, Role], names: Names, kept: set[int]) -> list[str]:
     """The source of a block's loop."""
-    return _Loop(block, roles, scope, kept).source()
+    return _Loop(block, roles, names, kept).source()
 
 
 class _Loop:
     """A loop under construction."""
 
-    def __init__(self, block: Block, roles: dict[int, Role], scope: Scope, kept: set[int]) -> None:
+    def __init__(self, block: Block, roles: dict[int, Role], names: Names, kept: set[int]) -> None:
         assert block.shape is not None
-        self.scope, self.kept = scope, kept
+        self.names, self.kept = names, kept
         self.flat: dict[int, str] = {}  # arrays that are read with one index
-        self.lines = {i: scope.program.lines[i] for i in block.lines}
+        self.equations = {i: names.program.equations[i] for i in block.equations}
         self.reductions = [
-            _reduction(i, line, block.shape)
-            for i, line in self.lines.items()
+            _reduction(i, eqn, block.shape)
+            for i, eqn in self.equations.items()
             if roles[i] is Role.REDUCING
         ]
         self.shape, self.is_flat = block.shape, False
@@ -78,10 +80,10 @@ class _Loop:
         """Whether one index will do: all arrays are whole and in plain order, all sums total."""
         if any(len(r.axes) < r.rank for r in self.reductions):
             return False
-        touched = {i for line in self.lines.values() for i in line.vars} | {*self.lines}
+        touched = {i for eqn in self.equations.values() for i in eqn.vars} | {*self.equations}
         return all(
-            self.scope.program.value(i).shape in ((), self.shape)
-            and (i in self.lines or self.scope.roles.layout(Var(i)) == "C")
+            self.names.program.aval(i).shape in ((), self.shape)
+            and (i in self.equations or self.names.layouts.of(Var(i)) == "C")
             for i in touched
         )
 
@@ -98,18 +100,18 @@ class _Loop:
         out = [f"w{i} = {flat}" for i, flat in self.flat.items()] + out
         for r in self.reductions:
             if not r.trailing:
-                out += self._emptied(r)
+                out += self._store_table(r)
         return out
 
     def _nest(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
         out += [indent + load for load in loads.get(depth, [])]
         own = [r for r in self.reductions if r.trailing and r.depth == depth]
-        out += [f"{indent}s{r.line} = {self._start(r)}" for r in own]
+        out += [f"{indent}s{r.eqn} = {self._start(r)}" for r in own]
         if depth == self.rank:
             out += [indent + statement for statement in self._body()]
         else:
             self._over(depth, indent, loads, out)
-        out += [f"{indent}{self._result(r)} = {self._cast(r)}(s{r.line})" for r in own]
+        out += [f"{indent}{self._result(r)} = {self._cast(r)}(s{r.eqn})" for r in own]
 
     def _over(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
         """The loop over an axis; the last one in blocks if it adds up much."""
@@ -119,10 +121,10 @@ class _Loop:
             out.append(f"{indent}for i{depth} in range({n}):")
             return self._nest(depth + 1, inner, loads, out)
         out += [f"{indent}for first in range(0, {n}, {BLOCK}):"]
-        out += [f"{inner}p{r.line} = {self._start(r)}" for r in partial]
+        out += [f"{inner}p{r.eqn} = {self._start(r)}" for r in partial]
         out += [f"{inner}for i{depth} in range(first, min(first + {BLOCK}, {n})):"]
         self._nest(depth + 1, f"{inner}    ", loads, out)
-        out += [f"{inner}s{r.line} += p{r.line}" for r in partial]
+        out += [f"{inner}s{r.eqn} += p{r.eqn}" for r in partial]
         return None
 
     def _partial(self) -> list[Reduction]:
@@ -136,20 +138,20 @@ class _Loop:
     def _loads(self) -> dict[int, list[str]]:
         """For each depth the reads of values that are made elsewhere."""
         loads: dict[int, list[str]] = {}
-        for i in dict.fromkeys(i for line in self.lines.values() for i in self._read(line)):
-            if i not in self.lines:
-                position, depth = self._position(self.scope.program.value(i).shape)
+        for i in dict.fromkeys(i for eqn in self.equations.values() for i in self._read(eqn)):
+            if i not in self.equations:
+                position, depth = self._position(self.names.program.aval(i).shape)
                 loads.setdefault(depth, []).append(f"t{i} = {self._element(i, position)}")
         return loads
 
-    def _read(self, line: Line) -> list[int]:
-        return [x.index for x in line.args if isinstance(x, Var)]
+    def _read(self, eqn: Equation) -> list[int]:
+        return [x.index for x in eqn.args if isinstance(x, Var)]
 
     def _element(self, i: int, position: str) -> str:
-        if self.is_flat and self.scope.program.value(i).shape:
-            self.flat[i] = self.scope.flat(Var(i))
+        if self.is_flat and self.names.program.aval(i).shape:
+            self.flat[i] = self.names.flat(Var(i))
             return f"w{i}[{position}]"
-        return self.scope.element(i, position)
+        return self.names.element(i, position)
 
     def _position(self, shape: tuple[int, ...]) -> tuple[str, int]:
         """Where a value of this shape is read or written, and in how many loops that is known."""
@@ -165,39 +167,42 @@ class _Loop:
 
     def _body(self) -> list[str]:
         out = []
-        reduced = {r.line: r for r in self.reductions}
-        for i, line in self.lines.items():
+        reduced = {r.eqn: r for r in self.reductions}
+        for i, eqn in self.equations.items():
             if i in reduced:
-                out.append(self._added(reduced[i], f"t{line.vars[-1]}"))
+                out.append(self._accumulate(reduced[i], f"t{eqn.vars[-1]}"))
                 continue
-            out.append(f"t{i} = {self._expression(line)}")
+            out.append(f"t{i} = {self._expression(eqn)}")
             if i in self.kept:
-                position, _ = self._position(line.value.shape)
+                position, _ = self._position(eqn.aval.shape)
                 out.append(f"{self._element(i, position)} = t{i}")
         return out
 
-    # --- lines
+    # --- equations
 
-    def _expression(self, line: Line) -> str:
-        kernel, result = line.op.kernel, NATIVE_DTYPES[line.value.dtype]
-        if kernel in IDENTITIES:
-            return self._operand(line.args[0], line.value.dtype)
-        if kernel is np.where:
-            c, a, b = line.args
-            chosen = [self._operand(x, line.value.dtype) for x in (a, b)]
+    def _expression(self, eqn: Equation) -> str:
+        function, result = eqn.op.function, NATIVE_DTYPES[eqn.aval.dtype]
+        if function in IDENTITIES:
+            return self._operand(eqn.args[0], eqn.aval.dtype)
+        if function is np.where:
+            c, a, b = eqn.args
+            chosen = [self._operand(x, eqn.aval.dtype) for x in (a, b)]
             return f"{chosen[0]} if {self._operand(c, np.dtype(bool))} else {chosen[1]}"
-        dtypes = loop_dtypes(line, self.scope.program)
+        if element := lowering_of(eqn.op).element:
+            each = [self._operand(x, eqn.aval.dtype) for x in eqn.args]
+            return f"{result}({element.format(*each)})"
+        dtypes = loop_dtypes(eqn, self.names.program)
         assert dtypes is not None
-        operands = [self._operand(x, d) for x, d in zip(line.args, dtypes, strict=False)]
-        return f"{result}({SYMBOLS[kernel].format(*operands)})"
+        operands = [self._operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
+        return f"{result}({SYMBOLS[function].format(*operands)})"
 
     def _operand(self, x: Operand, dtype: np.dtype[Any]) -> str:
         """An operand in the dtype that the op computes in."""
         name = NATIVE_DTYPES[dtype]
         if not isinstance(x, Var):
             return number(x, dtype)
-        value = self.scope.program.value(x.index)
-        if value.dtype == dtype and value.form != "number":
+        aval = self.names.program.aval(x.index)
+        if aval.dtype == dtype and aval.form != "number":
             return f"t{x.index}"
         return f"(t{x.index} != 0)" if dtype.kind == "b" else f"{name}(t{x.index})"
 
@@ -205,11 +210,11 @@ class _Loop:
 
     def _wide(self, r: Reduction) -> np.dtype[Any]:
         """The dtype in which a reduction adds up."""
-        dtype = self.scope.program.lines[r.line].value.dtype
+        dtype = self.names.program.equations[r.eqn].aval.dtype
         return np.dtype(float) if r.ufunc is np.add and dtype.kind == "f" else dtype
 
     def _cast(self, r: Reduction) -> str:
-        dtype: np.dtype[Any] = self.scope.program.lines[r.line].value.dtype
+        dtype: np.dtype[Any] = self.names.program.equations[r.eqn].aval.dtype
         return NATIVE_DTYPES[dtype]
 
     def _start(self, r: Reduction) -> str:
@@ -225,14 +230,14 @@ class _Loop:
             return f"{name}({not low})"
         return f"{name}({np.iinfo(dtype).min if low else np.iinfo(dtype).max})"
 
-    def _added(self, r: Reduction, x: str) -> str:
+    def _accumulate(self, r: Reduction, x: str) -> str:
         """The statement that takes one more element in."""
-        total = f"s{r.line}"
+        total = f"s{r.eqn}"
         if not r.trailing:
             kept = [f"i{axis}" for axis in range(self.rank) if axis not in r.axes]
-            total = f"s{r.line}[{', '.join(kept)}]"
+            total = f"s{r.eqn}[{', '.join(kept)}]"
         elif r in self._partial():
-            total = f"p{r.line}"
+            total = f"p{r.eqn}"
         x = f"{NATIVE_DTYPES[self._wide(r)]}({x})"
         if r.ufunc in ADDING:
             return f"{total} {ADDING[r.ufunc]} {x}"
@@ -241,31 +246,31 @@ class _Loop:
 
     def _result(self, r: Reduction) -> str:
         """Where the result of a trailing reduction goes."""
-        shape = self.scope.program.lines[r.line].value.shape
+        shape = self.names.program.equations[r.eqn].aval.shape
         kept = [f"i{axis}" for axis in range(r.depth)]
         position = ", ".join(kept + ["0"] * (len(shape) - len(kept)))
-        return self.scope.element(r.line, position)
+        return self.names.element(r.eqn, position)
 
     def _table(self, r: Reduction) -> list[str]:
         """One variable for each element of the result."""
         kept = tuple(n for axis, n in enumerate(self.shape) if axis not in r.axes)
         dtype = NATIVE_DTYPES[self._wide(r)]
-        return [f"s{r.line} = np.full({kept}, {self._start(r)}, {dtype})"]
+        return [f"s{r.eqn} = np.full({kept}, {self._start(r)}, {dtype})"]
 
-    def _emptied(self, r: Reduction) -> list[str]:
+    def _store_table(self, r: Reduction) -> list[str]:
         """The table into the result."""
-        size = prod(self.scope.program.lines[r.line].value.shape)
+        size = prod(self.names.program.equations[r.eqn].aval.shape)
         return [
-            f"target, source = {self.scope.flat(Var(r.line))}, s{r.line}.reshape({size})",
+            f"target, source = {self.names.flat(Var(r.eqn))}, s{r.eqn}.reshape({size})",
             f"for k in range({size}):",
             f"    target[k] = {self._cast(r)}(source[k])",
         ]
 
 
-def _reduction(index: int, line: Line, shape: tuple[int, ...]) -> Reduction:
-    axis, keepdims = line.options.get("axis"), bool(line.options.get("keepdims"))
+def _reduction(index: int, eqn: Equation, shape: tuple[int, ...]) -> Reduction:
+    axis, keepdims = eqn.options.get("axis"), bool(eqn.options.get("keepdims"))
     rank = len(shape)
     every = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(sorted({i % rank for i in every}))
-    assert line.op.reduction_ufunc is not None
-    return Reduction(index, line.op.reduction_ufunc, axes, rank, keepdims)
+    assert eqn.op.reduction_ufunc is not None
+    return Reduction(index, eqn.op.reduction_ufunc, axes, rank, keepdims)

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from ..support import tree
 from ..support.loading import load
 from . import numpy_backend
-from .fast_call import Enter, Known, entry
-from .passes import PASSES, batch, columns
-from .program import Program, aligned
+from .fast_call import FastCall, Known, compile_fast_call
+from .passes import PASSES
+from .passes.for_numpy import column_maxima, pack_small_calls
+from .program import Program, align
 
 
 class Stage(NamedTuple):
@@ -37,7 +38,7 @@ class Lowered:
         self.name = name
         self.seconds = seconds
         self.used = 0
-        self.enter: Enter | None = None
+        self.fast_call: FastCall | None = None
         self._structure = structure
         self._idle: list[numpy_backend.Workspace] = []  # pop and append are atomic
 
@@ -53,10 +54,10 @@ class Lowered:
             self._idle.append(workspace)
         return tree.unflatten(self._structure, outputs)
 
-    def open_to(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Known) -> None:
-        """Make a short way in for calls like this one."""
+    def make_fast_call(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Known) -> None:
+        """Make the fast path for calls like this one."""
         code = self.code
-        self.enter = entry(
+        self.fast_call = compile_fast_call(
             args, kwargs, self._structure, code.run, self._idle, code.workspace, known
         )
 
@@ -75,7 +76,7 @@ class Lowered:
         rows: list[tuple[str, ...]] = [
             (
                 stage.name,
-                f"{len(stage.program.lines)} lines",
+                f"{len(stage.program.equations)} equations",
                 _changes(before.program, stage.program),
             )
             for before, stage in zip([self.stages[0], *self.stages], self.stages, strict=False)
@@ -83,7 +84,7 @@ class Lowered:
         return "\n\n".join(
             [
                 f"{self.name}: {times}",
-                aligned(rows),
+                align(rows),
                 str(self.final),
                 str(self.code.plan),
                 self.source,
@@ -91,7 +92,7 @@ class Lowered:
         )
 
 
-def lowered(
+def lower_program(
     program: Program,
     structure: tree.Structure,
     *,
@@ -103,7 +104,7 @@ def lowered(
     """Through the passes, one after the other, and through the backend."""
     stages = [Stage("trace", program)]
     start = time.perf_counter()
-    for each in (*PASSES, *([columns, batch] if backend == "numpy" else [])):
+    for each in (*PASSES, *([column_maxima, pack_small_calls] if backend == "numpy" else [])):
         stages.append(Stage(each.__name__, each(stages[-1].program)))
     final = stages[-1].program
     donated = frozenset(
@@ -111,7 +112,7 @@ def lowered(
         for i, (path, value) in final.inputs.items()
         if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
     )
-    code: numpy_backend.Code = _backend(backend).compiled(final, name, donated)
+    code: numpy_backend.Code = _backend(backend).compile_program(final, name, donated)
     times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
     if backend == "numba":
         times["compiled"] = code.seconds
@@ -125,10 +126,10 @@ def _backend(name: str) -> ModuleType:
 
 
 def _changes(before: Program, after: Program) -> str:
-    """Which lines a pass has taken away, and which it has changed."""
-    gone = [f"%{i}" for i in before.lines if i not in after.lines]
+    """Which equations a pass has taken away, and which it has changed."""
+    gone = [f"%{i}" for i in before.equations if i not in after.equations]
     changed = [
-        f"%{i} = {line}" for i, line in after.lines.items() if before.lines.get(i, line) != line
+        f"%{i} = {eqn}" for i, eqn in after.equations.items() if before.equations.get(i, eqn) != eqn
     ]
     words = []
     if gone:

@@ -1,6 +1,6 @@
 """Where values live: one block of memory (the arena), shared by values that do not live at once.
 
-A value lives from the line that computes it to the last line that reads it or a view of it. An
+A value lives from the equation that computes it to the last one that reads it or a view of it. An
 elementwise op may write over an operand that nobody reads any more. What is left is laid out
 largest first, each at the lowest place that is free while it lives. An output may be written over
 an input that the caller has donated.
@@ -15,10 +15,11 @@ from typing import NamedTuple, TypeAlias
 
 from ..engine.primitive import Kind
 from ..support.errors import AutodiffError
-from .program import END, PACK, Line, Program
+from .primitives import PACK
+from .program import END, Equation, Program
 
 ALIGNMENT = 64
-"""Bytes: a cache line, and as wide as the widest vector registers."""
+"""Bytes: a cache equation, and as wide as the widest vector registers."""
 
 Owners: TypeAlias = "dict[int, tuple[int, ...]]"
 """For each value those whose memory it may share: itself, or what it is a view of."""
@@ -75,54 +76,61 @@ def plan(
         program: what is to run.
         planned: the values that are to live in the arena.
         aliases: for a view, what it may be a view of.
-        pointwise: the lines that read an element of each operand before they write that element.
-        steps: when each line runs, where several run at once.
-        writable: the lines that can write into given memory.
+        pointwise: those that read an element of each operand before they write that element.
+        steps: when each equation runs, where several run at once.
+        writable: the equations that can write into given memory.
         donated: inputs that outputs like them may overwrite.
     """
     owners = _owners(program, planned | donated, aliases)
-    births = steps or {index: at for at, index in enumerate(program.lines)}
+    births = steps or {index: at for at, index in enumerate(program.equations)}
     deaths = _deaths(program, owners, births)
     in_place = _donations(program, donated, pointwise, writable, owners, births, deaths)
-    inside = _packed_into(program, planned)
+    inside = _find_packs(program, planned)
     first: dict[int, int] = {}  # value -> the one that stands for those that share its place
     for index in births:
         if index in inside:
             first[index] = inside[index][0]
         elif index in planned:
-            over = None
-            if index in pointwise and steps is None:
-                over = _dying_operand(program, index, planned, owners, births, deaths)
+            may = index in pointwise and steps is None
+            over = _dying_operand(program, index, planned, owners, births, deaths) if may else None
             if over is not None:
                 in_place[index] = over
             first[index] = index if over is None else first[over]
+    sizes = {start: program.aval(start).nbytes for start in first.values()}
+    offsets = _lay_out(sizes, _spans(first, births, deaths))
+    places = {}
+    for index, start in first.items():
+        offset = offsets[start] + inside.get(index, (0, 0))[1]
+        places[index] = Place(offset, offset + program.aval(index).nbytes)
+    return Plan(places, in_place, owners)
+
+
+def _spans(
+    first: dict[int, int], births: dict[int, int], deaths: dict[int, int]
+) -> dict[int, list[int]]:
+    """When those that share a place live: from the first birth to the last death."""
     spans = {start: [births[start], 0] for start in first.values()}
     for index, start in first.items():
         spans[start][0] = min(spans[start][0], births[index])
         spans[start][1] = max(spans[start][1], deaths[index])
-    offsets = _laid_out({start: program.value(start).nbytes for start in spans}, spans)
-    places = {}
-    for index, start in first.items():
-        offset = offsets[start] + inside.get(index, (0, 0))[1]
-        places[index] = Place(offset, offset + program.value(index).nbytes)
-    return Plan(places, in_place, owners)
+    return spans
 
 
-def _packed_into(program: Program, planned: set[int]) -> dict[int, tuple[int, int]]:
-    """The operands of `pack` lines: which pack they are computed into, and from which byte."""
+def _find_packs(program: Program, planned: set[int]) -> dict[int, tuple[int, int]]:
+    """The operands of `pack` equations: which pack they are computed into, and from which byte."""
     inside = {}
-    for index, line in program.lines.items():
-        if line.op is PACK and index in planned:
+    for index, eqn in program.equations.items():
+        if eqn.op is PACK and index in planned:
             offset = 0
-            for var in line.vars:
+            for var in eqn.vars:
                 inside[var] = index, offset
-                offset += program.value(var).nbytes
+                offset += program.aval(var).nbytes
     return inside
 
 
 def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) -> Owners:
     owners: Owners = {index: (index,) for index in roots}
-    for index in program.lines:
+    for index in program.equations:
         if index not in roots:
             seen = [owner for i in aliases.get(index, ()) for owner in owners.get(i, ())]
             owners[index] = tuple(dict.fromkeys(seen))
@@ -141,9 +149,9 @@ def _deaths(program: Program, owners: Owners, births: dict[int, int]) -> dict[in
 
 
 def _may_overwrite(program: Program, index: int, over: int, owners: Owners) -> bool:
-    """Whether a pointwise line could write over this operand: it is alike, and met as it is."""
-    ours, theirs = program.value(index), program.value(over)
-    views = any(over in owners.get(i, ()) for i in program.lines[index].vars if i != over)
+    """Whether a pointwise equation could write over this operand: it is alike, and met as it is."""
+    ours, theirs = program.aval(index), program.aval(over)
+    views = any(over in owners.get(i, ()) for i in program.equations[index].vars if i != over)
     return ours == theirs and not views
 
 
@@ -155,8 +163,8 @@ def _dying_operand(
     births: dict[int, int],
     deaths: dict[int, int],
 ) -> int | None:
-    """A planned operand that is read here for the last time, and that this line may write over."""
-    for over in program.lines[index].vars:
+    """A planned operand that is read here for the last time, and may be written over."""
+    for over in program.equations[index].vars:
         dies = over in planned and deaths[over] == births[index]
         if dies and _may_overwrite(program, index, over, owners):
             return over
@@ -175,11 +183,11 @@ def _donations(
     """Output -> the donated input that it is written over; rather one that it is computed from."""
     homes: dict[int, int] = {}
     uses = program.uses()
-    rank = {index: at for at, index in enumerate(program.lines)}
-    for index, line in program.lines.items():
+    rank = {index: at for at, index in enumerate(program.equations)}
+    for index, eqn in program.equations.items():
         if index not in writable or END not in uses.get(index, ()):
             continue
-        for over in [*line.vars, *donated]:
+        for over in [*eqn.vars, *donated]:
             last = births[index] if index in pointwise else births[index] - 1
             free = over in donated and over not in homes.values() and deaths[over] <= last
             last_reader = max([rank.get(i, len(rank)) for i in uses.get(over, ())], default=-1)
@@ -189,7 +197,7 @@ def _donations(
     return homes
 
 
-def _laid_out(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, int]:
+def _lay_out(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, int]:
     """Offsets at which nothing that lives at the same time overlaps; the largest first."""
     offsets: dict[int, int] = {}
     for index in sorted(sizes, key=lambda i: (-sizes[i], i)):
@@ -208,19 +216,19 @@ def _laid_out(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, i
     return offsets
 
 
-def _check_pack(line: Line, place: Place | None, plan: Plan) -> None:
+def _check_pack(eqn: Equation, place: Place | None, plan: Plan) -> None:
     """Raise PlanError unless the operands lie in the pack, one after the other."""
     start = place.start if place is not None else -1
-    for var in line.vars:
+    for var in eqn.vars:
         theirs = plan.places.get(var)
         if theirs is None or theirs.start != start:
-            raise PlanError(f"the pack of {line} has no room for %{var} at byte {start}")
+            raise PlanError(f"the pack of {eqn} has no room for %{var} at byte {start}")
         start = theirs.stop
 
 
 def check(program: Program, plan: Plan) -> None:
-    """Raise PlanError where running the lines in order would read what has been overwritten."""
-    packed = _packed_into(program, {*plan.places})
+    """Raise PlanError where running the equations in order would read what has been overwritten."""
+    packed = _find_packs(program, {*plan.places})
     intact: dict[int, Place | None] = {i: None for i in plan.owners if i in program.inputs}
 
     def read(var: int, reader: str) -> None:
@@ -228,25 +236,25 @@ def check(program: Program, plan: Plan) -> None:
             if owner not in intact:
                 raise PlanError(f"{reader} reads %{var}, whose memory has been overwritten")
 
-    for index, line in program.lines.items():
-        for var in line.vars:
-            read(var, f"%{index} {line.op.name}")
+    for index, eqn in program.equations.items():
+        for var in eqn.vars:
+            read(var, f"%{index} {eqn.op.name}")
         over = plan.in_place.get(index)
         place = plan.places.get(index)
         lost = {over} if over is not None else set()
-        if over in line.vars and line.op.kind is not Kind.ELEMENTWISE:
-            raise PlanError(f"%{index} {line.op.name} cannot be computed in place")
-        align = line.value.dtype.alignment if index in packed else ALIGNMENT
+        if over in eqn.vars and eqn.op.kind is not Kind.ELEMENTWISE:
+            raise PlanError(f"%{index} {eqn.op.name} cannot be computed in place")
+        align = eqn.aval.dtype.alignment if index in packed else ALIGNMENT
         if place is not None:
-            if place.stop - place.start < line.value.nbytes or place.start % align:
-                raise PlanError(f"%{index} {line.op.name} does not fit into {place}")
+            if place.stop - place.start < eqn.aval.nbytes or place.start % align:
+                raise PlanError(f"%{index} {eqn.op.name} does not fit into {place}")
             if over is not None and plan.places.get(over) != place:
-                raise PlanError(f"%{index} {line.op.name} is not where its operand %{over} is")
+                raise PlanError(f"%{index} {eqn.op.name} is not where its operand %{over} is")
             lost |= {i for i, other in intact.items() if other and other.overlaps(place)}
-        if line.op is PACK:
-            _check_pack(line, place, plan)
-        elif any(owner in lost - {over} for i in line.vars for owner in plan.owners.get(i, ())):
-            raise PlanError(f"%{index} {line.op.name} overwrites what it is reading")
+        if eqn.op is PACK:
+            _check_pack(eqn, place, plan)
+        elif any(owner in lost - {over} for i in eqn.vars for owner in plan.owners.get(i, ())):
+            raise PlanError(f"%{index} {eqn.op.name} overwrites what it is reading")
         for i in lost:
             intact.pop(i, None)
         if place is not None:

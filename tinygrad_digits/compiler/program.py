@@ -2,23 +2,21 @@
 
     input    : %0 params['w']  float32(64, 10)
     constant : %3              float32(10,)
-    line     : %5 matmul %1, %0 -> float32(32, 10)
+    equation : %5 matmul %1, %0 -> float32(32, 10)
     output   : %5
 
-Lines stand in the order in which they ran. A pass takes a program and returns another.
+Equations stand in the order in which they ran. A pass takes a program and returns another.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind, Primitive
+from ..engine.primitive import Primitive
 
 Operand: TypeAlias = Any
 """A Var, a Python number, or a tuple, list, slice or dict with Vars somewhere inside."""
@@ -35,7 +33,7 @@ class Var:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class Aval:
     """What is known of a value before the program runs."""
 
     shape: tuple[int, ...]
@@ -46,7 +44,7 @@ class Value:
     """The axes from the slowest to the fastest in memory, where that is not their order."""
 
     @staticmethod
-    def of(y: Any) -> Value:
+    def of(y: Any) -> Aval:
         """What a program can rely on, having seen y."""
         form = (
             "array" if isinstance(y, np.ndarray) else "scalar" if hasattr(y, "dtype") else "number"
@@ -55,9 +53,9 @@ class Value:
         if form == "array" and not y.flags.c_contiguous:
             order = tuple(sorted(range(y.ndim), key=lambda axis: -abs(y.strides[axis])))
         dtype = y.dtype if form != "number" else np.dtype(type(y))
-        return Value(np.shape(y), dtype, form, () if order == (*range(len(order)),) else order)
+        return Aval(np.shape(y), dtype, form, () if order == (*range(len(order)),) else order)
 
-    def laid_out(self, memory: Any) -> Any:
+    def lay_out(self, memory: Any) -> Any:
         """Contiguous memory as an array of this shape, in this order."""
         flat = memory.view(self.dtype)
         if not self.order:
@@ -74,13 +72,13 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Equation:
     """One op: what it computes from what."""
 
     op: Primitive
     args: tuple[Operand, ...]
     options: dict[str, Operand]
-    value: Value
+    aval: Aval
     errors: dict[str, Any] | None = None
     """The floating-point error state (np.seterr) to run under; None for the caller's."""
     effect: bool = False
@@ -89,140 +87,137 @@ class Line:
     @property
     def vars(self) -> list[int]:
         """The numbers of the values that it reads, each as often as it does."""
-        return [*found(self.args), *found(self.options)]
+        return [*vars_in(self.args), *vars_in(self.options)]
 
     def __str__(self) -> str:
-        words = [written(x) for x in self.args]
-        words += [f"{name}={written(x)}" for name, x in self.options.items()]
+        words = [format_operand(x) for x in self.args]
+        words += [f"{name}={format_operand(x)}" for name, x in self.options.items()]
         return f"{self.op.name} {', '.join(words)}"
 
 
 @dataclass(slots=True)
 class Program:
-    """Inputs (with their paths in the arguments), constants, lines and the outputs' leaves."""
+    """Inputs (with their paths in the arguments), constants, equations and the outputs' leaves."""
 
-    inputs: dict[int, tuple[str, Value]] = field(default_factory=dict)
+    inputs: dict[int, tuple[str, Aval]] = field(default_factory=dict)
     constants: dict[int, Any] = field(default_factory=dict)
-    lines: dict[int, Line] = field(default_factory=dict)
+    equations: dict[int, Equation] = field(default_factory=dict)
     outputs: list[Operand] = field(default_factory=list)
     """Vars, and leaves that do not depend on the inputs."""
 
-    def value(self, index: int) -> Value:
+    def aval(self, index: int) -> Aval:
         """What is known of the value with this number."""
-        if index in self.lines:
-            return self.lines[index].value
+        if index in self.equations:
+            return self.equations[index].aval
         if index in self.inputs:
             return self.inputs[index][1]
         constant = self.constants[index]
-        return Value.of(constant)
+        return Aval.of(constant)
 
     def last_uses(self) -> dict[int, int]:
-        """For each value the number of the last line that reads it; outputs are read at the end."""
-        last = {var: index for index, line in self.lines.items() for var in line.vars}
-        return last | dict.fromkeys(found(self.outputs), END)
+        """For each value the number of the equation that reads it last; END for an output."""
+        last = {var: index for index, eqn in self.equations.items() for var in eqn.vars}
+        return last | dict.fromkeys(vars_in(self.outputs), END)
 
     def uses(self) -> dict[int, list[int]]:
-        """For each value the lines that read it, END for an output."""
+        """For each value the equations that read it, END for an output."""
         users: dict[int, list[int]] = {}
-        for index, line in self.lines.items():
-            for var in line.vars:
+        for index, eqn in self.equations.items():
+            for var in eqn.vars:
                 users.setdefault(var, []).append(index)
-        for var in found(self.outputs):
+        for var in vars_in(self.outputs):
             users.setdefault(var, []).append(END)
         return users
 
     def fresh(self) -> int:
         """A number that no value has yet."""
-        return max([-1, *self.inputs, *self.constants, *self.lines]) + 1
+        return max([-1, *self.inputs, *self.constants, *self.equations]) + 1
 
-    def with_lines(self, lines: dict[int, Line], renamed: dict[int, Operand]) -> Program:
-        """These lines instead, and other operands in the place of some values."""
+    def with_equations(
+        self, equations: dict[int, Equation], renamed: dict[int, Operand]
+    ) -> Program:
+        """These equations instead, and other operands in the place of some values."""
         if renamed:
-            lines = {
+            equations = {
                 index: replace(
-                    line,
-                    args=substituted(line.args, renamed),
-                    options=substituted(line.options, renamed),
+                    eqn,
+                    args=substitute(eqn.args, renamed),
+                    options=substitute(eqn.options, renamed),
                 )
-                for index, line in lines.items()
+                for index, eqn in equations.items()
             }
-        outputs = substituted(self.outputs, renamed)
-        return replace(self, lines=lines, outputs=outputs)
+        outputs = substitute(self.outputs, renamed)
+        return replace(self, equations=equations, outputs=outputs)
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [
-            (f"%{i}", f"input {path}", str(value)) for i, (path, value) in self.inputs.items()
+            (f"%{i}", f"input {path}", str(aval)) for i, (path, aval) in self.inputs.items()
         ]
-        rows += [(f"%{i}", "constant", str(self.value(i))) for i in self.constants]
-        rows += [(f"%{i}", str(line), str(line.value)) for i, line in self.lines.items()]
-        rows += [("return", ", ".join(written(x) for x in self.outputs), "")]
-        return aligned(rows)
+        rows += [(f"%{i}", "constant", str(self.aval(i))) for i in self.constants]
+        rows += [(f"%{i}", str(eqn), str(eqn.aval)) for i, eqn in self.equations.items()]
+        rows += [("return", ", ".join(format_operand(x) for x in self.outputs), "")]
+        return align(rows)
 
-
-def _pack(*arrays: Any) -> Any:
-    return np.concatenate([x.ravel() for x in arrays])
-
-
-def _piece(x: Any, start: int, shape: tuple[int, ...]) -> Any:
-    return x[start : start + prod(shape)].reshape(shape)
-
-
-PACK = Primitive(_pack, (), "pack", Kind.GATHER)
-"""Arrays end to end, which a plan lets be computed there, so that nothing has to be copied."""
-PIECE = Primitive(_piece, (), "piece", Kind.VIEW)
-"""One of them again."""
-
-ITEM = Primitive(operator.getitem, (), "item", Kind.OPAQUE)
-"""One of the results of an op that has several."""
-
-CHECKS = {"check_labels", "check_weights", "check_eigh", "check_svd", "check_qr"}
-"""Ops that are there for what they raise, or warn of."""
 
 END = 1 << 62
-"""Where outputs are read: after every line."""
+"""Where outputs are read: after every equation."""
 
 
-def found(operand: Operand) -> Iterator[int]:
+def is_draw(eqn: Equation) -> bool:
+    """Whether an equation draws from a random generator."""
+    return eqn.effect and not eqn.op.effect
+
+
+def producer(x: Operand, program: Program) -> Equation | None:
+    """The equation that computes an operand."""
+    return program.equations.get(x.index) if isinstance(x, Var) else None
+
+
+def vars_in(operand: Operand) -> Iterator[int]:
     """The numbers of the Vars in an operand."""
     if isinstance(operand, Var):
         yield operand.index
     elif isinstance(operand, tuple | list):
         for x in operand:
-            yield from found(x)
+            yield from vars_in(x)
     elif isinstance(operand, dict):
         for x in operand.values():
-            yield from found(x)
+            yield from vars_in(x)
     elif isinstance(operand, slice):
-        yield from found((operand.start, operand.stop, operand.step))
+        yield from vars_in((operand.start, operand.stop, operand.step))
 
 
-def mapped(f: Callable[[Any], Any], operand: Operand) -> Any:
+def map_operand(f: Callable[[Any], Any], operand: Operand) -> Any:
     """The operand with f of each of its leaves."""
     if isinstance(operand, tuple | list):
-        children = [mapped(f, x) for x in operand]
+        children = [map_operand(f, x) for x in operand]
         return children if type(operand) is list else tuple(children)
     if isinstance(operand, dict):
-        return {name: mapped(f, x) for name, x in operand.items()}
+        return {name: map_operand(f, x) for name, x in operand.items()}
     if isinstance(operand, slice):
-        return slice(mapped(f, operand.start), mapped(f, operand.stop), mapped(f, operand.step))
+        return slice(
+            map_operand(f, operand.start),
+            map_operand(f, operand.stop),
+            map_operand(f, operand.step),
+        )
     return f(operand)
 
 
-def substituted(operand: Operand, renamed: dict[int, Operand]) -> Operand:
+def substitute(operand: Operand, renamed: dict[int, Operand]) -> Operand:
     """The operand with other operands in the place of some Vars."""
-    return mapped(lambda x: renamed.get(x.index, x) if isinstance(x, Var) else x, operand)
+    return map_operand(lambda x: renamed.get(x.index, x) if isinstance(x, Var) else x, operand)
 
 
-def written(operand: Operand) -> str:
+def format_operand(operand: Operand) -> str:
     """An operand as one would write it."""
     if isinstance(operand, slice):
-        bounds = ["" if x is None else written(x) for x in (operand.start, operand.stop)]
-        step = "" if operand.step is None else f":{written(operand.step)}"
+        bounds = ["" if x is None else format_operand(x) for x in (operand.start, operand.stop)]
+        step = "" if operand.step is None else f":{format_operand(operand.step)}"
         return f"{bounds[0]}:{bounds[1]}{step}"
     if isinstance(operand, tuple):
-        return f"({', '.join(map(written, operand))}{',' * (len(operand) == 1)})"
+        return f"({', '.join(map(format_operand, operand))}{',' * (len(operand) == 1)})"
     if isinstance(operand, list):
-        return f"[{', '.join(map(written, operand))}]"
+        return f"[{', '.join(map(format_operand, operand))}]"
     if operand is Ellipsis:
         return "..."
     if isinstance(operand, np.dtype | type):
@@ -237,12 +232,7 @@ def _short(operand: Any) -> str:
     return text if len(text) <= 40 else type(operand).__name__
 
 
-def is_draw(line: Line) -> bool:
-    """Whether a line draws from a random generator."""
-    return line.effect and line.op.name not in CHECKS
-
-
-def aligned(rows: list[tuple[str, ...]]) -> str:
+def align(rows: list[tuple[str, ...]]) -> str:
     """Rows of cells as columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [[cell.ljust(n) for cell, n in zip(row, widths, strict=True)] for row in rows]

@@ -26,21 +26,23 @@ from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..staging.tracer import Tracer
 from ..support.errors import TracedValueError
 from ..support.user_lines import user_line
-from .program import CHECKS, ITEM, Line, Operand, Program, Value, Var, mapped
+from .primitives import ITEM, SCALAR_POWER
+from .program import Aval, Equation, Operand, Program, Var, map_operand
 from .signature import is_generator
 
-SHAPE_FROM_VALUES: dict[str, tuple[int, str]] = {
-    **dict.fromkeys(("nonzero", "flatnonzero", "argwhere"), (0, "a")),
-    **dict.fromkeys(("unique", "trim_zeros"), (0, "ar")),
-    **dict.fromkeys(("unique_values", "unique_counts", "unique_all", "unique_inverse"), (0, "x")),
-    **dict.fromkeys(("union1d", "intersect1d", "setdiff1d", "setxor1d"), (0, "ar1")),
-    **dict.fromkeys(("compress", "extract"), (0, "condition")),
-    **dict.fromkeys(("delete", "insert"), (1, "obj")),
-    "bincount": (0, "x"),
-    "histogram_bin_edges": (0, "a"),
-    "repeat": (1, "repeats"),
-    "tile": (1, "reps"),
-    "resize": (1, "new_shape"),
+SHAPE_FROM_VALUES: dict[Any, tuple[int, str]] = {
+    **dict.fromkeys((np.nonzero, np.flatnonzero, np.argwhere), (0, "a")),
+    **dict.fromkeys((np.unique, np.trim_zeros), (0, "ar")),
+    **dict.fromkeys((np.unique_values, np.unique_counts, np.unique_all), (0, "x")),
+    **dict.fromkeys((np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d), (0, "ar1")),
+    **dict.fromkeys((np.compress, np.extract), (0, "condition")),
+    **dict.fromkeys((np.delete, np.insert), (1, "obj")),
+    np.unique_inverse: (0, "x"),
+    np.bincount: (0, "x"),
+    np.histogram_bin_edges: (0, "a"),
+    np.repeat: (1, "repeats"),
+    np.tile: (1, "reps"),
+    np.resize: (1, "new_shape"),
 }
 """The argument of a function, by position or name, whose values its result's shape depends on."""
 
@@ -58,8 +60,8 @@ UNFUSED = {
 """Functions of which NumPy rounds, or makes scalars, otherwise than the ops that stand in."""
 
 NO_ARRAY_FROM_VALUES = {
-    *("array_repr", "array_str", "array2string", "min_scalar_type"),
-    *("shares_memory", "may_share_memory"),
+    *(np.array_repr, np.array_str, np.array2string, np.min_scalar_type),
+    *(np.shares_memory, np.may_share_memory),
 }
 """Functions that return a text or another Python object, made of the values or of their memory."""
 
@@ -97,7 +99,7 @@ class JitInterpreter(Interpreter):
             self, index, leaf, GeneratorTracer if form == "generator" else JitTracer
         )
         dtype = np.dtype(object) if form == "generator" else traced.dtype
-        self.program.inputs[index] = path, Value(traced.shape, dtype, form)
+        self.program.inputs[index] = path, Aval(traced.shape, dtype, form)
         return traced
 
     def process_primitive(
@@ -111,23 +113,26 @@ class JitInterpreter(Interpreter):
         self.check_open()
         if op.composite:
             return op.kernel(*args, **options)
-        numpys = op.name if op.kernel is getattr(np, op.name, None) else ""
-        if numpys == "where" and len(args) == 1:
-            numpys = "nonzero"  # under another name
-        if numpys in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[numpys], args, options):
+        function = op.function
+        if function is np.where and len(args) == 1:
+            function = np.nonzero  # under another name
+        if function in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[function], args, options):
             _refuse(f"the shape of what {op.name} returns depends on the values in")
-        if numpys in NO_ARRAY_FROM_VALUES:
+        if function in NO_ARRAY_FROM_VALUES:
             _refuse(f"{op.name} needs the values in")
         if op.kind is Kind.STATIC:
-            return op.kernel(*mapped(_concrete, args), **mapped(_concrete, options))
+            return op.kernel(*map_operand(_concrete, args), **map_operand(_concrete, options))
         _check_options(op, options)
-        line_args, line_options = mapped(self.operand, args), mapped(self.option, options)
+        operands, named_operands = (
+            map_operand(self.operand, args),
+            map_operand(self.option, options),
+        )
         numbers = [x for x in args if not (isinstance(x, JitTracer) and x.is_number)]
-        operator = op.apply is not op.kernel  # and not the ufunc, called by its name
-        if operator and op.kernel in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
-            op = ARITHMETIC[op.kernel]
+        by_operator = op.apply is not op.kernel  # and not the ufunc, called by its name
+        if by_operator and function in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
+            op = ARITHMETIC[function]
             compute = op.kernel
-        values = mapped(_drawing, mapped(_concrete, (args, options)))
+        values = map_operand(_drawing, map_operand(_concrete, (args, options)))
         try:
             y = compute(*values[0], **values[1])
         except Exception as error:
@@ -135,24 +140,25 @@ class JitInterpreter(Interpreter):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
             raise
         effect = any(map(is_generator, _leaves(values)))
-        return self._written(op, line_args, line_options, y, effect or op.name in CHECKS)
+        return self._add_equation(op, operands, named_operands, y, effect or op.effect)
 
-    def _written(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
+    def _add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
         errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
         kept = errors or None
         if isinstance(y, tuple | list):
-            value = Value((), np.dtype(object), "tuple")
-            self.program.lines[index] = Line(op, args, options, value, kept, effect)
+            value = Aval((), np.dtype(object), "tuple")
+            self.program.equations[index] = Equation(op, args, options, value, kept, effect)
             parts = [
-                self._written(ITEM, (Var(index), k), {}, part, False) for k, part in enumerate(y)
+                self._add_equation(ITEM, (Var(index), k), {}, part, False)
+                for k, part in enumerate(y)
             ]
             if hasattr(y, "_fields"):  # a named tuple, as np.linalg.svd gives
                 return type(y)(*parts)
             return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
         if type(y) not in NUMBERS and not hasattr(y, "dtype"):
             return y  # something that is known now
-        self.program.lines[index] = Line(op, args, options, Value.of(y), kept, effect)
+        self.program.equations[index] = Equation(op, args, options, Aval.of(y), kept, effect)
         return _trace_value(self, index, y)
 
     def unbox(self, tensor: Any) -> None:
@@ -210,10 +216,10 @@ class JitTracer(Tracer):
         return np.asarray(self.concrete)
 
     def __pow__(self, n: Any) -> Any:
-        return _raised(self, n) if _are_scalars(self, n) else super().__pow__(n)
+        return _raise_to_power(self, n) if _are_scalars(self, n) else super().__pow__(n)
 
     def __rpow__(self, x: Any) -> Any:
-        return _raised(x, self) if _are_scalars(x, self) else super().__rpow__(x)
+        return _raise_to_power(x, self) if _are_scalars(x, self) else super().__rpow__(x)
 
     def prefers_numpy(
         self, function: Any, op: Any, args: tuple[Any, ...], options: dict[str, Any]
@@ -270,15 +276,6 @@ class GeneratorTracer(JitTracer):
         )
 
 
-def _power(x: Any, n: Any) -> Any:
-    x, n = [each[()] if isinstance(each, np.ndarray) else each for each in (x, n)]
-    return x**n
-
-
-SCALAR_POWER = Primitive(_power, (), "power", Kind.OPAQUE)
-"""The ** of NumPy's scalars: a routine of its own, which rounds differently from np.power's."""
-
-
 def _are_scalars(*operands: Any) -> bool:
     """Whether operands are NumPy scalars, one at least, and Python numbers."""
     values = [*map(_concrete, operands)]
@@ -286,7 +283,7 @@ def _are_scalars(*operands: Any) -> bool:
     return any(scalars) and all(map(operator.or_, scalars, [type(x) in NUMBERS for x in values]))
 
 
-def _raised(x: Any, n: Any) -> Any:
+def _raise_to_power(x: Any, n: Any) -> Any:
     tape = find_top_tape((x, n))
     assert tape is not None
     return tape.process_primitive(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
@@ -325,7 +322,7 @@ def _drawing(x: Any) -> Any:
 
 def _leaves(operand: Any) -> list[Any]:
     leaves: list[Any] = []
-    mapped(leaves.append, operand)
+    map_operand(leaves.append, operand)
     return leaves
 
 

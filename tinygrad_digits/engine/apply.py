@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import NotDifferentiableError, note_operands
-from ..support.foreign import admit, admit_all, admit_options, is_sparse, refused
+from ..support.foreign import admit_all, admit_options, as_operand, is_sparse
 from .primitive import NO_OPTIONS, NOTHING, VALUE, Array, Function, Like, Primitive
 from .tape import Interpreter, Tape
 from .tensor import Tensor, record
@@ -79,7 +79,7 @@ def _any_arrays(primitive: Primitive, compute: Function) -> Function:
         for x in args:
             on_tape = type(x) is Tensor and x.tape is tape
             parents.append(x.index if on_tape else None)
-            inputs.append(x.value if on_tape else _take_constant(x, primitive, args))
+            inputs.append(x.value if on_tape else as_operand(x, primitive.name, args))
         try:
             nested = find_top_tape(inputs, options) is not None
             y = apply(*inputs, **options) if nested else compute(*inputs, **options)
@@ -105,23 +105,6 @@ def _refuse_tensors(options: dict[str, Any], primitive: Primitive) -> None:
                 f"{primitive.name}: {name}= cannot be a Tensor; give arrays by position, and an "
                 "option as a plain number (tensor.item())"
             )
-
-
-def _take_constant(x: Any, primitive: Primitive, among: Iterable[Any] = ()) -> Any:
-    """An operand that is not differentiated, if it is real; lists become arrays."""
-    kind = type(x)
-    if kind is np.ndarray:
-        if x.dtype.kind in "fiub":
-            return x
-    elif kind is float or kind is int or kind is bool or kind is Tensor:
-        return x
-    elif kind is list or kind is tuple:
-        return _take_constant(np.asarray(x), primitive)
-    else:
-        x = admit(x, primitive.name, among)
-        if getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
-            return x
-    raise NotDifferentiableError(f"{primitive.name}: {refused(x)}")
 
 
 def _without_rules(primitive: Primitive) -> Function:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
-from ..support.errors import RuleError
-from ..support.foreign import without_labels
+from ..support.foreign import check_returns
 from .apply import bind
-from .primitive import Array, Function, Kind, Op, Primitive, Rule, VariadicRule
-from .views import share_memory
+from .primitive import Function, Kind, Op, Primitive, Rule, VariadicRule
+
+AROUND: dict[Kind, Callable[[Primitive, Function], Function]] = {}
+"""What ops of a kind are wrapped in: those that make views, in what lets them share memory."""
 
 
 def define(
@@ -55,11 +56,11 @@ def define(
     )
     compute = kernel
     if rules and not unchecked:
-        compute = _check_output(kernel, f"{label}: the kernel")
+        compute = check_returns(kernel, f"{label}: the kernel")
         _check_rules(primitive)
     op = bind(primitive, compute)
-    if kind is Kind.VIEW and primitive.arity == 1:
-        op = share_memory(primitive, op)
+    if kind in AROUND:
+        op = AROUND[kind](primitive, op)
     if inspect.isfunction(kernel):
         functools.update_wrapper(op, kernel)
     else:
@@ -92,27 +93,9 @@ def primitive(
 
 
 def _check_rules(primitive: Primitive) -> None:
-    """Hold the rules to what `_check_output` asks."""
+    """Hold the rules to returning what a cotangent can be."""
     who, rules = f"{primitive.name}: a derivative rule", primitive.rules
     if isinstance(rules, VariadicRule):
-        primitive.rules = VariadicRule(_check_output(rules.rule, who))
+        primitive.rules = VariadicRule(check_returns(rules.rule, who))
     else:
-        primitive.rules = tuple([rule and _check_output(rule, who) for rule in rules])
-
-
-def _check_output(function: Function, who: str) -> Function:
-    """The function, held to returning a real floating-point array, and one of its own."""
-
-    @functools.wraps(function)
-    def checked(*args: Any, **options: Any) -> Array:
-        y = without_labels(function(*args, **options))
-        if type(y) in (int, float) and all(type(x) in (int, float) for x in args):
-            return y  # under a trace, as without it
-        if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
-            raise RuleError(
-                f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "
-                "floating-point array or NumPy scalar, as np.asarray(..., float) makes one"
-            )
-        return y.copy() if any(y is x for x in args) else y
-
-    return checked
+        primitive.rules = tuple([rule and check_returns(rule, who) for rule in rules])

@@ -96,14 +96,15 @@ VALUE: Final = "value"
 class Primitive:
     """What an op is: name, kernel, derivative rules and kind.
 
-    `batching` is the rule by which it is applied to many examples at once. The compiler knows it by
-    `function`, which is what the kernel computes; `effect` says that it is there for what it raises
-    or warns of, and `lowering` how it is written.
-
     `rules` has a rule, or None for what is never differentiated, for each array argument; or it is
     a `VariadicRule`, and then `arity` is None. `options` are the names of the options, and
     `positional` those of them that may be given by position. `composite` says that the kernel is
     written in other ops; `reduction_ufunc` is what a reduction repeats.
+
+    What other interpreters are told of an op is registered on it (`staging`): `batching`, the rule
+    by which vmap applies it to many examples at once; for the compiler `function`, what the kernel
+    computes, by which it is known; `effect`, whether it is there for what it raises or warns of;
+    and `lowering`, how it is written.
     """
 
     __slots__ = (
@@ -132,7 +133,7 @@ class Primitive:
         self.name_arguments: Function | None = None  # for calls with too many by position
         self.sparse: Function | None = None  # for calls with a sparse matrix among the operands
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
-        self.batching: Callable[[Any], Any] | None = None  # these four are told by `staging`
+        self.batching: Function | None = None  # these four are told by `staging`
         self.effect = False
         self.function: Any = kernel
         self.lowering: Any = None

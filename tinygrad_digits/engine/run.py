@@ -36,6 +36,7 @@ def run_on(
 ) -> tuple[Any, list[Any], tree.Structure]:
     """f(*args, **kwargs) with the arguments at `argnums` boxed; then the interpreter is closed.
 
+    This is the one place where functions run on interpreters.
     Returns what f has returned, and the leaves of the boxed arguments as f has seen them, with
     their structure.
     """
@@ -61,21 +62,6 @@ def run_on(
         return f(*given, **kwargs), boxed, structure
     finally:
         interpreter.close()
-
-
-def run_all_on(
-    interpreter: Interpreter,
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    boxing: Boxing,
-) -> Any:
-    """The output of `run_on` with all arguments boxed, also those that are given by name."""
-
-    def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return f(*args, **kwargs)
-
-    return run_on(interpreter, call, (args, kwargs), argnums=(0, 1), boxing=boxing)[0]
 
 
 class ForwardPass:

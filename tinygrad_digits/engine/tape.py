@@ -270,10 +270,3 @@ def interpreters_of(x: Any) -> Iterator[Interpreter]:
     while isinstance(tape := getattr(x, "tape", None), Interpreter):
         yield tape
         x = tape.unbox(x)
-
-
-def bare(x: Any) -> Any:
-    """The plain array under all interpreters: that of all examples under vmap, None under jit."""
-    for interpreter in interpreters_of(x):
-        x = interpreter.unbox(x)
-    return x

@@ -14,7 +14,6 @@ import numpy as np
 from ..support.array_methods import ArrayMethods
 from ..support.callers import (
     NO_NUMBER,
-    answer_scipy_sparse,
     explain_no_array,
 )
 from ..support.errors import LostGradientError, NotDifferentiableError
@@ -49,11 +48,6 @@ class Tensor(ArrayMethods):
         live = self.index in self.tape.records
         return f"Tensor({self.value!r}, op={self.tape[self.index].name if live else 'done'})"
 
-    @property
-    def is_array(self) -> bool:
-        """Whether NumPy has an array here, which can be written into, and no scalar."""
-        return is_array(self.value) or hasattr(self, "source")
-
     def rebind(self, other: Tensor) -> None:
         """Be what the other is, from now on: `t[i] = v` rebinds t to a new array."""
         self.tape, self.index, self.value = other.tape, other.index, other.value
@@ -72,32 +66,10 @@ class Tensor(ArrayMethods):
             "pickle tensor.value"
         )
 
-    # A gradient ends only where the user says so: NumPy and Python get no bare number by themselves
-
-    def __float__(self) -> float:
-        number = float(self.value)  # which raises as NumPy's does for more than one element
-        self._refuse_to_be_lost()
-        return number
-
-    def __int__(self) -> int:
-        number = int(self.value)
-        self._refuse_to_be_lost()
-        return number
-
-    def __complex__(self) -> complex:
-        number = complex(self.value)
-        self._refuse_to_be_lost()
-        return number
-
     def _refuse_to_be_lost(self) -> None:
         """Raise LostGradientError while this is being differentiated."""
         if isinstance(self.tape, Tape) and not self.tape.closed:
             raise LostGradientError(explain_no_array(sys._getframe(2), NO_NUMBER))
-
-    def __array__(self, *args: Any, **options: Any) -> Any:
-        if (answer := answer_scipy_sparse(sys._getframe(1))) is not None:
-            return answer
-        raise NotDifferentiableError(explain_no_array(sys._getframe(1)))
 
 
 PLAIN.add(Tensor)
@@ -129,8 +101,3 @@ def box(leaves: list[Any], tape: Tape, boxed: list[Any]) -> None:
             boxed.append(record(tape, leaf))
         else:
             boxed.append(Tensor(leaf, tape) if is_numeric(leaf) else leaf)
-
-
-def is_array(x: Any) -> bool:
-    """Whether `x += v` writes into x, as it does for arrays but not for NumPy's scalars."""
-    return x.is_array if isinstance(x, Tensor) else hasattr(type(x), "__iadd__")

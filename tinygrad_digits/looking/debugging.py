@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from ..engine.primitive import Array, Function, Primitive, Rule
-from ..engine.tape import Pull, Record, Tape, bare, interpreters_of, tick
+from ..engine.tape import Pull, Record, Tape, interpreters_of, tick
 from ..engine.tensor import Tensor
+from ..staging.tracer import bare
 from ..support import tree
 from ..support.argnums import ArgNums
 from ..support.errors import (

@@ -15,10 +15,11 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Function, Primitive
-from ..engine.run import run_all_on, run_on
-from ..engine.tape import Interpreter, Record, Tape, bare
+from ..engine.run import run_on
+from ..engine.tape import Interpreter, Record, Tape
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
+from ..staging.tracer import bare
 from ..support import tree
 from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
@@ -60,9 +61,13 @@ class RecordingInterpreter(Interpreter):
                 if self.is_on(boxed[-1]):
                     self.names[boxed[-1].index] = path
 
-        if argnums is None:
-            return run_all_on(self, f, args, kwargs, boxing)
-        return run_on(self, f, args, kwargs, argnums=argnums, boxing=boxing)[0]
+        if argnums is not None:
+            return run_on(self, f, args, kwargs, argnums=argnums, boxing=boxing)[0]
+
+        def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+            return f(*args, **kwargs)
+
+        return run_on(self, call, (args, kwargs), argnums=(0, 1), boxing=boxing)[0]
 
     def process_primitive(
         self, op: Primitive, compute: Function, args: tuple[Any, ...], options: dict[str, Any]
@@ -145,8 +150,8 @@ def _compute(
     """The op on what is inside: Tensors of an outer tape, arrays, or Python numbers alone."""
     if find_top_tape(inputs, options) is not None:
         return op.apply(*inputs, **options)
-    if op.kernel in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
-        compute = ARITHMETIC[op.kernel].kernel  # which leaves Python numbers Python numbers
+    if op.function in ARITHMETIC and all(type(x) in NUMBERS for x in inputs):
+        compute = ARITHMETIC[op.function].kernel  # which leaves Python numbers Python numbers
     return compute(*inputs, **options)
 
 

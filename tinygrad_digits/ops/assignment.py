@@ -7,7 +7,6 @@ import numpy as np
 
 from ..engine.primitive import Array, Function
 from ..engine.tensor import Tensor
-from ..engine.views import source_of
 from ..support.errors import (
     EscapedTensorError,
     NotDifferentiableError,
@@ -17,6 +16,7 @@ from ..support.errors import (
 from ..support.foreign import as_array, refused
 from ..support.substitutes import REFUSED
 from .indexing import TAKING, freeze, is_mask, may_repeat, nth_time, put, same_index, scatter, take
+from .views import source_of
 
 
 def at(x: Array) -> "At":

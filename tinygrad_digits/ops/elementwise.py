@@ -14,6 +14,7 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from ..staging.batching import batch_elementwise, batch_whole, register_batching
+from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, no_rule_with
 from .registering import handles, implement
 
@@ -442,6 +443,8 @@ cast = define(
 )
 _leave = define(_astype, name="astype")
 register_batching(batch_whole, cast, _leave)
+for _op in (cast, _leave):
+    register_lowering(_op, function=np.ndarray.astype)
 
 
 def astype(x: Array, dtype: Any, *, copy: bool = True) -> Array:

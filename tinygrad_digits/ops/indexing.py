@@ -10,9 +10,9 @@ from ..engine.cotangent import unbroadcast
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, Op
 from ..engine.tensor import Tensor
-from ..engine.views import Way, share
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import admit, as_array
+from .views import Way, share
 
 
 def _getitem(x: Array, index: Any) -> Array:
@@ -168,6 +168,8 @@ def _freeze_array(part: Any) -> Array:
     array = np.array(admit(part, "x[index]"))
     return array if array.size or array.dtype == bool else array.astype(int)  # [] selects nothing
 
+
+# How vmap and the compiler treat these stands in `batched_indexing` and `native_indexing`.
 
 take = define(
     _getitem,

@@ -41,6 +41,7 @@ from ..staging.batching import (
     shift_axes,
     widen,
 )
+from ..staging.lowering import register_lowering
 from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
 from ..support.substitutes import REFUSED
@@ -334,6 +335,7 @@ def _check_qr(g: Array, y: Array, m: int) -> Array:
 
 
 check_qr = define(_check_qr, name="check_qr")
+register_lowering(check_qr, effect=True)
 _packed_qr = define(_qr, _qr_rule, name="qr", unchecked=True)
 QRResult: Any = type(np.linalg.qr(np.eye(1)))
 
@@ -482,6 +484,7 @@ def _rounding(dtype: Any, *lengths: int) -> float:
 
 
 check_eigh = define(_check_eigh, name="check_eigh")
+register_lowering(check_eigh, effect=True)
 _packed_eigh = define(_eigh, _eigh_rule, name="eigh", unchecked=True)
 eigvalsh = implement(np.linalg.eigvalsh, _eigvalsh_rule, kind=Kind.OPAQUE)
 EighResult: Any = type(np.linalg.eigh(np.eye(1)))
@@ -584,6 +587,7 @@ def _singular_values_rule(g: Array, _y: Array, a: Array, hermitian: bool = False
 
 
 check_svd = define(_check_svd, name="check_svd")
+register_lowering(check_svd, effect=True)
 _packed_svd = define(_svd, _svd_rule, name="svd", unchecked=True)
 singular_values = define(_singular_values, _singular_values_rule, name="svdvals", unchecked=True)
 SVDResult: Any = type(np.linalg.svd(np.eye(1)))

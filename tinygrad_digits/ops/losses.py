@@ -6,7 +6,7 @@ since (n, 1) against (n,) would quietly compare each prediction with every targe
 
 from __future__ import annotations
 
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, batch_whole, register_batching
+from ..staging.lowering import SourceArray, SourceCall, register_lowering
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
 from .softmax import composite, log_probabilities, relu, softplus
@@ -228,6 +229,48 @@ def _batch_hits(call: BatchedCall) -> Any:
     return call.op.apply(flat, value, **{**call.options, "shape": (call.length, *shape)})
 
 
+def _guard_labels(call: SourceCall) -> str | None:
+    """Of labels in plain sight one look at the largest will do: that is half of the call."""
+    (labels,) = call.args
+    if labels.dtype != np.intp or not prod(labels.shape):
+        return None
+    return f"maximum_reduce({labels.name}.view(uintp), None) >= {call.options['classes']}"
+
+
+def _write_check(call: SourceCall) -> list[str] | None:
+    (labels,) = call.args
+    if not (isinstance(labels, SourceArray) and labels.plain and labels.shape):
+        return None
+    return [
+        f"for j in {labels.flat}:",
+        f"    if j < 0 or j >= {call.options['classes']}:",
+        '        raise ShapeError("a label is out of range")',
+    ]
+
+
+def _write_hits(call: SourceCall) -> list[str] | None:
+    at, value = call.args
+    if not (isinstance(at, SourceArray) and at.plain and at.shape):
+        return None
+    if type(value) not in (int, float) or not isfinite(value):
+        return None
+    return [
+        f"target = {call.out.flat}",
+        "target[:] = 0",
+        f"for j in {at.flat}:",
+        f"    if j < 0 or j >= {prod(call.out.shape)}:",
+        '        raise IndexError("an index is out of bounds")',
+        f"    target[j] = {call.out.cast}({value!r})",
+    ]
+
+
+register_lowering(check_labels, effect=True, guard=_guard_labels, native=_write_check)
+register_lowering(
+    hits,
+    statement="{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",
+    native=_write_hits,
+    row_sum=1,
+)
 register_batching(_batch_check_labels, check_labels)
 register_batching(_batch_hits, hits)
 

@@ -13,12 +13,12 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..engine.define import define
 from ..engine.primitive import Array, Kind, VariadicRule
 from ..engine.tensor import Tensor
-from ..engine.views import Way, share
 from ..staging.batching import BatchedCall, Rule, batch_two_axes, register_batching, widen
 from ..support.errors import ShapeError, no_rule_with
 from ..support.foreign import as_array
 from .indexing import put
 from .registering import handles, implement
+from .views import Way, share
 
 SMALL_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LETTERS = SMALL_LETTERS.upper() + SMALL_LETTERS  # sorted, as NumPy numbers the labels of einsum

@@ -9,13 +9,13 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array
 from ..engine.tensor import Tensor
-from ..engine.views import Way, share
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
 from . import indexing
 from .indexing import freeze, scatter
 from .joining import with_axis
 from .registering import handles
+from .views import Way, share
 
 # --- by position
 

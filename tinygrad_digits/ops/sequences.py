@@ -13,11 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..engine.define import define
 from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
-from ..engine.views import Way, share
 from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
 from .indexing import getitem, scatter
 from .registering import handles, implement
+from .views import Way, share
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 

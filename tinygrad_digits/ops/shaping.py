@@ -11,7 +11,6 @@ from ..engine.cotangent import unbroadcast
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
-from ..engine.views import TAKES_COPIES, VIEWS, Way, memory_of, share
 from ..staging.batching import (
     BatchedCall,
     as_tuple,
@@ -25,6 +24,7 @@ from ..staging.batching import (
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .registering import handles, implement
+from .views import TAKES_COPIES, VIEWS, Way, memory_of, share
 
 Shape: TypeAlias = int | tuple[int, ...]
 

@@ -9,6 +9,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, are_plain, move_axis, register_batching, shift_axes
+from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .masked_reductions import floating
@@ -170,6 +171,7 @@ def _checked_total(total: Array) -> Array:
 
 
 check_weights = define(_checked_total, name="check_weights")
+register_lowering(check_weights, effect=True)
 
 
 def _along(weights: Array, x: Array, axis: Axis) -> Array:

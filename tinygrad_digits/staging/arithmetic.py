@@ -1,4 +1,4 @@
-"""Python's arithmetic, for ops on Python numbers alone: those leave float32 arrays float32."""
+"""Python's arithmetic, for ops on Python numbers alone: these leave float32 arrays float32."""
 
 from __future__ import annotations
 

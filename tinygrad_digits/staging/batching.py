@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Array, Kind, Op, Primitive
+from ..engine.primitive import Array, Kind, Primitive
 from ..engine.tensor import Tensor
 
 
@@ -53,7 +53,7 @@ class BatchedCall(NamedTuple):
 Rule: TypeAlias = Callable[[BatchedCall], Any]
 
 
-def register_batching(rule: Rule, *ops: Op) -> None:
+def register_batching(rule: Rule, *ops: Any) -> None:
     """Let vmap apply these ops to many examples by a rule, instead of one example after the other.
 
     >>> import tinygrad_digits as td

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Kind, Primitive
+from ..engine.tape import interpreters_of
 from ..engine.tensor import Tensor
 from ..support import tree
 from ..support.arguments import drop_arrays
@@ -230,3 +231,10 @@ for _name, (_, _ufunc) in BITWISE.items():
     setattr(Tracer, f"__{_name}__", lambda a, b, f=_ufunc: f(a, b))
     setattr(Tracer, f"__r{_name}__", lambda b, a, f=_ufunc: f(a, b))
 setattr(Tracer, "__invert__", _invert)  # noqa: B010
+
+
+def bare(x: Any) -> Any:
+    """The plain array under all interpreters: that of all examples under vmap, None under jit."""
+    for interpreter in interpreters_of(x):
+        x = interpreter.unbox(x)
+    return x

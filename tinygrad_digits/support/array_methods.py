@@ -8,18 +8,21 @@ NumPy offers foreign arrays `__array_ufunc__` for its universal functions
 (https://numpy.org/neps/nep-0018-array-function-protocol.html).
 """
 
-# mypy: disable-error-code="no-any-return, call-overload, arg-type"
+# mypy: disable-error-code="no-any-return, call-overload, arg-type, return-value"
 # (the tables hold functions of any type, and NumPy's do not know this class; types are told here)
 
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from .callers import answer_scipy_sparse, explain_no_array
+from .errors import NotDifferentiableError
 from .substitutes import NUMPY, PROTOCOLS, REFUSED
 
 Operand: TypeAlias = Any
@@ -83,6 +86,11 @@ class ArrayMethods:
         """A plain array that lies in memory as NumPy's would."""
         return self.value.memory if isinstance(self.value, ArrayMethods) else self.value
 
+    @property
+    def is_array(self) -> bool:
+        """Whether NumPy has an array here, which can be written into, and no scalar."""
+        return is_array(self.value) or hasattr(self, "source")
+
     def __len__(self) -> int:
         return len(self.value)
 
@@ -99,6 +107,29 @@ class ArrayMethods:
 
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
+
+    def __float__(self) -> float:
+        number = float(self.value)  # which raises as NumPy's does for more than one element
+        self._refuse_to_be_lost()
+        return number
+
+    def __int__(self) -> int:
+        number = int(self.value)
+        self._refuse_to_be_lost()
+        return number
+
+    def __complex__(self) -> complex:
+        number = complex(self.value)
+        self._refuse_to_be_lost()
+        return number
+
+    def _refuse_to_be_lost(self) -> None:
+        """Raise where a plain number would lose a gradient; `item` says that it shall."""
+
+    def __array__(self, *args: Any, **options: Any) -> Any:
+        if (answer := answer_scipy_sparse(sys._getframe(1))) is not None:
+            return answer
+        raise NotDifferentiableError(explain_no_array(sys._getframe(1)))
 
     def item(self, *place: int) -> float:
         return self.value.item(*place)
@@ -406,6 +437,11 @@ class ArrayMethods:
     tobytes = Lacking()
     tofile = Lacking()
     view = Lacking()
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x += v` writes into x, as it does for arrays but not for NumPy's scalars."""
+    return x.is_array if isinstance(x, ArrayMethods) else hasattr(type(x), "__iadd__")
 
 
 def _as_one(numbers: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ refused: carried through like text, it would pass for its own gradient.
 
 from __future__ import annotations
 
+import functools
 import numbers
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .array_methods import ArrayMethods
-from .errors import NotDifferentiableError
+from .errors import NotDifferentiableError, RuleError
 
 
 class Gate(NamedTuple):
@@ -159,6 +160,24 @@ def without_labels(x: Any) -> Any:
     return take(x, PANDAS) if gate_of(x) is PANDAS else x
 
 
+def check_returns(function: Callable[..., Any], who: str) -> Callable[..., Any]:
+    """The function, held to returning a real floating-point array, and one of its own."""
+
+    @functools.wraps(function)
+    def checked(*args: Any, **options: Any) -> Any:
+        y = without_labels(function(*args, **options))
+        if type(y) in (int, float) and all(type(x) in (int, float) for x in args):
+            return y  # under a trace, as without it
+        if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
+            raise RuleError(
+                f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "
+                "floating-point array or NumPy scalar, as np.asarray(..., float) makes one"
+            )
+        return y.copy() if any(y is x for x in args) else y
+
+    return checked
+
+
 def take(x: Any, gate: Gate) -> Any:
     """The numbers of x, as constants; NotDifferentiableError where they are not taken."""
     if gate.take is None:
@@ -221,6 +240,23 @@ def admit_all(args: Any, who: str) -> Any:
     return type(args)(
         [admit_all(x, who) if type(x) in (list, tuple) else admit(x, who, args) for x in args]
     )
+
+
+def as_operand(x: Any, who: str, among: Iterable[Any] = ()) -> Any:
+    """An operand that is not differentiated, if it is real; lists become arrays."""
+    kind = type(x)
+    if kind is np.ndarray:
+        if x.dtype.kind in "fiub":
+            return x
+    elif kind in PLAIN and kind is not str and x is not None:
+        return x
+    elif kind is list or kind is tuple:
+        return as_operand(np.asarray(x), who)
+    else:
+        x = admit(x, who, among)
+        if getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
+            return x
+    raise NotDifferentiableError(f"{who}: {refused(x)}")
 
 
 def admit_options(options: dict[str, Any], who: str) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def is_float(leaf: Any) -> bool:
 
 
 def strong(x: Any) -> Any:
-    """A float as the NumPy scalar that it is worth, also where it is a trace's stand-in."""
+    """A float as the NumPy scalar that it is worth, also where it is a tracer."""
     return np.float64(x) if type(x) is float else x.strong() if hasattr(x, "strong") else x
 
 

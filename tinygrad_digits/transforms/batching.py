@@ -20,7 +20,7 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Primitive
-from ..engine.run import run_all_on
+from ..engine.run import run_on
 from ..engine.tape import Interpreter, Tape, interpreters_of
 from ..staging.batching import BatchedCall, move_axis, rule_of
 from ..staging.tracer import Tracer
@@ -81,7 +81,13 @@ def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Vectoriz
         def boxing(_: list[Any], batch: BatchInterpreter, boxed: list[Any]) -> None:
             boxed += [x if axis is None else batch.box(move_axis(x, axis, 0)) for x, axis in plan]
 
-        output = run_all_on(batch, f, args, options, boxing)
+        output, _, _ = run_on(
+            batch,
+            lambda args, options: f(*args, **options),
+            (args, options),
+            argnums=(0, 1),
+            boxing=boxing,
+        )
         leaves, structure = tree.flatten(output)
         axes = _spread_axes(out_axes, output, "out_axes")
         results = [batch.take_result(within(y), axis) for y, axis in zip(leaves, axes, strict=True)]

@@ -16,15 +16,16 @@ basis, one behind the other, on the tape of `vmap`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, ParamSpec, TypeAlias
 
 import numpy as np
 
 from ..engine.primitive import Array
-from ..engine.run import ForwardPass, detach, freeze_constants, seed
+from ..engine.run import ForwardPass, detach, freeze_constants, run_on, seed
 from ..engine.tape import Tape
-from ..engine.tensor import Tensor, record
+from ..engine.tensor import Tensor
 from ..engine.transforms import grad
 from ..support import tree
 from ..support.argnums import ArgNums, all_argnums, leaf_paths
@@ -124,11 +125,8 @@ class Linear:
     def __init__(self, ran: ForwardPass) -> None:
         self.ran = ran
         self.tape = Tape()
-        seeds = [record(self.tape, np.zeros(y.shape, y.dtype)[()]) for y in ran.dependent]
-        self.seeds = [ct.index for ct in seeds]
-        pulled = ran.sweep(seeds, free=True)
-        self.tape.close()
-        self.pulled = [pulled.get(index) for index in range(len(_inputs(ran)))]
+        seeds = [np.zeros(y.shape, y.dtype)[()] for y in ran.dependent]
+        self.pulled, self.seeds, _ = run_on(self.tape, functools.partial(_pull_all, ran), (seeds,))
         self.pull = self.tape.find_pull(self.pulled)
 
     def push_all(self, tangents: list[Array]) -> list[Array | None]:
@@ -137,7 +135,7 @@ class Linear:
         on_tape: list[Any] = [(ct, tangent) for ct, tangent in pairs if self.tape.is_on(ct)]
         start = seed([ct for ct, _ in on_tape], [tangent for _, tangent in on_tape])
         swept = self.tape.sweep(start, free=False, pull=self.pull)
-        return [swept.get(index) for index in self.seeds]
+        return [swept.get(ct.index) for ct in self.seeds]
 
     def push(self, tangents: list[Array]) -> Tree:
         """The same as a tree like the output."""
@@ -290,9 +288,7 @@ def _row(ran: ForwardPass, y: Any, blocks: Iterator[list[Array]]) -> list[Array]
 
 def _by_rows(ran: ForwardPass) -> list[list[Array]]:
     """For each output that depends on the inputs, its block of the Jacobian for each input."""
-    batch, basis = _basis(ran.dependent)
-    swept = ran.sweep(basis, free=True)
-    columns = _stacks([swept.get(k) for k in range(len(_inputs(ran)))], _inputs(ran), batch)
+    columns = _map_basis(functools.partial(_pull_all, ran), ran.dependent, _inputs(ran))
     return [
         [
             _block(column[rows].reshape((*y.shape, *x.shape)), x)
@@ -304,9 +300,8 @@ def _by_rows(ran: ForwardPass) -> list[list[Array]]:
 
 def _by_columns(ran: ForwardPass) -> list[list[Array]]:
     """The same from tangents: first the inputs' axes, and then those of the outputs."""
-    batch, basis = _basis(_inputs(ran))
-    rows = _stacks(Linear(ran).push_all(basis), ran.dependent, batch)
-    flat = [row.reshape(batch.length, y.size).T for row, y in zip(rows, ran.dependent, strict=True)]
+    rows = _map_basis(Linear(ran).push_all, _inputs(ran), ran.dependent)
+    flat = [row.reshape(len(row), y.size).T for row, y in zip(rows, ran.dependent, strict=True)]
     return [
         [
             _block(row[:, columns].reshape((*y.shape, *x.shape)), x)
@@ -316,15 +311,39 @@ def _by_columns(ran: ForwardPass) -> list[list[Array]]:
     ]
 
 
-def _basis(arrays: list[Tensor]) -> tuple[BatchInterpreter, list[Array]]:
-    """All the unit vectors of the space of some arrays together, as one batch of each."""
+def _pull_all(ran: ForwardPass, cotangents: list[Array]) -> list[Array | None]:
+    """A cotangent for each output that depends on the inputs -> one for each input, None for 0."""
+    swept = ran.sweep(cotangents, free=True)
+    return [swept.get(index) for index in range(len(_inputs(ran)))]
+
+
+def _map_basis(
+    linear: Callable[[list[Array]], list[Array | None]], arrays: list[Tensor], likes: list[Tensor]
+) -> list[Array]:
+    """What a linear map makes of all unit vectors of the space of some arrays, as one batch.
+
+    With the batch axis first: an array like each of `likes`.
+    """
     batch = BatchInterpreter(sum(x.size for x in arrays))
-    return batch, [
-        batch.box(
-            np.eye(batch.length, x.size, -part.start, x.dtype).reshape((batch.length, *x.shape))
-        )
+    n = batch.length
+
+    def boxing(leaves: list[Array], batch: BatchInterpreter, boxed: list[Any]) -> None:
+        boxed += map(batch.box, leaves)
+
+    basis = [
+        np.eye(n, x.size, -part.start, x.dtype).reshape((n, *x.shape))
         for x, part in _slices(arrays)
     ]
+    found, _, _ = run_on(batch, linear, (basis,), boxing=boxing)
+    stacks: list[Array] = []
+    for each, like in zip(found, likes, strict=True):
+        if each is None:
+            whole = np.zeros((n, *like.shape), like.dtype)
+        else:
+            whole = each.stacked if batch.is_on(each) else np.broadcast_to(each, (n, *like.shape))
+        shared = isinstance(whole, np.ndarray) and whole.base is not None
+        stacks.append(copy_leaf(whole) if shared or any(whole is x for x in stacks) else whole)
+    return stacks
 
 
 def _slices(arrays: list[Tensor]) -> Iterator[tuple[Tensor, slice]]:
@@ -333,22 +352,6 @@ def _slices(arrays: list[Tensor]) -> Iterator[tuple[Tensor, slice]]:
     for x in arrays:
         yield x, slice(start, start + x.size)
         start += x.size
-
-
-def _stacks(found: list[Array | None], likes: list[Tensor], batch: BatchInterpreter) -> list[Array]:
-    """What a sweep has found for all of a batch, with the batch axis first: arrays of our own."""
-    batch.close()
-    stacks: list[Array] = []
-    for each, like in zip(found, likes, strict=True):
-        if each is None:
-            whole = np.zeros((batch.length, *like.shape), like.dtype)
-        elif batch.is_on(each):
-            whole = each.stacked
-        else:
-            whole = np.broadcast_to(each, (batch.length, *like.shape))
-        shared = isinstance(whole, np.ndarray) and whole.base is not None
-        stacks.append(copy_leaf(whole) if shared or any(whole is x for x in stacks) else whole)
-    return stacks
 
 
 def _block(block: Array, x: Tensor) -> Array:

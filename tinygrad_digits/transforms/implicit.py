@@ -17,8 +17,9 @@ import numpy as np
 
 from ..engine.primitive import Array, Primitive
 from ..engine.run import vjp_of
-from ..engine.tape import Tape, bare, interpreters_of
+from ..engine.tape import Tape, interpreters_of
 from ..engine.transforms import vjp
+from ..staging.tracer import bare
 from ..support import tree
 from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
 from ..support.pickling import name_of

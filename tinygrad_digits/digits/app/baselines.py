@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ TEST = 0.2
 """The share of the images that a split tests on; each class in its share."""
 
 
-class Fit(NamedTuple):
+class SplitScore(NamedTuple):
     """How one contender did on one split."""
 
     name: str
@@ -25,6 +25,11 @@ class Fit(NamedTuple):
     accuracy: float
     seconds: float
     """Of fitting, on the wall's clock."""
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> SplitScore:
+        """From what JSON made of one."""
+        return cls(str(row["name"]), int(row["seed"]), float(row["accuracy"]), row["seconds"])
 
 
 class Standing(NamedTuple):
@@ -38,13 +43,13 @@ class Standing(NamedTuple):
     accuracies: list[float]
 
 
-def contenders() -> dict[str, Any]:
+def make_contenders() -> dict[str, Any]:
     """Who takes part, as unfitted estimators: ours by the recipe and plain, and scikit-learn's.
 
     Theirs are as good as a small search on other splits made them (seeds 100-104): neighbours 1,
     3 and 5; C of 0.1, 1 and 10, pixels standardised or 0-1; four shapes of the MLP.
 
-    >>> list(contenders())[2:4]
+    >>> list(make_contenders())[2:4]
     ['SVC(C=10)', 'k-NN(1)']
     """
     with extra():
@@ -64,14 +69,14 @@ def contenders() -> dict[str, Any]:
     }
 
 
-def fit(name: str, contender: Any, seed: int, dataset: Dataset) -> Fit:
+def try_split(name: str, contender: Any, seed: int, dataset: Dataset) -> SplitScore:
     """Train on 80 % of a dataset, split by seed and stratified; test on the rest.
 
     The contender, an unfitted scikit-learn classifier, is not changed: a clone is fitted, its own
     random choices seeded like the split.
 
     >>> from ..data import load_digits
-    >>> fit("SVC", contenders()["SVC(C=10)"], 0, load_digits()).accuracy > 0.98
+    >>> try_split("SVC", make_contenders()["SVC(C=10)"], 0, load_digits()).accuracy > 0.98
     True
     """
     with extra():
@@ -86,35 +91,43 @@ def fit(name: str, contender: Any, seed: int, dataset: Dataset) -> Fit:
     began = time.perf_counter()
     classifier.fit(images, labels)
     seconds = time.perf_counter() - began
-    return Fit(name, seed, float(np.mean(classifier.predict(tested) == truth)), seconds)
+    return SplitScore(name, seed, float(np.mean(classifier.predict(tested) == truth)), seconds)
 
 
-def fits(
-    entrants: Mapping[str, Any], seeds: Sequence[int], dataset: Dataset, jobs: int = 1
-) -> Iterator[Fit]:
-    """Each contender on each split, as they are done; `jobs` processes at once, -1 for all cores.
+def run_contest(
+    entrants: Mapping[str, Any],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    jobs: int = 1,
+    known: Iterable[SplitScore] = (),
+) -> Iterator[SplitScore]:
+    """Each contender on each split but those known, as they are done; so many jobs at once.
+
+    -1 is for as many as there are cores.
 
     >>> from ..data import load_digits
-    >>> neighbours = {"k-NN(1)": contenders()["k-NN(1)"]}
-    >>> [(found.name, found.seed) for found in fits(neighbours, [5, 6], load_digits())]
+    >>> neighbours = {"k-NN(1)": make_contenders()["k-NN(1)"]}
+    >>> [(found.name, found.seed) for found in run_contest(neighbours, [5, 6], load_digits())]
     [('k-NN(1)', 5), ('k-NN(1)', 6)]
     """
     with extra():
         from joblib import delayed
+    done = {(one.name, one.seed) for one in known}
     return as_done(
         [
-            delayed(fit)(name, entrant, seed, dataset)
+            delayed(try_split)(name, entrant, seed, dataset)
             for name, entrant in entrants.items()
             for seed in seeds
+            if (name, seed) not in done
         ],
         jobs,
     )
 
 
-def standings(found: Sequence[Fit], names: Sequence[str]) -> list[Standing]:
+def summarise(found: Sequence[SplitScore], names: Sequence[str]) -> list[Standing]:
     """The fits of each contender summed up, in the order of the names; accuracies by seed.
 
-    >>> standings([Fit("a", 1, 1.0, 0.1), Fit("a", 0, 0.5, 0.3)], ["a"])
+    >>> summarise([SplitScore("a", 1, 1.0, 0.1), SplitScore("a", 0, 0.5, 0.3)], ["a"])
     [Standing(name='a', mean=0.75, min=0.5, max=1.0, seconds=0.2, accuracies=[0.5, 1.0])]
     """
     rows = []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..data.dataset import CLASSES
 from ..extras import extra
@@ -23,14 +24,17 @@ with extra():
 if TYPE_CHECKING:
     from .grid_search import Rank
 
+Done: TypeAlias = Callable[[str], None]
+"""Is told what was done."""
+
 COLUMNS = ("precision", "recall", "f1-score")
 
 
 @contextmanager
-def progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
+def show_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
     """A bar on a terminal; elsewhere a line after epochs 0, 1, 2, 4, 8 ... and the last."""
     if not console.is_terminal:
-        yield lambda record: _line(console, record, epochs)
+        yield _make_line_printer(console, epochs)
         return
     columns = (
         TextColumn("epoch"),
@@ -43,18 +47,41 @@ def progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]
         task = bar.add_task("", total=epochs)
 
         def watch(record: Epoch) -> None:
-            reached = f"validation accuracy {record.validation_accuracy:6.1%}"
+            reached = f"loss {record.train_loss:.4f}, validation {record.validation_accuracy:6.1%}"
             bar.update(task, completed=record.epoch, description=reached)
 
         yield watch
 
 
-def _line(console: Console, record: Epoch, epochs: int) -> None:
-    if record.epoch & (record.epoch - 1) == 0 or record.epoch == epochs:
-        console.print(f"epoch {record.epoch}/{epochs}: {_summary(record)}", highlight=False)
+def _make_line_printer(console: Console, epochs: int) -> Callable[[Epoch], None]:
+    """What prints a line for some of the epochs, with the seconds that are left at this speed."""
+    began: list[tuple[int, float]] = []
+
+    def watch(record: Epoch) -> None:
+        now = record.epoch, time.perf_counter()
+        began.append(now) if not began else None
+        if record.epoch & (record.epoch - 1) == 0 or record.epoch == epochs:
+            left = _tell_left(epochs, began[0], now)
+            console.print(
+                f"epoch {record.epoch}/{epochs}: {_summarise(record)}{left}", highlight=False
+            )
+
+    return watch
 
 
-def _summary(record: Epoch) -> str:
+def _tell_left(epochs: int, began: tuple[int, float], now: tuple[int, float]) -> str:
+    """How long it will take to the last epoch, from two (epoch, second).
+
+    >>> _tell_left(100, (0, 7.0), (10, 9.0)), _tell_left(100, (100, 9.0), (100, 9.0))
+    ('; 18 s left', '')
+    """
+    gone = now[0] - began[0]
+    if not gone or now[0] == epochs:
+        return ""
+    return f"; {(now[1] - began[1]) / gone * (epochs - now[0]):.0f} s left"
+
+
+def _summarise(record: Epoch) -> str:
     return (
         f"loss {record.train_loss:.4f}, accuracy {record.train_accuracy:.1%}; "
         f"validation {record.validation_loss:.4f}, {record.validation_accuracy:.1%}"
@@ -62,18 +89,21 @@ def _summary(record: Epoch) -> str:
 
 
 @contextmanager
-def counting(console: Console, total: int) -> Iterator[Callable[[str], None]]:
-    """Say what each call says was done: beside a bar on a terminal, elsewhere on a line each."""
+def count(console: Console, total: int, known: int = 0) -> Iterator[Done]:
+    """Say what each call says was done: beside a bar on a terminal, elsewhere on a line each.
+
+    So many of the total were `known` before.
+    """
     if not console.is_terminal:
         yield lambda done: console.print(done, highlight=False)
         return
     columns = (MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), Remaining())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=total)
+        task = bar.add_task("", total=total, completed=known)
         yield lambda done: bar.update(task, advance=1, description=done)
 
 
-def report(found: Evaluation) -> Table:
+def tabulate_evaluation(found: Evaluation) -> Table:
     """Precision, recall and F1 of each digit."""
     table = Table(title="Test digits", title_justify="left")
     table.add_column("digit")
@@ -86,7 +116,7 @@ def report(found: Evaluation) -> Table:
     return table
 
 
-def predictions(rows: Sequence[tuple[str, int, float]]) -> Table:
+def tabulate_predictions(rows: Sequence[tuple[str, int, float]]) -> Table:
     """Of each (image, label, probability)."""
     table = Table()
     table.add_column("image", overflow="fold")
@@ -97,7 +127,7 @@ def predictions(rows: Sequence[tuple[str, int, float]]) -> Table:
     return table
 
 
-def agreement(rows: Sequence[Agreement]) -> Table:
+def tabulate_agreement(rows: Sequence[Agreement]) -> Table:
     """Of each parameter: how far apart the three gradients are."""
     allowed = "; ".join(
         f"{dtype}: {exact:.0e} tape and manual, {central:.0e} central"
@@ -126,7 +156,7 @@ def agreement(rows: Sequence[Agreement]) -> Table:
     return table
 
 
-def standings(rows: Sequence[Standing], seeds: Sequence[int]) -> Table:
+def tabulate_standings(rows: Sequence[Standing], seeds: Sequence[int]) -> Table:
     """Of each contender: test accuracy over the splits, and how long one fit took."""
     many = f"{len(seeds)} stratified splits, seeds {seeds[0]} to {seeds[-1]}"
     table = Table(
@@ -146,7 +176,7 @@ def standings(rows: Sequence[Standing], seeds: Sequence[int]) -> Table:
     return table
 
 
-def ranks(rows: Sequence[Rank], splits: int, seed: int) -> Table:
+def tabulate_ranks(rows: Sequence[Rank], splits: int, seed: int) -> Table:
     """Of each of a grid's settings: accuracies over the splits, best first."""
     table = Table(
         title="Cross-validated accuracy",
@@ -161,11 +191,11 @@ def ranks(rows: Sequence[Rank], splits: int, seed: int) -> Table:
         scores = [accuracy or 0.0 for accuracy in row.accuracies]
         cells = [f"{number:.2%}" for number in (row.mean, row.std, min(scores), max(scores))]
         style = "bold" if row.mean == rows[0].mean else ""
-        table.add_row(Text(spelled(row.settings)), *cells, f"{row.seconds:.2f}", style=style)
+        table.add_row(Text(spell_settings(row.settings)), *cells, f"{row.seconds:.2f}", style=style)
     return table
 
 
-def spelled(settings: dict[str, Any]) -> str:
+def spell_settings(settings: dict[str, Any]) -> str:
     """Settings as a grid has them: hidden=64,32 rate=0.1."""
 
     def said(value: Any) -> str:
@@ -176,6 +206,6 @@ def spelled(settings: dict[str, Any]) -> str:
     return " ".join(f"{name}={said(value)}" for name, value in settings.items())
 
 
-def share(accuracy: float | None) -> str:
+def percent(accuracy: float | None) -> str:
     """In percent; None is of a loss that became infinite."""
     return "diverged" if accuracy is None else f"{accuracy:.2%}"

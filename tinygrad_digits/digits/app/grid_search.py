@@ -1,8 +1,8 @@
 """A grid of the classifier's settings, each cross-validated; on joblib, so on its backends too.
 
-candidates : "rate=0.1,0.3 hidden=64|128,64" -> a dictionary of settings for each combination
-fits       : settings, dataset -> the accuracy of each on each split, as they are done
-ranked     : fits -> the settings with their mean accuracies, best first
+parse_grid    : "rate=0.1,0.3 hidden=64|128,64" -> a dictionary of settings for each combination
+search        : settings, dataset -> the accuracy of each on each split, as they are done
+rank_settings : scores -> the settings with their mean accuracies, best first
 
 Each fit is a task of its own. On a Dask cluster those of a worker that dies go to another.
 """
@@ -14,7 +14,6 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +21,9 @@ import numpy as np
 from ..data.dataset import Dataset
 from ..extras import extra
 from ..runs import run
-from ..runs.locking import locked
-from ..runs.store import write_atomically
-from ..training.estimator import DigitsClassifier, check_settings
+from ..training.estimator import DigitsClassifier
+from ..training.recipe import Config
+from ..training.settings import check_settings
 from .parallel import as_done
 
 Settings = dict[str, Any]
@@ -34,7 +33,7 @@ FIXED = ("random_state", "verbose")
 """Parameters that are no setting: --seed is for the first."""
 
 
-class Fit(NamedTuple):
+class FoldScore(NamedTuple):
     """How some settings did on one split."""
 
     settings: Settings
@@ -46,6 +45,15 @@ class Fit(NamedTuple):
     @property
     def key(self) -> str:
         return _key(self.settings, self.split)
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> FoldScore:
+        """From what JSON made of one."""
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in row["settings"].items()
+        }
+        return cls(**{**row, "settings": settings})
 
 
 class Rank(NamedTuple):
@@ -61,12 +69,12 @@ class Rank(NamedTuple):
 # --- what to try
 
 
-def candidates(grid: str) -> list[Settings]:
+def parse_grid(grid: str) -> list[Settings]:
     """All combinations of `name=choice,choice ...`; layers are parted by commas, so theirs by |.
 
     Raises ValueError, naming the setting, for what DigitsClassifier does not take.
 
-    >>> candidates("hidden=64,32|none rate=0.1")
+    >>> parse_grid("hidden=64,32|none rate=0.1")
     [{'hidden': (64, 32), 'rate': 0.1}, {'hidden': (), 'rate': 0.1}]
     """
     with extra():
@@ -79,17 +87,17 @@ def candidates(grid: str) -> list[Settings]:
             why = "is there twice" if name in choices else "is none of " + ", ".join(known)
             raise ValueError(f"grid: a part is name=choice,choice; in {word!r} the name {why}")
         parts = values.split("|" if name == "hidden" or "|" in values else ",")
-        choices[name] = list(dict.fromkeys(_value(name, part) for part in parts))
+        choices[name] = list(dict.fromkeys(_parse_choice(name, part) for part in parts))
     found = [dict(settings) for settings in ParameterGrid(choices)]
     for settings in found:
         try:
-            check_settings(DigitsClassifier(**settings))
+            check_settings(DigitsClassifier(**settings).get_params())
         except TypeError as error:
             raise ValueError(f"grid: {settings}: {error}") from None
     return found
 
 
-def _value(name: str, text: str) -> Any:
+def _parse_choice(name: str, text: str) -> Any:
     """A choice: a tuple of layers, None, a truth, a number or a name."""
     if name == "hidden":
         text = "" if text == "none" else f"{text},"
@@ -105,23 +113,23 @@ def _value(name: str, text: str) -> Any:
     return text
 
 
-def training_images(seed: int) -> Dataset:
+def load_training_images(seed: int) -> Dataset:
     """What `train --seed` trains and validates on: its test set takes no part in a choice.
 
-    >>> training_images(0).labels.shape
+    >>> load_training_images(0).labels.shape
     (1437,)
     """
-    train, validation, _ = run.load_split(run.Config(seed=seed))
+    train, validation, _ = run.load_split(Config(seed=seed))
     return Dataset(*map(np.concatenate, zip(train, validation, strict=True)))
 
 
 # --- trying it
 
 
-def fit(settings: Settings, split: int, splits: int, seed: int, dataset: Dataset) -> Fit:
+def try_fold(settings: Settings, split: int, splits: int, seed: int, dataset: Dataset) -> FoldScore:
     """Train on all but one of so many stratified parts, and test on that: as GridSearchCV does.
 
-    >>> fit({"epochs": 5}, 0, splits=3, seed=0, dataset=training_images(0)).accuracy > 0.9
+    >>> try_fold({"epochs": 5}, 0, splits=3, seed=0, dataset=load_training_images(0)).accuracy > 0.9
     True
     """
     with extra():
@@ -135,23 +143,22 @@ def fit(settings: Settings, split: int, splits: int, seed: int, dataset: Dataset
         accuracy = classifier.score(dataset.images[test], dataset.labels[test])
     except FloatingPointError:  # the rate was too high
         accuracy = None
-    return Fit(settings, split, accuracy, time.perf_counter() - began)
+    return FoldScore(settings, split, accuracy, time.perf_counter() - began)
 
 
-def fits(
+def search(
     tried: Sequence[Settings],
     dataset: Dataset,
-    *,
     splits: int,
     seed: int,
     jobs: int | None = None,
-    known: Iterable[Fit] = (),
-) -> Iterator[Fit]:
+    known: Iterable[FoldScore] = (),
+) -> Iterator[FoldScore]:
     """Each of the settings on each split, as they are done, but for those that are known.
 
     So many jobs run at once; None is for what joblib's backend has: 1, or all of a cluster's.
 
-    >>> found = fits([{"epochs": 2}], training_images(0), splits=2, seed=0)
+    >>> found = search([{"epochs": 2}], load_training_images(0), splits=2, seed=0)
     >>> [one.split for one in found]
     [0, 1]
     """
@@ -159,7 +166,7 @@ def fits(
         from joblib import delayed
     done = {one.key for one in known}
     tasks = [
-        delayed(fit)(settings, split, splits, seed, dataset)
+        delayed(try_fold)(settings, split, splits, seed, dataset)
         for settings in tried
         for split in range(splits)
         if _key(settings, split) not in done
@@ -167,8 +174,16 @@ def fits(
     return as_done(tasks, jobs)
 
 
+def select_known(
+    scores: Iterable[FoldScore], tried: Sequence[Settings], splits: int
+) -> list[FoldScore]:
+    """Of scores those of these settings on so many splits."""
+    wanted = {_key(settings, split) for settings in tried for split in range(splits)}
+    return [one for one in scores if one.key in wanted]
+
+
 @contextlib.contextmanager
-def cluster(address: str | None, jobs: int | None = None) -> Iterator[None]:
+def use_cluster(address: str | None, jobs: int | None = None) -> Iterator[None]:
     """Inside, joblib runs on the Dask cluster at an address; on one of its own for "local".
 
     None leaves joblib as it is. Raises MissingExtraError without Dask, OSError where no cluster
@@ -189,14 +204,14 @@ def cluster(address: str | None, jobs: int | None = None) -> Iterator[None]:
         yield
 
 
-def ranked(found: Iterable[Fit]) -> list[Rank]:
+def rank_settings(found: Iterable[FoldScore]) -> list[Rank]:
     """The fits of the same settings summed up, best mean first; what diverged counts as 0.
 
-    >>> fits = [Fit({"rate": 9}, 0, None, 1.0), Fit({"rate": 1}, 0, 0.9, 1.0)]
-    >>> [rank.settings for rank in ranked(fits)]
+    >>> fits = [FoldScore({"rate": 9}, 0, None, 1.0), FoldScore({"rate": 1}, 0, 0.9, 1.0)]
+    >>> [rank.settings for rank in rank_settings(fits)]
     [{'rate': 1}, {'rate': 9}]
     """
-    groups: dict[str, list[Fit]] = {}
+    groups: dict[str, list[FoldScore]] = {}
     for one in sorted(found, key=lambda one: one.key):
         groups.setdefault(_key(one.settings, 0), []).append(one)
     ranks = []
@@ -211,74 +226,3 @@ def ranked(found: Iterable[Fit]) -> list[Rank]:
 
 def _key(settings: Settings, split: int) -> str:
     return json.dumps([settings, split], sort_keys=True)
-
-
-# --- what has been tried
-
-
-@contextlib.contextmanager
-def kept(path: Path | None, *, splits: int, seed: int) -> Iterator[Journal]:
-    """The journal in a file, which nobody else writes meanwhile; ValueError if somebody does."""
-    with contextlib.ExitStack() as held:
-        if path is not None:
-            try:
-                held.enter_context(locked(path.parent, f".{path.name}.lock"))
-            except BlockingIOError as error:
-                raise ValueError(f"{path}: another sweep is writing it; take another") from error
-            except FileNotFoundError as error:
-                raise ValueError(f"{path}: there is no folder {path.parent}") from error
-        yield Journal(path, splits=splits, seed=seed)
-
-
-class Journal:
-    """A file of JSON lines: what all fits have in common, and then each as it is done.
-
-    It is replaced as a whole with each fit, so that it is never half a line. Opening one that is
-    there takes up its fits. Raises ValueError, naming it, where it is damaged or of another sweep.
-    """
-
-    def __init__(self, path: Path | None, *, splits: int, seed: int) -> None:
-        self.path = path
-        self.common = {"splits": splits, "seed": seed}
-        self.fits: list[Fit] = []
-        if path is None:
-            return
-        if path.exists():
-            self._read(path)
-        self._write()
-
-    def _read(self, path: Path) -> None:
-        try:
-            common, *rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-            self.fits = [_from_json(row) for row in rows]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path} is no file that a sweep has written: {error!r}") from error
-        if common != self.common:
-            raise ValueError(
-                f"{path} is of a sweep with {common}, not {self.common}: take these, or a new file"
-            )
-
-    def sorted_out(self, tried: Sequence[Settings]) -> tuple[list[Fit], int]:
-        """Which fits of these settings are known, and how many are missing."""
-        wanted = {_key(settings, k) for settings in tried for k in range(self.common["splits"])}
-        known = [one for one in self.fits if one.key in wanted]
-        return known, len(wanted) - len(known)
-
-    def add(self, one: Fit) -> None:
-        """Keep a fit."""
-        self.fits.append(one)
-        self._write()
-
-    def _write(self) -> None:
-        if self.path is not None:
-            rows = [self.common, *(one._asdict() for one in self.fits)]
-            text = "".join(f"{json.dumps(row, allow_nan=False)}\n" for row in rows)
-            write_atomically(self.path, text.encode())
-
-
-def _from_json(row: dict[str, Any]) -> Fit:
-    settings = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in row["settings"].items()
-    }
-    return Fit(**{**row, "settings": settings})

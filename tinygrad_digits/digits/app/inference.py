@@ -13,10 +13,10 @@ from ...looking.recording import record
 from ...ops.losses import one_hot
 from ...ops.softmax import softmax
 from ..data.dataset import CLASSES, PIXELS, Array
+from ..errors import RunError
 from ..images.files import SIDE, fitted
 from ..model import mlp as model
 from ..model.mlp import Params
-from ..runs.store import RunError
 
 LARGEST = 64
 """Rows or columns of a drawing: eight for each pixel that the model sees."""

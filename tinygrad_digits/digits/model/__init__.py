@@ -4,6 +4,7 @@ from .mlp import (
     SIZES,
     Params,
     accuracy,
+    draw_masks,
     init_params,
     layer_sizes,
     logits,
@@ -11,12 +12,14 @@ from .mlp import (
     param_shapes,
     predict,
     probabilities,
+    squared_error,
 )
 
 __all__ = [
     "SIZES",
     "Params",
     "accuracy",
+    "draw_masks",
     "init_params",
     "layer_sizes",
     "logits",
@@ -24,4 +27,5 @@ __all__ = [
     "param_shapes",
     "predict",
     "probabilities",
+    "squared_error",
 ]

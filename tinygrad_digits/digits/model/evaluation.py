@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data.dataset import CLASSES, Array, Dataset, validate
 from ..extras import extra
-from . import mlp as model
+from . import mlp
 from .mlp import Params
 
 AVERAGES = ("macro avg", "weighted avg")
@@ -42,15 +42,15 @@ def evaluate(params: Params, dataset: Dataset) -> Evaluation:
     """
     with extra():
         from sklearn import metrics
-    images, labels = validate(*dataset, pixels=model.layer_sizes(params)[0])
-    probabilities = model.probabilities(params, images)
+    images, labels = validate(*dataset, pixels=mlp.layer_sizes(params)[0])
+    probabilities = mlp.probabilities(params, images)
     predicted = probabilities.argmax(axis=1)
     classes = np.arange(CLASSES)
     report: dict[str, Any] = metrics.classification_report(
         labels, predicted, labels=classes, output_dict=True, zero_division=0.0
     )
     return Evaluation(
-        loss=float(model.loss(params, images, labels)),
+        loss=float(mlp.loss(params, images, labels)),
         accuracy=float(metrics.accuracy_score(labels, predicted)),
         confusion=metrics.confusion_matrix(labels, predicted, labels=classes),
         report={name: report[name] for name in (*map(str, classes), *AVERAGES)},

@@ -15,8 +15,7 @@ import numpy as np
 
 from ...engine.transforms import value_and_grad
 from ..data.dataset import Array
-from . import manual
-from . import mlp as model
+from . import manual, mlp
 from .mlp import Params
 
 TOLERANCES = {
@@ -48,7 +47,7 @@ def compare(params: Params, x: Array, labels: Array, rng: np.random.Generator) -
     `rng` draws the directions. Differences are relative to the gradient's largest entry (tape and
     manual) or its norm (central differences), so that entries that cancel to 0 do not count.
     """
-    _, tape = value_and_grad(model.loss)(params, x, labels)
+    _, tape = value_and_grad(mlp.loss)(params, x, labels)
     _, hand = manual.loss_and_grads(params, x, labels)
     rows = []
     for name, array in params.items():
@@ -70,7 +69,7 @@ def example(
     sizes: Sequence[int], dtype: Any, batch: int, rng: np.random.Generator
 ) -> tuple[Params, Array, Array]:
     """Random parameters, images and labels; biases too, so that no two layers look alike."""
-    params = model.init_params(sizes, rng, dtype)
+    params = mlp.init_params(sizes, rng, dtype)
     for name in params:
         if name.startswith("b"):
             params[name] = rng.normal(0, 0.1, params[name].shape).astype(dtype)
@@ -93,7 +92,7 @@ def central_slope(
         ahead = {**params, name: params[name] + step * direction}
         behind = {**params, name: params[name] - step * direction}
         if np.array_equal(_active(ahead, x), _active(behind, x)):  # no kink in between
-            difference = model.loss(ahead, x, labels) - model.loss(behind, x, labels)
+            difference = mlp.loss(ahead, x, labels) - mlp.loss(behind, x, labels)
             return direction, float(difference / (2 * step))
     raise ValueError(
         f"central differences in {name}: every step crosses a kink of one of the relus; "

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...engine.primitive import Array
-from ...ops.losses import cross_entropy
+from ...ops.losses import cross_entropy, mse
 from ...ops.softmax import relu, softmax
 from ...support.errors import ShapeError
 
@@ -60,8 +60,11 @@ def param_shapes(sizes: Sequence[int] = SIZES) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def logits(params: Params, x: Array) -> Array:
+def logits(params: Params, x: Array, masks: Sequence[Array] = ()) -> Array:
     """Scores, not probabilities: (n, 64) images -> (n, 10).
+
+    `masks`, one for each hidden layer and of its shape, are multiplied with its units: `draw_masks`
+    makes those of dropout.
 
     >>> logits(init_params(), np.zeros((2, 64))).shape
     (2, 10)
@@ -69,18 +72,78 @@ def logits(params: Params, x: Array) -> Array:
     last = len(params) // 2 - 1
     for i in range(last):
         x = relu(x @ params[f"w{i}"] + params[f"b{i}"])  # (n, hidden)
+        if masks:
+            x = x * masks[i]
     return x @ params[f"w{last}"] + params[f"b{last}"]  # (n, 10)
 
 
-def loss(params: Params, x: Array, labels: Array) -> Array:
+def draw_masks(
+    hidden: Sequence[int], rows: int, rate: float, rng: np.random.Generator, dtype: Any = np.float64
+) -> tuple[Array, ...]:
+    """Which hidden units a batch is trained with: of each layer (rows, width), 0 or 1 / (1 - rate).
+
+    A share `rate` is 0; what the others are scaled by keeps the expectation (Srivastava et al.,
+    Dropout, 2014). They are inputs of a step, so that a compiled one need draw nothing.
+
+    >>> [mask.mean().round(1) for mask in draw_masks((99, 99), 99, 0.5, np.random.default_rng(0))]
+    [np.float64(1.0), np.float64(1.0)]
+    """
+    kept = [rng.random((rows, width), np.float32) >= rate for width in hidden]
+    return tuple(np.where(keep, 1 / (1 - rate), 0).astype(dtype) for keep in kept)
+
+
+def loss(
+    params: Params,
+    x: Array,
+    labels: Array,
+    weights: Array | None = None,
+    masks: Sequence[Array] = (),
+    *,
+    smoothing: float = 0.0,
+) -> Array:
     """Mean cross-entropy: (n, 64) images, (n,) integer labels -> scalar.
+
+    With (n,) weights, the mean is theirs: rows that weigh 2 count as if they were there twice.
+    `smoothing` is that of the labels in `cross_entropy`, `masks` are those of `logits`.
 
     >>> import tinygrad_digits as td
     >>> images, labels = np.full((3, 64), 0.5), np.array([0, 1, 2])
     >>> td.grad(loss)(init_params(), images, labels)["b2"].shape
     (10,)
     """
-    return cross_entropy(logits(params, x), labels)
+    z = logits(params, x, masks)
+    if weights is None:
+        return cross_entropy(z, labels, smoothing=smoothing)
+    return average(cross_entropy(z, labels, smoothing=smoothing, reduction="none"), weights)
+
+
+def squared_error(
+    params: Params,
+    x: Array,
+    targets: Array,
+    weights: Array | None = None,
+    masks: Sequence[Array] = (),
+) -> Array:
+    """Mean squared error of outputs that are no logits: (n, features), (n, outputs) -> scalar.
+
+    >>> params = {"w0": np.array([[2.0]]), "b0": np.zeros(1)}
+    >>> squared_error(params, np.array([[1.0], [2.0]]), np.array([[2.0], [2.0]]))
+    np.float64(2.0)
+    """
+    outputs = logits(params, x, masks)
+    if weights is None:
+        return mse(outputs, targets)
+    return average(np.mean(mse(outputs, targets, reduction="none"), axis=1), weights)
+
+
+def average(losses: Array, weights: Array) -> Array:
+    """The mean of losses by weight: (n,), (n,) -> scalar.
+
+    >>> average(np.array([1.0, 4.0]), np.array([2.0, 1.0]))
+    np.float64(2.0)
+    """
+    mean: Array = np.sum(losses * weights) / np.sum(weights)
+    return mean
 
 
 def probabilities(params: Params, x: Array) -> Array:

@@ -15,9 +15,12 @@ import numpy as np
 from ...support import tree
 from ...support.tree import Tree
 from ..data.dataset import Array
-from .checksummed import RunError, facts, seal, unseal
+from ..errors import RunError
+from .checksummed import parse_facts, seal, unseal
 
 FORMAT = "tinygrad-digits checkpoint"
+RENAMED = {"['memory']": "['state']"}
+"""Of leaves in files that earlier versions wrote, how their paths began, and begin now."""
 NUMBERS = (bool, int, float, np.generic)
 
 
@@ -52,10 +55,17 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         raise RunError(f"{path}: no such file; there is no run to resume")
     arrays, metadata = unseal(path, FORMAT)
-    (found,) = facts(path, metadata, "facts")
+    (found,) = parse_facts(path, metadata, "facts")
     if not isinstance(found, dict):
         raise RunError(f"{path}: its facts have no names")
-    return Checkpoint(path, arrays, found)
+    return Checkpoint(path, {_rename(name): array for name, array in arrays.items()}, found)
+
+
+def _rename(path: str) -> str:
+    for old, new in RENAMED.items():
+        if path.startswith(old):
+            return new + path.removeprefix(old)
+    return path
 
 
 def restore(saved: Checkpoint, like: Tree) -> Tree:

@@ -15,16 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ...support.errors import AutodiffError
 from ..data.dataset import Array
+from ..errors import RunError
 from ..extras import extra
 
 BLANK = b"0" * 64
 SEAL = re.compile(rb'(?<="sha256":")[0-9a-f]{64}(?=")')  # inside a string the quotes are escaped
-
-
-class RunError(AutodiffError, ValueError):
-    """A run folder, or a file in it, is missing, damaged, in use or somebody else's."""
 
 
 def seal(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
@@ -36,8 +32,21 @@ def seal(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     with extra():
         from safetensors import numpy as safetensors
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    blank = safetensors.save(whole, {**metadata, "sha256": BLANK.decode()})
+    blank = _sort(safetensors.save(whole, {**metadata, "sha256": BLANK.decode()}))
     return SEAL.sub(_digest(blank), blank, count=1)
+
+
+def _sort(data: bytes) -> bytes:
+    """The same file with its header's keys in order: safetensors hashes them, at random.
+
+    The header is as long as it was, so that no array moves.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    metadata = dict(sorted(header.pop("__metadata__").items()))
+    content = {"__metadata__": metadata, **header}
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return (end - 8).to_bytes(8, "little") + text.ljust(end - 8) + data[end:]
 
 
 def unseal(
@@ -79,7 +88,7 @@ def _digest(blank: bytes) -> bytes:
     return hashlib.sha256(blank).hexdigest().encode()
 
 
-def facts(path: Path, metadata: Mapping[str, str], *names: str) -> list[Any]:
+def parse_facts(path: Path, metadata: Mapping[str, str], *names: str) -> list[Any]:
     """The values of metadata that hold JSON; RunError where one is missing or is not JSON."""
     try:
         return [json.loads(metadata[name]) for name in names]

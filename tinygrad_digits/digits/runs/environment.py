@@ -12,10 +12,10 @@ from ... import __version__
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba", "matplotlib", "safetensors")
 
 
-def environment() -> dict[str, str]:
+def describe_environment() -> dict[str, str]:
     """What is here now, by name; libraries that are not installed are left out.
 
-    >>> list(environment())[:4]
+    >>> list(describe_environment())[:4]
     ['date', 'tinygrad_digits', 'Python', 'numpy']
     """
     now = datetime.datetime.now(datetime.UTC)

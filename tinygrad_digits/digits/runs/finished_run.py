@@ -7,46 +7,48 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from . import store
 from ..data.dataset import Split
+from ..errors import RunError
 from ..model.evaluation import Evaluation, evaluate
-from .run import Config, load_split
+from ..training.recipe import Config
+from . import store
+from .run import load_split
 
 T = TypeVar("T")
 
 MEASURES = ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
-class Past(NamedTuple):
+class FinishedRun(NamedTuple):
     """What `report.write` needs to know of a run."""
 
-    run: store.Run
+    run: store.SavedRun
     history: list[dict[str, float]]
     metrics: dict[str, Any]
     data: Split
     found: Evaluation
 
 
-def past_run(folder: Path) -> Past:
+def read_run(folder: Path) -> FinishedRun:
     """Read a run folder, and measure its model again on its test set.
 
     Raises RunError, naming the file, where one of its files is missing or damaged.
     """
     saved = store.load_run(folder)
     data = load_split(Config.of(saved.config))
-    history = _read(folder / "history.json", _history)
-    metrics = _read(folder / "metrics.json", _metrics)
-    return Past(saved, history, metrics, data, evaluate(saved.params, data.test))
+    history = _read(folder / "history.json", _check_history)
+    metrics = _read(folder / "metrics.json", _check_metrics)
+    return FinishedRun(saved, history, metrics, data, evaluate(saved.params, data.test))
 
 
-def _history(content: Any) -> list[dict[str, float]]:
+def _check_history(content: Any) -> list[dict[str, float]]:
     history = [{name: row[name] + 0 for name in MEASURES} for row in content]
     if not history:
         raise ValueError("it is empty")
     return history
 
 
-def _metrics(content: Any) -> dict[str, Any]:
+def _check_metrics(content: Any) -> dict[str, Any]:
     environment = content.get("environment", {})
     return {
         **content,
@@ -56,11 +58,11 @@ def _metrics(content: Any) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, checked: Callable[[Any], T]) -> T:
+def _read(path: Path, check: Callable[[Any], T]) -> T:
     """What a JSON file holds, if it is that of a run."""
     try:
-        return checked(json.loads(path.read_text(encoding="utf-8")))
+        return check(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise store.RunError(f"{path}: no such file; was the run finished?") from error
+        raise RunError(f"{path}: no such file; was the run finished?") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise store.RunError(f"{path} is damaged, or not a run's ({error!r})") from error
+        raise RunError(f"{path} is damaged, or not a run's ({error!r})") from error

@@ -12,7 +12,7 @@ NAME = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path, name: str = NAME) -> Iterator[None]:
+def hold(folder: Path, name: str = NAME) -> Iterator[None]:
     """Hold the folder's lock, or the one of this name in it.
 
     Raises BlockingIOError at once where another process holds it, or we do ourselves.
@@ -21,7 +21,7 @@ def locked(folder: Path, name: str = NAME) -> Iterator[None]:
     the operating system's lock on it, which no killed process leaves behind.
 
     >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
+    >>> with tempfile.TemporaryDirectory() as folder, hold(Path(folder)):
     ...     [path.name for path in Path(folder).iterdir()]
     ['.lock']
     """

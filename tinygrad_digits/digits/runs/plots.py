@@ -20,14 +20,14 @@ INK, FAINT = "#333333", "#dddddd"
 SHOWN = 24  # mistakes; a bad model makes more than a page holds
 
 
-def png(figure: Figure, dpi: int = 150) -> bytes:
+def encode_png(figure: Figure, dpi: int = 150) -> bytes:
     """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
-def svg(figure: Figure) -> bytes:
+def encode_svg(figure: Figure) -> bytes:
     """The figure as the bytes of an SVG file, which are the same for the same figure."""
     with extra():
         import matplotlib as mpl
@@ -37,7 +37,7 @@ def svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def curves(history: Sequence[Mapping[str, float]]) -> Figure:
+def draw_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     """Loss (logarithmic) and accuracy on train and validation, epoch by epoch.
 
     Each item holds epoch, train_loss, train_accuracy, validation_loss, validation_accuracy.
@@ -50,8 +50,8 @@ def curves(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def curve(history: Sequence[Mapping[str, float]], measure: str) -> Figure:
-    """One of the two `curves`, of measure loss or accuracy, on a ground that is clear."""
+def draw_curve(history: Sequence[Mapping[str, float]], measure: str) -> Figure:
+    """One of the two of `draw_curves`, of measure loss or accuracy, on a ground that is clear."""
     figure = _figure(5.6, 3.8)
     figure.patch.set_visible(False)
     axes = figure.subplots()
@@ -61,7 +61,7 @@ def curve(history: Sequence[Mapping[str, float]], measure: str) -> Figure:
     return figure
 
 
-def confusion(counts: Array) -> Figure:
+def draw_confusion(counts: Array) -> Figure:
     """What was said, for each truth: (10, 10) counts, a row for each true digit."""
     figure = _figure(5.6, 5.6)
     axes = figure.subplots()
@@ -87,7 +87,7 @@ def confusion(counts: Array) -> Figure:
     return figure
 
 
-def mistakes(images: Array, labels: Array, probabilities: Array) -> Figure:
+def draw_mistakes(images: Array, labels: Array, probabilities: Array) -> Figure:
     """The digits taken for others, the surest mistake first: (n, 64), (n,), (n, 10).
 
     The caption of each says what the model said, how surely, and the truth.

@@ -14,22 +14,26 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ...looking.recording import record
-from ..model import mlp as model
-from ..data import data_uris as pixels
-from . import plots, store
+from ..data import data_uris
 from ..data.dataset import CLASSES, Array, Dataset, Split
-from ..model.evaluation import Evaluation
 from ..extras import extra
+from ..model import mlp
+from ..model.evaluation import Evaluation
 from ..model.mlp import Params
 from ..model.saliency import saliency
-from .store import Run
+from . import plots, store
+from .store import SavedRun
 
 History: TypeAlias = Sequence[Mapping[str, float]]
 """Loss and accuracy, epoch by epoch."""
 
 NAME = "report.html"
-MISREAD, CLOSE, UNITS = 48, 6, 256
-"""How many are shown of the mistakes, of the right answers least sure, and of the hidden units."""
+MISREAD = 48
+"""Mistakes that are shown."""
+CLOSE = 6
+"""Right answers that are shown, the least sure."""
+UNITS = 256
+"""Hidden units whose weights are shown."""
 
 
 class Specimen(NamedTuple):
@@ -57,7 +61,7 @@ class Unit(NamedTuple):
 
 def write(
     folder: Path,
-    run: Run,
+    run: SavedRun,
     history: History,
     metrics: Mapping[str, Any],
     data: Split,
@@ -69,34 +73,34 @@ def write(
     found on `data.test`. Raises MissingExtraError without matplotlib, Pillow or Jinja.
     """
     path = folder / NAME
-    text = page(folder.resolve().name, run, history, metrics, data, found)
+    text = render_page(folder.resolve().name, run, history, metrics, data, found)
     store.write_atomically(path, text.encode())
     return path
 
 
-def page(
+def render_page(
     name: str,
-    run: Run,
+    run: SavedRun,
     history: History,
     metrics: Mapping[str, Any],
     data: Split,
     found: Evaluation,
 ) -> str:
     """The report as HTML: as `write`, for a run of this name."""
-    return _rendered(
+    return _render(
         name=name,
         history=history,
         metrics=metrics,
         found=found,
-        **_facts(run, metrics, found),
-        **_curves(history),
-        **_galleries(run.params, data.test, found),
-        **_first_layer(run.params),
-        **_tape(run, data.train),
+        **_describe_run(run, metrics, found),
+        **_draw_curves(history),
+        **_fill_galleries(run.params, data.test, found),
+        **_draw_first_layer(run.params),
+        **_record_tape(run, data.train),
     )
 
 
-def _rendered(**content: Any) -> str:
+def _render(**content: Any) -> str:
     """The template with what is to be put into it."""
     with extra():
         from jinja2 import Environment, StrictUndefined
@@ -107,36 +111,39 @@ def _rendered(**content: Any) -> str:
     return environment.from_string(template).render(content)
 
 
-def _facts(run: Run, metrics: Mapping[str, Any], found: Evaluation) -> dict[str, Any]:
+def _describe_run(run: SavedRun, metrics: Mapping[str, Any], found: Evaluation) -> dict[str, Any]:
     right, total = int(np.trace(found.confusion)), int(found.confusion.sum())
     return {
         "right": right,
         "total": total,
         "interval": wilson(right, total),
-        "confusion": shaded(found.confusion),
-        "sizes": model.layer_sizes(run.params),
+        "confusion": shade(found.confusion),
+        "sizes": mlp.layer_sizes(run.params),
         "parameters": sum(array.size for array in run.params.values()),
-        "config": {field: words(value) for field, value in run.config.items()},
+        "config": {field: spell(value) for field, value in run.config.items()},
         "environment": metrics.get("environment", {}),
     }
 
 
-def _curves(history: History) -> dict[str, Any]:
-    drawn = {measure: plots.svg(plots.curve(history, measure)) for measure in ("loss", "accuracy")}
-    return {"curves": {name: pixels.uri(svg, "image/svg+xml") for name, svg in drawn.items()}}
+def _draw_curves(history: History) -> dict[str, Any]:
+    drawn = {
+        measure: plots.encode_svg(plots.draw_curve(history, measure))
+        for measure in ("loss", "accuracy")
+    }
+    return {"curves": {name: data_uris.uri(svg, "image/svg+xml") for name, svg in drawn.items()}}
 
 
-def _galleries(params: Params, dataset: Dataset, found: Evaluation) -> dict[str, Any]:
-    misread, close = by_confidence(dataset.labels, found.probabilities)
+def _fill_galleries(params: Params, dataset: Dataset, found: Evaluation) -> dict[str, Any]:
+    misread, close = rank_by_confidence(dataset.labels, found.probabilities)
     return {
-        "samples": list(one_of_each(dataset)),
+        "samples": list(pick_one_of_each(dataset)),
         "mistakes": len(misread),
-        "misread": list(specimens(params, dataset, found, misread[:MISREAD])),
-        "close": list(specimens(params, dataset, found, close[:CLOSE])),
+        "misread": list(make_specimens(params, dataset, found, misread[:MISREAD])),
+        "close": list(make_specimens(params, dataset, found, close[:CLOSE])),
     }
 
 
-def _first_layer(params: Params) -> dict[str, Any]:
+def _draw_first_layer(params: Params) -> dict[str, Any]:
     """The weights that lead to each unit, as pictures, and for what weight is their full colour.
 
     Hidden units come the heaviest first, classes in their order.
@@ -146,23 +153,23 @@ def _first_layer(params: Params) -> dict[str, Any]:
     order = np.arange(weights.shape[1])
     if "w1" in params:
         order = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:UNITS]
-    units = [Unit(int(i), pixels.signed(weights[:, i], scale)) for i in order]
+    units = [Unit(int(i), data_uris.signed(weights[:, i], scale)) for i in order]
     return {"units": units, "scale": scale}
 
 
-def _tape(run: Run, dataset: Dataset) -> dict[str, Any]:
+def _record_tape(run: SavedRun, dataset: Dataset) -> dict[str, Any]:
     """What is recorded of a minibatch's loss; drawn, too, in SVG that escapes its words."""
     with extra():
         from markupsafe import Markup
     batch = Dataset(*(part[: run.config.get("batch_size")] for part in dataset))
-    recording = record(lambda params: model.loss(params, *batch), run.params)
+    recording = record(lambda params: mlp.loss(params, *batch), run.params)
     return {"batch": len(batch.labels), "recording": recording, "tape": Markup(recording.svg())}
 
 
-def words(value: Any) -> str:
+def spell(value: Any) -> str:
     """A setting's value for people.
 
-    >>> words(True), words(None), words((64, 32)), words(0.3)
+    >>> spell(True), spell(None), spell((64, 32)), spell(0.3)
     ('yes', 'none', '64, 32', '0.3')
     """
     if isinstance(value, bool):
@@ -184,10 +191,10 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
-def by_confidence(labels: Array, probabilities: Array) -> tuple[Array, Array]:
+def rank_by_confidence(labels: Array, probabilities: Array) -> tuple[Array, Array]:
     """Which are misread, the surest first; which are read right, the least sure first.
 
-    >>> misread, close = by_confidence(np.array([0, 1]), np.array([[0.8, 0.2], [0.7, 0.3]]))
+    >>> misread, close = rank_by_confidence(np.array([0, 1]), np.array([[0.8, 0.2], [0.7, 0.3]]))
     >>> misread, close
     (array([1]), array([0]))
     """
@@ -197,7 +204,7 @@ def by_confidence(labels: Array, probabilities: Array) -> tuple[Array, Array]:
     return order[~right], order[right][::-1]
 
 
-def specimens(
+def make_specimens(
     params: Params, dataset: Dataset, found: Evaluation, chosen: Array
 ) -> Iterator[Specimen]:
     """The chosen images of a dataset, with what `evaluate` found on it and why."""
@@ -212,22 +219,22 @@ def specimens(
             said=int(said),
             sure=float(chances[said]),
             of_truth=float(chances[label]),
-            image=pixels.ink(image),
-            saliency=pixels.signed(slope),
+            image=data_uris.ink(image),
+            saliency=data_uris.signed(slope),
         )
 
 
-def one_of_each(dataset: Dataset) -> Iterator[str]:
+def pick_one_of_each(dataset: Dataset) -> Iterator[str]:
     """The first image of each class that there is."""
     for digit in range(CLASSES):
         for i in np.flatnonzero(dataset.labels == digit)[:1]:
-            yield pixels.ink(dataset.images[i])
+            yield data_uris.ink(dataset.images[i])
 
 
-def shaded(counts: Array) -> list[list[tuple[int, float]]]:
+def shade(counts: Array) -> list[list[tuple[int, float]]]:
     """Each count with how much colour it gets; the root makes single errors show.
 
-    >>> shaded(np.array([[4, 0], [3, 1]]))
+    >>> shade(np.array([[4, 0], [3, 1]]))
     [[(4, 1.0), (0, 0.0)], [(3, 0.87), (1, 0.5)]]
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

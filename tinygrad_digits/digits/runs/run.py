@@ -3,80 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import checkpoint, plots, report, store
-from ..model import mlp as model
 from ..data.augment import augment
-from .checkpoint import Checkpoint
 from ..data.dataset import CLASSES, PIXELS, Split, load_digits, split
-from ..training.optimizer_choice import averaged, descent
-from .environment import environment
-from ..model.evaluation import Evaluation, evaluate
+from ..errors import RunError
 from ..extras import extra
-from ..training.fitting import RATES
+from ..model import mlp
+from ..model.evaluation import Evaluation, evaluate
 from ..model.mlp import Params
-from ..training.recipe import PLAIN, RECIPE
-from ..training.loop import Epoch, State, train
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Everything that a run depends on; the same configuration gives the same parameters.
-
-    The defaults are those of --plain, so that a configuration saved before a field was there keeps
-    its meaning. Of rates 0.1, 0.2 and 0.3 with batches of 16 and 32, the default pair has the best
-    validation accuracy on average over ten initialisations (97.2 %, the others 95.7 to 97.0 %).
-    """
-
-    seed: int = 42
-    epochs: int = PLAIN.epochs
-    batch_size: int = PLAIN.batch_size
-    rate: float = PLAIN.rate
-    optimizer: str = PLAIN.optimizer
-    hidden: tuple[int, ...] = PLAIN.hidden
-    dtype: str = "float32"  # half the memory traffic of float64, and the digits are exact in it
-    stratify: bool = False  # the plain train_test_split, on which others publish their figures
-    backend: str | None = "numpy"  # which gives the same bits as None, eager; "numba" does not
-    schedule: str = PLAIN.schedule
-    warmup: float = PLAIN.warmup
-    weight_decay: float = PLAIN.weight_decay
-    smoothing: float = PLAIN.smoothing
-    augment: bool = PLAIN.augment
-    ema: float = PLAIN.ema
-    keep: str = "last"  # or "best"
-    threads: int = 0  # of BLAS; 0 for as many as pay
-
-    @classmethod
-    def of(cls, saved: dict[str, Any]) -> Config:
-        """From what `dataclasses.asdict` and JSON made of one; RunError where it is not one."""
-        try:
-            config = cls(**{**saved, "hidden": tuple(saved["hidden"]), "seed": int(saved["seed"])})
-            config._check_types()
-        except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
-            raise store.RunError(f"not a configuration of this program: {error}") from error
-        return config
-
-    def _check_types(self) -> None:
-        for name, default in vars(type(self)()).items():
-            value = getattr(self, name)
-            kinds = (float, int) if isinstance(default, float) else type(default)
-            if not isinstance(value, kinds) and (name, value) != ("backend", None):
-                raise TypeError(f"{name} is {value!r}")
-        if not all(isinstance(width, int) for width in self.hidden):
-            raise TypeError(f"hidden is {self.hidden}")
-
-    def steps(self, images: int) -> int:
-        """Of the optimiser, in the whole run over so many images."""
-        return self.epochs * math.ceil(images / self.batch_size)
+from ..training.loop import Epoch, Snapshot, train
+from ..training.optimizer_choice import choose_optimizer, read_average
+from ..training.recipe import Config
+from . import checkpoint, plots, report, store
+from .checkpoint import Checkpoint
+from .environment import describe_environment
 
 
 class Best(NamedTuple):
@@ -93,49 +41,12 @@ class Trained(NamedTuple):
     history: list[dict[str, float]]
     seconds: float
     interrupted: bool
-    state: State
+    snapshot: Snapshot
     best: Best
 
     def kept(self, config: Config) -> Params:
         """The parameters that the run is for: the last, or the best."""
         return self.best.params if config.keep == "best" else self.params
-
-
-def configured(given: Mapping[str, Any], *, plain: bool = False) -> Config:
-    """The recipe's configuration, or the plain one, but for what is given.
-
-    Another optimizer than the recipe's takes a rate that suits it, unless one is given.
-
-    >>> configured({"epochs": 3, "optimizer": "momentum"}, plain=True).rate
-    0.05
-    """
-    settings = (PLAIN if plain else RECIPE).settings()
-    if given.get("optimizer", settings["optimizer"]) != settings["optimizer"]:
-        settings["rate"] = RATES[given["optimizer"]]
-    return Config(**{**settings, **given})
-
-
-def continued(saved: Config, given: Mapping[str, Any]) -> Config:
-    """A resumed run's configuration; ValueError where what is given differs from it.
-
-    Only the epochs may, where the rate is constant: else it depends on how many there are.
-
-    >>> continued(Config(), {"epochs": 100}).epochs
-    100
-    >>> continued(Config(), {"rate": 0.1})
-    Traceback (most recent call last):
-    ...
-    ValueError: the run to resume has rate 0.3, not 0.1: leave that out, or start another run
-    """
-    constant = saved.schedule == "constant" and not saved.warmup
-    for name, value in given.items():
-        ours = getattr(saved, name)
-        if value != ours and not (name == "epochs" and constant):
-            raise ValueError(
-                f"the run to resume has {name} {ours}, not {value}: leave that out, or start "
-                "another run"
-            )
-    return dataclasses.replace(saved, **given)
 
 
 def check_extra() -> None:
@@ -153,16 +64,16 @@ def load_split(config: Config) -> Split:
     return split(load_digits(config.dtype), config.seed, stratify=config.stratify)
 
 
-def start(config: Config, data: Split, resume: State | None = None) -> Iterator[Epoch]:
+def start(config: Config, data: Split, resume: Snapshot | None = None) -> Iterator[Epoch]:
     """The epochs of a run, or what is left of them, from the one resumed on.
 
     Raises ValueError where the configuration makes no sense.
     """
     rng = np.random.default_rng(config.seed)
-    params = model.init_params((PIXELS, *config.hidden, CLASSES), rng, config.dtype)
+    params = mlp.init_params((PIXELS, *config.hidden, CLASSES), rng, config.dtype)
     return train(
         params,
-        descent(config, config.steps(len(data.train.labels))),
+        choose_optimizer(config, config.steps(len(data.train.labels))),
         data.train,
         data.validation,
         epochs=config.epochs,
@@ -171,7 +82,7 @@ def start(config: Config, data: Split, resume: State | None = None) -> Iterator[
         backend=config.backend,
         smoothing=config.smoothing,
         augment=augment if config.augment else None,
-        average=averaged if config.ema else None,
+        average=read_average if config.ema else None,
         resume=resume,
         blas_threads=config.threads,
     )
@@ -191,7 +102,7 @@ def follow(
     so_far = before
     try:
         for record in epochs:
-            so_far = _extended(so_far, record, time.perf_counter() - began)
+            so_far = _extend(so_far, record, time.perf_counter() - began)
             save(so_far)
             watch(record)
     except KeyboardInterrupt:
@@ -202,13 +113,13 @@ def follow(
     return so_far
 
 
-def _extended(so_far: Trained | None, record: Epoch, seconds: float) -> Trained:
+def _extend(so_far: Trained | None, record: Epoch, seconds: float) -> Trained:
     """With one epoch more, or with the last one again."""
     history, best = (so_far.history, so_far.best) if so_far else ([], None)
     history = [*history[: record.epoch], record.scores()]
     if best is None or _rank(history[record.epoch]) > _rank(history[best.epoch]):
         best = Best(record.epoch, record.params)
-    return Trained(record.params, history, seconds, False, record.state, best)
+    return Trained(record.params, history, seconds, False, record.snapshot, best)
 
 
 def _rank(scores: dict[str, float]) -> tuple[float, float]:
@@ -216,16 +127,16 @@ def _rank(scores: dict[str, float]) -> tuple[float, float]:
 
 
 def save_checkpoint(folder: Path, config: Config, trained: Trained) -> None:
-    """Write all that `resumed` needs, in one file and atomically."""
+    """Write all that `restore` needs, in one file and atomically."""
     facts = {
         "config": dataclasses.asdict(config),
-        "epoch": trained.state.epoch,
+        "epoch": trained.snapshot.epoch,
         "best": trained.best.epoch,
-        "generator": trained.state.generator,
+        "generator": trained.snapshot.generator,
         "seconds": trained.seconds,
         "history": trained.history,
     }
-    content = _content(trained.state, trained.params, trained.best)
+    content = _content(trained.snapshot, trained.params, trained.best)
     store.write_atomically(folder / store.CHECKPOINT, checkpoint.dump(content, facts))
 
 
@@ -234,14 +145,14 @@ def load_checkpoint(folder: Path) -> tuple[Checkpoint, Config]:
     saved = checkpoint.load(folder / store.CHECKPOINT)
     try:
         return saved, Config.of(saved.facts.get("config", {}))
-    except store.RunError as error:
-        raise store.RunError(f"{saved.path}: {error}") from error
+    except RunError as error:
+        raise RunError(f"{saved.path}: {error}") from error
 
 
-def resumed(saved: Checkpoint, config: Config, data: Split) -> Trained:
+def restore(saved: Checkpoint, config: Config, data: Split) -> Trained:
     """How far the run had come; RunError where the checkpoint is not one of this configuration."""
     first = next(start(dataclasses.replace(config, backend=None), data))
-    like = _content(first.state, first.params, Best(0, first.params))
+    like = _content(first.snapshot, first.params, Best(0, first.params))
     content, facts = checkpoint.restore(saved, like), saved.facts
     try:
         history = [{name: row[name] for name in first.scores()} for row in facts["history"]]
@@ -253,16 +164,16 @@ def resumed(saved: Checkpoint, config: Config, data: Split) -> Trained:
         best = Best(history[facts["best"]]["epoch"], content["best"])
         seconds = float(facts["seconds"])
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-        raise store.RunError(f"{saved.path} holds no state of training: {error}") from error
-    state = State(facts["epoch"], content["params"], content["memory"], facts["generator"])
-    return Trained(content["measured"], history, seconds, False, state, best)
+        raise RunError(f"{saved.path} holds no state of training: {error}") from error
+    snapshot = Snapshot(facts["epoch"], content["params"], content["state"], facts["generator"])
+    return Trained(content["measured"], history, seconds, False, snapshot, best)
 
 
-def _content(state: State, measured: Params, best: Best) -> dict[str, Any]:
+def _content(snapshot: Snapshot, measured: Params, best: Best) -> dict[str, Any]:
     """A checkpoint's arrays."""
     return {
-        "params": state.params,
-        "memory": state.memory,
+        "params": snapshot.params,
+        "state": snapshot.state,
         "measured": measured,
         "best": best.params,
     }
@@ -278,32 +189,32 @@ def save(
     store.write_json(folder / store.CONFIG, settings)
     store.write_json(folder / "history.json", trained.history)
     found = evaluate(params, data.test)
-    achieved = metrics(trained, found)
+    achieved = collect_metrics(trained, found)
     store.write_json(folder / "metrics.json", achieved)
     pictures = {
-        "curves.png": plots.curves(trained.history),
-        "confusion.png": plots.confusion(found.confusion),
-        "mistakes.png": plots.mistakes(*data.test, found.probabilities),
+        "curves.png": plots.draw_curves(trained.history),
+        "confusion.png": plots.draw_confusion(found.confusion),
+        "mistakes.png": plots.draw_mistakes(*data.test, found.probabilities),
     }
     for name, figure in pictures.items():
-        store.write_atomically(folder / name, plots.png(figure))
-    report.write(folder, store.Run(params, settings), trained.history, achieved, data, found)
+        store.write_atomically(folder / name, plots.encode_png(figure))
+    report.write(folder, store.SavedRun(params, settings), trained.history, achieved, data, found)
     return found, achieved
 
 
-def metrics(trained: Trained, found: Evaluation) -> dict[str, Any]:
+def collect_metrics(trained: Trained, found: Evaluation) -> dict[str, Any]:
     """What metrics.json holds."""
     return {
         "epochs": trained.history[-1]["epoch"],
         "best_epoch": trained.best.epoch,
         "interrupted": trained.interrupted,
         "seconds": round(trained.seconds, 3),
-        **measures(found),
-        "environment": environment(),
+        **describe_evaluation(found),
+        "environment": describe_environment(),
     }
 
 
-def measures(found: Evaluation) -> dict[str, Any]:
+def describe_evaluation(found: Evaluation) -> dict[str, Any]:
     """An evaluation as what JSON can hold."""
     return {
         "test_accuracy": found.accuracy,
@@ -314,11 +225,11 @@ def measures(found: Evaluation) -> dict[str, Any]:
 
 
 @contextmanager
-def holding_interrupts() -> Iterator[None]:
+def hold_interrupts() -> Iterator[None]:
     """Let a Ctrl-C wait until the block is done; for the main thread.
 
     >>> try:
-    ...     with holding_interrupts():
+    ...     with hold_interrupts():
     ...         signal.raise_signal(signal.SIGINT)
     ...         print("saved")
     ... except KeyboardInterrupt:

@@ -22,18 +22,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..model import mlp as model
-from .locking import locked
+from ..errors import RunError
+from ..model import mlp
 from ..model.mlp import Params
-from .checksummed import RunError as RunError
-from .checksummed import facts, seal, unseal
+from . import locking
+from .checksummed import parse_facts, seal, unseal
 
 PARAMS, CONFIG, CHECKPOINT = "params.safetensors", "config.json", "checkpoint.safetensors"
 FORMAT = "tinygrad-digits mlp"
+FILES = frozenset(
+    {PARAMS, CONFIG, CHECKPOINT, "metrics.json", "history.json", "report.html"}
+    | {"curves.png", "confusion.png", "mistakes.png"}
+)
+"""All that training writes into a folder."""
 TEMPORARY = ".tmp"
 
 
-class Run(NamedTuple):
+class SavedRun(NamedTuple):
     """What is needed of a run to use its model; both of one file, to belong together."""
 
     params: Params
@@ -44,7 +49,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file as a whole, or leave the old one as it was.
 
     The bytes go to a temporary file in the same folder, and to the disk; only then does that file
-    take the name. Whatever goes wrong before (a full disk, Ctrl-C), the temporary file is removed.
+    take the name, and the folder goes to the disk with it. Whatever goes wrong before (a full disk,
+    Ctrl-C), the temporary file is removed.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
@@ -54,12 +60,23 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 (mkstemp makes it 0o600)
         os.replace(temporary, path)  # noqa: PTH105 (atomic on POSIX and Windows)
+        _sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # a full disk does not say of its own accord
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk know the names in a folder; what knows no such thing is left alone."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)  # which Windows refuses for a folder
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -75,13 +92,13 @@ def save_params(path: Path, params: Params, config: dict[str, Any]) -> None:
     """
     metadata = {
         "format": FORMAT,
-        "sizes": json.dumps(model.layer_sizes(params)),
+        "sizes": json.dumps(mlp.layer_sizes(params)),
         "config": json.dumps(config),
     }
     write_atomically(path, seal(params, metadata))
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path) -> SavedRun:
     """What `save_params` wrote into a run's folder: finite float parameters, and what made them.
 
     Raises RunError, naming the file, where it is missing, truncated, altered or not of this
@@ -95,16 +112,16 @@ def load_run(folder: Path) -> Run:
         raise RunError(f"{path}: no such file; {remedy}")
     # the first versions of this program sealed nothing
     params, metadata = unseal(path, FORMAT, unsealed=frozenset({"format", "sizes", "config"}))
-    sizes, config = facts(path, metadata, "sizes", "config")
+    sizes, config = parse_facts(path, metadata, "sizes", "config")
     if not isinstance(config, dict):
         raise RunError(f"{path}: its metadata hold no configuration")
-    return Run(_checked(params, sizes, path), config)
+    return SavedRun(_check(params, sizes, path), config)
 
 
-def _checked(params: Params, sizes: list[int], path: Path) -> Params:
+def _check(params: Params, sizes: list[int], path: Path) -> Params:
     """The parameters in the model's order, if they are those of a network of these sizes."""
     try:
-        wanted = model.param_shapes(sizes)
+        wanted = mlp.param_shapes(sizes)
     except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path}: {error}") from error
     found = {name: array.shape for name, array in params.items()}
@@ -130,23 +147,26 @@ def new_folder(parent: Path) -> Path:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
+def claim(folder: Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[None]:
     """Make a folder for a run and keep other processes from writing it; inside, fill it.
 
-    Raises RunError where another process is writing it, and where it holds a run already, unless
-    that is to be resumed or overwritten. A folder that stays empty is removed when the block fails.
+    Raises RunError where another process is writing it; where it holds a run already, unless that
+    is to be resumed or overwritten; and where it holds other things and no run. A folder that stays
+    empty is removed when the block fails.
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file, but a run needs a folder")
     if not resume:
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _alone(folder):
+        with _write_alone(folder):
             if not (resume or overwrite) and holds_run(folder):
                 raise RunError(
                     f"{folder} holds a run already: choose another --out, --overwrite it, or "
                     "continue it with --resume"
                 )
+            if not resume and not holds_run(folder):
+                _refuse_others(folder)
             for left in folder.glob(f".*{TEMPORARY}"):  # by a process that was killed
                 left.unlink(missing_ok=True)
             yield
@@ -158,10 +178,10 @@ def claimed(folder: Path, *, resume: bool = False, overwrite: bool = False) -> I
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _write_alone(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder))
+            stack.enter_context(locking.hold(folder))
         except BlockingIOError as error:
             raise RunError(
                 f"{folder}: another process is writing this run; wait until it is done, or choose "
@@ -170,6 +190,20 @@ def _alone(folder: Path) -> Iterator[None]:
         except FileNotFoundError as error:
             raise RunError(f"{folder}: no such folder; there is no run to resume") from error
         yield
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raise RunError where somebody else's things are in a folder that is to become a run's."""
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in {*FILES, locking.NAME} and not path.match(f".*{TEMPORARY}")
+    )
+    if others:
+        raise RunError(
+            f"{folder} holds {', '.join(others[:3])}{' ...' if others[3:] else ''} and no run: "
+            "choose another --out, one that is empty or not there yet"
+        )
 
 
 def holds_run(folder: Path) -> bool:

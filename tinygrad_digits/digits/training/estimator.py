@@ -1,77 +1,75 @@
-"""The classifier as a scikit-learn estimator: for pipelines, searches and cross-validation."""
+"""The network as scikit-learn estimators: for pipelines, searches and cross-validation."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from numbers import Integral, Real
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...compiler.api import BACKENDS
 from ...ops.softmax import log_softmax, softmax
-from ..data.augment import augment as move_a_little
-from ..data.dataset import PIXELS, Array
+from ..data.dataset import Array
 from ..extras import extra
-from ..model import mlp as model
-from ..model.mlp import Params
-from . import fitting, threads
-from . import optimizer_choice as descent
-from .fitting import Progress, Rows
-from .recipe import Recipe
+from ..model import mlp
+from .batches import Rows
+from .network import Network, keep_settings
 
 with extra():
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler
-    from sklearn.utils import check_random_state
+    from sklearn.base import ClassifierMixin, RegressorMixin
+    from sklearn.metrics import r2_score
+    from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-
-FARTHEST = 3.0
-"""Standard deviations at which a feature is cut off: without, a pixel that is hardly ever inked
-outweighs the others where it is (97.1 % of the digits right; with, 97.6 %: means of 8 splits)."""
 
 
-class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     """A multilayer perceptron that learns by the gradients of the tape, for features of any kind.
 
+    On 8x8 images (64 features, whole numbers 0-16 or floats 0-1, neighbours alike) what is "auto"
+    or None is as in the program's recipe, elsewhere as is named below; `recipe_` tells.
+
     Args:
-        hidden: the sizes of the hidden layers; () makes it a logistic regression.
+        hidden: the sizes of the hidden layers; () makes it a logistic regression. "auto": (64, 32).
         optimizer: "gd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw" or "lion".
         rate: the learning rate; None for one that suits the optimiser.
         schedule: "constant", "step" (a tenth after each third of the steps), "cosine" or
             "one-cycle". In `partial_fit`, which cannot know how much is to come, it is constant.
-        warmup: the share of all steps in which the rate grows to `rate` first.
+        warmup: the share of all steps in which the rate grows to `rate` first. "auto": 0.
         weight_decay: how fast weights shrink, times the rate, in "adamw" and "lion"; the L2
             penalty in others. Biases do not decay. None for what suits the optimiser.
         smoothing: the share of each label that is spread over all classes.
         ema: how much a moving average of the parameters keeps in a step; the model is then that
             average. 0 for none.
         batch_size: rows a step; smaller data are one batch.
-        epochs: passes over the data, at most.
+        epochs: passes over the data, at most. "auto": 60.
         augment: True to move, turn and resize the 8x8 images of each epoch a little, or a function
-            (rows, generator) -> rows of your own; it sees features scaled to 0 ... 1.
+            (rows, generator) -> rows of your own; it sees features scaled to 0 ... 1. "auto": no.
         scaling: "standard": each feature minus its mean, over its standard deviation, and cut off
             at 3; "range": all minus the smallest, over the range of all together, as suits images;
             None: as they are; "auto": "range" for augmented data, else "standard".
+        dropout: the share of hidden units that each row is trained without.
+        loss: None for cross-entropy, or a function (logits, labels) -> scalar of your own, as the
+            tape can differentiate: (n, classes) floats, (n,) places in `classes_`. `smoothing` and
+            weights are not for it.
+        class_weight: what a row of each class weighs, as a dictionary; "balanced": each class as
+            much as any other; None: each row as much.
         early_stopping: set part of the data aside, stop when their accuracy stops growing, and keep
             the best parameters. Otherwise training goes on for all epochs.
         validation_fraction: the share that early stopping sets aside, stratified by class.
         n_iter_no_change: epochs without a better accuracy after which early stopping stops.
         tol: by how much an accuracy has to be better.
         warm_start: let `fit` go on from where the last one left.
-        dtype: "float32" or "float64"; None for that of the data, float64 where they have neither.
+        dtype: "float32" or "float64"; None for float32 on 8x8 images, elsewhere for that of the
+            data, float64 where they have neither.
         backend: of `jit`; None for eager.
         random_state: for the initial weights, the batches, augmentation and the data set aside.
         verbose: print a line an epoch.
+        hidden_layer_sizes, learning_rate_init, max_iter: other names of `hidden`, `rate` and
+            `epochs`, those of scikit-learn's MLPClassifier.
 
     Attributes:
         classes_, n_features_in_, feature_names_in_: as of every classifier.
         params_: the parameters, as `model.init_params` makes them.
+        recipe_: how they were trained: the settings, with nothing "auto" any more.
         scaler_: the fitted StandardScaler or MinMaxScaler, or None.
         n_iter_: epochs.
         loss_curve_: the mean loss of each epoch; best_loss_ is the least.
@@ -88,31 +86,32 @@ class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> classifier = DigitsClassifier(epochs=10, random_state=0).fit(pixels[:1000], labels[:1000])
     >>> classifier.score(pixels[1000:], labels[1000:]) > 0.9
     True
+    >>> classifier.recipe_.hidden
+    (256, 128)
     """
 
-    params_: Params
-    scaler_: Any
-    loss_curve_: list[float]
-    validation_scores_: list[float] | None
-    _progress: Progress
-    _made_by: Recipe | None
-    """What the optimiser's memory is that of, where `partial_fit` may go on with it."""
+    smoothing: float
+    class_weight: Any
+    row_loss = staticmethod(mlp.loss)
 
     def __init__(
         self,
-        hidden: Sequence[int] = model.SIZES[1:-1],
+        hidden: Sequence[int] | str = "auto",
         *,
         optimizer: str = "adamw",
         rate: float | None = None,
         schedule: str = "cosine",
-        warmup: float = 0.0,
+        warmup: float | str = "auto",
         weight_decay: float | None = None,
         smoothing: float = 0.0,
         ema: float = 0.0,
         batch_size: int = 64,
-        epochs: int = 60,
-        augment: bool | Callable[[Array, np.random.Generator], Array] = False,
+        epochs: int | str = "auto",
+        augment: bool | str | Callable[[Array, np.random.Generator], Array] = "auto",
         scaling: str | None = "auto",
+        dropout: float = 0.0,
+        loss: Callable[[Any, Any], Any] | None = None,
+        class_weight: Any = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -122,45 +121,15 @@ class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         backend: str | None = "numpy",
         random_state: Any = None,
         verbose: bool = False,
+        hidden_layer_sizes: Sequence[int] | int | None = None,
+        learning_rate_init: float | None = None,
+        max_iter: int | None = None,
     ) -> None:
-        self.hidden = hidden
-        self.optimizer = optimizer
-        self.rate = rate
-        self.schedule = schedule
-        self.warmup = warmup
-        self.weight_decay = weight_decay
-        self.smoothing = smoothing
-        self.ema = ema
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.augment = augment
-        self.scaling = scaling
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.backend = backend
-        self.random_state = random_state
-        self.verbose = verbose
-
-    # --- learning
+        keep_settings(self, locals())
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DigitsClassifier:  # noqa: N803
         """Learn from rows and labels: (n, features), (n,), and (n,) weights if any -> itself."""
-        check_settings(self)
-        again = self.warm_start and hasattr(self, "params_")
-        with all_or_nothing(self):
-            rows, labels = self._checked(X, y, sample_weight, reset=not again)
-            if not again:
-                self.classes_ = np.unique(labels)
-            self._seed()
-            rows, held = self._set_aside(self._numbered(rows, labels))
-            self._scale_to(rows, afresh=True)
-            self.loss_curve_ = []
-            params = self.params_ if again else self._new_params(rows.x.dtype)
-            self._finish(*self._descend(params, rows, held))
+        self._fit(X, y, sample_weight)
         return self
 
     def partial_fit(
@@ -175,265 +144,164 @@ class DigitsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The first call needs all the classes that there will be; its rows need not hold every one.
         Scaling follows the rows seen so far.
         """
-        check_settings(self)
-        first = not hasattr(self, "params_")
-        if first and classes is None:
+        self._check_settings()
+        if not hasattr(self, "params_") and classes is None:
             raise ValueError("the first call of partial_fit needs classes=, all there will be")
-        with all_or_nothing(self):
-            rows, labels = self._checked(X, y, sample_weight, reset=first)
-            if first:
-                self.classes_ = np.unique(classes)
-                self._seed()
-            elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-                raise ValueError(f"classes were {self.classes_}, they cannot become {classes}")
-            rows = self._numbered(rows, labels)
-            self._scale_to(rows, afresh=first)
-            self.loss_curve_ = [] if first else [*self.loss_curve_]
-            recipe = dataclasses.replace(self._recipe(), schedule="constant", warmup=0.0)
-            if first or self._made_by != recipe:  # another method remembers something else
-                params = self._new_params(rows.x.dtype) if first else self.params_
-                self._progress = fitting.begin(params, recipe, 1)
-            self._finish(self._epoch(self._progress, rows, recipe, 1), [])
-            self._made_by = recipe
+        if self.class_weight == "balanced":
+            raise ValueError("partial_fit sees not all rows: give class_weight as a dictionary")
+        self._partial_fit(X, y, classes, sample_weight)
         return self
-
-    def _checked(self, x: Any, y: Any, weights: Any, *, reset: bool) -> tuple[Rows, Array]:
-        """Rows that count, as floats, not numbered yet, and their labels."""
-        dtype: Any = [np.float64, np.float32] if self.dtype is None else np.dtype(self.dtype)
-        dtype = dtype if reset else self.params_["w0"].dtype
-        x, y = validate_data(self, x, y, dtype=dtype, reset=reset)
-        check_classification_targets(y)
-        weights = _check_sample_weight(weights, x, dtype=x.dtype, ensure_non_negative=True)
-        counts = weights > 0
-        if not counts.any():
-            raise ValueError("all sample weights are zero: one or more must be positive")
-        if not reset and (*self.hidden,) != (there := self._layers()):
-            raise ValueError(
-                f"hidden cannot become {self.hidden}: training goes on with layers {there}"
-            )
-        if moves_images(self.augment) and x.shape[1] != PIXELS:
-            raise ValueError(
-                f"augment=True is for 8x8 images, {PIXELS} features, got {x.shape[1]}: "
-                "use False, or a function (rows, generator) -> rows"
-            )
-        return Rows(x[counts], np.empty(0, int), weights[counts]), y[counts]
-
-    def _numbered(self, rows: Rows, labels: Array) -> Rows:
-        """With labels as places in `classes_`."""
-        unknown = np.setdiff1d(labels, self.classes_)
-        if len(unknown):
-            raise ValueError(f"y holds {unknown}, not among the classes {self.classes_}")
-        return rows._replace(labels=np.searchsorted(self.classes_, labels))
-
-    def _recipe(self) -> Recipe:
-        """How to step, as the program has it."""
-        rate, decay = self.rate, self.weight_decay
-        return Recipe(
-            optimizer=self.optimizer,
-            rate=fitting.RATES[self.optimizer] if rate is None else float(rate),
-            schedule=self.schedule,
-            warmup=float(self.warmup),
-            weight_decay=fitting.DECAYS.get(self.optimizer, 0.0) if decay is None else float(decay),
-            smoothing=float(self.smoothing),
-            ema=float(self.ema),
-        )
-
-    def _seed(self) -> None:
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        self._rng = np.random.default_rng(seed)
-
-    def _layers(self) -> tuple[int, ...]:
-        """The sizes of the hidden layers that there are."""
-        return (*model.layer_sizes(self.params_)[1:-1],)
-
-    def _new_params(self, dtype: Any) -> Params:
-        sizes = (self.n_features_in_, *self.hidden, len(self.classes_))
-        return model.init_params(sizes, self._rng, dtype)
-
-    def _set_aside(self, rows: Rows) -> tuple[Rows, Rows | None]:
-        """What is trained on, and what early stopping looks at."""
-        if not self.early_stopping:
-            return rows, None
-        parts = train_test_split(
-            *rows,
-            test_size=self.validation_fraction,
-            stratify=rows.labels,
-            random_state=int(self._rng.integers(2**31)),
-        )
-        return Rows(*parts[::2]), Rows(*parts[1::2])
-
-    def _descend(
-        self, params: Params, rows: Rows, held: Rows | None
-    ) -> tuple[Progress, list[float]]:
-        """The best of the epochs, or the last where nothing is held; and the accuracies."""
-        recipe = self._recipe()
-        size = fitting.padded_size(len(rows.labels), self.batch_size)
-        steps = self.epochs * -(-len(rows.labels) // size)
-        progress = best = fitting.begin(params, recipe, steps)
-        scores: list[float] = []
-        since = 0
-        for _ in range(self.epochs):
-            progress = self._epoch(progress, rows, recipe, steps)
-            if held is None:
-                best = progress
-                continue
-            score = self._accuracy(progress.used, held)
-            top = max(scores, default=-1.0)
-            best = progress if score > top else best
-            since = 0 if score > top + self.tol else since + 1
-            scores.append(score)
-            if since >= self.n_iter_no_change:
-                break
-        return best, scores
-
-    def _epoch(self, progress: Progress, rows: Rows, recipe: Recipe, steps: int) -> Progress:
-        x = self._scaled(rows.x)
-        if self.augment:
-            move = self.augment if callable(self.augment) else move_a_little
-            moved = np.asarray(move(x, self._rng), x.dtype)
-            if moved.shape != x.shape:
-                raise ValueError(f"augment must keep the shape {x.shape}, but made {moved.shape}")
-            x = moved
-        size = fitting.padded_size(len(x), self.batch_size)
-        sizes = model.layer_sizes(progress.params)
-        step = fitting.make_step(recipe, steps, self.backend, (size, *sizes, x.dtype))
-        rows = rows._replace(x=x)
-        with threads.limited(threads.chosen(0, sizes, size)):
-            progress, loss = fitting.epoch(step, progress, rows, size, self._rng, recipe.ema)
-        self.loss_curve_.append(loss)
-        if self.verbose:
-            print(f"epoch {len(self.loss_curve_)}: loss {loss:.6f}")  # noqa: T201
-        return progress
-
-    def _finish(self, progress: Progress, scores: list[float]) -> None:
-        self._progress, self._made_by, self.params_ = progress, None, progress.used
-        self.n_iter_ = len(self.loss_curve_)
-        self.best_loss_ = min(self.loss_curve_)
-        self.validation_scores_ = scores or None
-        self.best_validation_score_ = max(scores, default=None)
-
-    # --- scaling
-
-    def _scale_to(self, rows: Rows, *, afresh: bool) -> None:
-        """Fit the scaler to more rows."""
-        kind = self.scaling
-        if kind == "auto":
-            kind = "range" if self.augment else "standard"
-        if afresh:
-            scalers = {"standard": StandardScaler, "range": MinMaxScaler}
-            self.scaler_ = scalers[kind]() if kind else None
-        else:
-            self.scaler_ = copy.deepcopy(self.scaler_)  # the old one stays as it was
-        if isinstance(self.scaler_, MinMaxScaler):
-            self.scaler_.partial_fit(rows.x.reshape(-1, 1))
-        elif self.scaler_ is not None:
-            self.scaler_.partial_fit(rows.x, sample_weight=rows.weights)
-
-    def _scaled(self, x: Array) -> Array:
-        """(n, features) as the network sees them."""
-        if isinstance(self.scaler_, MinMaxScaler):  # one range for all features
-            return np.asarray(self.scaler_.transform(x.reshape(-1, 1))).reshape(x.shape)
-        if self.scaler_ is None:
-            return x
-        near: Array = np.clip(self.scaler_.transform(x), -FARTHEST, FARTHEST)
-        return near
 
     # --- use
 
     def decision_function(self, X: Any) -> Array:  # noqa: N803
         """Scores, not probabilities: (n, features) -> (n, classes), or (n,) where there are two."""
-        scores: Array = self._logits(X)
+        scores: Array = self._outputs(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """The likeliest class of each row: (n, features) -> (n,)."""
-        winners = np.argmax(self._logits(X), axis=1)  # which looks whether there are classes yet
+        winners = np.argmax(self._outputs(X), axis=1)  # which looks whether there are classes yet
         labels: Array = self.classes_[winners]
         return labels
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """Rows that sum to 1, in the order of `classes_`: (n, features) -> (n, classes)."""
-        shares: Array = softmax(self._logits(X))
+        shares: Array = softmax(self._outputs(X))
         return shares
 
     def predict_log_proba(self, X: Any) -> Array:  # noqa: N803
         """The logarithm of `predict_proba`, finite also where that is 0."""
-        logarithms: Array = log_softmax(self._logits(X))
+        logarithms: Array = log_softmax(self._outputs(X))
         return logarithms
 
-    def _logits(self, X: Any) -> Any:  # noqa: N803
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=self.params_["w0"].dtype, reset=False)
-        return model.logits(self.params_, self._scaled(x))
+    # --- targets: places in classes_
 
-    def _accuracy(self, params: Params, held: Rows) -> float:
-        right = model.predict(params, self._scaled(held.x)) == held.labels
-        return float(np.average(right, weights=held.weights))
+    def _learn_targets(self, y: Array, _weights: Array, classes: Any, *, first: bool) -> None:
+        check_classification_targets(y)
+        if first:
+            self.classes_ = np.unique(y if classes is None else classes)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes were {self.classes_}, they cannot become {classes}")
+
+    def _encode(self, y: Array, _dtype: Any) -> Array:
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y holds {unknown}, not among the classes {self.classes_}")
+        places: Array = np.searchsorted(self.classes_, y)
+        return places
+
+    def _weigh(self, y: Array, weights: Array) -> Array:
+        if self.class_weight is None:
+            return weights
+        heavy = compute_sample_weight(self.class_weight, y).astype(weights.dtype)
+        if not (heavy > 0).all():
+            raise ValueError(f"class_weight must be positive, got {self.class_weight!r}")
+        weighed: Array = weights * heavy
+        return weighed
+
+    def _count_outputs(self) -> int:
+        return len(self.classes_)
+
+    def _score_held(self, outputs: Array, held: Rows) -> float:
+        return float(np.average(outputs.argmax(axis=1) == held.y, weights=held.weights))
 
 
-@contextmanager
-def all_or_nothing(estimator: DigitsClassifier) -> Iterator[None]:
-    """Should what is done fail, or be interrupted, the estimator stays as it was before."""
-    before = estimator.__dict__.copy()
-    try:
-        yield
-    except BaseException:
-        estimator.__dict__ = before
-        raise
+class DigitsRegressor(RegressorMixin, Network):  # type: ignore[misc]
+    """The classifier's network for numbers: one or several a row, by their squared error.
 
+    Targets are learned minus their mean, over their standard deviation, of the rows of `fit` or of
+    the first `partial_fit`; so much is a loss in `loss_curve_`, and sees a `loss` of your own, a
+    function (outputs, targets) -> scalar of (n, outputs) each. Early stopping goes by R^2. All
+    other settings and attributes are `DigitsClassifier`'s.
 
-def check_settings(estimator: DigitsClassifier) -> None:
-    """Raise ValueError, naming the parameter, where one makes no sense.
-
-    >>> check_settings(DigitsClassifier(epochs=0))
-    Traceback (most recent call last):
-    ...
-    ValueError: epochs must be a whole number of 1 or more, got 0
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.uniform(-2, 2, (300, 1))
+    >>> regressor = DigitsRegressor(epochs=100, random_state=0).fit(x, np.sin(x).ravel())
+    >>> regressor.score(x, np.sin(x).ravel()) > 0.98
+    True
     """
-    e = estimator
-    _check_kinds(e)
-    whole = {"batch_size": e.batch_size, "epochs": e.epochs, "n_iter_no_change": e.n_iter_no_change}
-    for name, value in whole.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be a whole number of 1 or more, got {value!r}")
-    for name in ("warmup", "smoothing", "ema", "validation_fraction"):
-        if not 0 <= getattr(e, name) < 1:
-            raise ValueError(f"{name} must be in [0, 1), got {getattr(e, name)!r}")
-    for name, number in {"weight_decay": e.weight_decay or 0.0, "tol": e.tol}.items():
-        if not 0 <= number < np.inf:
-            raise ValueError(f"{name} must be 0 or more, got {number!r}")
-    if e.rate is not None and not 0 < e.rate < np.inf:
-        raise ValueError(f"rate must be positive, or None, got {e.rate!r}")
-    if np.ndim(e.hidden) != 1 or not all(isinstance(n, Integral) and n > 0 for n in e.hidden):
-        raise ValueError(f"hidden must be the sizes of layers, as (64, 32), got {e.hidden!r}")
-    choices: dict[str, tuple[Any, ...]] = {
-        "optimizer": tuple(descent.OPTIMIZERS),
-        "schedule": tuple(descent.SCHEDULES),
-        "scaling": ("auto", "standard", "range", None),
-        "backend": (*BACKENDS, None),
-        "dtype": (None, *map(np.dtype, ("float32", "float64"))),
-    }
-    for name, allowed in choices.items():
-        if getattr(e, name) not in allowed:
-            names = ", ".join(str(choice) for choice in allowed)
-            raise ValueError(f"{name} must be one of {names}, got {getattr(e, name)!r}")
-    if moves_images(e.augment) and e.scaling not in ("auto", "range"):
-        raise ValueError(f"augment=True needs scaling='auto' or 'range', got {e.scaling!r}")
 
+    row_loss = staticmethod(mlp.squared_error)
+    _centre: Array
+    """(outputs,): the targets' means; `_spread` their deviations."""
+    _spread: Array
 
-def _check_kinds(e: DigitsClassifier) -> None:
-    """Raise ValueError for what is no number, or no truth value, where one is needed."""
-    numbers = ("warmup", "smoothing", "ema", "validation_fraction", "tol", "weight_decay", "rate")
-    for name in numbers:
-        value = getattr(e, name)
-        if not isinstance(value, Real) and (name not in numbers[-2:] or value is not None):
-            raise ValueError(f"{name} must be a number, got {value!r}")
-    for name in ("augment", "early_stopping", "warm_start"):
-        value = getattr(e, name)
-        if not isinstance(value, bool | np.bool) and not (name == "augment" and callable(value)):
-            raise ValueError(f"{name} must be True or False, got {value!r}")
+    def __init__(
+        self,
+        hidden: Sequence[int] | str = "auto",
+        *,
+        optimizer: str = "adamw",
+        rate: float | None = None,
+        schedule: str = "cosine",
+        warmup: float | str = "auto",
+        weight_decay: float | None = None,
+        ema: float = 0.0,
+        batch_size: int = 64,
+        epochs: int | str = "auto",
+        augment: bool | str | Callable[[Array, np.random.Generator], Array] = "auto",
+        scaling: str | None = "auto",
+        dropout: float = 0.0,
+        loss: Callable[[Any, Any], Any] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        dtype: Any = None,
+        backend: str | None = "numpy",
+        random_state: Any = None,
+        verbose: bool = False,
+        hidden_layer_sizes: Sequence[int] | int | None = None,
+        learning_rate_init: float | None = None,
+        max_iter: int | None = None,
+    ) -> None:
+        keep_settings(self, locals())
 
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DigitsRegressor:  # noqa: N803
+        """Learn from rows and numbers: (n, features), (n,) or (n, outputs), (n,) weights if any."""
+        self._fit(X, y, sample_weight)
+        return self
 
-def moves_images(augment: Any) -> bool:
-    """Whether that asks for the program's own augmentation, not for a function or none."""
-    return bool(augment) and not callable(augment)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> DigitsRegressor:  # noqa: N803
+        """Go once over some rows, on from where the last call or `fit` left: -> itself."""
+        self._partial_fit(X, y, None, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """The number, or numbers, of each row: (n, features) -> (n,) or (n, outputs)."""
+        outputs: Array = self._outputs(X) * self._spread + self._centre
+        flat: Array = outputs[:, 0]
+        return flat if self._is_flat else outputs
+
+    def __sklearn_tags__(self) -> Any:
+        """Several outputs will do."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    # --- targets: (n, outputs), of mean 0 and deviation 1
+
+    def _target_checks(self) -> dict[str, Any]:
+        return {"multi_output": True, "y_numeric": True}
+
+    def _learn_targets(self, y: Array, weights: Array, _classes: Any, *, first: bool) -> None:
+        columns = y.reshape(len(y), -1)
+        if not first:
+            if columns.shape[1] != len(self._centre):
+                raise ValueError(f"y had {len(self._centre)} outputs, got {columns.shape[1]}")
+            return
+        self._is_flat = y.ndim == 1
+        self._centre = np.average(columns, axis=0, weights=weights)
+        variance = np.average(np.square(columns - self._centre), axis=0, weights=weights)
+        self._spread = np.where(variance > 0, np.sqrt(variance), 1.0)
+
+    def _encode(self, y: Array, dtype: Any) -> Array:
+        scaled: Array = ((y.reshape(len(y), -1) - self._centre) / self._spread).astype(dtype)
+        return scaled
+
+    def _count_outputs(self) -> int:
+        return len(self._centre)
+
+    def _score_held(self, outputs: Array, held: Rows) -> float:
+        return float(r2_score(held.y, outputs, sample_weight=held.weights))

@@ -24,17 +24,17 @@ one's time for 2^20 (a layer of the recipe), 1.07 for 2^21, 0.56 for 2^23 and 0.
 """
 
 
-def worthwhile(sizes: Sequence[int], batch_size: int) -> int | None:
+def count_worthwhile(sizes: Sequence[int], batch_size: int) -> int | None:
     """How many threads training should take: 1, or None for all that BLAS has.
 
-    >>> worthwhile((64, 256, 128, 10), 64), worthwhile((784, 512, 256, 10), 256)
+    >>> count_worthwhile((64, 256, 128, 10), 64), count_worthwhile((784, 512, 256, 10), 256)
     (1, None)
     """
     largest = batch_size * max(a * b for a, b in itertools.pairwise(sizes))
     return 1 if largest < PAYS else None
 
 
-def chosen(threads: int, sizes: Sequence[int], batch_size: int) -> int | None:
+def choose(threads: int, sizes: Sequence[int], batch_size: int) -> int | None:
     """As many threads as are asked for; 0 asks for those that are worthwhile.
 
     Raises MissingExtraError for a number without threadpoolctl, ValueError for a negative one.
@@ -46,27 +46,27 @@ def chosen(threads: int, sizes: Sequence[int], batch_size: int) -> int | None:
             import threadpoolctl  # noqa: F401
         return threads
     known = importlib.util.find_spec("threadpoolctl") is not None
-    return worthwhile(sizes, batch_size) if known else None
+    return count_worthwhile(sizes, batch_size) if known else None
 
 
-def limited(threads: int | None) -> AbstractContextManager[Any]:
+def limit(threads: int | None) -> AbstractContextManager[Any]:
     """Inside, BLAS uses no more than so many threads; None leaves it as it is.
 
-    >>> with limited(1):
+    >>> with limit(1):
     ...     from threadpoolctl import threadpool_info
     ...     {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     {1}
     """
     if threads is None:
         return contextlib.nullcontext()
-    limit: AbstractContextManager[Any] = _pools(len(sys.modules)).limit(
+    limited: AbstractContextManager[Any] = _find_pools(len(sys.modules)).limit(
         limits=threads, user_api="blas"
     )
-    return limit
+    return limited
 
 
 @functools.lru_cache(maxsize=1)
-def _pools(_modules: int) -> Any:
+def _find_pools(_modules: int) -> Any:
     """The libraries there are, sought again when modules were added, which bring them: 2 ms."""
     from threadpoolctl import ThreadpoolController
 

@@ -20,8 +20,9 @@ from weakref import ref
 
 import numpy as np
 
-from .primitive import Array, Function, Primitive
-from .tensor import Tensor
+from ..engine.define import AROUND
+from ..engine.primitive import Array, Function, Kind, Primitive
+from ..engine.tensor import Tensor
 
 
 class Way(NamedTuple):
@@ -95,9 +96,10 @@ The rule of such an op, which moves elements, moves them back.
 
 
 def share_memory(primitive: Primitive, op: Function) -> Function:
-    """The op, of whose results a Tensor shares memory with the argument, as in NumPy."""
-    assert isinstance(primitive.rules, tuple)
-    (rule,) = primitive.rules
+    """The op of one array, of whose results a Tensor shares memory with it, as in NumPy."""
+    if primitive.arity != 1:
+        return op
+    rule = next(iter(primitive.rules))
     assert rule is not None
 
     def take(x: Array, what: Any) -> Array:
@@ -114,3 +116,6 @@ def share_memory(primitive: Primitive, op: Function) -> Function:
         return y
 
     return apply
+
+
+AROUND[Kind.VIEW] = share_memory

@@ -1,0 +1,91 @@
+"""The pass for native code: what a loop does better is written as it suits loops."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from ..primitives import DIVIDE, MAXIMUM, MINIMUM, SUM
+from ..program import Equation, Operand, Program, Var, producer
+
+
+def prepare_for_loops(program: Program) -> Program:
+    """The program as it suits loops: sums as sums, all values in plain order, no exp twice."""
+    equations: dict[int, Equation] = {}
+    current = replace(program, equations=equations)
+    fresh = itertools.count(program.fresh())
+    for index, eqn in program.equations.items():
+        eqn = replace(eqn, aval=replace(eqn.aval, order=()))
+        if eqn.op.function is np.clip and _is_alike(eqn, program):
+            within = next(fresh)
+            equations[within], eqn = _split_clip(eqn, program, within)
+        equations[index] = _sum_by_ones(eqn, program) or _softmax_again(eqn, current) or eqn
+    constants = {i: x if x.flags.c_contiguous else x.copy() for i, x in program.constants.items()}
+    return replace(program, equations=equations, constants=constants)
+
+
+def _is_alike(eqn: Equation, program: Program) -> bool:
+    """Whether an equation's operands are arrays of its own dtype, and numbers."""
+    avals = [program.aval(x.index) for x in eqn.args if isinstance(x, Var)]
+    numbers = [type(x) in (int, float) for x in eqn.args if not isinstance(x, Var)]
+    arrays = [(aval.dtype, aval.form == "number") == (eqn.aval.dtype, False) for aval in avals]
+    return all(numbers) and all(arrays) and not eqn.options
+
+
+def _split_clip(eqn: Equation, program: Program, within: int) -> tuple[Equation, Equation]:
+    """np.clip as a maximum, of the number `within`, and the minimum of that."""
+    x, low, high = eqn.args
+    shapes = [program.aval(each.index).shape for each in (x, low) if isinstance(each, Var)]
+    shape = np.broadcast_shapes(*shapes)
+    form = "array" if shape else eqn.aval.form
+    larger = replace(
+        eqn,
+        op=MAXIMUM,
+        args=(x, low),
+        aval=replace(eqn.aval, shape=shape, form=form),
+    )
+    return larger, replace(eqn, op=MINIMUM, args=(Var(within), high))
+
+
+def _softmax_again(eqn: Equation, program: Program) -> Equation | None:
+    """exp(x - log(sum(exp(x)))) is exp(x) / sum(exp(x)), and exp(x) is known."""
+    inside = producer(eqn.args[0], program) if eqn.op.function is np.exp else None
+    if inside is None or inside.op.function is not np.subtract:
+        return None
+    x, logarithm = inside.args[0], producer(inside.args[1], program)
+    if logarithm is None or logarithm.op.function is not np.log:
+        return None
+    total = producer(logarithm.args[0], program)
+    powers = producer(total.args[0], program) if total is not None else None
+    if powers is None or powers.op.function is not np.exp or powers.args[0] != x:
+        return None
+    shifted = producer(x, program)  # by the maximum, or exp may overflow
+    peak = producer(shifted.args[-1], program) if shifted is not None else None
+    if shifted is None or shifted.op.function is not np.subtract:
+        return None
+    if peak is None or peak.op.reduction_ufunc is not np.maximum:
+        return None
+    assert total is not None
+    if total.op.reduction_ufunc is not np.add or powers.aval.shape != eqn.aval.shape:
+        return None
+    return replace(eqn, op=DIVIDE, args=(total.args[0], logarithm.args[0]))
+
+
+def _sum_by_ones(eqn: Equation, program: Program) -> Equation | None:
+    """A product with ones is a sum, which can be part of a loop."""
+    if eqn.op.function is not np.matmul:
+        return None
+    a, b = eqn.args
+    total = replace(eqn, op=SUM)
+    if _is_ones(a, program) and program.aval(a.index).shape == program.aval(b.index).shape[:1]:
+        return replace(total, args=(b,), options={"axis": 0})
+    if _is_ones(b, program) and program.aval(b.index).shape[1:] == (1,):
+        return replace(total, args=(a,), options={"axis": -1, "keepdims": True})
+    return None
+
+
+def _is_ones(x: Operand, program: Program) -> bool:
+    constant = program.constants.get(x.index) if isinstance(x, Var) else None
+    return constant is not None and constant.ndim > 0 and bool((constant == 1).all())

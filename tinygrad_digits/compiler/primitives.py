@@ -1,0 +1,53 @@
+"""The primitives that the compiler itself writes into programs.
+
+What a pass puts in the place of an equation is NumPy's own function. Nothing is known here of the
+ops: the tables of the compiler go by the function of NumPy that a primitive computes.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..engine.primitive import Kind, Primitive
+
+
+def _pack(*arrays: Any) -> Any:
+    return np.concatenate([x.ravel() for x in arrays])
+
+
+def _piece(x: Any, start: int, shape: tuple[int, ...]) -> Any:
+    return x[start : start + prod(shape)].reshape(shape)
+
+
+def _item(results: Any, k: int) -> Any:
+    return results[k]
+
+
+def _power(x: Any, n: Any) -> Any:
+    x, n = [each[()] if isinstance(each, np.ndarray) else each for each in (x, n)]
+    return x**n
+
+
+PACK = Primitive(_pack, (), "pack", Kind.GATHER)
+"""Arrays end to end, which a plan lets be computed there, so that nothing has to be copied."""
+PIECE = Primitive(_piece, (), "piece", Kind.VIEW)
+"""A slice of a packed array, in the shape that it had."""
+ITEM = Primitive(_item, (), "item", Kind.OPAQUE)
+"""One of the results of an op that has several."""
+
+SCALAR_POWER = Primitive(_power, (), "power", Kind.OPAQUE)
+"""The ** of NumPy's scalars: a routine of its own, which rounds differently from np.power's."""
+SCALAR_POWER.function = np.power  # to native code, which has one routine for both
+
+MULTIPLY = Primitive(np.multiply, (), "multiply", Kind.ELEMENTWISE)
+DIVIDE = Primitive(np.divide, (), "divide", Kind.ELEMENTWISE)
+MAXIMUM = Primitive(np.maximum, (), "maximum", Kind.ELEMENTWISE)
+MINIMUM = Primitive(np.minimum, (), "minimum", Kind.ELEMENTWISE)
+SUM = Primitive(np.sum, (), "sum", Kind.REDUCTION, reduction_ufunc=np.add)
+TRANSPOSE = Primitive(np.transpose, (), "transpose", Kind.VIEW)
+RESHAPE = Primitive(np.reshape, (), "reshape", Kind.VIEW)
+COPY = Primitive(np.copy, (), "copy", Kind.OPAQUE)
+FULL = Primitive(np.full, (), "full", Kind.GATHER)

@@ -1,0 +1,124 @@
+"""Many fits: compare with other classifiers, and sweep over settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from ...data.dataset import load_digits
+from ...extras import extra
+from .. import baselines, display
+from ..console import err, guard, note, out, print_json, refuse_misuse
+from ..journal import open_journal
+from ..options import Jobs, Journal, Json, Seed
+
+with extra():
+    import typer
+
+
+@guard
+def compare(
+    splits: Annotated[int, typer.Option(metavar="N", min=1, help="How many splits to try.")] = 10,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Of the first split; the others count up from it."),
+    ] = 0,
+    jobs: Jobs = None,
+    out_file: Journal = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the classifier with scikit-learn's on the same splits of the digits.
+
+    Each split trains on 80 % of the images and tests on the others, with each digit in its share.
+    Ours is trained as train does by default, and by plain gradient descent; none holds out a
+    validation set here. Several jobs at once make each fit slower. Whatever kills it, the same
+    command with the same --out goes on.
+    """
+    seeds, entrants = range(seed, seed + splits), baselines.make_contenders()
+    digits, common = load_digits(np.float32), {"test": baselines.TEST, "among": list(entrants)}
+    with open_journal(out_file, common, baselines.SplitScore.of) as journal:
+        known = [one for one in journal.rows if one.seed in seeds]
+        with _counting(len(entrants) * splits, len(known), out_file) as done:
+            for one in baselines.run_contest(entrants, seeds, digits, jobs or 1, known):
+                journal.add(one)
+                done(f"{one.name}: {one.accuracy:.2%}")
+        found = [one for one in journal.rows if one.seed in seeds]
+    rows = baselines.summarise(found, list(entrants))
+    if as_json:
+        print_json({"seeds": [*seeds], "standings": [row._asdict() for row in rows]})
+    else:
+        out.print(display.tabulate_standings(rows, seeds))
+
+
+@guard
+def sweep(
+    grid: Annotated[
+        str,
+        typer.Option(
+            metavar="GRID",
+            help="What to try, as in 'rate=0.001,0.01 hidden=64,32|128,64 augment=true,false': "
+            "parameters of DigitsClassifier, in all combinations.",
+        ),
+    ],
+    splits: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Parts to cross-validate on.")
+    ] = 3,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run on the Dask cluster at this address (of the extra distributed), or on one "
+            "made for this: local.",
+        ),
+    ] = None,
+    out_file: Journal = None,
+    as_json: Json = False,
+) -> None:
+    """Cross-validate the classifier's settings on a grid, over processes or a cluster.
+
+    The images are those that train --seed SEED trains and validates on, so that its test set takes
+    no part in the choice. Whatever kills the sweep, the same command with the same --out goes on.
+    """
+    from .. import grid_search
+
+    with refuse_misuse():
+        tried = grid_search.parse_grid(grid)
+    with open_journal(
+        out_file, {"splits": splits, "seed": seed}, grid_search.FoldScore.of
+    ) as journal:
+        known = grid_search.select_known(journal.rows, tried, splits)
+        images = grid_search.load_training_images(seed)
+        with (
+            grid_search.use_cluster(dask, jobs),
+            _counting(len(tried) * splits, len(known), out_file) as done,
+        ):
+            for one in grid_search.search(tried, images, splits, seed, jobs, known):
+                journal.add(one)
+                done(f"{display.spell_settings(one.settings)}: {display.percent(one.accuracy)}")
+        found = grid_search.select_known(journal.rows, tried, splits)
+    ranks = grid_search.rank_settings(found)
+    if as_json:
+        settings = [rank._asdict() for rank in ranks]
+        print_json({"splits": splits, "seed": seed, "settings": settings})
+    else:
+        out.print(display.tabulate_ranks(ranks, splits, seed))
+
+
+@contextmanager
+def _counting(total: int, known: int, path: Path | None) -> Iterator[display.Done]:
+    """Count fits that are done, those of an earlier time included; say how to go on."""
+    if known:
+        note(f"{path} holds {known} of {total} fits: going on from there")
+    try:
+        with display.count(err, total, known) as done:
+            yield done
+    except KeyboardInterrupt:
+        if path is not None:
+            note(f"what was done is in {path}: the same command goes on from there")
+        raise

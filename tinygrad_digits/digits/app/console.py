@@ -1,0 +1,141 @@
+"""What the program says and where, and how it ends.
+
+Exit codes: 0 done, 1 failed (one line on stderr says why), 2 misused, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ...support.errors import AutodiffError
+from ..extras import extra
+from ..model.evaluation import Evaluation
+
+with extra():
+    import typer
+    from rich.console import Console
+    from typer.core import TyperGroup
+
+from . import display
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FAILED, MISUSED = 1, 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+ClickException: type[Exception] = typer.BadParameter.__mro__[2]
+"""Of Click, which is under another name in each version of Typer."""
+out = Console()
+err = Console(stderr=True)
+
+
+class Program(TyperGroup):
+    """The commands; what is wrong with how they are called is said as all else that is wrong is."""
+
+    def main(self, args: Any = None, *, standalone_mode: bool = True, **options: Any) -> Any:  # type: ignore[override]
+        """Run a command and exit, or return what it returns."""
+        try:
+            code = super().main(args, standalone_mode=False, **options)
+        except ClickException as error:
+            code = _show_misuse(error)
+        except typer.Abort:
+            err.print("interrupted")
+            code = INTERRUPTED
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _show_misuse(error: Any) -> int:
+    """One line on stderr, or the help where nothing at all was asked for: -> the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return MISUSED
+    path = error.ctx.command_path if getattr(error, "ctx", None) else "tinygrad-digits"
+    show_error(f"{describe_misuse(error)}; {path} --help tells more")
+    return MISUSED
+
+
+def describe_misuse(error: Any) -> str:
+    """What is wrong with the words of a command line, by the exception that Click has for it.
+
+    >>> describe_misuse(typer.BadParameter("--hidden takes widths"))
+    '--hidden takes widths'
+    """
+    kind, said = type(error).__name__, str(error.message or "").rstrip(".")
+    if kind == "NoSuchOption":
+        alike = f", but {' or '.join(error.possibilities)}" if error.possibilities else ""
+        return f"there is no option {error.option_name}{alike}"
+    if said.startswith("No such command"):
+        return f"there is no command {said.partition(' ')[2].partition('command ')[2]}"
+    named = _name_parameter(error)
+    if kind == "MissingParameter":
+        return f"{named} is missing"
+    said = said[:1].lower() + said[1:]
+    return f"{named}: {said}" if named else said
+
+
+def _name_parameter(error: Any) -> str:
+    """Of which option or argument an error is; "" for none in particular."""
+    param = getattr(error, "param", None)
+    if param is None:
+        return ""
+    if param.param_type_name == "option":
+        return str(param.opts[0])
+    return str(param.metavar or param.name.upper())
+
+
+@contextmanager
+def refuse_misuse() -> Iterator[None]:
+    """Have a ValueError in the block mean that the command was misused."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def guard(command: F) -> F:
+    """Turn what can go wrong into one line on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except KeyboardInterrupt:
+            err.print("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except (AutodiffError, ValueError, ArithmeticError, OSError, MemoryError) as error:
+            show_error(str(error))
+            raise typer.Exit(FAILED) from error
+
+    return run  # type: ignore[return-value]
+
+
+def show_error(text: str) -> None:
+    """What went wrong: a line on stderr."""
+    err.print(f"error: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A line for people and for grep: no colours, no wrapping."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def note(text: str, as_json: bool = True) -> None:
+    """A line for people, out of the way of JSON or of a table."""
+    (err if as_json else out).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """For scripts."""
+    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def show_evaluation(found: Evaluation, remark: str = "") -> None:
+    """A table of the digits, and the accuracy."""
+    out.print(display.tabulate_evaluation(found))
+    say(f"test accuracy: {found.accuracy:.2%}{remark}")

@@ -1,0 +1,97 @@
+"""Lowering: what the compiler is told of an op besides its kind. It is declared beside the op.
+
+    register_lowering(
+        hits,                                             # zeros, but for a value at some places
+        statement="{out}.fill(0); {out}.reshape(-1)[{0}] = {1}",          # for the NumPy backend
+        native=_write_hits,                                               # for the native one
+    )
+
+What is not told is done by calling the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine.primitive import Op, Primitive
+
+
+class SourceArray(NamedTuple):
+    """An array as the code that is being written calls it."""
+
+    name: str
+    flat: str
+    """The same with one axis; only where it is in plain order."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    plain: bool
+    """Whether it is an array that lies in memory row by row."""
+    cast: str
+    """The name of its dtype in native code, a function that makes such a number."""
+
+
+class SourceCall(NamedTuple):
+    """An op where code for it is to be written: arrays are SourceArrays, numbers are themselves."""
+
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+    out: SourceArray
+
+
+class Lowering(NamedTuple):
+    """How an op is written in programs, each part in a way of its own, or not at all.
+
+    The native parts are Python as numba compiles it. All have to give what the kernel gives.
+    """
+
+    statement: str = ""
+    """NumPy statements, between semicolons, that write the result into `{out}`, from the operands
+    `{0}`, `{1}` ...; for a kernel that makes a new array."""
+    element: str = ""
+    """Of an elementwise op, the native expression of one element, from `{0}`, `{1}` ...: it is
+    computed in the dtype of the result, and joins the loops of others."""
+    native: Callable[[SourceCall], list[str] | None] | None = None
+    """The statements of a native block, or None where there is none. They may use the variables i,
+    j, k, r, at, source and target, and raise IndexError or ValueError: then the kernel runs."""
+    guard: Callable[[SourceCall], str | None] | None = None
+    """Of an op with an effect, a condition (in terms of maximum_reduce and uintp) under which its
+    kernel has to be called at all, or None where it always has to be."""
+    row_sum: int | None = None
+    """The number of the operand to which each row of the last axis sums up."""
+
+
+NOTHING_KNOWN = Lowering()
+
+
+def lowering_of(op: Primitive) -> Lowering:
+    """What is registered on a primitive."""
+    lowering: Lowering = op.lowering or NOTHING_KNOWN
+    return lowering
+
+
+def register_lowering(op: Op, *, function: Any = None, effect: bool = False, **how: Any) -> None:
+    """Tell the compiler about an op.
+
+    Args:
+        op: what `define` has made.
+        function: the function of NumPy or operator of Python that its kernel computes, if that is
+            another way to do the same: the op is then compiled like this function.
+        effect: whether it is there for what it raises or warns of, so that it is never left out.
+        how: the fields of a `Lowering`.
+
+    >>> import tinygrad_digits as td
+    >>> softsign = td.define(
+    ...     lambda x: x / (1 + np.abs(x)),
+    ...     lambda g, _y, x: g / np.square(1 + np.abs(x)),
+    ...     name="softsign", kind="elementwise",
+    ... )
+    >>> register_lowering(softsign, element="{0} / (1 + abs({0}))")
+    """
+    primitive = op.primitive
+    primitive.effect = effect
+    if function is not None:
+        primitive.function = function
+    primitive.lowering = Lowering(**how)
