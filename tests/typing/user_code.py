@@ -98,6 +98,17 @@ each = td.vmap(hidden_layer, in_axes=(None, 0))
 reveal_type(each.loops)  # (params: Params, x: ndarray) -> tuple[str, ...]
 
 
+def energy(t: td.Tensor) -> td.Tensor:
+    reveal_type(t + 1.0)  # Tensor
+    reveal_type(2.0 * t)  # Tensor
+    reveal_type(-t[0] @ t)  # Tensor
+    reveal_type(t.sum(axis=0))  # Tensor
+    reveal_type(t.shape)  # tuple[int, ...]
+    t[0] = 2.0
+    t += 1.0
+    return t**2
+
+
 def curve(x: float) -> float:
     return float(np.sin(x))
 

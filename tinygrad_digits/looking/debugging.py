@@ -26,7 +26,7 @@ from ..support.errors import (
     NotDifferentiableError,
     TracedValueError,
 )
-from ..support.pickling import made
+from ..support.pickling import make_picklable
 from ..support.user_lines import user_line
 from .recording import RecordingInterpreter
 
@@ -229,7 +229,7 @@ def debug(f: F, argnums: ArgNums | None = None) -> F:
         y = interpreter.run(_look_at(f, interpreter), args, kwargs, argnums)
         return tree.map(tree.copy_leaf, interpreter.unbox_all(y))
 
-    return cast("F", made(debugged, f, debug, f))
+    return cast("F", make_picklable(debugged, f, debug, f))
 
 
 def _look_at(f: Callable[..., Any], interpreter: DebuggingInterpreter) -> Callable[..., Any]:

@@ -82,7 +82,7 @@ class Made(functools.partial[Any], Decorated):
         return self
 
 
-def made(
+def make_picklable(
     function: Callable[..., Any],
     like: Any,
     maker: Callable[..., Any],
@@ -92,7 +92,7 @@ def made(
     """The function, with the name and signature of another, which maker(*args, **options) makes.
 
     >>> import operator, pickle
-    >>> third = made(lambda x: x[2], operator.itemgetter(0), operator.itemgetter, 2)
+    >>> third = make_picklable(lambda x: x[2], operator.itemgetter(0), operator.itemgetter, 2)
     >>> pickle.loads(pickle.dumps(third))("abc")
     'c'
     """
@@ -110,7 +110,7 @@ def wrap_transform(
     f: Any, g: Callable[..., Any], transform: Callable[..., Any], *args: Any, **options: Any
 ) -> Made:
     """g as what transform(f, *args, **options) makes of f, in name, signature and pickles."""
-    whole = made(g, f, transform, f, *args, **options)
+    whole = make_picklable(g, f, transform, f, *args, **options)
     whole.__name__ = whole.__qualname__ = f"{transform.__name__}({name_of(f)})"
     return whole
 
@@ -154,9 +154,11 @@ def pickled_as_call(maker: Callable[P, R]) -> Callable[P, R]:
     def remembered(*args: P.args, **options: P.kwargs) -> R:
         result = maker(*args, **options)
         if not isinstance(result, tuple):
-            return cast("R", made(cast("Any", result), result, remembered, *args, **options))
+            return cast(
+                "R", make_picklable(cast("Any", result), result, remembered, *args, **options)
+            )
         call = Call(remembered, args, options)
-        parts = [made(f, f, call.part, k) for k, f in enumerate(cast("Any", result))]
+        parts = [make_picklable(f, f, call.part, k) for k, f in enumerate(cast("Any", result))]
         return cast("R", cast("Any", type(result))(*parts))
 
     return remembered

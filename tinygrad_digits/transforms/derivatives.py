@@ -32,7 +32,7 @@ from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
 from ..support.options import suggest_options
-from ..support.pickling import Call, made, name_of, wrap_transform
+from ..support.pickling import Call, make_picklable, name_of, wrap_transform
 from ..support.tree import Tree, copy_leaf
 from .batching import BatchInterpreter
 
@@ -86,7 +86,7 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
     def push(*tangents: Tree) -> Any:
         return linear.push(_directions("linearize", f, ran, primals, tangents))
 
-    return ran.value, made(push, push, Call(linearize, (f, *primals), {}).part, 1)
+    return ran.value, make_picklable(push, push, Call(linearize, (f, *primals), {}).part, 1)
 
 
 def _run_forward(

@@ -33,7 +33,7 @@ out = Console()
 err = Console(stderr=True)
 
 
-class Program(TyperGroup):
+class Commands(TyperGroup):
     """The commands; what is wrong with how they are called is said as all else that is wrong is."""
 
     def main(self, args: Any = None, *, standalone_mode: bool = True, **options: Any) -> Any:  # type: ignore[override]
