@@ -43,7 +43,7 @@ def test_no_two_public_classes_share_a_name():
 PARTICIPLES = """
     added applied bound called carried collected composed done entered filled found fused
     given_once held kept left made matched moved named owned packed placed prepared
-    pulled_back pushed raised ran recorded reduced remembered returned run_through said seen
+    pulled_back pushed raised ran recorded reduced remembered returned run_through said
     settled shaped shared standing started substituted taken timed trusted valued watched
     weakened written
     """
