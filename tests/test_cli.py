@@ -81,6 +81,29 @@ def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
     )
 
 
+def test_identical_runs_write_identical_bytes(tmp_path):
+    """But for what tells the time: metrics.json, report.html, and the checkpoint's seconds."""
+    for name in ("a", "b"):
+        invoke("train", "--epochs", 2, "--hidden", "8", "--out", tmp_path / name)
+    for name in FILES - {"metrics.json", "report.html", store.CHECKPOINT}:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_line_of_progress_tells_loss_accuracy_and_what_is_left(tmp_path):
+    said = invoke("train", "--epochs", 4, "--hidden", "8", "--out", tmp_path / "run").stderr
+    lines = [line for line in said.splitlines() if line.startswith("epoch")]
+    assert [line.partition(":")[0] for line in lines] == [f"epoch {n}/4" for n in (0, 1, 2, 4)]
+    assert all("loss " in line and "accuracy " in line for line in lines)
+    assert [line.endswith(" s left") for line in lines] == [False, True, True, False]
+
+
+def test_train_does_not_move_in_with_other_things(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years")
+    done = invoke("train", "--epochs", 0, "--out", tmp_path, code=1)
+    assert "holds thesis.tex and no run" in done.stderr
+    assert names(tmp_path) == {"thesis.tex"}
+
+
 def test_eager_training_gives_the_same_run(trained, tmp_path):
     folder, _ = trained
     options = ["--plain", "--epochs", 5, "--seed", 3, "--eager"]
@@ -207,8 +230,16 @@ def test_program_prints_what_a_step_is_compiled_to():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command):
-    assert "Usage" in invoke(command, "--help").output
+    shown = invoke(command, "--help").output
+    assert "Usage" in shown
+    assert f"tinygrad-digits {command}" in shown.partition("Examples:")[2]
     assert command in invoke("--help").output
+
+
+def test_help_begins_with_where_to_begin():
+    shown = invoke("--help").output
+    panel = shown.partition("Start here")[2].partition("With a run")[0]
+    assert panel.index(" train ") < panel.index(" serve ")
 
 
 def test_version():
@@ -250,6 +281,39 @@ def test_misuse_exits_with_2(args, tmp_path, monkeypatch):
     [
         (["train", "--rate", "-1"], "rate must be positive"),
         (["train", "--rate", "nan"], "rate must be positive"),
+        (["train", "--rate", "fast"], "--rate takes a number"),
+        (["train", "--epochs", "many"], "--epochs takes a whole number"),
+        (["train", "--epochs", "-1"], "--epochs takes 0"),
+        (["train", "--epochs"], "--epochs takes a value"),
+        (["train", "--epochz", "1"], "there is no option --epochz"),
+        (["train", "--optimizer", "adamant"], "--optimizer takes one of gd, momentum, "),
+        (["train", "--hidden", "64,x"], "--hidden takes widths like 64,32, or none; got '64,x'"),
+        (["train", "file"], "there is more than it takes: file"),
+        (["learn"], "there is no command 'learn'"),
+        (["evaluate"], "RUN is missing"),
+        (["sweep", "--grid", "speed=1"], "grid: "),
+        (["compare", "--jobs", "0"], "--jobs: processes are 1 or more, or -1 for all cores"),
+    ],
+)
+def test_misuse_is_said_in_one_line_of_our_own(args, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*args, code=2)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: {message}")
+    assert line.endswith("--help tells more")
+    assert not result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_asked_for_shows_the_help():
+    result = invoke(code=2)
+    assert "Start here" in result.output
+    assert "error" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
         (["train", "--out", "file"], "file"),
         (["evaluate", "nowhere"], "nowhere"),
         (["predict", "nowhere", "x.npy"], "nowhere"),

@@ -1,5 +1,6 @@
 """The estimator: all of scikit-learn's own checks, and each promise of its docstring."""
 
+import dataclasses
 import functools
 import os
 import pickle
@@ -17,15 +18,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import tinygrad_digits as td
-from tinygrad_digits.digits import DigitsClassifier, model
+from tinygrad_digits.digits import DigitsClassifier, DigitsRegressor, model
 from tinygrad_digits.digits.data.augment import augment
 from tinygrad_digits.digits.model.saliency import saliency
 from tinygrad_digits.digits.training import network, optimizer_choice
 from tinygrad_digits.digits.training.batches import Rows
-from tinygrad_digits.digits.training.recipe import PLAIN
+from tinygrad_digits.digits.training.recipe import GENERAL, PLAIN, RATES, RECIPE
 
 QUICK = {"hidden": (16,), "epochs": 15, "batch_size": 8, "random_state": 0}
 
@@ -45,7 +47,7 @@ def blobs():
 @pytest.fixture(scope="module")
 def fitted(digits):
     pixels, _, labels, _ = digits
-    return DigitsClassifier(random_state=0).fit(pixels, labels)
+    return DigitsClassifier(epochs=40, random_state=0).fit(pixels, labels)
 
 
 def quick(**settings):
@@ -68,6 +70,7 @@ def in_another_process(check):
 
 
 CHECKS = [check for _, check in estimator_checks_generator(DigitsClassifier())]
+REGRESSOR_CHECKS = [check for _, check in estimator_checks_generator(DigitsRegressor())]
 
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if not in_another_process(c)], ids=name_of)
@@ -76,12 +79,20 @@ def test_scikit_learns_check(check):
     check(DigitsClassifier())
 
 
+@pytest.mark.parametrize(
+    "check", [c for c in REGRESSOR_CHECKS if not in_another_process(c)], ids=name_of
+)
+@pytest.mark.filterwarnings("default")
+def test_scikit_learns_check_of_the_regressor(check):
+    check(DigitsRegressor())
+
+
 def test_scikit_learns_checks_of_array_apis():
     assert len(CHECKS) > 50
     assert any(map(in_another_process, CHECKS))
     program = """
 from sklearn.utils.estimator_checks import estimator_checks_generator
-from tinygrad_digits.digits import DigitsClassifier
+from tinygrad_digits.digits import DigitsClassifier, DigitsRegressor
 for estimator, check in estimator_checks_generator(DigitsClassifier()):
     if "check_array_api" in str(check):
         check(estimator)
@@ -102,7 +113,7 @@ for estimator, check in estimator_checks_generator(DigitsClassifier()):
 def test_digits_are_learned_from_pixels_of_any_scale(digits, fitted):
     pixels, others, labels, theirs = digits
     assert fitted.score(others, theirs) > 0.97
-    unit = DigitsClassifier(random_state=0).fit(pixels / 16, labels)
+    unit = DigitsClassifier(epochs=40, random_state=0).fit(pixels / 16, labels)
     assert unit.score(others / 16, theirs) == pytest.approx(fitted.score(others, theirs), abs=0.01)
 
 
@@ -113,11 +124,14 @@ def test_plain_settings_are_those_of_the_program(digits):
     np.testing.assert_array_equal(plain._scale(pixels), pixels / 16)
 
 
-def test_augmentation_teaches_to_read_what_is_moved(digits, fitted, rng):
+def test_augmentation_teaches_to_read_what_is_moved(digits, rng):
     pixels, others, labels, theirs = digits
-    moving = DigitsClassifier(augment=True, epochs=20, random_state=0).fit(pixels, labels)
+    moving, still = (
+        DigitsClassifier(augment=moves, epochs=20, random_state=0).fit(pixels, labels)
+        for moves in (True, False)
+    )
     moved = augment(others, rng, shift=1.0, degrees=15.0)
-    assert moving.score(moved, theirs) > fitted.score(moved, theirs) + 0.02
+    assert moving.score(moved, theirs) > still.score(moved, theirs) + 0.02
 
 
 def test_augmentation_is_for_images(digits, blobs):
@@ -166,6 +180,169 @@ def test_the_average_is_what_is_used(blobs):
     averaged = quick(ema=0.99).fit(*blobs)
     assert averaged.params_ is averaged._progress.state.average
     assert not np.array_equal(averaged.params_["w0"], averaged._progress.params["w0"])
+
+
+# --- what suits the data
+
+
+def settled(rows, labels, **settings):
+    """The recipe that a fit of one epoch went by."""
+    classifier = DigitsClassifier(**{"max_iter": 1, **settings}, random_state=0)
+    return classifier.fit(rows, labels).recipe_
+
+
+@pytest.mark.parametrize("full", [16, 1], ids=["0-16", "0-1"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_images_are_learned_by_the_recipe(digits, full, dtype):
+    pixels, _, labels, _ = digits
+    if dtype is np.uint8 and full == 1:
+        pixels, full = (pixels > 7) * 16, 16  # of black and white
+    found = settled((pixels * (full / 16)).astype(dtype)[:300], labels[:300])
+    assert found == dataclasses.replace(RECIPE, epochs=1)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [lambda x: x[:, np.random.default_rng(0).permutation(64)], lambda x: x + 0.5,
+     lambda x: 2 * x, lambda x: x[:, :63], lambda x: -x],
+    ids=["shuffled", "halves", "larger", "fewer", "negative"],
+)  # fmt: skip
+def test_what_is_no_image_is_learned_as_rows_of_any_kind(digits, changed):
+    pixels, _, labels, _ = digits
+    assert settled(changed(pixels), labels) == dataclasses.replace(GENERAL, epochs=1)
+
+
+def test_what_is_set_holds_on_images_too(digits):
+    pixels, _, labels, _ = digits
+    rows, labels = pixels[:300], labels[:300]
+    found = settled(rows, labels, hidden=(7,), warmup=0.0, augment=False, weight_decay=0.0)
+    assert (found.hidden, found.warmup, found.augment, found.weight_decay) == ((7,), 0, False, 0)
+    assert found.rate == RECIPE.rate
+    assert settled(rows, labels, optimizer="gd").rate == RATES["gd"]
+    assert not settled(rows, labels, scaling="standard").augment  # which would not suit it
+
+
+def test_a_stream_of_images_stays_one_of_images(digits):
+    pixels, _, labels, _ = digits
+    classifier = DigitsClassifier(random_state=0, hidden=(8,))
+    classifier.partial_fit(pixels[:50], labels[:50], classes=np.arange(10))
+    classifier.partial_fit(np.zeros((5, 64)), labels[:5])  # which alone would be none
+    assert classifier.recipe_.augment
+
+
+def test_the_defaults_do_as_well_as_a_support_vector_machine(digits):
+    """On one split; the mean of ten is what the command compare is for."""
+    pixels, others, labels, theirs = digits
+    ours = DigitsClassifier(random_state=0).fit(pixels, labels).score(others, theirs)
+    assert ours >= SVC(C=10).fit(pixels, labels).score(others, theirs) > 0.98
+
+
+# --- other names
+
+
+def test_scikit_learns_names_are_other_names_of_ours(blobs):
+    theirs = {"hidden_layer_sizes": (16,), "learning_rate_init": 0.02, "max_iter": 3}
+    renamed = DigitsClassifier(random_state=0, batch_size=8, **theirs).fit(*blobs)
+    ours = quick(rate=0.02, epochs=3).fit(*blobs)
+    assert_same_params(renamed, ours)
+    assert renamed.n_iter_ == 3
+    assert theirs.items() <= clone(renamed).get_params().items()
+    assert_same_params(
+        clone(quick()).set_params(**theirs, hidden="auto", epochs="auto").fit(*blobs), ours
+    )
+    assert DigitsClassifier(hidden_layer_sizes=5, max_iter=1).fit(*blobs).recipe_.hidden == (5,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden": (8,), "hidden_layer_sizes": (9,)}, "hidden_layer_sizes is another name of"),
+        ({"epochs": 3, "max_iter": 4}, "max_iter is another name of epochs"),
+        ({"max_iter": 0}, "max_iter must be a whole number of 1 or more, got 0"),
+        ({"learning_rate_init": -1.0}, "learning_rate_init must be positive"),
+        ({"hidden_layer_sizes": (8, 0)}, "hidden_layer_sizes must be the sizes of layers"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
+        ({"loss": "hinge"}, "loss must be a function of"),
+        ({"class_weight": {0: -1.0}}, "class_weight must be positive"),
+    ],
+    ids=str,
+)
+def test_other_settings_that_make_no_sense_are_refused(settings, message, blobs):
+    with pytest.raises(ValueError, match=message):
+        DigitsClassifier(**settings).fit(*blobs)
+
+
+def test_the_same_said_twice_is_no_contradiction(blobs):
+    twice = DigitsClassifier(hidden=[4], hidden_layer_sizes=(4,), max_iter=1).fit(*blobs)
+    assert twice.recipe_.hidden == (4,)
+
+
+# --- weights of classes, dropout, a loss of one's own
+
+
+def test_class_weights_are_sample_weights(blobs):
+    rows, labels = blobs
+    heavy = {0: 5.0, 1: 1.0, 2: 0.5}
+    by_class = quick(class_weight=heavy).fit(rows, labels)
+    by_row = quick().fit(rows, labels, sample_weight=[heavy[label] for label in labels])
+    assert_same_params(by_class, by_row)
+    both = quick(class_weight=heavy).fit(rows, labels, sample_weight=np.full(120, 2.0))
+    np.testing.assert_allclose(both.loss_curve_, by_class.loss_curve_)
+
+
+def test_balanced_classes_weigh_alike(rng):
+    rows = np.concatenate([rng.normal(0, 1, (190, 2)), rng.normal(1.5, 1, (10, 2))])
+    labels = np.repeat([0, 1], [190, 10])
+    plain, fair = (quick(class_weight=kind).fit(rows, labels) for kind in (None, "balanced"))
+    assert fair.score(rows[190:], labels[190:]) > plain.score(rows[190:], labels[190:])
+    by_hand = quick(class_weight={0: 200 / (2 * 190), 1: 200 / (2 * 10)}).fit(rows, labels)
+    assert_same_params(fair, by_hand)
+    with pytest.raises(ValueError, match="partial_fit sees not all rows"):
+        quick(class_weight="balanced").partial_fit(rows, labels, classes=[0, 1])
+
+
+def test_dropout_leaves_out_units_in_training_alone(blobs):
+    rows, labels = blobs
+    dropped = quick(dropout=0.5, epochs=60).fit(rows, labels)
+    assert dropped.loss_curve_ != quick(epochs=60).fit(rows, labels).loss_curve_
+    assert dropped.score(rows, labels) > 0.8
+    np.testing.assert_array_equal(dropped.predict_proba(rows), dropped.predict_proba(rows))
+    assert_same_params(dropped, quick(dropout=0.5, epochs=60).fit(rows, labels))
+    assert_same_params(dropped, quick(dropout=0.5, epochs=60, backend=None).fit(rows, labels))
+
+
+def test_dropout_keeps_the_expectation(rng):
+    masks = model.draw_masks((40, 30), 2000, 0.25, rng, np.float32)
+    for mask, width in zip(masks, (40, 30), strict=True):
+        assert (mask.shape, mask.dtype) == ((2000, width), np.float32)
+        assert set(np.unique(mask)) == {np.float32(0), np.float32(1 / 0.75)}
+        assert mask.mean() == pytest.approx(1, abs=0.01)
+    params, x = model.init_params((5, 40, 30, 3)), rng.standard_normal((7, 5))
+    ones = [np.ones((7, width)) for width in (40, 30)]
+    np.testing.assert_array_equal(model.logits(params, x, ones), model.logits(params, x))
+    none = [np.zeros((7, width)) for width in (40, 30)]
+    np.testing.assert_array_equal(model.logits(params, x, none), np.zeros((7, 3)))
+
+
+def test_a_loss_of_ones_own_is_what_is_learned_by(blobs):
+    seen = set()
+
+    def cross_entropy(logits, labels):
+        seen.add(labels.shape)
+        return td.nn.cross_entropy.cross_entropy(logits, labels)
+
+    ours, theirs = quick(loss=cross_entropy, batch_size=50).fit(*blobs), quick(batch_size=50)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.fit(*blobs).loss_curve_)
+    assert seen == {(50,), (20,)}  # no rows are added to the last
+
+    def focal(logits, labels):
+        of_truth = td.nn.log_softmax.log_softmax(logits)[np.arange(len(labels)), labels]
+        return -np.mean((1 - np.exp(of_truth)) ** 2 * of_truth)
+
+    focused = quick(loss=focal, dropout=0.1, epochs=60).fit(*blobs)
+    assert focused.score(*blobs) > 0.8
+    with pytest.raises(ValueError, match="a loss of your own takes none"):
+        quick(loss=focal).fit(*blobs, sample_weight=blobs[1] + 1)
 
 
 # --- what it takes
@@ -280,7 +457,7 @@ def test_a_rate_too_high_says_so_and_leaves_what_was_learned(method, blobs):
     classifier = quick(hidden=()).fit(rows, labels)
     before, loss = classifier.predict_proba(rows), [*classifier.loss_curve_]
     classifier.set_params(rate=1e200, optimizer="gd", schedule="constant", weight_decay=1e200)
-    with pytest.raises(FloatingPointError, match="lower the rate"):
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
         getattr(classifier, method)(2 * rows + 1, labels)
     np.testing.assert_array_equal(classifier.predict_proba(rows), before)
     assert classifier.loss_curve_ == loss
@@ -620,3 +797,68 @@ def test_saliency_refuses_other_shapes():
     with pytest.raises(td.errors.ShapeError, match=r"\(n, 64\), got \(8, 8\)"):
         saliency(params, np.zeros((8, 8)))
     assert saliency(params, np.zeros((2, 64), int)).dtype == np.float64
+
+
+# --- numbers
+
+
+@pytest.fixture(scope="module")
+def waves():
+    rng = np.random.default_rng(0)
+    rows = rng.uniform(-2, 2, (400, 2))
+    return rows, 1000 + 50 * np.sin(2 * rows[:, 0]) * rows[:, 1]
+
+
+def regressor(**settings):
+    return DigitsRegressor(
+        **{"hidden": (32, 32), "batch_size": 16, "weight_decay": 0.0, "random_state": 0, **settings}
+    )
+
+
+def test_a_regressor_learns_numbers_of_any_scale(waves):
+    rows, y = waves
+    ours = regressor().fit(rows[:300], y[:300])
+    assert ours.score(rows[300:], y[300:]) > 0.95
+    small = regressor().fit(rows[:300], y[:300] * 1e-6)
+    np.testing.assert_allclose(small.predict(rows), ours.predict(rows) * 1e-6, rtol=1e-6)
+
+
+def test_several_numbers_a_row_are_learned_at_once(waves):
+    rows, y = waves
+    both = np.column_stack([y, -y / 7])
+    ours = regressor().fit(rows, both)
+    assert ours.predict(rows).shape == (400, 2)
+    assert ours.score(rows, both) > 0.9
+    assert regressor(epochs=1).fit(rows, y).predict(rows).shape == (400,)
+
+
+def test_a_regressors_loss_is_the_squared_error(waves):
+    rows, y = waves
+    ours = regressor(epochs=1, batch_size=400, scaling=None).fit(rows, y)
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    before = model.init_params((2, 32, 32, 1), np.random.default_rng(seed))
+    error = model.logits(before, rows)[:, 0] - (y - y.mean()) / y.std()
+    assert ours.loss_curve_ == [pytest.approx(np.mean(error**2))]
+
+
+def test_a_regressors_weights_count_as_repetitions(waves, rng):
+    rows, y, times = waves[0][:30], waves[1][:30], rng.integers(0, 4, 30)
+    weighted = regressor(batch_size=128, epochs=20).fit(rows, y, sample_weight=times)
+    repeated = regressor(batch_size=128, epochs=20).fit(rows.repeat(times, axis=0), y.repeat(times))
+    np.testing.assert_allclose(weighted.predict(rows), repeated.predict(rows), rtol=1e-6)
+
+
+def test_a_regressor_stops_early_goes_on_and_takes_another_loss(waves):
+    rows, y = waves
+    stopped = regressor(early_stopping=True, n_iter_no_change=3, tol=1.0).fit(rows, y)
+    assert stopped.n_iter_ == 1 + 3
+    assert stopped.best_validation_score_ <= 1
+    streamed = regressor()
+    for _ in range(40):
+        for part in np.array_split(np.arange(400), 4):
+            streamed.partial_fit(rows[part], y[part])
+    assert streamed.score(rows, y) > 0.8
+    with pytest.raises(ValueError, match="y had 1 outputs, got 2"):
+        streamed.partial_fit(rows, np.column_stack([y, y]))
+    absolute = regressor(loss=lambda z, t: np.mean(np.abs(z - t)), dropout=0.01).fit(rows, y)
+    assert absolute.score(rows, y) > 0.8

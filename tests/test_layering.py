@@ -1,10 +1,12 @@
 """Imports run one way, and the engine needs NumPy alone."""
 
 import ast
+import io
 import pathlib
 import re
 import subprocess
 import sys
+import tokenize
 
 import pytest
 
@@ -17,8 +19,8 @@ HEAVY = (
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
-    ("support.errors", "support.signatures", "support.arguments", "support.substitutes"),
-    ("support.callers", "support.text", "support.user_lines"),
+    ("support.errors", "support.signatures", "support.substitutes", "support.text"),
+    ("support.numpy_arguments", "support.user_lines", "support.callers", "support.results"),
     ("support.array_methods",),
     ("support.foreign",),
     ("support.loading", "support.options", "support.pickling"),
@@ -57,6 +59,8 @@ OF_EXTRAS = (
     (("ops.gamma", "ops.scipy_linalg", "optim.minimization"), {"scipy"}),
 )
 """Modules that import an extra, inside functions."""
+MOST_LINES, MOST_CODE = 1360, 860
+"""Of the engine's files together, with and without docstrings and blanks."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -222,3 +226,63 @@ def test_private_names_stay_in_their_module(path):
 def test_nothing_imports_a_star(path):
     names = [name.rpartition(".")[2] for name in imports(path)[0]]
     assert "*" not in names
+
+
+def test_no_two_public_classes_share_a_name():
+    classes = [
+        (node.name, dotted(path))
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    names = [name for name, _ in classes]
+    assert [where for where in classes if names.count(where[0]) > 1] == []
+
+
+def code_lines(text):
+    """How many lines are neither blank nor comment nor docstring."""
+    quiet = {
+        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }  # fmt: skip
+    lines = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type not in quiet
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines -= {*range(node.lineno, node.end_lineno + 1)}
+    return len(lines)
+
+
+def test_lines_of_code_are_counted_without_blanks_comments_and_docstrings():
+    text = "'''About.\n\nMore.'''\n\n# why\nx = [\n    1,  # one\n]\ny = '''a\nb'''\n"
+    assert code_lines(text) == 5
+
+
+def test_the_engine_can_be_read_in_one_sitting():
+    texts = [path.read_text(encoding="utf-8") for path in (PACKAGE / "engine").glob("*.py")]
+    assert sum(len(text.splitlines()) for text in texts) <= MOST_LINES
+    assert sum(map(code_lines, texts)) <= MOST_CODE
+
+
+def test_what_scripts_import_of_the_digits_is_there_whatever_its_room():
+    program = f"""
+import warnings
+warnings.simplefilter("error")
+from {NAME}.digits import DigitsClassifier, DigitsRegressor, checkpoint, data, model
+from {NAME}.digits import run, serve, store
+from {NAME}.digits.images import read_images
+from {NAME}.digits.model import init_params
+assert callable(serve.listening) and callable(serve.server) and callable(serve.application)
+assert callable(run.Config.of) and callable(store.load_run) and store.PARAMS and store.FORMAT
+assert callable(data.load_digits) and callable(model.logits) and callable(checkpoint.load)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from {NAME}.digits import sealed
+assert callable(sealed.seal) and callable(sealed.unseal)
+print(*[(one.category.__name__, str(one.message).rpartition(" ")[2]) for one in caught])
+"""
+    assert run(program) == f"('DeprecationWarning', '{NAME}.digits.runs.checksummed')\n"

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
 from tinygrad_digits.digits.model import mlp as model
-from tinygrad_digits.support.pickling import Made
+from tinygrad_digits.support.pickling import Restorable
 
 
 def energy(x):
@@ -200,7 +200,7 @@ def test_a_chain_of_chains_pickles_in_proportion():
 
 def test_a_made_function_is_otherwise_like_any_function():
     f = td.grad(energy)
-    assert isinstance(f, Made)
+    assert isinstance(f, Restorable)
     assert copy.copy(f) is copy.deepcopy(f) is f
     assert repr(f).startswith("<function grad(energy) at ")
     assert Well().force(3.0) == 12.0

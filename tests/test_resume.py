@@ -123,14 +123,14 @@ def test_more_epochs_by_a_schedule_are_told_of_in_the_configuration(tmp_path):
     config = small(epochs=3)
     stopped(tmp_path, config, after=3)
     said = invoke("train", "--resume", tmp_path, "--epochs", 5).stdout
-    assert "schedule of 5 epochs" in said
+    assert "its rate follows the schedule of 5 epochs" in said
     after = store.load_run(tmp_path).config
     assert (after["epochs"], after["planned"]) == (5, [3])
     history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
     assert [row["epoch"] for row in history] == [*range(6)]
     assert bits(store.load_run(tmp_path).params) != bits(whole(small(epochs=5)).params)
     again = invoke("train", "--resume", tmp_path, "--epochs", 5).stdout  # said again, no other
-    assert "schedule" not in again
+    assert "its rate follows" not in again
     assert store.load_run(tmp_path).config == after
 
 

@@ -31,8 +31,10 @@ from typer.testing import CliRunner
 import tinygrad_digits as td
 from tests.browser import chromium, console, requests
 from tests.programs import program
+from tinygrad_digits.digits import errors
 from tinygrad_digits.digits.app import cli, connections, corrections, serve
 from tinygrad_digits.digits.app import inference as reading
+from tinygrad_digits.digits.app.commands import using
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.data.augment import augment
 from tinygrad_digits.digits.images import files as images
@@ -472,7 +474,7 @@ def test_the_page_and_its_parts_are_ours_alone(port, path):
 
 @pytest.mark.parametrize("sizes", [(9, 10), (64, 5)])
 def test_a_model_of_something_else_is_refused(sizes):
-    with pytest.raises(store.RunError, match="64 pixels"):
+    with pytest.raises(errors.RunError, match="64 pixels"):
         serve.application(model.init_params(sizes))
 
 
@@ -506,7 +508,7 @@ def test_the_command_serves_until_ctrl_c(run_folder):
 
 def test_the_command_opens_the_browser_unless_told_not_to(run_folder, monkeypatch):
     opened = threading.Event()
-    monkeypatch.setattr(cli.webbrowser, "open", lambda _address: opened.set())
+    monkeypatch.setattr(using.webbrowser, "open", lambda _address: opened.set())
     monkeypatch.setattr(serve, "run", lambda *given: given[-1]("http://127.0.0.1:1/"))
     quiet = CliRunner().invoke(cli.app, ["serve", str(run_folder), "--no-browser"])
     assert (quiet.exit_code, opened.is_set()) == (0, False)

@@ -150,6 +150,7 @@ def test_the_command_shows_the_best_first_and_goes_on_where_it_was(tmp_path, ser
     assert first.stderr.count("%") == 6
     second = invoke("--grid", GRID, *base, "--json")
     assert second.stderr.count("%") == 6  # of 12
+    assert f"{path} holds 6 of 12 fits: going on from there" in second.stderr
     found = json.loads(second.stdout)
     assert (found["splits"], found["seed"]) == (SPLITS, SEED)
     means = [row["mean"] for row in found["settings"]]
@@ -160,6 +161,7 @@ def test_the_command_shows_the_best_first_and_goes_on_where_it_was(tmp_path, ser
         grid_search._key(row["settings"], row["split"]): row["accuracy"] for row in rows
     } == serial
     third = invoke("--grid", GRID, *base)
+    assert "holds 12 of 12" in third.stderr
     assert "%" not in third.stderr  # nothing was left to do
     assert f"{max(means):.2%}" in third.stdout
 
@@ -174,7 +176,8 @@ def test_an_interrupted_sweep_keeps_what_was_done(tmp_path, monkeypatch):
         return real(*args)
 
     monkeypatch.setattr(grid_search, "try_fold", interrupted)
-    invoke("--grid", "epochs=1,2", "--out", path, code=console.INTERRUPTED)
+    stopped = invoke("--grid", "epochs=1,2", "--out", path, code=console.INTERRUPTED)
+    assert f"what was done is in {path}: the same command goes on" in stopped.stderr
     assert len(lines(path)) == 1 + 2
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     monkeypatch.undo()

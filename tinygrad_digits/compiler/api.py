@@ -39,7 +39,7 @@ from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValue
 from ..support.foreign import admit, gate_of, within
 from ..support.loading import load
 from ..support.options import suggest_options
-from ..support.pickling import Decorated, Made, findable, importable_name
+from ..support.pickling import Decorated, Restorable, as_findable, importable_name
 from ..support.user_lines import warn
 from .fast_call import MISS, FastCall, Known
 from .free_variables import hold_a_tensor, holds_a_tensor, selves, watches
@@ -232,7 +232,7 @@ class Jitted(Decorated, Generic[P, R]):
     def __reduce__(self) -> Any:
         """Pickles as the name under which it can be imported, or as its function and options."""
         options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
-        return importable_name(self) or (Jitted, (findable(self.f), *options))
+        return importable_name(self) or (Jitted, (as_findable(self.f), *options))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -491,7 +491,7 @@ def _output(leaf: Any, jit: JitInterpreter, f: Any) -> Any:
     if isinstance(leaf, Tensor | np.ndarray | np.number | np.bool_):
         return jit.operand(leaf)
     if callable(leaf) or inspect.isgenerator(leaf) or inspect.iscoroutine(leaf):
-        kind = "function" if isinstance(leaf, Made) else type(leaf).__name__
+        kind = "function" if isinstance(leaf, Restorable) else type(leaf).__name__
         raise TypeError(
             f"{_name(f)} returned a {kind}: a jitted function returns arrays, "
             "numbers and trees of them, since what it returned would run after the program"

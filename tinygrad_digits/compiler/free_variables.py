@@ -20,7 +20,7 @@ import numpy as np
 from ..engine.tape import OPEN
 from ..engine.tensor import Tensor
 from ..support import tree
-from ..support.pickling import Made
+from ..support.pickling import Restorable
 
 _OURS = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 (pathlib takes 4 ms to import)
 _SIMPLE = (np.ndarray, np.float64, np.float32, float, int, bool, str, type(None))
@@ -39,7 +39,7 @@ def holds_a_tensor(held: Any, depth: int = 4) -> bool:
 
 def is_fixed(held: Any) -> bool:
     """Whether something is a function, a class or a module, whose own variables are watched."""
-    return inspect.isroutine(held) or isinstance(held, type | ModuleType | np.ufunc | Made)
+    return inspect.isroutine(held) or isinstance(held, type | ModuleType | np.ufunc | Restorable)
 
 
 class Watch(NamedTuple):

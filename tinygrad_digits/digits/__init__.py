@@ -31,7 +31,8 @@ def __getattr__(name: str) -> Any:
     if name in _RENAMED:
         now = f"{__name__}.{_RENAMED[name]}"
         warnings.warn(f"{__name__}.{name} is now {now}", DeprecationWarning, stacklevel=2)
-        return _load(now)
+        globals()[name] = _load(now)  # so that it is said once
+        return globals()[name]
     if name in _MODULES:
         return _load(f"{__name__}.{_MODULES[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -120,16 +120,15 @@ def _without_rules(primitive: Primitive) -> Function:
             raise NotDifferentiableError(
                 f"{primitive.name}: out= is an array to write into; take the result instead"
             )
-        args = admit_all(args, primitive.name)
-        if options:
-            options = admit_options(options, primitive.name)
+        args, options = admit_all(args, primitive.name), admit_options(options, primitive.name)
         if not isinstance(tape, Tape):
             return tape.process_primitive(primitive, kernel, args, options)
-        inputs = [x.value if type(x) is Tensor and x.tape is tape else x for x in args]
-        for name, x in options.items():
-            if type(x) is Tensor and x.tape is tape:
-                options = {**options, name: x.value}
-        return apply(*inputs, **options)
+
+        def take_off(x: Any) -> Any:
+            return x.value if type(x) is Tensor and x.tape is tape else x
+
+        inputs = map(take_off, args)
+        return apply(*inputs, **{name: take_off(x) for name, x in options.items()})
 
     return apply
 
@@ -162,10 +161,7 @@ def _one_array(primitive: Primitive, compute: Function, general: Function) -> Fu
 
 def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> Function:
     kernel = primitive.kernel
-    both, only_a, only_b = (
-        (reads_y, *reads_inputs)
-        for reads_y, reads_inputs in map(primitive.reads, (True, True, False), (True, False, True))
-    )
+    both, only_a, only_b = map(primitive.reads, (True, True, False), (True, False, True))
 
     def apply(a: Array, b: Array, /) -> Array:
         parents: tuple[int | None, int | None]
@@ -192,7 +188,7 @@ def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> F
         except Exception as error:
             note_operands(error, primitive.name, value_a, value_b)
             raise
-        reads_y, reads_a, reads_b = reads
+        reads_y, (reads_a, reads_b) = reads
         kept_a = value_a if reads_a is VALUE else None if reads_a is NOTHING else Like(value_a)
         kept_b = value_b if reads_b is VALUE else None if reads_b is NOTHING else Like(value_b)
         value = y if reads_y else None
@@ -204,10 +200,6 @@ def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> F
     # NumPy itself brings a ufunc back here when there are Tensors inside
     compute_value = kernel if isinstance(kernel, np.ufunc) else apply_inside
     return apply
-
-
-_HOLD_NO_TENSOR = frozenset({int, float, bool, str, slice, type(None), type(Ellipsis), np.ndarray})
-"""Types of most options; of a tuple also what is in it has to be looked at."""
 
 
 def _one_array_with_options(primitive: Primitive, compute: Function, general: Function) -> Function:
@@ -231,6 +223,10 @@ def _one_array_with_options(primitive: Primitive, compute: Function, general: Fu
     return apply
 
 
+_HOLD_NO_TENSOR = frozenset({int, float, bool, str, slice, type(None), type(Ellipsis), np.ndarray})
+"""Types of most options; of a tuple also what is in it has to be looked at."""
+
+
 def _plain_options(
     primitive: Primitive, args: tuple[Any, ...], options: dict[str, Any]
 ) -> dict[str, Any] | None:
@@ -242,8 +238,7 @@ def _plain_options(
     if not options.keys() <= primitive.options:
         return None
     for option in options.values():
-        if type(option) not in _HOLD_NO_TENSOR and not (
-            type(option) is tuple and _HOLD_NO_TENSOR.issuperset(map(type, option))
-        ):
+        parts = option if type(option) is tuple else (option,)
+        if not _HOLD_NO_TENSOR.issuperset(map(type, parts)):
             return None
     return options

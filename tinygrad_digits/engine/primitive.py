@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -82,10 +83,7 @@ class VariadicRule:
         self.rule = rule
 
     def __iter__(self) -> Iterator[Rule]:
-        k = 0
-        while True:
-            yield functools.partial(self.rule, k)
-            k += 1
+        return (functools.partial(self.rule, k) for k in itertools.count())
 
 
 NOTHING: Final = None
@@ -94,24 +92,19 @@ VALUE: Final = "value"
 
 
 class Primitive:
-    """What an op is: name, kernel, derivative rules and kind.
+    """What an op is: a kernel, derivative rules, and what transforms and compilers have to know.
 
     `rules` has a rule, or None for what is never differentiated, for each array argument; or it is
     a `VariadicRule`, and then `arity` is None. `options` are the names of the options, and
-    `positional` those of them that may be given by position. `composite` says that the kernel is
-    written in other ops; `reduction_ufunc` is what a reduction repeats.
-
-    What other interpreters are told of an op is registered on it (`staging`): `batching`, the rule
-    by which vmap applies it to many examples at once; for the compiler `function`, what the kernel
-    computes, by which it is known; `effect`, whether it is there for what it raises or warns of;
-    and `lowering`, how it is written.
+    `positional` those of them that may be given by position.
     """
 
-    __slots__ = (
-        *("apply", "arity", "broadcasts", "composite", "fallback", "kernel", "kind", "name"),
-        *("name_arguments", "options", "positional", "reduction_ufunc", "rules", "sparse"),
-        *("batching", "effect", "function", "lowering", "_reads"),
-    )
+    fallback: Function | None = None  # takes calls with options that the rules do not name,
+    name_arguments: Function | None = None  # with more by position than the rules have,
+    sparse: Function | None = None  # and with a sparse matrix among the operands
+    batching: Function | None = None  # how it is applied to many examples at once
+    effect = False  # whether it is there for what it raises or warns of
+    lowering: Any = None  # how a compiler writes it
 
     def __init__(
         self,
@@ -123,20 +116,13 @@ class Primitive:
         reduction_ufunc: np.ufunc | None = None,
     ) -> None:
         self.name = name
-        self.kernel = kernel
-        self.apply: Function = kernel  # the op itself, once `define` has made it
+        self.kernel = self.function = kernel  # of which compilers know `function`, NumPy's own
+        self.apply = kernel  # the op itself, once `define` has made it
         self.rules = rules
         self.kind = kind
-        self.composite = composite
-        self.reduction_ufunc = reduction_ufunc
-        self.fallback: Function | None = None  # for calls with options that the rules do not name
-        self.name_arguments: Function | None = None  # for calls with too many by position
-        self.sparse: Function | None = None  # for calls with a sparse matrix among the operands
+        self.composite = composite  # whether the kernel is written in other ops
+        self.reduction_ufunc = reduction_ufunc  # what a reduction repeats
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
-        self.batching: Function | None = None  # these four are told by `staging`
-        self.effect = False
-        self.function: Any = kernel
-        self.lowering: Any = None
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
         each = [rules.rule] if isinstance(rules, VariadicRule) else rules

@@ -16,7 +16,8 @@ from ..support import tree
 from ..support.argnums import ArgNums, check_argnums, leaf_paths, split_aux
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import within
-from ..support.tree import Tree, copy_leaf
+from ..support.results import copy_leaf, own, own_like
+from ..support.tree import Tree
 from .primitive import NO_OPTIONS, Array
 from .tape import Interpreter, Tape
 from .tensor import Tensor, box
@@ -139,11 +140,7 @@ def seed(outputs: Iterable[Tensor], cotangents: Iterable[Array]) -> dict[int, Ar
 
 def unbox(leaf: Any, tape: Tape) -> Any:
     """Tensor of this tape -> its value, as the caller's own; anything else as it is."""
-    if type(leaf) is not Tensor or leaf.tape is not tape:
-        return leaf
-    if isinstance(leaf.value, np.ndarray):
-        return leaf.value.copy()[()]
-    return leaf.value[()] if _is_traced_0d(leaf.value) else leaf.value
+    return own(leaf.value) if type(leaf) is Tensor and leaf.tape is tape else leaf
 
 
 def input_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
@@ -168,21 +165,10 @@ def input_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[An
 
 
 def detach(ct: Array | None, value: Array) -> Array:
-    """A cotangent as an array of its own, or as a scalar if that is what the value is."""
+    """The cotangent of a value in memory of its own, an array or a scalar as the value is."""
     while type(value) is Tensor and value.tape.closed:
         value = value.value  # of an input that `t[i] = v` moved to a tape inside its own
-    if ct is None:
-        ct = np.zeros_like(value)
-    elif isinstance(ct, np.ndarray | np.generic):
-        ct = np.array(ct, subok=True)
-    if _is_traced_0d(value):
-        return np.broadcast_to(ct, ())
-    return ct if isinstance(value, np.ndarray) or not isinstance(ct, np.ndarray) else ct[()]
-
-
-def _is_traced_0d(value: Any) -> bool:
-    """Whether a value is a tracer of an array (not of a scalar) without axes."""
-    return getattr(value, "is_scalar", True) is False and not value.shape
+    return own_like(ct, value)
 
 
 def freeze_constants(tape: Tape) -> None:

@@ -12,7 +12,6 @@ the list is exhausted is the gradient.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn, TypeAlias
@@ -29,7 +28,7 @@ from .primitive import Array, Function, Primitive, Rule
 # up to half of a step. One large block, never touched, makes it keep 32 MB.
 np.empty(1 << 24, np.uint8)
 
-tick = functools.partial(next, itertools.count(1))
+tick = itertools.count(1).__next__
 """The time, as a number that nobody has been given before: atomic, so no two threads get one."""
 
 OPEN: dict[int, None] = {}
@@ -73,8 +72,10 @@ class Record(NamedTuple):
         return "input" if self.op is None else self.op.name
 
     @property
-    def operands(self) -> str:
-        return format_operands(self.parents, self.inputs, self.options)
+    def columns(self) -> tuple[str, str, str, str]:
+        """What a table says of it: name, operands, shape and dtype."""
+        operands = format_operands(self.parents, self.inputs, self.options)
+        return self.name, operands, str(self.shape), str(self.dtype)
 
     def pull(self, rule: Rule, g: Array) -> Array:
         """The cotangent that one of the op's rules makes of the output's."""
@@ -225,12 +226,9 @@ class Tape(Interpreter):
 
     def find_pull(self, outputs: Iterable[Array]) -> Pull | None:
         """What runs the rules of a sweep from these outputs, as their interpreters want it."""
-        around = {
-            interpreter.serial: interpreter
-            for y in outputs
-            if self.is_on(y)
-            for interpreter in interpreters_of(y.value)
-        }
+        values = [y.value for y in outputs if self.is_on(y)]
+        nested = [value for value in values if hasattr(value, "tape")]
+        around = {tape.serial: tape for value in nested for tape in interpreters_of(value)}
         pull = None
         for serial in sorted(around):
             pull = around[serial].process_sweep(self, pull)
@@ -241,16 +239,14 @@ class Tape(Interpreter):
 
         Zeros where y does not depend on an input. The tape is kept: sweep it as often as you like.
         """
-        for tensor in (y, *inputs):
-            if tensor.tape is not self:
+        for x in (y, *inputs):
+            if x.tape is not self:
+                raise NotDifferentiableError(f"a Tensor {x.dtype}{x.shape} is on another tape")
+        for x in inputs:
+            if self[x.index].op is not None:
                 raise NotDifferentiableError(
-                    f"a Tensor {tensor.dtype}{tensor.shape} is on another tape"
-                )
-        for tensor in inputs:
-            if self[tensor.index].op is not None:
-                raise NotDifferentiableError(
-                    f"%{tensor.index} ({self[tensor.index].name}) is not an input of this tape: "
-                    "start one there, Tensor(value, tape)"
+                    f"%{x.index} ({self[x.index].name}) is not an input of this tape: start one "
+                    "there, Tensor(value, tape)"
                 )
         seed = np.ones(y.shape, y.dtype) if g is None else as_cotangent(g, y)
         cotangents = self.sweep({y.index: seed}, free=False, pull=self.find_pull([y]))
@@ -258,10 +254,7 @@ class Tape(Interpreter):
         return tuple([ct.copy() if isinstance(ct, np.ndarray) else ct for ct in found])
 
     def __str__(self) -> str:
-        rows = [
-            (f"%{index}", record.name, record.operands, str(record.shape), str(record.dtype))
-            for index, record in zip(self.records, self, strict=True)
-        ]
+        rows = [(f"%{i}", *self[i].columns) for i in self.records]
         return format_table(rows) or "an empty tape"
 
 

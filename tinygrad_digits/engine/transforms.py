@@ -16,8 +16,9 @@ from ..support.argnums import ArgNums, all_argnums, split_aux
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
 from ..support.foreign import within
 from ..support.options import suggest_options
-from ..support.pickling import Call, make_picklable, name_of, wrap_transform
-from ..support.tree import Tree, copy_leaf
+from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from ..support.user_lines import warn
 from .cotangent import as_cotangent
 from .primitive import Array
@@ -152,7 +153,6 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
         cotangents = [ct for y, ct in zip(ran.outputs, cts, strict=True) if ran.tape.is_on(y)]
         return tree.map(copy_leaf, ran.pull_back(cotangents, free=False))
 
-    remade = make_picklable(
-        pullback, pullback, Call(vjp, (f, *primals), {"has_aux": has_aux}).part, 1
-    )
+    call = RestorableCall(vjp, (f, *primals), {"has_aux": has_aux})
+    remade = make_restorable(pullback, pullback, call.part, 1)
     return (ran.value, remade, ran.aux) if has_aux else (ran.value, remade)

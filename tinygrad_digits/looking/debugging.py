@@ -26,7 +26,8 @@ from ..support.errors import (
     NotDifferentiableError,
     TracedValueError,
 )
-from ..support.pickling import make_picklable
+from ..support.pickling import make_restorable
+from ..support.results import copy_leaf
 from ..support.user_lines import user_line
 from .recording import RecordingInterpreter
 
@@ -152,9 +153,9 @@ class DebuggingInterpreter(RecordingInterpreter):
                 if not isinstance(x, np.ndarray) or (use := self.uses.get(id(x))) is None:
                     continue
                 if use.before is not None and use.before.time > tape.serial:
-                    raise _changed(use.before, use.op, use.where)
+                    raise _explain_change(use.before, use.op, use.where)
                 if use.time > tape.serial and not _is_same(use.copy, x):
-                    raise _changed(use, "the reverse sweep", when)
+                    raise _explain_change(use, "the reverse sweep", when)
 
     def check_outside(self) -> None:
         """The same for the tapes outside, which are swept when nothing is looked at any more."""
@@ -193,7 +194,7 @@ class DebuggingInterpreter(RecordingInterpreter):
         return user_line()
 
 
-def _changed(use: ArrayUse, op: str, where: str) -> ChangedArrayError:
+def _explain_change(use: ArrayUse, op: str, where: str) -> ChangedArrayError:
     return ChangedArrayError(
         f"{where}: {op} reads a {use.array.dtype}{use.array.shape} array that was written into "
         f"since {use.op} used it at {use.where}; its derivative needs it as it was. Make a new "
@@ -227,9 +228,9 @@ def debug(f: F, argnums: ArgNums | None = None) -> F:
     def debugged(*args: Any, **kwargs: Any) -> Any:
         interpreter = DebuggingInterpreter()
         y = interpreter.run(_look_at(f, interpreter), args, kwargs, argnums)
-        return tree.map(tree.copy_leaf, interpreter.unbox_all(y))
+        return tree.map(copy_leaf, interpreter.unbox_all(y))
 
-    return cast("F", make_picklable(debugged, f, debug, f))
+    return cast("F", make_restorable(debugged, f, debug, f))
 
 
 def _look_at(f: Callable[..., Any], interpreter: DebuggingInterpreter) -> Callable[..., Any]:

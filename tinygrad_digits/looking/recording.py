@@ -87,10 +87,10 @@ class RecordingInterpreter(Interpreter):
         if find_top_tape(tree.flatten(outside)[0]) is None:
             return call.run()
 
-        def seen(g: Callable[..., Tree]) -> Callable[..., Tree]:
+        def hide_from(g: Callable[..., Tree]) -> Callable[..., Tree]:
             return lambda *args: self.unbox_all(g(*tree.map(self.box, args)))
 
-        outer = call._replace(args=outside, f=seen(call.f), forward=seen(call.forward))
+        outer = call._replace(args=outside, f=hide_from(call.f), forward=hide_from(call.forward))
         return tree.map(self.box, outer.apply())
 
     def box(self, x: Any) -> Any:
@@ -176,9 +176,7 @@ class Recording:
             (
                 f"%{index}",
                 self._name(index, record),
-                record.operands,
-                str(record.shape),
-                str(record.dtype),
+                *record.columns[1:],
                 f"-> {self.outputs[index]}" if index in self.outputs else "",
             )
             for index, record in self
@@ -197,7 +195,7 @@ class Recording:
             index: drawing.Box(
                 self._name(index, record),
                 f"{record.dtype}{list(record.shape) or ''}",
-                f"%{index} {record.name} {record.operands}".rstrip(),
+                f"%{index} {record.name} {record.columns[1]}".rstrip(),
                 "input" if record.op is None else str(record.op.kind),
                 self.outputs.get(index),
                 [parent for parent in record.parents if parent is not None],

@@ -45,11 +45,11 @@ class At:
     def __init__(self, x: Array) -> None:
         self.x = as_array(x)
 
-    def __getitem__(self, index: Any) -> "IndexUpdate":
-        return IndexUpdate(self.x, freeze(index))
+    def __getitem__(self, index: Any) -> "Elements":
+        return Elements(self.x, freeze(index))
 
 
-class IndexUpdate:
+class Elements:
     """The elements of an array at an index. Its methods return arrays like the whole of it."""
 
     def __init__(self, x: Array, index: Any) -> None:

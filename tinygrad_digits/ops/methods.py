@@ -63,7 +63,7 @@ NUMPY |= {
     np.ndarray.reshape: shaping.reshape,
 }
 
-# --- methods of tracers that may be left to the array that they stand for: sums of integers
+# --- methods of tracers that may be left to the array that is traced: sums of integers
 
 OPS = (
     *("sum", "prod", "mean", "var", "std", "max", "min", "cumsum", "cumprod"),

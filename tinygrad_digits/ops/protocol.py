@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..support.arguments import drop_arrays, name_arguments, place_arrays
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import admit_all, admit_options
+from ..support.numpy_arguments import drop_arrays, name_arguments, place_arrays
 from ..support.substitutes import NUMPY, PROTOCOLS, REFUSED, SCIPY
 
 

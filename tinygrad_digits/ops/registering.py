@@ -10,8 +10,8 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Function, Kind, Op, Rule, VariadicRule
-from ..support.arguments import name_arguments
 from ..support.errors import no_rule_with
+from ..support.numpy_arguments import name_arguments
 from ..support.signatures import VAR_KEYWORD, read_defaults, read_parameters
 from ..support.substitutes import NUMPY
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..support.foreign import is_numeric
-from ..support.pickling import pickled_as_call
+from ..support.pickling import pickle_as_call
 from ..support.tree import Tree
 from .leaves import (
     check_fraction,
@@ -47,7 +47,7 @@ class Scheduled(NamedTuple):
     inner: Tree
 
 
-@pickled_as_call
+@pickle_as_call
 def gradient_descent(rate: Rate) -> Optimizer:
     """params - rate * grads (Cauchy, 1847).
 
@@ -77,7 +77,7 @@ def gradient_descent(rate: Rate) -> Optimizer:
     return _follow_schedule(rate, at)
 
 
-@pickled_as_call
+@pickle_as_call
 def momentum(rate: Rate, beta: float = 0.9) -> Optimizer:
     """Heavy-ball gradient descent (Polyak, 1964): v = beta v - rate g, params + v.
 
@@ -100,7 +100,7 @@ def momentum(rate: Rate, beta: float = 0.9) -> Optimizer:
     return _follow_schedule(rate, at)
 
 
-@pickled_as_call
+@pickle_as_call
 def nesterov(rate: Rate, beta: float = 0.9) -> Optimizer:
     """Momentum that looks ahead (Nesterov, 1983): v = beta v - rate g, params + beta v - rate g.
 
@@ -127,7 +127,7 @@ def nesterov(rate: Rate, beta: float = 0.9) -> Optimizer:
     return _follow_schedule(rate, at)
 
 
-@pickled_as_call
+@pickle_as_call
 def rmsprop(rate: Rate, beta: float = 0.9, eps: float = 1e-8) -> Optimizer:
     """v = beta v + (1 - beta) g^2, params - rate g / (sqrt(v) + eps) (Tieleman and Hinton, 2012).
 
@@ -139,7 +139,7 @@ def rmsprop(rate: Rate, beta: float = 0.9, eps: float = 1e-8) -> Optimizer:
     return chain(scale_by_rms(beta, eps), gradient_descent(rate))
 
 
-@pickled_as_call
+@pickle_as_call
 def adagrad(rate: Rate, eps: float = 1e-10) -> Optimizer:
     """v = v + g^2, params - rate g / (sqrt(v) + eps) (Duchi, Hazan and Singer, 2011).
 
@@ -151,7 +151,7 @@ def adagrad(rate: Rate, eps: float = 1e-10) -> Optimizer:
     return chain(scale_by_adagrad(eps), gradient_descent(rate))
 
 
-@pickled_as_call
+@pickle_as_call
 def adam(
     rate: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
 ) -> Optimizer:
@@ -165,7 +165,7 @@ def adam(
     return chain(scale_by_adam(beta1, beta2, eps), gradient_descent(rate))
 
 
-@pickled_as_call
+@pickle_as_call
 def adamw(
     rate: Rate = 1e-3,
     beta1: float = 0.9,
@@ -187,7 +187,7 @@ def adamw(
     return chain(adams, weight_decay(decay, where), gradient_descent(rate))
 
 
-@pickled_as_call
+@pickle_as_call
 def lion(
     rate: Rate = 1e-4,
     beta1: float = 0.9,
@@ -208,7 +208,7 @@ def lion(
     return chain(scale_by_lion(beta1, beta2), weight_decay(decay, where), gradient_descent(rate))
 
 
-@pickled_as_call
+@pickle_as_call
 def chain(*parts: Transform | Optimizer) -> Optimizer:
     """The optimiser that takes its last part's step along gradients that the others transform.
 

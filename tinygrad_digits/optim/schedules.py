@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..support.pickling import pickled_as_call
+from ..support.pickling import pickle_as_call
 from .leaves import check_count, check_not_negative, check_positive
 
 Schedule: TypeAlias = Callable[[Any], Any]
@@ -21,7 +21,7 @@ Rate: TypeAlias = float | Schedule
 """What an optimiser takes for its rate."""
 
 
-@pickled_as_call
+@pickle_as_call
 def constant(rate: float) -> Schedule:
     """The same rate at every step.
 
@@ -32,7 +32,7 @@ def constant(rate: float) -> Schedule:
     return lambda step: rate
 
 
-@pickled_as_call
+@pickle_as_call
 def step_decay(rate: float, factor: float, every: int) -> Schedule:
     """rate factor^floor(step / every): the rate falls to so much of itself at every so many steps.
 
@@ -45,7 +45,7 @@ def step_decay(rate: float, factor: float, every: int) -> Schedule:
     return lambda step: rate * np.power(factor, step // every)
 
 
-@pickled_as_call
+@pickle_as_call
 def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     """final + (rate - final) (1 + cos(pi step / steps)) / 2 (Loshchilov and Hutter, 2017).
 
@@ -60,7 +60,7 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     return lambda step: _swing(rate, final, step / steps)
 
 
-@pickled_as_call
+@pickle_as_call
 def warmup(schedule: Rate, steps: int) -> Schedule:
     """Rise to a schedule, or a rate, which then starts (Goyal et al., 2017).
 
@@ -79,7 +79,7 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     return at
 
 
-@pickled_as_call
+@pickle_as_call
 def one_cycle(
     rate: float, steps: int, rise: float = 0.3, start: float = 25.0, final: float = 1e4
 ) -> Schedule:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..support import tree
 from ..support.foreign import is_numeric
-from ..support.pickling import pickled_as_call
+from ..support.pickling import pickle_as_call
 from ..support.tree import Tree
 from .leaves import (
     apply_in_place,
@@ -44,7 +44,7 @@ def _stateless(apply: Callable[[Tree, Tree], Tree]) -> Transform:
     )
 
 
-@pickled_as_call
+@pickle_as_call
 def clip_by_global_norm(limit: float) -> Transform:
     """g min(1, limit / |g|), |g| over all leaves together (Pascanu, Mikolov and Bengio, 2013).
 
@@ -70,7 +70,7 @@ def _double(g: Any) -> Any:
     return g.astype(np.float64) if getattr(g, "dtype", None) in (np.float16, np.float32) else g
 
 
-@pickled_as_call
+@pickle_as_call
 def weight_decay(decay: float, where: Callable[[Any], Any] = lambda p: True) -> Transform:
     """g + decay p, for the parameters that `where` says True of: `lambda p: p.ndim > 1`.
 
@@ -96,7 +96,7 @@ class AdamState(NamedTuple):
     square: Tree
 
 
-@pickled_as_call
+@pickle_as_call
 def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Transform:
     """m / (sqrt(v) + eps), of averages m of g and v of g^2 (Kingma and Ba, 2015).
 
@@ -133,7 +133,7 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
     return Transform(init, apply)
 
 
-@pickled_as_call
+@pickle_as_call
 def scale_by_rms(beta: float = 0.9, eps: float = 1e-8) -> Transform:
     """g / (sqrt(v) + eps), v = beta v + (1 - beta) g^2 (Tieleman and Hinton, 2012).
 
@@ -150,7 +150,7 @@ def scale_by_rms(beta: float = 0.9, eps: float = 1e-8) -> Transform:
     return Transform(zeros, apply)
 
 
-@pickled_as_call
+@pickle_as_call
 def scale_by_adagrad(eps: float = 1e-10) -> Transform:
     """g / (sqrt(v) + eps), v = v + g^2 (Duchi, Hazan and Singer, 2011).
 
@@ -167,7 +167,7 @@ def scale_by_adagrad(eps: float = 1e-10) -> Transform:
     return Transform(zeros, apply)
 
 
-@pickled_as_call
+@pickle_as_call
 def scale_by_lion(beta1: float = 0.9, beta2: float = 0.99) -> Transform:
     """sign(beta1 m + (1 - beta1) g), then m = beta2 m + (1 - beta2) g (Chen et al., 2023).
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..support.pickling import pickled_as_call
+from ..support.pickling import pickle_as_call
 from ..support.tree import Tree
 from .leaves import check_count, check_fraction, each, match_dtype, unwrap_0d, with_grads, zeros
 from .optimizers import Optimizer
@@ -20,7 +20,7 @@ class Accumulated(NamedTuple):
     inner: Tree
 
 
-@pickled_as_call
+@pickle_as_call
 def accumulate(optimizer: Optimizer, every: int) -> Optimizer:
     """Take a step along the mean of each `every` gradients, and stay in between.
 
@@ -63,7 +63,7 @@ class Averaged(NamedTuple):
     inner: Tree
 
 
-@pickled_as_call
+@pickle_as_call
 def ema(optimizer: Optimizer, decay: float = 0.999) -> Optimizer:
     """Keep an exponential moving average of the parameters: `state.average`, to evaluate with.
 

@@ -20,10 +20,10 @@ from ..engine.primitive import Kind, Primitive
 from ..engine.tape import interpreters_of
 from ..engine.tensor import Tensor
 from ..support import tree
-from ..support.arguments import drop_arrays
 from ..support.callers import answer_scipy_sparse
 from ..support.errors import NotDifferentiableError, TracedValueError
 from ..support.foreign import admit_all, admit_options
+from ..support.numpy_arguments import drop_arrays
 from ..support.substitutes import NUMPY
 from ..support.user_lines import user_line
 

@@ -53,7 +53,7 @@ class Decorated:
         return copy
 
 
-class Made(functools.partial[Any], Decorated):
+class Restorable(functools.partial[Any], Decorated):
     """A function that a call has made; a `partial` of nothing, since that is called without delay.
 
     A class with a `__call__` of its own costs 50 ns a call, this 20. It pickles as the name under
@@ -72,31 +72,31 @@ class Made(functools.partial[Any], Decorated):
 
     def __reduce__(self) -> Any:
         maker, args, options = self.call
-        args = tuple(map(findable, args))
+        args = tuple(map(as_findable, args))
         return importable_name(self) or (functools.partial(maker, *args, **options), ())
 
-    def __copy__(self) -> Made:
+    def __copy__(self) -> Restorable:
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Made:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Restorable:
         return self
 
 
-def make_picklable(
+def make_restorable(
     function: Callable[..., Any],
     like: Any,
     maker: Callable[..., Any],
     *args: Any,
     **options: Any,
-) -> Made:
+) -> Restorable:
     """The function, with the name and signature of another, which maker(*args, **options) makes.
 
     >>> import operator, pickle
-    >>> third = make_picklable(lambda x: x[2], operator.itemgetter(0), operator.itemgetter, 2)
+    >>> third = make_restorable(lambda x: x[2], operator.itemgetter(0), operator.itemgetter, 2)
     >>> pickle.loads(pickle.dumps(third))("abc")
     'c'
     """
-    whole = Made(function)
+    whole = Restorable(function)
     functools.update_wrapper(whole, like)
     whole.call = maker, args, options
     return whole
@@ -108,9 +108,9 @@ def name_of(f: Any) -> str:
 
 def wrap_transform(
     f: Any, g: Callable[..., Any], transform: Callable[..., Any], *args: Any, **options: Any
-) -> Made:
+) -> Restorable:
     """g as what transform(f, *args, **options) makes of f, in name, signature and pickles."""
-    whole = make_picklable(g, f, transform, f, *args, **options)
+    whole = make_restorable(g, f, transform, f, *args, **options)
     whole.__name__ = whole.__qualname__ = f"{transform.__name__}({name_of(f)})"
     return whole
 
@@ -123,7 +123,7 @@ def importable_name(function: Any) -> str | None:
     return cast("str", inner.__qualname__)
 
 
-def findable(f: Any) -> Any:
+def as_findable(f: Any) -> Any:
     """A function that has a name to pickle it by, where f is decorated in a script; else f."""
     if isinstance(f, types.FunctionType) and f.__module__ == "__main__":
         outside = _named_like(f)
@@ -141,7 +141,7 @@ def _named_like(f: Any) -> Any:
         return None
 
 
-def pickled_as_call(maker: Callable[P, R]) -> Callable[P, R]:
+def pickle_as_call(maker: Callable[P, R]) -> Callable[P, R]:
     """For what returns a function, or a named tuple of functions: each pickles as the call.
 
     >>> import pickle, tinygrad_digits as td
@@ -155,16 +155,16 @@ def pickled_as_call(maker: Callable[P, R]) -> Callable[P, R]:
         result = maker(*args, **options)
         if not isinstance(result, tuple):
             return cast(
-                "R", make_picklable(cast("Any", result), result, remembered, *args, **options)
+                "R", make_restorable(cast("Any", result), result, remembered, *args, **options)
             )
-        call = Call(remembered, args, options)
-        parts = [make_picklable(f, f, call.part, k) for k, f in enumerate(cast("Any", result))]
+        call = RestorableCall(remembered, args, options)
+        parts = [make_restorable(f, f, call.part, k) for k, f in enumerate(cast("Any", result))]
         return cast("R", cast("Any", type(result))(*parts))
 
     return remembered
 
 
-class Call(NamedTuple):
+class RestorableCall(NamedTuple):
     """A call that makes several functions."""
 
     maker: Callable[..., Any]

@@ -183,11 +183,6 @@ def refuse_leaves(tree: Tree, name: str) -> None:
             raise NotDifferentiableError(f"{path}: {error}") from None
 
 
-def copy_leaf(leaf: Any) -> Any:
-    """An array as one that nobody else has; anything else as it is."""
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
-
-
 def is_float(leaf: Any) -> bool:
     return type(leaf) is float or getattr(getattr(leaf, "dtype", None), "kind", "") == "f"
 

@@ -19,7 +19,7 @@ from ..engine.run import vjp_of
 from ..engine.tensor import Tensor
 from ..support import tree
 from ..support.errors import NotDifferentiableError
-from ..support.pickling import make_picklable, name_of
+from ..support.pickling import make_restorable, name_of
 from ..support.tree import Tree
 from .calls import CustomCall, make_primitive
 
@@ -50,7 +50,7 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
             return f(*args, **named)
         return _call_recomputed(primitive, f, args, named)
 
-    return make_picklable(checkpointed, f, checkpoint, f)
+    return make_restorable(checkpointed, f, checkpoint, f)
 
 
 def _call_recomputed(

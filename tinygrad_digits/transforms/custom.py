@@ -21,8 +21,9 @@ from ..support import tree
 from ..support.argnums import leaf_paths
 from ..support.errors import NotDifferentiableError, RuleError, ShapeError
 from ..support.foreign import without_labels
-from ..support.pickling import Decorated, computed_once, findable, importable_name
-from ..support.tree import Tree, copy_leaf
+from ..support.pickling import Decorated, as_findable, computed_once, importable_name
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from .calls import CustomCall, make_primitive, refuse_captured
 
 P = ParamSpec("P")
@@ -110,7 +111,7 @@ class custom_vjp(Decorated, Generic[P, R]):  # noqa: N801 (a decorator)
 
     def __reduce__(self) -> Any:
         rule = {"forward": self.forward, "backward": self.backward}
-        return importable_name(self) or (custom_vjp, (findable(self.f),), rule)
+        return importable_name(self) or (custom_vjp, (as_findable(self.f),), rule)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

@@ -32,8 +32,9 @@ from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
 from ..support.options import suggest_options
-from ..support.pickling import Call, make_picklable, name_of, wrap_transform
-from ..support.tree import Tree, copy_leaf
+from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from .batching import BatchInterpreter
 
 P = ParamSpec("P")
@@ -86,7 +87,9 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
     def push(*tangents: Tree) -> Any:
         return linear.push(_directions("linearize", f, ran, primals, tangents))
 
-    return ran.value, make_picklable(push, push, Call(linearize, (f, *primals), {}).part, 1)
+    return ran.value, make_restorable(
+        push, push, RestorableCall(linearize, (f, *primals), {}).part, 1
+    )
 
 
 def _run_forward(
@@ -141,13 +144,13 @@ class Linear:
         """The same as a tree like the output."""
         found = iter(self.push_all(tangents))
         leaves = [
-            detach(next(found), y.value) if self.ran.tape.is_on(y) else _unchanged(y)
+            detach(next(found), y.value) if self.ran.tape.is_on(y) else _zero_like(y)
             for y in self.ran.outputs
         ]
         return tree.unflatten(self.ran.structure, leaves)
 
 
-def _unchanged(y: Any) -> Any:
+def _zero_like(y: Any) -> Any:
     """The tangent of an output that depends on nothing; what is no number stays as it is."""
     return np.zeros_like(y)[()] if is_numeric(y) else y
 
@@ -288,26 +291,25 @@ def _row(ran: ForwardPass, y: Any, blocks: Iterator[list[Array]]) -> list[Array]
 
 def _by_rows(ran: ForwardPass) -> list[list[Array]]:
     """For each output that depends on the inputs, its block of the Jacobian for each input."""
-    columns = _map_basis(functools.partial(_pull_all, ran), ran.dependent, _inputs(ran))
+    inputs, outputs = _inputs(ran), ran.dependent
+    columns = _map_basis(functools.partial(_pull_all, ran), outputs, inputs)
     return [
         [
             _block(column[rows].reshape((*y.shape, *x.shape)), x)
-            for x, column in zip(_inputs(ran), columns, strict=True)
+            for x, column in zip(inputs, columns, strict=True)
         ]
-        for y, rows in _slices(ran.dependent)
+        for y, rows in _slices(outputs)
     ]
 
 
 def _by_columns(ran: ForwardPass) -> list[list[Array]]:
     """The same from tangents: first the inputs' axes, and then those of the outputs."""
-    rows = _map_basis(Linear(ran).push_all, _inputs(ran), ran.dependent)
-    flat = [row.reshape(len(row), y.size).T for row, y in zip(rows, ran.dependent, strict=True)]
+    inputs, outputs = _inputs(ran), ran.dependent
+    rows = _map_basis(Linear(ran).push_all, inputs, outputs)
+    flat = [row.reshape(len(row), y.size).T for row, y in zip(rows, outputs, strict=True)]
     return [
-        [
-            _block(row[:, columns].reshape((*y.shape, *x.shape)), x)
-            for x, columns in _slices(_inputs(ran))
-        ]
-        for y, row in zip(ran.dependent, flat, strict=True)
+        [_block(row[:, columns].reshape((*y.shape, *x.shape)), x) for x, columns in _slices(inputs)]
+        for y, row in zip(outputs, flat, strict=True)
     ]
 
 

@@ -23,7 +23,8 @@ from ..staging.tracer import bare
 from ..support import tree
 from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
 from ..support.pickling import name_of
-from ..support.tree import Tree, copy_leaf
+from ..support.results import copy_leaf
+from ..support.tree import Tree
 from .calls import CustomCall, make_primitive
 from .checkpoint import explain_writing, seal
 from .custom import stop_gradient

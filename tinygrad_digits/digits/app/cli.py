@@ -7,7 +7,7 @@ from typing import Annotated
 from ... import __version__
 from ..extras import extra
 from .commands import comparing, looking, training, using
-from .console import Commands
+from .console import CommandGroup
 
 with extra():
     import typer
@@ -31,7 +31,7 @@ COMMANDS = (
 
 app = typer.Typer(
     name="tinygrad-digits",
-    cls=Commands,
+    cls=CommandGroup,
     no_args_is_help=True,
     rich_markup_mode="markdown",  # which fills paragraphs
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,20 @@ with extra():
 
 from . import display
 
+VOICE = (
+    (r"(?:.* is not|Input should be) a valid integer.*", "a whole number"),
+    (r"(?:.* is not|Input should be) a valid (?:float|number).*", "a number"),
+    (r"Input should be greater than or equal to (.*)", r"\1 or more"),
+    (r"Input should be less than or equal to (.*)", r"\1 or less"),
+    (r".* is not in the range (.*)", r"\1"),
+    (r"(?:Value error, )?.* is not one of (.*)", r"one of \1"),
+)
+"""What Typer's versions say of a value, and what an option takes."""
+MISCOUNTED = (
+    (r"Option '(.*)' requires an argument", r"\1 takes a value"),
+    (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"there is more than it takes: \1"),
+)
+"""The same of options without a value and of arguments without a place."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 FAILED, MISUSED = 1, 2
@@ -33,7 +48,7 @@ out = Console()
 err = Console(stderr=True)
 
 
-class Commands(TyperGroup):
+class CommandGroup(TyperGroup):
     """The commands; what is wrong with how they are called is said as all else that is wrong is."""
 
     def main(self, args: Any = None, *, standalone_mode: bool = True, **options: Any) -> Any:  # type: ignore[override]
@@ -72,11 +87,22 @@ def describe_misuse(error: Any) -> str:
         return f"there is no option {error.option_name}{alike}"
     if said.startswith("No such command"):
         return f"there is no command {said.partition(' ')[2].partition('command ')[2]}"
+    for theirs, ours in MISCOUNTED:
+        if found := re.fullmatch(theirs, said):
+            return found.expand(ours)
     named = _name_parameter(error)
     if kind == "MissingParameter":
         return f"{named} is missing"
-    said = said[:1].lower() + said[1:]
+    for theirs, ours in VOICE:
+        if found := re.fullmatch(theirs, said, re.DOTALL):
+            return f"{named} takes {found.expand(ours).replace(chr(39), '')}{_tell_input(error)}"
     return f"{named}: {said}" if named else said
+
+
+def _tell_input(error: Any) -> str:
+    """What was given instead, where the library keeps it."""
+    given = [one.get("input") for one in getattr(error.__cause__, "errors", list)()]
+    return f", not {given[0]!r}" if given else ""
 
 
 def _name_parameter(error: Any) -> str:

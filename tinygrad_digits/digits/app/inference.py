@@ -15,7 +15,7 @@ from ...ops.softmax import softmax
 from ..data.dataset import CLASSES, PIXELS, Array
 from ..errors import RunError
 from ..images.files import SIDE, fitted
-from ..model import mlp as model
+from ..model import mlp
 from ..model.mlp import Params
 
 LARGEST = 64
@@ -50,7 +50,7 @@ def reader(params: Params) -> Callable[[Array], Reading]:
     >>> found.digit, int(found.saliency.argmax())
     (0, 0)
     """
-    sizes = model.layer_sizes(params)
+    sizes = mlp.layer_sizes(params)
     if (sizes[0], sizes[-1]) != (PIXELS, CLASSES):
         raise RunError(f"a digit has {PIXELS} pixels and {CLASSES} classes, this model {sizes}")
     compiled = jit(explained)
@@ -74,26 +74,26 @@ def explained(params: Params, x: Array) -> tuple[Array, Array, Array]:
     how much they fall without a pixel's ink (Zeiler & Fergus, Visualizing and Understanding
     Convolutional Networks, 2014: occlusion, here of one pixel): what the ink that is there does.
 
-    >>> probabilities, *why = explained(model.init_params(), np.zeros((2, 64)))
+    >>> probabilities, *why = explained(mlp.init_params(), np.zeros((2, 64)))
     >>> probabilities.shape, [pixels.shape for pixels in why]
     ((2, 10), [(2, 64), (2, 64)])
     """
-    scores, pullback = vjp(lambda x: model.logits(params, x), x)
+    scores, pullback = vjp(lambda x: mlp.logits(params, x), x)
     winners = one_hot(np.argmax(scores, axis=1), classes=CLASSES).astype(scores.dtype)
     covered = x[:, None, :] * (1 - np.eye(PIXELS, dtype=x.dtype))  # (n, 64, 64): one pixel a row
-    without = np.sum(model.logits(params, covered) * winners[:, None, :], axis=2)
+    without = np.sum(mlp.logits(params, covered) * winners[:, None, :], axis=2)
     return softmax(scores), pullback(winners), np.sum(scores * winners, axis=1)[:, None] - without
 
 
 def draw_tape(params: Params, image: Array) -> str:
     """The tape of one reading as SVG: from the (8, 8) image to the logit of the digit that it is.
 
-    >>> draw_tape(model.init_params(), np.zeros((8, 8))).startswith("<svg")
+    >>> draw_tape(mlp.init_params(), np.zeros((8, 8))).startswith("<svg")
     True
     """
     image = image.reshape(1, PIXELS)
-    digit = int(model.predict(params, image)[0])
-    return record(lambda image: model.logits(params, image)[0, digit], image).svg()
+    digit = int(mlp.predict(params, image)[0])
+    return record(lambda image: mlp.logits(params, image)[0, digit], image).svg()
 
 
 def ink_of(pixels: Any) -> Array:

@@ -256,6 +256,28 @@ Journal = Annotated[
         help="JSON lines of what is done; the same command with the same FILE goes on from there.",
     ),
 ]
+Splits = Annotated[int, typer.Option(metavar="N", min=1, help="How many splits to try.")]
+FirstSeed = Annotated[
+    int,
+    typer.Option(metavar="N", min=0, help="Of the first split; the others count up from it."),
+]
+Grid = Annotated[
+    str,
+    typer.Option(
+        metavar="GRID",
+        help="What to try, as in 'rate=0.001,0.01 hidden=64,32|128,64 augment=true,false': "
+        "parameters of DigitsClassifier, in all combinations.",
+    ),
+]
+Parts = Annotated[int, typer.Option(metavar="N", min=2, help="Parts to cross-validate on.")]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run on the Dask cluster at this address (of the extra distributed), or on one made "
+        "for this: local.",
+    ),
+]
 
 
 def read_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ..extras import extra
 from ..model import mlp
 from .batches import Rows
 from .network import Network, keep_settings
+from .recipe import GENERAL, NUMBERS
 
 with extra():
     from sklearn.base import ClassifierMixin, RegressorMixin
@@ -93,6 +94,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     smoothing: float
     class_weight: Any
     row_loss = staticmethod(mlp.loss)
+    general = GENERAL
 
     def __init__(
         self,
@@ -212,8 +214,8 @@ class DigitsRegressor(RegressorMixin, Network):  # type: ignore[misc]
 
     Targets are learned minus their mean, over their standard deviation, of the rows of `fit` or of
     the first `partial_fit`; so much is a loss in `loss_curve_`, and sees a `loss` of your own, a
-    function (outputs, targets) -> scalar of (n, outputs) each. Early stopping goes by R^2. All
-    other settings and attributes are `DigitsClassifier`'s.
+    function (outputs, targets) -> scalar of (n, outputs) each. Early stopping goes by R^2; "auto"
+    is for 200 epochs. All other settings and attributes are `DigitsClassifier`'s.
 
     >>> rng = np.random.default_rng(0)
     >>> x = rng.uniform(-2, 2, (300, 1))
@@ -223,6 +225,7 @@ class DigitsRegressor(RegressorMixin, Network):  # type: ignore[misc]
     """
 
     row_loss = staticmethod(mlp.squared_error)
+    general = NUMBERS
     _centre: Array
     """(outputs,): the targets' means; `_spread` their deviations."""
     _spread: Array

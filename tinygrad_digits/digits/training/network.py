@@ -63,6 +63,8 @@ class Network(BaseEstimator):  # type: ignore[misc]
     loss_curve_: list[float]
     validation_scores_: list[float] | None
     row_loss: Callable[..., Any]
+    general: Recipe
+    """What "auto" is where rows are no images."""
     _progress: Progress
     _made_by: Recipe | None
     """What the optimiser's state is that of, where `partial_fit` may go on with it."""
@@ -121,7 +123,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
                     x.astype(np.float32),
                     weights.astype(np.float32),
                 )  # as the recipe has it
-        self.recipe_ = choose_recipe(settings, images=self._sees_images)
+        self.recipe_ = choose_recipe(settings, images=self._sees_images, general=self.general)
         if not first and self.recipe_.hidden != (there := mlp.layer_sizes(self.params_)[1:-1]):
             raise ValueError(
                 f"hidden cannot become {self.recipe_.hidden}: training goes on with layers {there}"

@@ -81,6 +81,10 @@ GENERAL = Recipe(
     augment=False,
 )
 """For rows of any kind, which nothing is known of."""
+NUMBERS = dataclasses.replace(GENERAL, epochs=200)
+"""For predicting numbers, which takes longer: R^2 on a quarter set aside after 60 and 200 epochs is
+0.87 and 0.92 for 600 rows of Friedman's first function, 0.90 and 0.94 for the digits' numbers; with
+less weight decay, 0.01 instead of 0.5, it is 0.83 and 0.86 after 200."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,15 +64,15 @@ def _resolve_aliases(given: Mapping[str, Any]) -> tuple[Settings, dict[str, str]
     return settings, spelled
 
 
-def choose_recipe(settings: Settings, *, images: bool) -> Recipe:
-    """How to train: what is set, and for the rest the recipe for 8x8 images, or the general one.
+def choose_recipe(settings: Settings, *, images: bool, general: Recipe = GENERAL) -> Recipe:
+    """How to train: what is set, and for the rest the recipe of 8x8 images, or the general one.
 
     >>> chosen = check_settings({"hidden": "auto", "epochs": 5, "augment": "auto",
     ...                          "scaling": "auto", "optimizer": "adam", "rate": None})
     >>> choose_recipe(chosen, images=True)  # doctest: +ELLIPSIS
     Recipe(hidden=(256, 128), optimizer='adam', rate=0.005, ... epochs=5, ...augment=True, ema=0.0)
     """
-    base = RECIPE if images else GENERAL
+    base = RECIPE if images else general
     optimizer = settings.get("optimizer", base.optimizer)
     if optimizer != base.optimizer:
         rate, decay = RATES[optimizer], DECAYS.get(optimizer, 0.0)
@@ -95,54 +95,56 @@ def moves_images(augment: Any) -> bool:
     return bool(augment) and not callable(augment) and not _is_auto(augment)
 
 
-# --- checks: (whether a value will do, what it must be)
+# --- what a value has to be: (whether it is, in words)
+
+Check = tuple[Callable[[Any], bool], str]
 
 
 def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real)
-
-
 def _is_truth(value: Any) -> bool:
     return isinstance(value, bool | np.bool)
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and int(value) > 0
+
+
 def _are_sizes(value: Any) -> bool:
-    return np.ndim(value) == 1 and all(isinstance(n, Integral) and int(n) > 0 for n in value)
+    return np.ndim(value) == 1 and all(_is_whole(n) for n in value)
 
 
 def _is_function(value: Any) -> bool:
     return callable(value) and isinstance(value, Hashable)
 
 
-def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or check(value)
+def _allow_none(*checks: Check) -> tuple[Check, ...]:
+    """The same checks, for a value that may also be None."""
+
+    def allow(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+        return lambda value: value is None or check(value)
+
+    return tuple((allow(check), wanted) for check, wanted in checks)
 
 
-def _one_of(*choices: Any) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: value in choices, f"one of {', '.join(map(str, choices))}"
+def _one_of(*choices: Any) -> Check:
+    return (lambda value: value in choices), f"one of {', '.join(map(str, choices))}"
 
 
-NUMBER = _is_number, "a number"
-WHOLE = lambda n: isinstance(n, Integral) and int(n) >= 1, "a whole number of 1 or more"
-SHARE = lambda share: 0 <= share < 1, "in [0, 1)"
-AMOUNT = lambda amount: 0 <= amount < np.inf, "0 or more"
-TRUTH = _is_truth, "True or False"
-CHECKS: dict[str, tuple[tuple[Callable[[Any], bool], str], ...]] = {
+NUMBER: Check = (lambda value: isinstance(value, Real)), "a number"
+WHOLE: Check = _is_whole, "a whole number of 1 or more"
+SHARE: Check = (lambda share: 0 <= share < 1), "in [0, 1)"
+AMOUNT: Check = (lambda amount: 0 <= amount < np.inf), "0 or more"
+POSITIVE: Check = (lambda rate: 0 < rate < np.inf), "positive, or None"
+TRUTH: Check = _is_truth, "True or False"
+CHECKS: dict[str, tuple[Check, ...]] = {
     "hidden": ((_are_sizes, "the sizes of layers, as (64, 32)"),),
     "optimizer": (_one_of(*OPTIMIZERS),),
     "schedule": (_one_of(*SCHEDULES),),
-    "rate": (
-        (_or_none(_is_number), "a number"),
-        (_or_none(lambda rate: 0 < rate < np.inf), "positive, or None"),
-    ),
-    "weight_decay": (
-        (_or_none(_is_number), "a number"),
-        (_or_none(AMOUNT[0]), AMOUNT[1]),
-    ),
+    "rate": _allow_none(NUMBER, POSITIVE),
+    "weight_decay": _allow_none(NUMBER, AMOUNT),
     "warmup": (NUMBER, SHARE),
     "smoothing": (NUMBER, SHARE),
     "ema": (NUMBER, SHARE),
@@ -158,7 +160,7 @@ CHECKS: dict[str, tuple[tuple[Callable[[Any], bool], str], ...]] = {
     "scaling": (_one_of("auto", "standard", "range", None),),
     "backend": (_one_of(*BACKENDS, None),),
     "dtype": (_one_of(None, *map(np.dtype, ("float32", "float64"))),),
-    "loss": ((_or_none(_is_function), "a function of (outputs, labels), or None"),),
+    "loss": _allow_none((_is_function, "a function of (outputs, labels), or None")),
 }
 
 

@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 
 from ...data.dataset import load_digits
-from ...extras import extra
 from .. import baselines, display
 from ..console import err, guard, note, out, print_json, refuse_misuse
 from ..journal import open_journal
-from ..options import Jobs, Journal, Json, Seed
-
-with extra():
-    import typer
+from ..options import Dask, FirstSeed, Grid, Jobs, Journal, Json, Parts, Seed, Splits
 
 
 @guard
 def compare(
-    splits: Annotated[int, typer.Option(metavar="N", min=1, help="How many splits to try.")] = 10,
-    seed: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Of the first split; the others count up from it."),
-    ] = 0,
+    splits: Splits = 10,
+    seed: FirstSeed = 0,
     jobs: Jobs = None,
     out_file: Journal = None,
     as_json: Json = False,
@@ -56,27 +48,11 @@ def compare(
 
 @guard
 def sweep(
-    grid: Annotated[
-        str,
-        typer.Option(
-            metavar="GRID",
-            help="What to try, as in 'rate=0.001,0.01 hidden=64,32|128,64 augment=true,false': "
-            "parameters of DigitsClassifier, in all combinations.",
-        ),
-    ],
-    splits: Annotated[
-        int, typer.Option(metavar="N", min=2, help="Parts to cross-validate on.")
-    ] = 3,
+    grid: Grid,
+    splits: Parts = 3,
     seed: Seed = 0,
     jobs: Jobs = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Run on the Dask cluster at this address (of the extra distributed), or on one "
-            "made for this: local.",
-        ),
-    ] = None,
+    dask: Dask = None,
     out_file: Journal = None,
     as_json: Json = False,
 ) -> None:
@@ -89,9 +65,8 @@ def sweep(
 
     with refuse_misuse():
         tried = grid_search.parse_grid(grid)
-    with open_journal(
-        out_file, {"splits": splits, "seed": seed}, grid_search.FoldScore.of
-    ) as journal:
+    common = {"splits": splits, "seed": seed}
+    with open_journal(out_file, common, grid_search.FoldScore.of) as journal:
         known = grid_search.select_known(journal.rows, tried, splits)
         images = grid_search.load_training_images(seed)
         with (
