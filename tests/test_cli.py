@@ -20,7 +20,8 @@ from tinygrad_digits.digits.runs import run, store
 from tinygrad_digits.digits.training import loop, recipe
 
 FILES = {
-    "checkpoint.safetensors", "params.safetensors", "config.json", "metrics.json", "history.json",
+    "checkpoint.safetensors", "params.safetensors", "familiar.safetensors", "config.json",
+    "metrics.json", "history.json",
     "curves.png", "confusion.png", "mistakes.png", "report.html",
 }  # fmt: skip
 COMMANDS = [
@@ -116,6 +117,7 @@ def test_eager_training_gives_the_same_run(trained, tmp_path):
     assert recipe.Config.of(eager.config).backend is None
 
 
+@pytest.mark.gate
 def test_numba_trains_too(trained, tmp_path):
     pytest.importorskip("numba")
     folder, _ = trained

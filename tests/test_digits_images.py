@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from tests import drawn
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.images import files as images
+from tinygrad_digits.digits.images import reading, show
 from tinygrad_digits.digits.runs import plots
 
 DIGIT = data.load_digits().images[0]  # a zero
@@ -74,14 +76,15 @@ def test_pictures_of_every_kind_and_size(tmp_path, kind, enlarged):
         assert np.corrcoef(read, DIGIT)[0, 1] > 0.95
 
 
-def test_the_ink_is_centred_in_a_square(tmp_path):
+def test_a_bar_stays_a_bar_and_stands_in_the_middle(tmp_path):
     stroke = np.zeros((90, 50), np.uint8)
     stroke[5:69, 30:38] = 255  # 64 x 8, off the middle
     Image.fromarray(stroke).save(tmp_path / "one.png")
     (read,) = images.read_images(tmp_path / "one.png")
-    expected = np.zeros((8, 8))
-    expected[:, 3:5] = 1  # half of each of the middle columns
-    np.testing.assert_array_equal(read.reshape(8, 8), expected)
+    read = read.reshape(8, 8)
+    np.testing.assert_array_equal(read, read[:, ::-1])
+    np.testing.assert_array_equal(read[1:7, 3:5], 1)
+    np.testing.assert_array_equal(read[:, :2], 0)
 
 
 def _exif(orientation):
@@ -112,11 +115,14 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path, orientation):
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "x.webp", "x.gif"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_large_picture_is_read_as_a_small_one(tmp_path, name, mode):
-    drawn = np.pad(np.kron(255 - GREY, np.ones((150, 150), np.uint8)), 200, constant_values=255)
-    Image.fromarray(drawn).convert(mode).save(tmp_path / name)
-    Image.fromarray(drawn[::10, ::10]).save(tmp_path / "small.png")
-    (read,), (small,) = (images.read_images(tmp_path / one) for one in (name, "small.png"))
-    np.testing.assert_allclose(read, small, atol=0.05)
+    small = np.asarray(drawn.draw("school", 5, "black on white").picture.convert("L"))
+    Image.fromarray(np.kron(small, np.ones((8, 8), np.uint8))).convert(mode).save(tmp_path / name)
+    Image.fromarray(np.kron(small, np.ones((2, 2), np.uint8))).save(tmp_path / "small.png")
+    (large,), (small,) = (images.read_images(tmp_path / one) for one in (name, "small.png"))
+    if name in ("x.jpg", "x.webp"):  # which are not exact
+        assert abs(large - small).mean() < 0.03
+    else:
+        np.testing.assert_allclose(large, small, atol=0.05)
 
 
 def _png_chunk(kind, data):
@@ -166,7 +172,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 @pytest.mark.parametrize(("mode", "side"), [("RGB", 3490), ("1", 6300), ("I;16", 4900)])
 def test_the_largest_pictures_take_less_than_64_mb(tmp_path, mode, side):
     picture = Image.new(mode, (side, side))
-    picture.paste(255 if mode != "RGB" else "white", (200, 200, 700, 700))
+    picture.paste(255 if mode != "RGB" else "white", (200, 200, 300, 700))
     picture.save(tmp_path / "large.png", compress_level=1)
     picture.crop((0, 0, 900, 900)).save(tmp_path / "small.png")
     command = [sys.executable, "-c", MEMORY, tmp_path / "small.png", tmp_path / "large.png"]
@@ -219,7 +225,9 @@ def _png(array):
         ("x.npy", _npy(DIGIT)[:-8], "not a whole .npy"),
         ("x.npy", _npy(np.array([{}])), "not a whole .npy"),
         ("x.npy", _npy(np.array(["a"] * 64)), "array of numbers"),
-        ("x.npy", _npy(np.zeros((28, 28))), r"got \(28, 28\)"),
+        ("x.npy", _npy(np.zeros((5, 28))), r"got \(5, 28\)"),
+        ("x.npy", _npy(np.zeros((28, 28))), "blank"),
+        ("x.npy", _npy(np.full((28, 28), 256)), "0-255, got 256"),
         ("x.npy", _npy(np.zeros(())), r"got \(\)"),
         ("x.npy", _npy(np.zeros((2, 2, 64))), r"got \(2, 2, 64\)"),
         ("x.npy", _npy(np.zeros((0, 64))), "one image or more"),
@@ -243,6 +251,245 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
         images.read_images(tmp_path / "gone.png")
 
 
+def _levels(picture):
+    grey = picture.mode in ("1", "L")
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.atleast_3d(np.asarray(picture.convert("L" if grey else "RGB"), float) / 255)
+
+
+def _masks(stages):
+    """The ink that was found, digit by digit, in the place of the picture."""
+    for digit in stages.digits:
+        mask = np.zeros(stages.ink.ink.shape, bool)
+        top, bottom, left, right = digit.box
+        mask[top:bottom, left:right] = stages.ink.ink[top:bottom, left:right] > 0.5
+        yield mask
+
+
+@pytest.mark.parametrize("kind", drawn.KINDS)
+@pytest.mark.parametrize("hand", ["school", "hasty", "child"])
+def test_the_ink_that_was_drawn_is_found(hand, kind):
+    for digit in (1, 4, 5, 8):
+        truth = drawn.draw(hand, digit, kind, seed=7)
+        (found,) = _masks(reading.read_digits(_levels(truth.picture)))
+        shared = (found & truth.mask).sum() / (found | truth.mask).sum()
+        assert shared > (0.75 if kind in ("28x28", "thin") else 0.9), digit
+
+
+def _draw(hand="continental", digit=5, **place):
+    how = {"pen": 0.09, "height": 0.6, "place": 0.0} | place
+    return drawn.draw_ink(hand, digit, np.random.default_rng(3), **how)
+
+
+def _read(levels):
+    (digit,) = reading.read_digits(np.clip(levels, 0, 1)[..., np.newaxis]).digits
+    return digit.image
+
+
+def test_light_ink_on_dark_is_read_as_dark_on_light():
+    ink = _draw()
+    assert abs(_read(1 - 0.8 * ink) - _read(0.1 + 0.8 * ink)).max() <= 1 / 16
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 9), (-14, 0), (11, -13)])
+def test_a_digit_that_was_moved_is_read_the_same(down, right):
+    levels = 1 - 0.8 * _draw()
+    moved = np.roll(levels, (down, right), axis=(0, 1))
+    np.testing.assert_array_equal(_read(moved), _read(levels))
+
+
+@pytest.mark.parametrize("by", [2, 3])
+def test_a_digit_that_was_enlarged_is_read_the_same(by):
+    levels = 1 - 0.8 * _draw()
+    larger = np.kron(levels, np.ones((by, by)))
+    assert np.corrcoef(_read(larger).ravel(), _read(levels).ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("pen", [0.03, 0.06, 0.12])
+def test_the_pen_does_not_matter_much(pen):
+    other = _read(1 - _draw(pen=pen))
+    assert np.corrcoef(other.ravel(), _read(1 - _draw()).ravel())[0, 1] > 0.85
+
+
+LIGHTS = {
+    "a lamp at the side": lambda x, y: np.exp(-2 * x),
+    "a lamp above": lambda x, y: 0.2 + 0.8 * np.exp(-8 * ((x - 0.3) ** 2 + (y - 0.4) ** 2)),
+    "a hand": lambda x, y: np.where(x + 0.3 * y > 0.6, 0.45, 1),
+    "a finger": lambda x, y: np.where(abs(x - y) < 0.15, 0.5, 1),
+}
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+@pytest.mark.parametrize("digit", [2, 7, 9])
+def test_the_light_does_not_matter(light, digit):
+    ink = _draw(digit=digit)
+    y, x = np.indices(ink.shape) / len(ink)
+    levels = 1 - 0.8 * ink
+    assert (
+        np.corrcoef(_read(levels * LIGHTS[light](x, y)).ravel(), _read(levels).ravel())[0, 1] > 0.95
+    )
+
+
+@pytest.mark.parametrize("darkness", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("slope", [0, 0.04])
+@pytest.mark.parametrize("squared", [False, True])
+def test_lines_of_the_paper_are_dropped(darkness, slope, squared):
+    ink = _draw(digit=3)
+    y, x = np.indices(ink.shape)
+    lines = (y + np.round(slope * x)) % 31 < 2
+    if squared:
+        lines |= (x - np.round(slope * y)) % 31 < 2
+    levels = 1 - np.maximum(0.8 * ink, darkness * lines)
+    found = reading.read_digits(levels[..., np.newaxis])
+    assert len(found.digits) == 1
+    seen, true = found.ink.ink > 0.5, ink > 0.5
+    assert (seen & true).sum() / (seen | true).sum() > 0.8
+    plain = _read(1 - 0.8 * ink)
+    assert np.corrcoef(found.digits[0].image.ravel(), plain.ravel())[0, 1] > 0.9
+
+
+def test_grain_and_dust_are_dropped():
+    ink, rng = _draw(digit=6), np.random.default_rng(0)
+    levels = 0.9 - 0.75 * ink + rng.normal(0, 0.2, ink.shape)
+    levels[rng.random(ink.shape) < 0.03] = 0
+    plain = _read(1 - 0.8 * ink)
+    assert np.corrcoef(_read(levels).ravel(), plain.ravel())[0, 1] > 0.95
+
+
+def test_a_sheet_on_a_dark_table_is_found():
+    levels = np.full((260, 300), 0.3)
+    levels[40:240, 60:260] = 1 - 0.8 * _draw()
+    stages = reading.read_digits(levels[..., np.newaxis])
+    (box,) = stages.find_boxes()
+    rows, columns = (np.flatnonzero((_draw() > 0.5).any(axis=axis)) for axis in (1, 0))
+    truth = rows[0] + 40, rows[-1] + 41, columns[0] + 60, columns[-1] + 61
+    assert max(abs(a - b) for a, b in zip(box, truth, strict=True)) <= 1
+
+
+def _write_number(digits, hand="school", apart=130):
+    """Digits in a row, each as large as the others: grey levels, and their boxes."""
+    page, boxes = np.ones((200, 60 + apart * len(digits))), []
+    for place, digit in enumerate(digits):
+        one = drawn.draw(hand, digit, "black on white", seed=place)
+        left, top, right, bottom = one.box
+        levels = _levels(one.picture)[top:bottom, left:right, 0]
+        at = 40 + place * apart
+        page[20 : 20 + bottom - top, at : at + right - left] = levels
+        boxes.append((20, 20 + bottom - top, at, at + right - left))
+    return page, boxes
+
+
+@pytest.mark.parametrize("hand", drawn.HANDS)
+def test_a_number_is_read_from_left_to_right_and_line_by_line(hand, tmp_path):
+    lines = [_write_number(digits, hand) for digits in ([3, 1, 4, 7], [5, 0, 2, 8])]
+    page = np.concatenate([line for line, _ in lines])
+    truth = [
+        (top + 200 * row, bottom + 200 * row, left, right)
+        for row, (_, boxes) in enumerate(lines)
+        for top, bottom, left, right in boxes
+    ]
+    Image.fromarray(np.uint8(255 * page)).save(tmp_path / "number.png")
+    found = images.read_file(tmp_path / "number.png")
+    assert found.images.shape == (8, 64)
+    off = [
+        abs(a - b)
+        for box, true in zip(found.boxes, truth, strict=True)
+        for a, b in zip(box, true, strict=True)
+    ]
+    assert max(off) <= 3  # pixels of a picture that was halved
+
+
+def test_dots_and_dashes_are_no_digits():
+    page, boxes = _write_number([3, 1, 4], apart=150)
+    page[100:106, 125:155] = 0  # between the first two
+    page[170:178, 275:283] = 0
+    found = reading.read_digits(page[..., np.newaxis]).find_boxes()
+    assert len(found) == len(boxes)
+
+
+def test_a_bar_apart_is_its_fives_own():
+    five = _draw(digit=5)
+    apart = np.zeros_like(five)
+    apart[70:150, 60:110] = 1
+    apart[78:142, 68:110] = 0
+    apart[55:62, 90:130] = 1  # the bar
+    assert len(reading.read_digits(1 - apart[..., np.newaxis]).digits) == 1
+
+
+def test_digits_that_touch_are_cut_apart():
+    page = np.ones((120, 200))
+    for left in (30, 112):  # two rings ...
+        y, x = np.indices(page.shape)
+        away = np.hypot((y - 60) / 45, (x - left - 30) / 32)
+        page[(away < 1.05) & (away > 0.8)] = 0
+    page[58:62, 90:118] = 0  # ... and a bridge
+    first, second = reading.read_digits(page[..., np.newaxis]).digits
+    for ring in (first, second):
+        assert ring.image[3:5, 3:5].max() < 0.3  # its hole
+    assert 90 <= first.box.right <= second.box.left <= 118
+
+
+@pytest.mark.parametrize("picture", ["noise", "paper", "dust"])
+def test_nothing_is_no_digit(picture):
+    rng = np.random.default_rng(0)
+    levels = np.full((150, 150, 1), 0.8)
+    if picture == "noise":
+        levels = rng.random((150, 150, 1))
+    elif picture == "dust":
+        levels += rng.normal(0, 0.005, levels.shape)
+    with pytest.raises(ValueError, match=r"blank|no digit"):
+        reading.read_digits(levels)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (2, 28, 28), (2, 784)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("light", [True, False])
+def test_arrays_as_mnist_has_them(tmp_path, shape, dtype, light):
+    pixels = [np.asarray(drawn.draw("school", digit, "28x28").picture) for digit in (4, 7)]
+    many = np.array(pixels if len(shape) > 2 or shape == (2, 784) else pixels[0])
+    many = many.reshape(shape) if light else 255 - many.reshape(shape)
+    np.save(tmp_path / "x.npy", (many if dtype == np.uint8 else many / 255).astype(dtype))
+    found = images.read_images(tmp_path / "x.npy")
+    Image.fromarray(pixels[0]).save(tmp_path / "x.png")
+    (first,) = images.read_images(tmp_path / "x.png")
+    assert found.shape == (many.size // 784, 64)
+    assert np.corrcoef(found[0], first)[0, 1] > 0.97
+
+
+def test_digits_are_placed_as_the_data_set_places_them():
+    """Ink, centre and spread of what was drawn are near those of scikit-learn's digits."""
+
+    def describe(batch):
+        batch = batch.reshape(-1, 8, 8)
+        ink = batch.sum(axis=(1, 2))
+        y, x = (np.einsum("nij,ij->n", batch, at) / ink for at in np.indices((8, 8)))
+        spread = np.einsum("nij,nij->n", batch, (np.arange(8) - x[:, None, None]) ** 2) / ink
+        return np.array([np.mean(16 * ink), np.mean(y), np.mean(x), np.mean(spread**0.5)])
+
+    kinds = ("thin", "black on white", "thick")
+    ours = [
+        reading.read_digits(_levels(one.picture)).digits[0].image
+        for kind in kinds
+        for one in drawn.draw_all(kind, samples=1)
+    ]
+    apart = describe(np.array(ours)) - describe(data.load_digits().images)
+    assert (abs(apart) < (35, 0.3, 0.3, 0.25)).all(), apart
+
+
+def test_what_was_done_is_drawn(tmp_path):
+    drawn.draw("school", 3, "photo").picture.save(tmp_path / "x.jpg")
+    stages = images.read_file(tmp_path / "x.jpg").stages
+    named = show.explain(stages)
+    assert next(iter(named)) == "picture"
+    assert [*named][-1] == "8 x 8"
+    assert all(levels.min() >= 0 and levels.max() <= 1 for levels in named.values())
+    red = np.isclose(named["digits"], (0.85, 0.1, 0.1)).all(axis=-1)
+    rows, columns = (np.flatnonzero(red.any(axis=axis)) for axis in (1, 0))
+    assert (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1) == stages.digits[0].box
+    assert show.draw_stages(stages).size > (1000, 500)
+
+
 def _history(epochs):
     row = {"train_loss": 1.0, "train_accuracy": 0.5}
     row |= {"validation_loss": 2.0, "validation_accuracy": 0.25}
@@ -255,23 +502,23 @@ def _captions(figure):
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_curves_show_train_and_validation(epochs):
-    figure = plots.curves(_history(epochs))
+    figure = plots.draw_curves(_history(epochs))
     for axes in figure.axes:
         assert [line.get_label() for line in axes.get_lines()] == ["train", "validation"]
         assert all(len(line.get_xdata()) == epochs for line in axes.get_lines())
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encode_png(figure).startswith(b"\x89PNG")
 
 
 def test_the_confusion_matrix_writes_each_count_in_its_cell():
     counts = np.diag(np.arange(10))
     counts[3, 8] = 7
-    figure = plots.confusion(counts)
+    figure = plots.draw_confusion(counts)
     (axes,) = figure.axes
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert written.pop((8, 3)) == "7"  # x is what was said
     assert written == {(i, i): str(i) for i in range(1, 10)}
     assert _captions(figure) == ["45 of 52 test digits right"]
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encode_png(figure).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 9, 50])
@@ -281,9 +528,9 @@ def test_the_gallery_says_what_was_said_how_surely_and_the_truth(wrong):
     probabilities[:, 0] = 1
     sure = np.linspace(0.6, 0.9, wrong)
     probabilities[:wrong, 4], probabilities[:wrong, 0] = sure, 1 - sure
-    figure = plots.mistakes(np.zeros((60, 64)), labels, probabilities)
+    figure = plots.draw_mistakes(np.zeros((60, 64)), labels, probabilities)
     captions = [caption for caption in _captions(figure) if caption]
     shown = sure[::-1][: plots.SHOWN]
     assert captions == [f"said 4 ({p:.1%})\ntruth 0" for p in shown]
     assert figure.get_suptitle().startswith(f"{wrong} of 60 test digits misread")
-    assert plots.png(figure).startswith(b"\x89PNG")
+    assert plots.encode_png(figure).startswith(b"\x89PNG")

@@ -11,8 +11,8 @@ import pytest
 
 import tinygrad_digits as td
 from tests.cases import name_of
+from tests.checks import quiet
 from tests.jit_programs import assert_same
-from tests.test_cases import quiet
 
 SHAPES = [(), (1,), (3,), (0,), (1, 1), (2, 3), (0, 3), (3, 0), (2, 3, 4), (1, 3, 1)]
 AXES = [None, 0, 1, -1, -2, (0,), (0, 1), (-1, 0), ()]

@@ -862,3 +862,18 @@ def test_a_regressor_stops_early_goes_on_and_takes_another_loss(waves):
         streamed.partial_fit(rows, np.column_stack([y, y]))
     absolute = regressor(loss=lambda z, t: np.mean(np.abs(z - t)), dropout=0.01).fit(rows, y)
     assert absolute.score(rows, y) > 0.8
+
+
+def test_synthetic_digits_join_images_of_digits_and_nothing_else():
+    images, labels = load_digits(return_X_y=True)
+    settings = {"epochs": 2, "hidden": (16,), "random_state": 0, "scaling": "range"}
+    joined, alone = (
+        DigitsClassifier(synthetic=share, **settings).fit(images[:300], labels[:300])
+        for share in (1.0, 0.0)
+    )
+    assert joined.recipe_.synthetic == 1
+    assert not np.array_equal(joined.params_["w0"], alone.params_["w0"])
+    with pytest.raises(ValueError, match="8x8 images of the digits 0 to 9"):
+        DigitsClassifier(synthetic=1.0, **settings).fit(images[:300], labels[:300] % 5)
+    with pytest.raises(ValueError, match="synthetic must be 0 or more"):
+        DigitsClassifier(synthetic=-1.0, **settings).fit(images[:300], labels[:300])

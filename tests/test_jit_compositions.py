@@ -75,7 +75,10 @@ FUNCTIONS = {
     "eigenvectors": (td.grad(lambda x: np.sum(np.linalg.eigh(x @ x.T)[1] ** 4)), (3, 3)),
     "powers of scalars": (td.value_and_grad(lambda x: np.sum(x) ** 3 * x[0] ** -0.5), (3,)),
 }
-NATIVE = ("hessian", "gradients of examples", "set", "assignment", "checkpoint", "custom_vjp")
+NATIVE = [
+    ("gradients of examples", "checkpoint", "custom_vjp"),
+    pytest.param(("hessian", "set", "assignment"), marks=pytest.mark.gate),
+]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -87,14 +90,15 @@ def test_eagers_bits(name, rng):
         assert_same(jitted(*args), f(*args))
 
 
-def test_native_code_is_close(rng):
+@pytest.mark.parametrize("names", NATIVE, ids=" ".join)
+def test_native_code_is_close(names, rng):
     """One program for all of them, which takes less to compile."""
     skip_without("numba")
 
     def all_of_them(inputs):
         return {name: FUNCTIONS[name][0](*args) for name, args in inputs.items()}
 
-    shapes = {name: FUNCTIONS[name][1:] for name in NATIVE}
+    shapes = {name: FUNCTIONS[name][1:] for name in names}
     inputs = {name: [rng.uniform(0.25, 1.5, s) for s in of] for name, of in shapes.items()}
     assert_same(td.jit(all_of_them, backend="numba")(inputs), all_of_them(inputs), "numba")
 

@@ -346,7 +346,7 @@ def network(params, x, labels):
     return td.cross_entropy(h @ params["out"], labels, smoothing=0.1)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.gate)])
 def test_a_network_as_a_program(backend, rng):
     if backend == "numba":
         pytest.importorskip("numba")

@@ -19,7 +19,8 @@ from numpy.testing import assert_allclose
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases
-from tests.test_cases import bent_rules, quiet, value_and_gradients
+from tests.checks import quiet, value_and_gradients
+from tests.test_cases import bent_rules
 from tinygrad_digits.ops import OPS
 
 LEAST = {

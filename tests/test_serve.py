@@ -37,7 +37,7 @@ from tinygrad_digits.digits.app import inference as reading
 from tinygrad_digits.digits.app.commands import using
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.data.augment import augment
-from tinygrad_digits.digits.images import files as images
+from tinygrad_digits.digits.images import normalise
 from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.digits.model import saliency
 from tinygrad_digits.digits.runs import store
@@ -828,4 +828,4 @@ def test_a_server_that_has_gone_is_noticed_and_found_again(params, browser):
 
 def test_the_training_images_look_the_same_to_the_fitting():
     image = DIGITS.images[3].reshape(8, 8)
-    np.testing.assert_allclose(images.fitted(image / 2), image / image.max())
+    np.testing.assert_allclose(normalise.fit_ink(image / 2), image / image.max())

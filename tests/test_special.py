@@ -195,7 +195,7 @@ except td.MissingExtraError as error:
     assert 'pip install "tinygrad-digits[scipy]"' in out
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.gate)])
 def test_in_a_program(backend):
     def f(x):
         h = np.tanh(td.erf(x) * 2) + td.gammaln(x) * td.xlogy(x, x)

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import itertools
 import operator
 import warnings
 import weakref
@@ -145,9 +146,13 @@ def test_writing_shows_where_numpy_shows_it(name):
 
 
 @pytest.mark.parametrize("name", [*VIEWS, *COPIES])
-@pytest.mark.parametrize("dtype", [int, np.uint8, bool, np.float16, np.float32])
-@pytest.mark.parametrize("shape", [(2, 3), (2, 1, 3), (2, 0, 0), (3,), (1,), ()])
-def test_programs_have_the_views_of_any_dtype_and_shape(name, dtype, shape):
+def test_programs_have_the_views_of_any_dtype_and_shape(name):
+    shapes = [(2, 3), (2, 1, 3), (2, 0, 0), (3,), (1,), ()]
+    for dtype, shape in itertools.product([int, np.uint8, bool, np.float16, np.float32], shapes):
+        check_views(name, dtype, shape)
+
+
+def check_views(name, dtype, shape):
     def write_both(x):
         view = {**VIEWS, **COPIES}[name](x)
         view ^= view[..., :1] if view.ndim else view

@@ -1,4 +1,7 @@
-"""vmap equals a loop over the examples, for every row, every case and whatever hypothesis draws."""
+"""vmap equals a loop over the examples: programs that hypothesis draws, indices, axes, transforms.
+
+`test_cases.py` compares it with the loop for every case of every function.
+"""
 
 import itertools
 import threading
@@ -9,89 +12,11 @@ from hypothesis import given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
-from tests.cases import Drawn, all_cases
-from tests.domains import DOMAINS
+from tests.checks import assert_is_the_loop, quiet, total
 from tests.jit_programs import copied, programs
 from tests.leaks import cycles_left
-from tests.test_cases import quiet
 from tinygrad_digits.ops import OPS
 from tinygrad_digits.staging import batching
-from tinygrad_digits.support.foreign import is_numeric
-
-CASES = [
-    pytest.param(case, id=name)
-    for _, name, case in all_cases()
-    if not any(hasattr(x, "random") for x in td.tree.flatten((case.args, case.options))[0])
-]
-
-
-def leaves(results):
-    return [np.asarray(y) for y in td.tree.flatten(results)[0] if is_numeric(y)]
-
-
-def assert_is_the_loop(f, *stacked, rtol=1e-9, atol=1e-11):
-    """vmap(f) of stacked arguments against f of one after the other."""
-    got = leaves(td.vmap(f)(*stacked))
-    each = [leaves(f(*xs)) for xs in zip(*stacked, strict=True)]
-    for ys, *wanted in zip(got, *each, strict=True):
-        wanted = np.stack(wanted)
-        assert (ys.shape, ys.dtype) == (wanted.shape, wanted.dtype)
-        assert_allclose(ys, wanted, rtol=rtol, atol=atol)
-
-
-def total(results):
-    return sum(np.sum(y * y) for y in results)
-
-
-# --- every case, every row
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_every_case_with_its_gradient(case, rng):
-    drawn, other = Drawn(case, rng), Drawn(case, rng)
-    stacked = [np.stack(pair) for pair in zip(drawn.xs, other.xs, strict=True)]
-    argnums = tuple(range(len(stacked)))
-
-    def both(*xs):
-        return drawn.result(*xs), td.grad(drawn.weighted, argnums)(*xs)
-
-    def of_all(*stacked):
-        return total(td.vmap(drawn)(*stacked))
-
-    with quiet():
-        try:
-            assert_is_the_loop(both, *stacked)
-            around = td.grad(of_all, argnums)(*stacked)
-        except (td.TracedValueError, td.ShapeError):
-            if not case.untraced:
-                raise
-            return  # a shape that depends on values: the examples need not fit together
-        each = [td.grad(lambda *xs: total(drawn(*xs)), argnums)(*d.xs) for d in (drawn, other)]
-    for g, *wanted in zip(around, *each, strict=True):
-        assert_allclose(g, np.stack(wanted), rtol=1e-7, atol=1e-9)
-
-
-@pytest.mark.parametrize("name", [name for name in OPS if name in DOMAINS])
-def test_every_row(name, rng):
-    op = OPS[name]
-    for draw in DOMAINS[name]:
-        args, options = draw(rng)
-        moving = [k for k, x in enumerate(args) if getattr(x, "dtype", 0) == np.float64]
-
-        def called(*xs, args=args, options=options, moving=moving):
-            full = list(args)
-            for k, x in zip(moving, xs, strict=True):
-                full[k] = x
-            return op(*full, **options)
-
-        stacked = [np.stack([args[k], args[k] * 0.97, args[k]]) for k in moving]
-        assert_is_the_loop(called, *stacked)
-        for k in range(len(stacked)):  # one of them batched, the others the same for all
-            axes = tuple([0 if i == k else None for i in range(len(stacked))])
-            given = [x if i == k else x[0] for i, x in enumerate(stacked)]
-            got = td.vmap(called, axes)(*given)
-            each = [called(*[x[j] if i == k else x for i, x in enumerate(given)]) for j in range(3)]
-            assert_allclose(got, np.stack(each), rtol=1e-9, atol=1e-11)
 
 
 def test_batching_rules_are_registered_on_primitives_not_on_names():

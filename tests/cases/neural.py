@@ -16,7 +16,7 @@ def draws(function, *shapes, draw=normal, **options):
 
 # --- activations
 
-SHAPES = ((3, 4), (), (0, 2))
+SHAPES = ((3, 4), (), (2, 1, 3), (0, 2))
 RATES = np.linspace(-2, 2, 12).reshape(3, 4)
 
 # math.erf and math.tanh on each element

@@ -12,6 +12,7 @@ from ..extras import extra
 from ..model.evaluation import AVERAGES, Evaluation
 from ..model.gradcheck import TOLERANCES, Agreement
 from ..training.loop import Epoch
+from .answers import Answer
 from .baselines import Standing
 
 with extra():
@@ -116,14 +117,17 @@ def tabulate_evaluation(found: Evaluation) -> Table:
     return table
 
 
-def tabulate_predictions(rows: Sequence[tuple[str, int, float]]) -> Table:
-    """Of each (image, label, probability)."""
+def tabulate_predictions(answers: Sequence[Answer]) -> Table:
+    """Of each image: the digit and how surely it is one."""
     table = Table()
     table.add_column("image", overflow="fold")
     table.add_column("digit", justify="right", style="bold")
     table.add_column("probability", justify="right")
-    for name, label, probability in rows:
-        table.add_row(Text(name), str(label), f"{probability:.1%}")
+    for one in answers:
+        if one.strange:
+            table.add_row(Text(one.image), "?", "this does not look like one digit")
+        else:
+            table.add_row(Text(one.image), str(one.digit), f"{one.probabilities.max():.1%}")
     return table
 
 

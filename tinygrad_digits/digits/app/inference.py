@@ -14,7 +14,7 @@ from ...ops.losses import one_hot
 from ...ops.softmax import softmax
 from ..data.dataset import CLASSES, PIXELS, Array
 from ..errors import RunError
-from ..images.files import SIDE, fitted
+from ..images.normalise import SIDE, fit_ink
 from ..model import mlp
 from ..model.mlp import Params
 
@@ -56,9 +56,10 @@ def reader(params: Params) -> Callable[[Array], Reading]:
     compiled = jit(explained)
     dtype = params["w0"].dtype
     compiled(params, np.zeros((1, PIXELS), dtype))  # so that the first stroke need not wait
+    fit_ink(np.eye(2 * SIDE))  # nor for SciPy
 
     def read(ink: Array) -> Reading:
-        image = fitted(ink).astype(dtype)
+        image = fit_ink(ink).astype(dtype)
         (probabilities,), *why = compiled(params, image.reshape(1, PIXELS))
         saliency, occlusion = (pixels.reshape(SIDE, SIDE) for pixels in why)
         return Reading(int(probabilities.argmax()), probabilities, image, saliency, occlusion)

@@ -87,6 +87,15 @@ BackendOption = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON on stdout; progress and remarks go to stderr.")
 ]
+Show = Annotated[
+    Path | None,
+    typer.Option(
+        "--show",
+        metavar="DIR",
+        help="Draw what each step made of each picture into this folder: light, grain, lines, "
+        "digits, pen.",
+    ),
+]
 HIDDEN = ",".join(map(str, mlp.SIZES[1:-1]))
 DEFAULT = Config()
 RECIPE_PANEL = "Recipe"
@@ -175,6 +184,15 @@ Augment = Annotated[
         "augment",
         "Move and turn the images a little, afresh in each epoch.",
         "--augment/--no-augment",
+    ),
+]
+Synthetic = Annotated[
+    float | None,
+    _recipe_option(
+        "synthetic",
+        "Digits drawn by the program for each of the data, in every epoch.",
+        metavar="SHARE",
+        min=0,
     ),
 ]
 Average = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..data.augment import augment
 from ..data.dataset import CLASSES, PIXELS, Split, load_digits, split
+from ..data.strokes import add_synthetic
 from ..errors import RunError
 from ..extras import extra
 from ..model import mlp
@@ -22,7 +24,7 @@ from ..model.mlp import Params
 from ..training.loop import Epoch, Snapshot, train
 from ..training.optimizer_choice import choose_optimizer, read_average
 from ..training.recipe import Config
-from . import checkpoint, plots, report, store
+from . import checkpoint, familiar, plots, report, store
 from .checkpoint import Checkpoint
 from .environment import describe_environment
 
@@ -81,6 +83,7 @@ def start(config: Config, data: Split, resume: Snapshot | None = None) -> Iterat
         rng=rng,
         backend=config.backend,
         smoothing=config.smoothing,
+        join=functools.partial(add_synthetic, share=config.synthetic) if config.synthetic else None,
         augment=augment if config.augment else None,
         average=read_average if config.ema else None,
         resume=resume,
@@ -186,6 +189,8 @@ def save(
     settings, params = dataclasses.asdict(config), trained.kept(config)
     save_checkpoint(folder, config, trained)
     store.save_params(folder / store.PARAMS, params, settings)
+    if (manner := familiar.fit_manner(params, data)) is not None:
+        familiar.save_manner(folder, manner)
     store.write_json(folder / store.CONFIG, settings)
     store.write_json(folder / "history.json", trained.history)
     found = evaluate(params, data.test)

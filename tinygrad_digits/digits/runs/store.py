@@ -2,6 +2,7 @@
 
 checkpoint.safetensors  all that training goes on from, of the last epoch (checkpoint.py)
 params.safetensors      the parameters; as metadata, the layer sizes and the configuration
+familiar.safetensors    what digits look like, to tell what is none, and a temperature (familiar.py)
 config.json             what the run was asked to do, again, for people
 metrics.json            what it achieved on the test set
 history.json            a list: loss and accuracy, epoch by epoch
@@ -29,9 +30,10 @@ from . import locking
 from .checksummed import parse_facts, seal, unseal
 
 PARAMS, CONFIG, CHECKPOINT = "params.safetensors", "config.json", "checkpoint.safetensors"
+FAMILIAR = "familiar.safetensors"
 FORMAT = "tinygrad-digits mlp"
 FILES = frozenset(
-    {PARAMS, CONFIG, CHECKPOINT, "metrics.json", "history.json", "report.html"}
+    {PARAMS, CONFIG, CHECKPOINT, FAMILIAR, "metrics.json", "history.json", "report.html"}
     | {"curves.png", "confusion.png", "mistakes.png"}
 )
 """All that training writes into a folder."""

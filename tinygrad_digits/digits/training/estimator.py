@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...ops.softmax import log_softmax, softmax
-from ..data.dataset import Array
+from ..data.dataset import CLASSES, PIXELS, Array, Dataset
+from ..data.strokes import add_synthetic
 from ..extras import extra
 from ..model import mlp
 from .batches import Rows
@@ -44,6 +45,8 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         epochs: passes over the data, at most. "auto": 60.
         augment: True to move, turn and resize the 8x8 images of each epoch a little, or a function
             (rows, generator) -> rows of your own; it sees features scaled to 0 ... 1. "auto": no.
+        synthetic: how many digits drawn by the program join each row in every epoch, where rows are
+            8x8 images of the digits 0 to 9, scaled to 0 ... 1.
         scaling: "standard": each feature minus its mean, over its standard deviation, and cut off
             at 3; "range": all minus the smallest, over the range of all together, as suits images;
             None: as they are; "auto": "range" for augmented data, else "standard".
@@ -92,6 +95,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     """
 
     smoothing: float
+    synthetic: float
     class_weight: Any
     row_loss = staticmethod(mlp.loss)
     general = GENERAL
@@ -110,6 +114,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         batch_size: int = 64,
         epochs: int | str = "auto",
         augment: bool | str | Callable[[Array, np.random.Generator], Array] = "auto",
+        synthetic: float = 0.0,
         scaling: str | None = "auto",
         dropout: float = 0.0,
         loss: Callable[[Any, Any], Any] | None = None,
@@ -185,6 +190,9 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
             self.classes_ = np.unique(y if classes is None else classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes were {self.classes_}, they cannot become {classes}")
+        digits = np.array_equal(self.classes_, np.arange(CLASSES)) and self.n_features_in_ == PIXELS
+        if self.synthetic and not digits:
+            raise ValueError("synthetic digits go with 8x8 images of the digits 0 to 9: use 0")
 
     def _encode(self, y: Array, _dtype: Any) -> Array:
         unknown = np.setdiff1d(y, self.classes_)
@@ -201,6 +209,13 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
             raise ValueError(f"class_weight must be positive, got {self.class_weight!r}")
         weighed: Array = weights * heavy
         return weighed
+
+    def _join(self, rows: Rows) -> Rows:
+        if not self.synthetic:
+            return rows
+        images, labels = add_synthetic(Dataset(rows.x, rows.y), self._rng, self.synthetic)
+        weights = np.pad(rows.weights, (0, len(labels) - len(rows.y)), constant_values=1)
+        return Rows(images, labels, weights)
 
     def _count_outputs(self) -> int:
         return len(self.classes_)

@@ -34,6 +34,7 @@ Batch: TypeAlias = tuple[Any, ...]
 
 Step: TypeAlias = Callable[..., tuple[Params, OptState, Any]]
 Augment: TypeAlias = Callable[[Array, np.random.Generator], Array]
+Join: TypeAlias = Callable[[Dataset, np.random.Generator], Dataset]
 Average: TypeAlias = Callable[[Params, OptState], Params]
 
 
@@ -173,6 +174,7 @@ def train(
     rng: np.random.Generator,
     backend: str | None = "numpy",
     smoothing: float = 0.0,
+    join: Join | None = None,
     augment: Augment | None = None,
     average: Average | None = None,
     resume: Snapshot | None = None,
@@ -194,7 +196,8 @@ def train(
         backend: as in `make_step`. None suits an optimiser that `jit` cannot trace, or whose state
             is an int that counts, for which it would trace every step.
         smoothing: of the labels, as in `cross_entropy`.
-        augment: (images, rng) -> images, done to the training images afresh in each epoch.
+        join: (dataset, rng) -> dataset, what an epoch learns instead of the training set alone.
+        augment: (images, rng) -> images, done to these images afresh in each epoch.
         average: (params, state) -> params, which to measure instead of the parameters.
         resume: where to start, instead of at the parameters and at what `rng` would draw.
         blas_threads: of matrix products; 0 for as many as pay at these sizes. The last bits of the
@@ -222,8 +225,9 @@ def train(
     begin = Progress(*resume[:3], used)
 
     def draw() -> Iterator[Dataset]:
-        images = sets[0].images if augment is None else augment(sets[0].images, rng)
-        return minibatches(Dataset(images, sets[0].labels), batch_size, rng)
+        images, labels = sets[0] if join is None else join(sets[0], rng)
+        images = images if augment is None else augment(images, rng)
+        return minibatches(Dataset(images, labels), batch_size, rng)
 
     def measure(progress: Progress) -> Epoch:
         snapshot = Snapshot(*progress[:3], dict(rng.bit_generator.state))

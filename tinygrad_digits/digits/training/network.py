@@ -162,7 +162,8 @@ class Network(BaseEstimator):  # type: ignore[misc]
     ) -> tuple[Progress, list[float]]:
         """The best of the epochs, or the last where nothing is held; and the scores."""
         recipe = self.recipe_
-        steps = recipe.epochs * -(-len(rows.y) // choose_size(len(rows.y), self.batch_size))
+        joined = len(rows.y) + round(recipe.synthetic * len(rows.y))
+        steps = recipe.epochs * -(-joined // choose_size(len(rows.y), self.batch_size))
         best = self._begin(params, recipe, steps)
         scores: list[float] = []
         since = 0
@@ -197,6 +198,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
 
     def _draw(self, rows: Rows, size: int, hidden: tuple[int, ...]) -> Iterator[Batch]:
         """An epoch's batches: augmented, shuffled, and with dropout's masks."""
+        rows = self._join(rows)
         x = rows.x
         if self.recipe_.augment:
             move = self.augment if callable(self.augment) else move_a_little
@@ -220,6 +222,10 @@ class Network(BaseEstimator):  # type: ignore[misc]
         self.best_loss_ = min(self.loss_curve_)
         self.validation_scores_ = scores or None
         self.best_validation_score_ = max(scores, default=None)
+
+    def _join(self, rows: Rows) -> Rows:
+        """What an epoch learns."""
+        return rows
 
     # --- scaling
 

@@ -70,7 +70,7 @@ def choose_recipe(settings: Settings, *, images: bool, general: Recipe = GENERAL
     >>> chosen = check_settings({"hidden": "auto", "epochs": 5, "augment": "auto",
     ...                          "scaling": "auto", "optimizer": "adam", "rate": None})
     >>> choose_recipe(chosen, images=True)  # doctest: +ELLIPSIS
-    Recipe(hidden=(256, 128), optimizer='adam', rate=0.005, ... epochs=5, ...augment=True, ema=0.0)
+    Recipe(hidden=(256, 128), optimizer='adam', rate=0.005, ... epochs=5, ...augment=True, ...)
     """
     base = RECIPE if images else general
     optimizer = settings.get("optimizer", base.optimizer)
@@ -83,9 +83,10 @@ def choose_recipe(settings: Settings, *, images: bool, general: Recipe = GENERAL
         for name, value in settings.items()
         if name in names and value is not None and not _is_auto(value)
     }
-    numbers = ("rate", "warmup", "weight_decay", "smoothing", "ema")
+    numbers = ("rate", "warmup", "weight_decay", "smoothing", "synthetic", "ema")
     given |= {name: float(given[name]) for name in numbers if name in given}
     free = settings.get("scaling") in ("auto", "range")  # which augmentation needs
+    given.setdefault("synthetic", 0.0)
     given["augment"] = bool(given.get("augment", base.augment and free))
     return dataclasses.replace(base, **given)
 
@@ -151,6 +152,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "dropout": (NUMBER, SHARE),
     "validation_fraction": (NUMBER, SHARE),
     "tol": (NUMBER, AMOUNT),
+    "synthetic": (NUMBER, AMOUNT),
     "batch_size": (WHOLE,),
     "epochs": (WHOLE,),
     "n_iter_no_change": (WHOLE,),

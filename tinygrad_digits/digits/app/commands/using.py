@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from ...extras import extra
-from ...images import read_images
-from ...model import mlp
+from ...images.files import read_file
 from ...model.evaluation import evaluate as evaluate_params
 from ...runs import finished_run, run, store
 from ...runs import report as reports
+from ...runs.familiar import load_manner
 from ...training.recipe import Config
 from .. import display
+from ..answers import Answer, answer, save_stages
 from ..console import guard, note, out, print_json, say, show_evaluation
-from ..options import Json, RunFolder
+from ..options import Json, RunFolder, Show
 
 with extra():
     import typer
@@ -37,37 +38,33 @@ def evaluate(folder: RunFolder, as_json: Json = False) -> None:
 @guard
 def predict(
     folder: RunFolder,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".npy or PNG files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures or .npy files.")],
+    show: Show = None,
     as_json: Json = False,
 ) -> None:
     """Say which digits image files show, and how surely.
 
-    A .npy file holds one or more 8x8 images, (8, 8), (64,), (n, 8, 8) or (n, 64), with pixels 0-1
-    or 0-16 and ink high, like the training data. A picture (PNG and others, grey or colour) may
-    have any size and dark ink on light paper or the reverse: the border shows which is the paper.
-    It is cropped to the ink and resized to 8x8.
+    A picture (PNG, JPEG, WebP, GIF, TIFF ...) may be of any size, pen, paper and light, and show
+    several digits, which are read line by line; only one of 8x8 pixels is taken as it is. A .npy
+    file holds one or more images of 8x8, (8, 8), (64,), (n, 8, 8) or (n, 64), with pixels 0-1 or
+    0-16 and ink high, as the training data, or of 28x28 with pixels 0-1 or 0-255, as MNIST's. What
+    is unlike all that the run has learnt and validated from is said to be no digit.
     """
-    params = store.load_run(folder).params
-    rows: list[tuple[str, Any]] = []
+    params, manner = store.load_run(folder).params, load_manner(folder)
+    answers: list[Answer] = []
     failures: list[str] = []
     for path in files:
         try:
-            probabilities = mlp.probabilities(params, read_images(path))
+            content = read_file(path)
+            answers += answer(params, manner, path, content)
+            if show is not None and content.stages is not None:
+                note(f"steps: {save_stages(content.stages, show, path)}", as_json)
         except (ValueError, OSError) as error:
             failures.append(str(error))
-            continue
-        for i, row in enumerate(probabilities):
-            rows.append((str(path) if len(probabilities) == 1 else f"{path}[{i}]", row))
     if as_json:
-        print_json(
-            [
-                {"image": name, "digit": int(row.argmax()), "probabilities": row.tolist()}
-                for name, row in rows
-            ]
-        )
-    elif rows:
-        table = [(name, int(row.argmax()), float(row.max())) for name, row in rows]
-        out.print(display.tabulate_predictions(table))
+        print_json([one.describe() for one in answers])
+    elif answers:
+        out.print(display.tabulate_predictions(answers))
     if failures:
         raise ValueError("\nerror: ".join(failures))
 

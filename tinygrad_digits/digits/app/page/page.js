@@ -3,7 +3,7 @@
 
 const BRUSH = 0.08;          // of the pad's width
 const GRID = 64;             // rows and columns that are sent
-const PEN = 0.19;            // of the drawing's size: read best, of 0.08 ... 0.25
+const PEN = 0.1;             // of the drawing's size; the server thickens or thins it as needed
 const SMALLEST = 0.1;        // of the pad: a dot is not blown up any further
 const STEPS = 16;            // that the keyboard's cursor takes from edge to edge
 const INTERVAL = 50;         // milliseconds between two requests, at least
