@@ -59,7 +59,7 @@ OF_EXTRAS = (
     (("ops.gamma", "ops.scipy_linalg", "optim.minimization"), {"scipy"}),
 )
 """Modules that import an extra, inside functions."""
-MOST_LINES, MOST_CODE = 1360, 860
+MOST_LINES, MOST_CODE = 1280, 790
 """Of the engine's files together, with and without docstrings and blanks."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
