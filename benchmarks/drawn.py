@@ -7,6 +7,7 @@ SVC(C=10) that sees what the network sees.
 """
 
 import argparse
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -45,11 +46,8 @@ def train(given: dict[str, Any]) -> tuple[Predict, float, float]:
     began = time.perf_counter()
     *_, last = run.start(config, data)
     seconds = time.perf_counter() - began
-    return (
-        lambda images: mlp.predict(last.params, images),
-        mlp.accuracy(last.params, *data.test),
-        seconds,
-    )
+    accuracy = mlp.accuracy(last.params, *data.test)
+    return functools.partial(mlp.predict, last.params), accuracy, seconds
 
 
 def train_svc(share: float) -> tuple[Predict, float, float]:
@@ -93,8 +91,7 @@ def main() -> None:
     args = parser.parse_args()
     given = {"synthetic": 0.0} if args.plain_data else {}
     if args.run:
-        params = store.load_run(args.run).params
-        predict: Predict = lambda images: mlp.predict(params, images)
+        predict: Predict = functools.partial(mlp.predict, store.load_run(args.run).params)
     else:
         trained = train_svc(configure(given).synthetic) if args.model == "svc" else train(given)
         predict, accuracy, seconds = trained

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.cases import all_cases, rows_recorded
+from tests.jit_programs import skip_without
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,21 +25,39 @@ def pytest_configure(config):
         os.environ["TINYGRAD_DIGITS_CACHE"] = str(config.cache.mkdir("native"))
 
 
-PROCESSES = {
+SLOW = {
     f"test_{name}.py"
     for name in (
-        *("benchmarks", "cli", "dask", "digits_training", "estimator", "examples", "notebook"),
-        *("peers", "resume", "serve", "sweep"),
+        *("benchmarks", "cli", "dask", "digits_images", "digits_recipe", "digits_sources"),
+        *("digits_threads", "digits_training", "estimator", "examples", "native", "notebook"),
+        *(
+            "peers",
+            "report",
+            "resume",
+            "serve",
+            "sweep",
+            "typing",
+            "watch",
+        ),  # processes, browsers, training
+        *("accuracy", "rules_as_functions"),  # mpmath
+        *("dtypes", "edges", "options", "purity", "shapes"),  # every function in every way
     )
 }
-"""Tests that start processes or browsers, or that train."""
+"""Tests that take long, and why."""
+
+
+def pytest_ignore_collect(collection_path, config):
+    """The quick tier does not even import the slow files, for what they import is slow too."""
+    if config.option.markexpr == "quick" and collection_path.name in SLOW:
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(items):
-    """Mark as quick what neither compiles native code nor starts processes."""
+    """Mark as quick what neither compiles native code nor is in a slow file."""
     for item in items:
         native = "numba" in item.name or "native" in item.name
-        if not native and item.path.name not in PROCESSES:
+        if not native and item.path.name not in SLOW:
             item.add_marker(pytest.mark.quick)
 
 
@@ -46,6 +65,12 @@ def pytest_collection_modifyitems(items):
 def rng(request):
     """A generator seeded by the test's own name: the same numbers in any order of tests."""
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def backend(request):
+    skip_without(request.param)
+    return request.param
 
 
 @pytest.fixture(scope="session")

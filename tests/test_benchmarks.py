@@ -36,10 +36,24 @@ from tinygrad_digits.digits.training import optimizer_choice, recipe
 ROOT = Path(__file__).parent.parent
 
 
+WITHOUT_NUMBA = """
+import runpy, sys
+sys.modules["numba"] = None
+runpy.run_module("benchmarks", None, "__main__")
+"""
+PRESENT = ["NumPy", pytest.param("numba", marks=pytest.mark.gate)]  # which compiles for 20 seconds
+
+
+@pytest.fixture(scope="module", params=PRESENT)
+def native(request):
+    return request.param == "numba"
+
+
 @pytest.fixture(scope="module")
-def out(tmp_path_factory):
+def out(tmp_path_factory, native):
     out = tmp_path_factory.mktemp("benchmarks")
-    done = run_benchmarks("--quick", "--no-peers", "--out", out)
+    options = ("--quick", "--no-peers", "--out", out)
+    done = run_benchmarks(*options) if native else run_benchmarks(*options, code=WITHOUT_NUMBA)
     assert done.returncode == 0, done.stderr
     (out / "printed.txt").write_text(done.stdout, encoding="utf-8")
     return out
@@ -76,8 +90,8 @@ def test_ratios_are_those_of_the_raw_rounds(results, key, to):
         assert measured["rows"][to]["ratio"]["median"] == 1
 
 
-def test_everyone_of_ours_that_can_takes_part(results):
-    jits = set(contenders.jits())
+def test_everyone_of_ours_that_can_takes_part(results, native):
+    jits = {*contenders.jits()} if native else {JIT}
     for step in results["steps"] + results["all_cores"]:
         assert step["rows"].keys() == {MANUAL, TAPE, PRODUCTS, *jits} - step["left_out"].keys()
     for key in ("workloads", "first_calls"):

@@ -117,6 +117,7 @@ def test_eager_training_gives_the_same_run(trained, tmp_path):
     assert recipe.Config.of(eager.config).backend is None
 
 
+@pytest.mark.gate
 def test_numba_trains_too(trained, tmp_path):
     pytest.importorskip("numba")
     folder, _ = trained
@@ -183,6 +184,21 @@ def test_predict_names_the_files_that_it_cannot_read(trained, tmp_path):
     for name in ("bad.png", "gone.npy"):
         assert name in result.stderr
     assert "good.npy" not in result.stderr
+
+
+def test_predict_reads_the_files_of_a_folder_by_name(trained, tmp_path):
+    folder, _ = trained
+    images = data.load_digits().images
+    (tmp_path / "drawn").mkdir()
+    for name, image in (("b.npy", images[1]), ("a.npy", images[0]), (".hidden", images[2])):
+        with (tmp_path / "drawn" / name).open("wb") as file:
+            np.save(file, image)
+    said = json.loads(invoke("predict", folder, tmp_path / "drawn", "--json").stdout)
+    assert [row["image"] for row in said] == [
+        str(tmp_path / "drawn" / name) for name in ("a.npy", "b.npy")
+    ]
+    (tmp_path / "empty").mkdir()
+    assert "holds no files" in invoke("predict", folder, tmp_path / "empty", code=1).stderr
 
 
 def test_gradcheck_shows_each_layer_in_both_dtypes(monkeypatch):
@@ -402,7 +418,7 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
 
 def test_without_numba_one_line_says_what_to_install(tmp_path, monkeypatch):
     def absent(*_args, **_options):
-        raise td.MissingExtraError('numba is absent: pip install "tinygrad-digits[jit]"')
+        raise td.errors.MissingExtraError('numba is absent: pip install "tinygrad-digits[jit]"')
 
     monkeypatch.setattr(loop, "jit", absent)
     result = invoke("train", "--backend", "numba", "--out", tmp_path / "run", code=1)

@@ -31,7 +31,7 @@ def norms(params, x, y):
     z = np.concatenate([x @ params["w0"], np.maximum(x[:, :16], 0.5)], axis=1)
     z = (z - np.mean(z, axis=0)) / np.sqrt(np.var(z, axis=0) + 1e-3)
     z = np.where(z > 1.0, z, np.tanh(z)).reshape(-1, 4, 8)
-    return np.mean(np.sum(z**2, axis=(1, 2)) * (y + 1)) + td.logsumexp(z.reshape(-1))
+    return np.mean(np.sum(z**2, axis=(1, 2)) * (y + 1)) + td.special.logsumexp(z.reshape(-1))
 
 
 def squares(params, x, y):
@@ -94,10 +94,11 @@ def check_lazy(f, x):
     "f",
     [
         lambda x: np.sum(np.pad(x, 1, constant_values=2.0) ** 3),
-        lambda x: np.sum(x[900:5:-2, 1:] ** 3) + np.sum(x[::-3, 2] ** 3),
+        lambda x: np.sum(x[900:5:-2, 1:] ** 3),
+        lambda x: np.sum(x[: 4 * CHUNK][::-3, 2] ** 3),
         lambda x: np.sum(td.at(np.ones((N, 64)))[:, :3].set(x[:, 1:4]) ** 3),
     ],
-    ids=["pad", "slices", "put"],
+    ids=["pad", "slices", "all the rows backwards", "put"],
 )
 def test_moving_elements_computes_nothing(f, problem):
     check_lazy(f, problem[1])
@@ -132,7 +133,7 @@ def test_taking_elements_computes_nothing(f, problem):
     ],
 )
 def test_what_chunks_cannot_do_is_said(f, said, problem):
-    with pytest.raises((td.ShapeError, td.NotDifferentiableError), match=said):
+    with pytest.raises((td.errors.ShapeError, td.errors.NotDifferentiableError), match=said):
         td.grad(f)(chunks(problem[1]))
 
 

@@ -130,6 +130,7 @@ def test_the_recipe_does_as_well_as_a_support_vector_machine():
 def test_plain_is_vanilla_descent():
     assert (PLAIN.optimizer, PLAIN.schedule, PLAIN.augment) == ("gd", "constant", False)
     assert PLAIN.weight_decay == PLAIN.smoothing == PLAIN.ema == PLAIN.warmup == 0
+    assert PLAIN.synthetic == 0
 
 
 def test_the_recipe_has_two_hidden_layers_and_cannot_be_changed():

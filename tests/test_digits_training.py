@@ -62,7 +62,7 @@ def test_weights_have_hes_variance_and_come_from_the_generator():
 
 @pytest.mark.parametrize("sizes", [(64,), (64, 0, 10), ()])
 def test_sizes_that_make_no_network_are_refused(sizes):
-    with pytest.raises(td.ShapeError, match="sizes"):
+    with pytest.raises(td.errors.ShapeError, match="sizes"):
         model.init_params(sizes)
 
 
@@ -164,6 +164,30 @@ def test_each_epoch_augments_afresh_and_changes_no_image():
     assert len(seen) == 2
     assert not np.array_equal(*seen)
     np.testing.assert_array_equal(SMALL.images, before)
+
+
+def test_each_epoch_learns_what_joins_it_and_measures_the_data_alone():
+    seen = []
+
+    def join(_dataset, rng):
+        seen.append(rng.integers(9, size=4))
+        return data.Dataset(np.zeros((4, 64)), seen[-1])
+
+    *_, last = start(2, join=join)
+    assert len(seen) == 2
+    assert not np.array_equal(*seen)
+    params = last.snapshot.params
+    np.testing.assert_array_equal(params["w0"], model.init_params((64, 16, 10))["w0"])  # no ink
+    assert params["b1"].any()
+    assert last.train_loss == float(model.loss(last.params, *SMALL))
+
+
+def test_the_recipe_counts_the_steps_with_synthetic_digits():
+    config = recipe.configure({"epochs": 2, "hidden": (4,), "synthetic": 0.5})
+    digits = run.load_split(config)
+    *_, last = run.start(config, digits)
+    steps = last.snapshot.state[-1].step
+    assert steps == config.steps(len(digits.train.labels)) == 2 * -(-(1293 + 646) // 64)
 
 
 @pytest.mark.parametrize(

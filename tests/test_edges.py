@@ -11,8 +11,8 @@ import pytest
 
 import tinygrad_digits as td
 from tests.cases import name_of
+from tests.checks import quiet
 from tests.jit_programs import assert_same
-from tests.test_cases import quiet
 
 SHAPES = [(), (1,), (3,), (0,), (1, 1), (2, 3), (0, 3), (3, 0), (2, 3, 4), (1, 3, 1)]
 AXES = [None, 0, 1, -1, -2, (0,), (0, 1), (-1, 0), ()]
@@ -93,7 +93,7 @@ def check(f, x, where):
         on_tensor, its_refusal = outcome(lambda x: td.vjp(f, x), x)
         program, programs_refusal = outcome(td.jit(f), x)
         assert (refusal is None) == (its_refusal is None), (where, refusal, its_refusal)
-        if not isinstance(programs_refusal, td.TracedValueError):
+        if not isinstance(programs_refusal, td.errors.TracedValueError):
             assert type(programs_refusal) is type(refusal), where
             if refusal is None:
                 assert_same(program, expected)

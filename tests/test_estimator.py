@@ -329,14 +329,14 @@ def test_a_loss_of_ones_own_is_what_is_learned_by(blobs):
 
     def cross_entropy(logits, labels):
         seen.add(labels.shape)
-        return td.cross_entropy(logits, labels)
+        return td.nn.cross_entropy(logits, labels)
 
     ours, theirs = quick(loss=cross_entropy, batch_size=50).fit(*blobs), quick(batch_size=50)
     np.testing.assert_allclose(ours.loss_curve_, theirs.fit(*blobs).loss_curve_)
     assert seen == {(50,), (20,)}  # no rows are added to the last
 
     def focal(logits, labels):
-        of_truth = td.log_softmax(logits)[np.arange(len(labels)), labels]
+        of_truth = td.nn.log_softmax(logits)[np.arange(len(labels)), labels]
         return -np.mean((1 - np.exp(of_truth)) ** 2 * of_truth)
 
     focused = quick(loss=focal, dropout=0.1, epochs=60).fit(*blobs)
@@ -794,7 +794,7 @@ def test_saliency_is_the_slope_of_the_winning_logit(dtype, rng):
 
 def test_saliency_refuses_other_shapes():
     params = model.init_params((64, 10))
-    with pytest.raises(td.ShapeError, match=r"\(n, 64\), got \(8, 8\)"):
+    with pytest.raises(td.errors.ShapeError, match=r"\(n, 64\), got \(8, 8\)"):
         saliency(params, np.zeros((8, 8)))
     assert saliency(params, np.zeros((2, 64), int)).dtype == np.float64
 
@@ -862,3 +862,18 @@ def test_a_regressor_stops_early_goes_on_and_takes_another_loss(waves):
         streamed.partial_fit(rows, np.column_stack([y, y]))
     absolute = regressor(loss=lambda z, t: np.mean(np.abs(z - t)), dropout=0.01).fit(rows, y)
     assert absolute.score(rows, y) > 0.8
+
+
+def test_synthetic_digits_join_images_of_digits_and_nothing_else():
+    images, labels = load_digits(return_X_y=True)
+    settings = {"epochs": 2, "hidden": (16,), "random_state": 0, "scaling": "range"}
+    joined, alone = (
+        DigitsClassifier(synthetic=share, **settings).fit(images[:300], labels[:300])
+        for share in (1.0, 0.0)
+    )
+    assert joined.recipe_.synthetic == 1
+    assert not np.array_equal(joined.params_["w0"], alone.params_["w0"])
+    with pytest.raises(ValueError, match="8x8 images of the digits 0 to 9"):
+        DigitsClassifier(synthetic=1.0, **settings).fit(images[:300], labels[:300] % 5)
+    with pytest.raises(ValueError, match="synthetic must be 0 or more"):
+        DigitsClassifier(synthetic=-1.0, **settings).fit(images[:300], labels[:300])

@@ -11,8 +11,8 @@ import pytest
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases
 from tests.cases.constant import CONSTANTS
+from tests.checks import quiet
 from tests.coverage import found, keywords
-from tests.test_cases import quiet
 
 STEP = 1e-6
 JUMPS = {"Tensor.__floordiv__", "np.heaviside", "np.sign", "np.histogram"}

@@ -174,12 +174,13 @@ def start(folder, *options):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-def test_a_run_killed_again_and_again_ends_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize("times", [4, pytest.param(12, marks=pytest.mark.gate)])
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(times, tmp_path):
     """At moments that a generator draws: in imports, steps, writes of the checkpoint, pictures."""
     options = [*SMALL, "--epochs", "200"]
     rng = np.random.default_rng(0)
     folder, kills = tmp_path / "run", 0
-    for delay in itertools.chain(rng.uniform(0, 0.5, 12), itertools.repeat(120)):
+    for delay in itertools.chain(rng.uniform(0, 0.5, times), itertools.repeat(120)):
         process = start(folder, *options)
         if kills % 4:  # the others may be killed before they have done anything
             process.stdout.readline()

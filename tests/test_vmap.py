@@ -1,4 +1,7 @@
-"""vmap equals a loop over the examples, for every row, every case and whatever hypothesis draws."""
+"""vmap equals a loop over the examples: programs that hypothesis draws, indices, axes, transforms.
+
+`test_cases.py` compares it with the loop for every case of every function.
+"""
 
 import itertools
 import threading
@@ -9,89 +12,11 @@ from hypothesis import given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
-from tests.cases import Drawn, all_cases
-from tests.domains import DOMAINS
+from tests.checks import assert_is_the_loop, quiet, total
 from tests.jit_programs import copied, programs
 from tests.leaks import cycles_left
-from tests.test_cases import quiet
 from tinygrad_digits.ops import OPS
 from tinygrad_digits.staging import batching
-from tinygrad_digits.support.foreign import is_numeric
-
-CASES = [
-    pytest.param(case, id=name)
-    for _, name, case in all_cases()
-    if not any(hasattr(x, "random") for x in td.tree.flatten((case.args, case.options))[0])
-]
-
-
-def leaves(results):
-    return [np.asarray(y) for y in td.tree.flatten(results)[0] if is_numeric(y)]
-
-
-def assert_is_the_loop(f, *stacked, rtol=1e-9, atol=1e-11):
-    """vmap(f) of stacked arguments against f of one after the other."""
-    got = leaves(td.vmap(f)(*stacked))
-    each = [leaves(f(*xs)) for xs in zip(*stacked, strict=True)]
-    for ys, *wanted in zip(got, *each, strict=True):
-        wanted = np.stack(wanted)
-        assert (ys.shape, ys.dtype) == (wanted.shape, wanted.dtype)
-        assert_allclose(ys, wanted, rtol=rtol, atol=atol)
-
-
-def total(results):
-    return sum(np.sum(y * y) for y in results)
-
-
-# --- every case, every row
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_every_case_with_its_gradient(case, rng):
-    drawn, other = Drawn(case, rng), Drawn(case, rng)
-    stacked = [np.stack(pair) for pair in zip(drawn.xs, other.xs, strict=True)]
-    argnums = tuple(range(len(stacked)))
-
-    def both(*xs):
-        return drawn.result(*xs), td.grad(drawn.weighted, argnums)(*xs)
-
-    def of_all(*stacked):
-        return total(td.vmap(drawn)(*stacked))
-
-    with quiet():
-        try:
-            assert_is_the_loop(both, *stacked)
-            around = td.grad(of_all, argnums)(*stacked)
-        except (td.TracedValueError, td.ShapeError):
-            if not case.untraced:
-                raise
-            return  # a shape that depends on values: the examples need not fit together
-        each = [td.grad(lambda *xs: total(drawn(*xs)), argnums)(*d.xs) for d in (drawn, other)]
-    for g, *wanted in zip(around, *each, strict=True):
-        assert_allclose(g, np.stack(wanted), rtol=1e-7, atol=1e-9)
-
-
-@pytest.mark.parametrize("name", [name for name in OPS if name in DOMAINS])
-def test_every_row(name, rng):
-    op = OPS[name]
-    for draw in DOMAINS[name]:
-        args, options = draw(rng)
-        moving = [k for k, x in enumerate(args) if getattr(x, "dtype", 0) == np.float64]
-
-        def called(*xs, args=args, options=options, moving=moving):
-            full = list(args)
-            for k, x in zip(moving, xs, strict=True):
-                full[k] = x
-            return op(*full, **options)
-
-        stacked = [np.stack([args[k], args[k] * 0.97, args[k]]) for k in moving]
-        assert_is_the_loop(called, *stacked)
-        for k in range(len(stacked)):  # one of them batched, the others the same for all
-            axes = tuple([0 if i == k else None for i in range(len(stacked))])
-            given = [x if i == k else x[0] for i, x in enumerate(stacked)]
-            got = td.vmap(called, axes)(*given)
-            each = [called(*[x[j] if i == k else x for i, x in enumerate(given)]) for j in range(3)]
-            assert_allclose(got, np.stack(each), rtol=1e-9, atol=1e-11)
 
 
 def test_batching_rules_are_registered_on_primitives_not_on_names():
@@ -189,13 +114,13 @@ def test_the_same_index_for_all_examples(index, rng):
 
 def test_a_mask_for_each_example_is_refused(rng):
     x = rng.standard_normal((2, 3))
-    with pytest.raises(td.TracedValueError, match=r"x\[mask\].*np\.where"):
+    with pytest.raises(td.errors.TracedValueError, match=r"x\[mask\].*np\.where"):
         td.vmap(lambda x: x[x > 0])(x)
 
 
 def test_an_element_of_a_plain_array():
     table = np.arange(6.0).reshape(3, 2)
-    with pytest.raises(td.TracedValueError, match=r"td\.at\(array\)\[index\]\.get\(\)"):
+    with pytest.raises(td.errors.TracedValueError, match=r"td\.at\(array\)\[index\]\.get\(\)"):
         td.vmap(lambda i: table[i])(np.array([2, 0]))
     got = td.vmap(lambda i: td.at(table)[i].get())(np.array([2, 0]))
     assert_array_equal(got, table[[2, 0]])
@@ -246,18 +171,53 @@ def test_results_that_are_the_same_for_all():
 @pytest.mark.parametrize(
     ("mapped", "args", "error", "message"),
     [
-        (td.vmap(np.dot), (np.ones(2), np.ones(3)), td.ShapeError, "a: 2, b: 3"),
-        (td.vmap(lambda p: p["a"]), ({"a": 2.0},), td.ShapeError, r"p\['a'\]: has no axis 0"),
-        (td.vmap(lambda x: x, 2), (np.ones((2, 3)),), td.ShapeError, "x: has no axis 2"),
-        (td.vmap(lambda x: x, None), (np.ones(2),), td.ShapeError, "none at all"),
+        (td.vmap(np.dot), (np.ones(2), np.ones(3)), td.errors.ShapeError, "a: 2, b: 3"),
+        (
+            td.vmap(lambda p: p["a"]),
+            ({"a": 2.0},),
+            td.errors.ShapeError,
+            r"p\['a'\]: has no axis 0",
+        ),
+        (
+            td.vmap(lambda x: x, 2),
+            (np.ones((2, 3)),),
+            td.errors.ShapeError,
+            "x: has no axis 2",
+        ),
+        (td.vmap(lambda x: x, None), (np.ones(2),), td.errors.ShapeError, "none at all"),
         (td.vmap(np.add, (0,)), (np.ones(2), np.ones(2)), TypeError, "1 arguments"),
-        (td.vmap(lambda p: p, ({"b": 0},)), ({"a": np.ones(2)},), td.ShapeError, "in_axes"),
-        (td.vmap(lambda x: x, "rows"), (np.ones(2),), td.ShapeError, "in_axes"),
-        (td.vmap(lambda x: x, 0, 3), (np.ones((2, 3)),), td.ShapeError, "out_axes: 3"),
-        (td.vmap(lambda x: x, 0, None), (np.ones(2),), td.ShapeError, "differs between"),
-        (td.vmap(lambda x: x, 0, (0, 0)), (np.ones(2),), td.ShapeError, "out_axes"),
+        (
+            td.vmap(lambda p: p, ({"b": 0},)),
+            ({"a": np.ones(2)},),
+            td.errors.ShapeError,
+            "in_axes",
+        ),
+        (td.vmap(lambda x: x, "rows"), (np.ones(2),), td.errors.ShapeError, "in_axes"),
+        (
+            td.vmap(lambda x: x, 0, 3),
+            (np.ones((2, 3)),),
+            td.errors.ShapeError,
+            "out_axes: 3",
+        ),
+        (
+            td.vmap(lambda x: x, 0, None),
+            (np.ones(2),),
+            td.errors.ShapeError,
+            "differs between",
+        ),
+        (
+            td.vmap(lambda x: x, 0, (0, 0)),
+            (np.ones(2),),
+            td.errors.ShapeError,
+            "out_axes",
+        ),
         (td.vmap(lambda x: x.sum(axis=1)), (np.ones((2, 3)),), ValueError, "axis 1"),
-        (td.vmap(lambda x: x.reshape(2)), (np.ones((2, 3)),), td.ShapeError, r"\(3,\) into \(2,\)"),
+        (
+            td.vmap(lambda x: x.reshape(2)),
+            (np.ones((2, 3)),),
+            td.errors.ShapeError,
+            r"\(3,\) into \(2,\)",
+        ),
         (td.vmap(lambda x: x @ 2.0), (np.ones((2, 3)),), ValueError, "0-d"),
     ],
 )
@@ -280,7 +240,7 @@ def test_errors_name_the_culprit(mapped, args, error, message):
     ],
 )
 def test_what_needs_one_value_says_so(use):
-    with pytest.raises(td.TracedValueError, match=r"test_vmap\.py.*2 examples at once"):
+    with pytest.raises(td.errors.TracedValueError, match=r"test_vmap\.py.*2 examples at once"):
         td.vmap(use)(np.ones(2))
 
 
@@ -314,7 +274,7 @@ def test_a_composed_op_keeps_its_own_rule():
     twice = td.vmap(td.vmap(op))
     assert_array_equal(td.grad(lambda x: twice(x[None]).sum())(x), [[7.0, 7.0]])
     assert td.vmap(op).loops(x) == ()
-    assert_array_equal(td.grad(lambda x: td.vmap(td.relu)(x).sum())(x), [[0.0, 1.0]])
+    assert_array_equal(td.grad(lambda x: td.vmap(td.nn.relu)(x).sum())(x), [[0.0, 1.0]])
 
 
 def test_functions_without_rules():
@@ -347,14 +307,14 @@ def test_assignment_follows_numpys_views():
 
 def test_noise_is_drawn_for_each_example():
     def f(x, rng):
-        return td.dropout(x, 0.5, rng)
+        return td.nn.dropout(x, 0.5, rng)
 
     x = np.ones((3, 8), np.float32)
     got = td.vmap(f, (0, None))(x, np.random.default_rng(1))
     rng = np.random.default_rng(1)
     assert_array_equal(got, np.stack([f(row, rng) for row in x]))
     assert len({row.tobytes() for row in got}) == 3
-    shared = td.vmap(lambda x: x * td.dropout(np.ones(8), 0.5, np.random.default_rng(1)))(x)
+    shared = td.vmap(lambda x: x * td.nn.dropout(np.ones(8), 0.5, np.random.default_rng(1)))(x)
     assert len({row.tobytes() for row in shared}) == 1
 
 
@@ -369,7 +329,7 @@ def test_a_batch_of_no_examples():
 
 
 def test_shapes_that_differ_between_examples():
-    with pytest.raises(td.ShapeError, match="same shape"):
+    with pytest.raises(td.errors.ShapeError, match="same shape"):
         td.vmap(np.unique)(np.array([[1, 1], [1, 2]]))
 
 
@@ -377,7 +337,7 @@ def test_shapes_that_differ_between_examples():
 
 
 def loss(w, x, label):
-    return td.cross_entropy(np.tanh(x @ w), label)
+    return td.nn.cross_entropy(np.tanh(x @ w), label)
 
 
 @pytest.fixture
@@ -465,7 +425,7 @@ def test_nothing_is_mutated_or_shared(rng):
 def test_what_outlives_the_call_says_so():
     kept = []
     td.vmap(kept.append)(np.ones(2))
-    with pytest.raises(td.EscapedTensorError):
+    with pytest.raises(td.errors.EscapedTensorError):
         kept[0] + 1
     assert repr(kept[0]) == "Batched(2 x float64())"
 

@@ -117,15 +117,21 @@ def method(name):
     return called
 
 
+def room_of(name: str) -> str:
+    """Where users find one of our functions: td.special, td.nn, td.linalg or td itself."""
+    rooms = ("td.special", td.special), ("td.nn", td.nn), ("td.linalg", td.linalg)
+    return next((path for path, room in rooms if name in room.__all__), "td")
+
+
 def name_of(function) -> str:
-    """What users write: np.linalg.svd, np.add.reduce, td.gelu."""
+    """What users write: np.linalg.svd, np.add.reduce, td.nn.gelu."""
     if isinstance(getattr(function, "__self__", None), np.ufunc):
         return f"{name_of(function.__self__)}.{function.__name__}"
     if isinstance(function, np.ufunc):
         return f"np.{function.__name__}"
     module = function.__module__
     if module.startswith("tinygrad_digits"):
-        return f"td.{function.__name__}"
+        return f"{room_of(function.__name__)}.{function.__name__}"
     return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
 
 
@@ -189,6 +195,14 @@ def all_cases() -> list[tuple[str, str, Case]]:
     return found
 
 
+def cases_by_function() -> dict[str, dict[str, Case]]:
+    """{function: {id: case}}."""
+    functions: dict[str, dict[str, Case]] = {}
+    for _, name, each in all_cases():
+        functions.setdefault(each.name, {})[name] = each
+    return functions
+
+
 def rows_of(case: Case) -> dict[str, int]:
     """The rows that a case puts on a tape, and of how many rules at most each makes use there."""
     drawn = Drawn(case, np.random.default_rng(0))
@@ -206,11 +220,17 @@ def rows_of(case: Case) -> dict[str, int]:
 
 
 def rows_recorded(cases: Iterable[Case]) -> dict[str, Case]:
-    """The rows that these cases put on a tape, each with a case that uses most of its rules."""
+    """The rows that these cases put on a tape, each with a case that tries it best.
+
+    That is one that uses most of its rules, on arrays with elements, of the function of that name
+    if there is one, and with the fewest other rows.
+    """
     best: dict[str, Case] = {}
-    most: dict[str, int] = {}
+    merits: dict[str, tuple[int, bool, bool, int]] = {}
     for each in cases:
-        for name, used in rows_of(each).items():
-            if used > most.get(name, 0):
-                best[name], most[name] = each, used
+        rows, full = rows_of(each), all(x.size for x in Drawn(each, np.random.default_rng(0)).xs)
+        for name, used in rows.items():
+            merit = (used, full, name in each.name, -len(rows))
+            if merit > merits.get(name, (0, False, False, 0)):
+                best[name], merits[name] = each, merit
     return best

@@ -1,9 +1,12 @@
 """x[index], elements chosen by position and condition, functional assignment."""
 
+import array
+
 import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import case, method, nonzero, normal, positive
+from tinygrad_digits.ops import OPS
 
 MASK = np.array([[True, False, True], [False, True, False]])
 LOW = np.array([True, False, True, False])
@@ -15,6 +18,55 @@ def getitem(x, *index):
 
 def indexed(x, *index):
     return case(getitem, x, *index).but(label="x[index]")
+
+
+def bracketed(index):
+    """The index as it stands between brackets: a list in it is no tree of cases."""
+    return case(lambda x: x[index], normal(*INDEXED)).but(label="x[index]")
+
+
+INDEXED = (4, 5, 3)
+INDICES = [
+    2,
+    (1, -2),
+    (1, 2, 0),
+    slice(None, None, -2),
+    (slice(1, 3), slice(None), 1),
+    (Ellipsis, 0),
+    (None, 1, Ellipsis, None),
+    [0, 0, 1],
+    (0, 0, [2, 2]),
+    ([0, 0, 3], [1, 1, 2]),
+    np.array([[0, 0], [-1, 3]]),
+    (slice(None), np.array([1, 1]), slice(0, 2)),
+    (np.array([[0], [1]]), np.array([2, 2])),
+    np.arange(60).reshape(INDEXED) % 3 == 0,
+    (slice(None), np.array([True, False, True, False, True])),
+    np.zeros(INDEXED, bool),
+    np.int64(3),
+    True,
+    np.array(2),
+]
+ODD_INDICES = [  # other sequences, which NumPy turns into arrays
+    [],
+    ((0, 0), (1, 1)),
+    ((0, 0, 2), slice(None)),
+    range(3),
+    ([True, False, True, False], 0),
+    [[0, 0], [1, 1]],
+    (slice(None), (1, 1)),
+    array.array("l", [0, 0]),
+]
+
+
+def scatter(x, *, index, shape):
+    full = np.zeros(shape, x.dtype)
+    np.add.at(full, index, x)
+    return full
+
+
+def scattered(x, index, shape):
+    return case(OPS["scatter"], x, index=index, shape=shape).but(reference=scatter)
 
 
 def assigned(how, x, index, *v, reference=None, **changes):
@@ -87,6 +139,12 @@ CASES = [
     indexed(normal()),
     indexed(normal(0, 3), slice(None), 1),
     indexed(normal(3), []),
+    *[bracketed(index) for index in INDICES],
+    scattered(normal(2, 3), [0, 0], (4, 3)),
+    scattered(normal(3), (slice(None), 1), (3, 2)),
+    scattered(normal(2, 2), np.array([[0, 1], [1, 1]]), (3,)),
+    scattered(normal(), (1, 2), (2, 3)),
+    scattered(normal(2), np.array([True, False, True]), (3,)),
     case(np.take, normal(2, 3), [0, 5, 5]),
     case(np.take, normal(2, 3), np.array([[0, 2], [2, -1]]), axis=1),
     case(np.take, normal(2, 3), 1, axis=-1),
@@ -118,6 +176,12 @@ CASES = [
     case(np.piecewise, normal(4), [LOW, LOW], [scaled, doubled, 1], 2.0, plus=1.0),
     case(np.piecewise, normal(), True, [doubled]),
     case(np.where, MASK, normal(2, 3), normal(3)),
+    *[
+        case(np.where, mask, normal(*a), normal(*b))
+        for mask in (MASK, MASK[0])
+        for a, b in (((2, 3), (2, 3)), ((2, 1), ()), ((3,), (2, 3)))
+    ],
+    case(np.where, np.True_, normal(2, 3), normal(3)),
     case(np.where, [True, False], normal(), 2.0),
     case(np.where, MASK, 1, normal(2, 1)),
     case(np.diag, normal(3)),

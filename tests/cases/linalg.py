@@ -54,7 +54,56 @@ def plane_cases():
         yield case(np.cross, normal(3), normal(4, 2))
 
 
+MATMULS = [
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (3, 4)),
+    ((2, 3), (3, 4)),
+    ((5, 2, 3), (3, 4)),
+    ((2, 3), (5, 3, 4)),
+    ((5, 2, 3), (5, 3, 4)),
+    ((5, 1, 2, 3), (6, 3, 4)),
+    ((3,), (5, 3, 4)),
+    ((5, 2, 3), (3,)),
+    ((6, 5, 2, 3), (3,)),
+    ((1, 3), (3, 1)),
+    ((0, 3), (3, 2)),
+    ((2, 0), (0, 4)),
+    ((5, 2, 0), (0, 4)),
+    ((0, 2, 3), (3, 4)),
+    ((2, 2, 3), (3, 0)),
+]
+EINSUMS = [
+    ("ij,jk->ik", (2, 3), (3, 4)),
+    ("ij->ji", (2, 3)),
+    ("ij->", (2, 3)),
+    ("ij->i", (2, 3)),
+    ("ii->", (3, 3)),
+    ("ii->i", (3, 3)),
+    ("iii->i", (2, 2, 2)),
+    ("iij->j", (3, 3, 2)),
+    ("ii,i->i", (3, 3), (3,)),
+    ("ii,ij->j", (2, 2), (2, 3)),
+    ("i,i->", (3,), (3,)),
+    ("i,j->ij", (2,), (3,)),
+    ("ij,ij->ij", (2, 3), (2, 3)),
+    ("ij,ij->", (2, 3), (2, 3)),
+    ("ij,ij->ij", (2, 3), (1, 3)),
+    ("ij,ij->", (1, 3), (2, 1)),
+    ("ij,jk->", (2, 1), (3, 4)),
+    ("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
+    ("ijk,ik->j", (2, 3, 4), (2, 4)),
+    ("i,ij,j->", (2,), (2, 3), (3,)),
+    (",i->i", (), (3,)),
+    ("->", ()),
+    ("i,j->j", (2,), (3,)),
+    ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)),
+    ("ij,jk->ik", (0, 3), (3, 2)),
+]
 PRODUCTS = [
+    *[case(np.matmul, normal(*a), normal(*b)) for a, b in MATMULS],
+    *[case(np.einsum, text, *[normal(*shape) for shape in shapes]) for text, *shapes in EINSUMS],
+    case(np.einsum, "ij,jk,kl->il", normal(2, 3), normal(3, 4), normal(4, 2), optimize=True),
     case(np.dot, normal(3), normal(3)),
     case(np.dot, normal(2, 3), normal(3, 4)),
     case(np.dot, normal(2, 2, 3), normal(3)),
@@ -82,7 +131,6 @@ PRODUCTS = [
     case(np.outer, normal(0), normal(3)),
     case(np.linalg.outer, normal(2), normal(3)),
     case(np.linalg.matmul, normal(2, 2, 3), normal(3, 2)),
-    case(np.matmul, normal(2, 3), normal(3)),
     *gufunc_cases(),
     case(np.vecdot, normal(3), normal(3)),
     case(np.vecdot, normal(2, 3), normal(3)),
@@ -305,7 +353,7 @@ def triangular_cases():
         {"trans": "C", "unit_diagonal": True, "check_finite": False},
     ):
         for b in (normal(3), normal(3, 2)):
-            each = case(td.solve_triangular, regular(3, 3), b, **options)
+            each = case(td.linalg.solve_triangular, regular(3, 3), b, **options)
             yield each.but(reference=triangular)
 
 
@@ -314,28 +362,28 @@ SCIPY = [
     *[
         each.but(reference=triangular)
         for each in (
-            case(td.solve_triangular, regular(2, 2, 2), normal(2, 2, 3), lower=True),
-            case(td.solve_triangular, regular(2, 3, 3), normal(3)),
-            case(td.solve_triangular, regular(2, 2), normal(3, 2, 1)),
-            case(td.solve_triangular, np.triu(np.ones((2, 2))), normal(2)),
-            case(td.solve_triangular, np.array([[2, 1], [1, 3]]), normal(2)),
-            case(td.solve_triangular, regular(2, 2), [1.0, 2.0], 1),
+            case(td.linalg.solve_triangular, regular(2, 2, 2), normal(2, 2, 3), lower=True),
+            case(td.linalg.solve_triangular, regular(2, 3, 3), normal(3)),
+            case(td.linalg.solve_triangular, regular(2, 2), normal(3, 2, 1)),
+            case(td.linalg.solve_triangular, np.triu(np.ones((2, 2))), normal(2)),
+            case(td.linalg.solve_triangular, np.array([[2, 1], [1, 3]]), normal(2)),
+            case(td.linalg.solve_triangular, regular(2, 2), [1.0, 2.0], 1),
         )
     ],
     *[
         each.but(reference=scipy.linalg.cho_solve)
         for each in (
-            case(td.cho_solve, (regular(3, 3), True), normal(3)),
-            case(td.cho_solve, (regular(3, 3), False), normal(3, 2)),
-            case(td.cho_solve, (regular(2, 2), True), np.ones(2), check_finite=False),
+            case(td.linalg.cho_solve, (regular(3, 3), True), normal(3)),
+            case(td.linalg.cho_solve, (regular(3, 3), False), normal(3, 2)),
+            case(td.linalg.cho_solve, (regular(2, 2), True), np.ones(2), check_finite=False),
         )
     ],
     *[
         each.but(reference=scipy.linalg.expm)
         for each in (
-            case(td.expm, normal(3, 3)),
-            case(td.expm, normal(2, 2, 2)),
-            case(td.expm, normal(1, 1)),
+            case(td.linalg.expm, normal(3, 3)),
+            case(td.linalg.expm, normal(2, 2, 2)),
+            case(td.linalg.expm, normal(1, 1)),
         )
     ],
 ]

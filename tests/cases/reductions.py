@@ -30,7 +30,10 @@ def holed(function, draw, *options):
     return [case.but(label=name_of(function)) for case in each(with_holes, draw, *options)]
 
 
-AXES = [{}, {"axis": 0}, {"axis": -1, "keepdims": True}, {"axis": (0, -1)}, {"axis": ()}]
+AXES = [
+    *({}, {"axis": 0}, {"axis": -1, "keepdims": True}, {"axis": (0, -1)}),
+    *({"axis": (-1, 0), "keepdims": True}, {"axis": None, "keepdims": True}, {"axis": ()}),
+]
 CHOSEN = [{"where": COLUMNS}, {"axis": 1, "where": SOME}, {"axis": 0, "where": SOME[:, 1:2]}]
 WHERE = [*CHOSEN, {"axis": 0, "keepdims": True, "where": SOME}, {"where": True}]
 FROM = [{"initial": 1.5}, {"axis": 1, "initial": 2, "where": SOME, "keepdims": True}]
@@ -50,7 +53,11 @@ SUMS = [
     *each(method("prod"), normal(3, 4), {"axis": 1}, *FROM),
     *each(np.prod, normal(), {}, {"axis": 0}),
     case(np.sum, normal(), axis=0),
+    *[case(f, normal()) for f in (np.sum, np.mean)],
+    *[case(f, normal(5), axis=-1) for f in (np.sum, np.mean)],
+    case(np.mean, normal(0, 3), axis=1),
 ]
+VARIANCE_OF_ONE = [case(np.var, normal(), **options) for options in ({}, {"keepdims": True})]
 CENTRE = {"mean": normal(1, 4), "axis": 0}
 SPREADS = [
     chosen
@@ -64,6 +71,9 @@ SPREADS = [
         ),
         *each(function, normal(3, 4), {**CENTRE, "where": SOME, "correction": 1}),
         *each(method(function.__name__), normal(3, 4), {"axis": 0, "ddof": 1}),
+        *each(function, positive(3, 4, 5), *AXES[:-1]),
+        *each(function, normal(2, 5), {"ddof": 1}),
+        *each(function, normal(5), {"axis": -1}, {"ddof": 1}),
     )
 ]
 BOUNDED = [{"initial": 0.05}, {"axis": 0, "initial": -9.0, "where": SOME, "keepdims": True}]
@@ -74,6 +84,10 @@ EXTREMES = [
         *each(function, distinct(2, 3, 4), *AXES[:-1]),
         *each(function, distinct(3, 4), *BOUNDED, {"where": True}),
         *each(function, distinct(3, 4), {"initial": 99.0, "where": COLUMNS, "axis": 1}),
+        *each(function, distinct(2, 3, 4), AXES[-1]),
+        *each(function, distinct(0, 3), {"axis": 1}),
+        *each(function, distinct(5), {"axis": -1}),
+        case(function, distinct()),
     )
 ]
 EXTREMES += [
@@ -195,4 +209,4 @@ OBSERVED = [
     *each(np.corrcoef, normal(5, 2), {"rowvar": False}),
     case(np.corrcoef, DATA, normal(4)),
 ]
-CASES = [*SUMS, *SPREADS, *EXTREMES, *RUNNING, *NAN, *ORDER, *WEIGHTED, *OBSERVED]
+CASES = [*SUMS, *SPREADS, *VARIANCE_OF_ONE, *EXTREMES, *RUNNING, *NAN, *ORDER, *WEIGHTED, *OBSERVED]

@@ -31,6 +31,7 @@ def unary(ufunc, draw):
     return [
         case(ufunc, draw(2, 3)),
         case(ufunc, draw()),
+        case(ufunc, draw(2, 1, 3)),
         case(ufunc, draw(0, 2)),
         with_keywords(ufunc, draw(2, 3)),
     ]
@@ -41,6 +42,10 @@ def binary(ufunc, left, right=None, numbers=(2.0, 1.0, 3.0)):
     return [
         case(ufunc, left(2, 3), right(3)),
         case(ufunc, left(2, 1), right()),
+        case(ufunc, left(3, 1), right(4)),
+        case(ufunc, left(), right(2, 3)),
+        case(ufunc, left(2, 1, 3), right(4, 1)),
+        case(ufunc, left(), right()),
         case(ufunc, left(0, 3), right(3)),
         case(ufunc, left(3), numbers),
         case(ufunc, numbers, right(3)),
@@ -64,6 +69,11 @@ def apart(*shape):
     return Draw(
         lambda rng: rng.choice([-2.0, -1.0, 1.0, 2.0], shape) + rng.uniform(-0.1, 0.1, shape)
     )
+
+
+def thirds(*shape):
+    """Numbers of which some are far below -1.2, some within 0.3 of 0 and some far above 1.2."""
+    return Draw(lambda rng: rng.choice([-2.0, 0.0, 2.0], shape) + rng.uniform(-0.3, 0.3, shape))
 
 
 def divisors(*shape):
@@ -110,7 +120,10 @@ BINARY = [
     case(np.nextafter, normal(2, 3), 2.0),
     case(np.heaviside, np.array([0.0, 1.0, -1.0]), normal(3)),
     *binary(np.heaviside, nonzero, normal),
+    *[case(np.power, normal(3, 4), n) for n in (0, 1, 2, 3, 4.0)],
+    *[case(np.power, nonzero(3, 4), n) for n in (-1, -2.0)],
     case(np.power, nonzero(3), 2),
+    case(np.power, 2, normal(3)),
     case(np.power, nonzero(3), np.array([3, -2, 0])),
     case(np.float_power, nonzero(3), np.array([3, -2, 0])),
     case(np.float_power, 2, normal(3)),
@@ -208,6 +221,7 @@ I0_DERIVATIVE = [
     for draw in (nonzero(4), uniform(3.0, 10.0, 4))
     for order in (1, 2)
 ]
+LOWEST, HIGHEST = between(-1.2, -0.8), between(0.8, 1.2)
 OTHERS = [
     *[case(np.sinc, normal(*shape)) for shape in ((2, 3), (), (0,))],
     case(np.sinc, uniform(4.0, 9.0, 3)),
@@ -231,6 +245,10 @@ OTHERS = [
     case(np.clip, halves(2, 3), a_min=-1.0, a_max=1.0),
     case(np.clip, halves(2, 3), min=-1.0, max=apart(3)),
     case(np.clip, halves(2, 3), None, 1.0),
+    case(np.clip, thirds(3, 4), LOWEST(), HIGHEST()),
+    case(np.clip, thirds(3, 4), LOWEST(4), HIGHEST(3, 1)),
+    case(np.clip, thirds(), LOWEST(3), HIGHEST()),
+    case(np.clip, uniform(-1, 1, 4), uniform(2.9, 3.1, 4), uniform(-3.1, -2.9, 4)),
 ]
 
 METHODS = [

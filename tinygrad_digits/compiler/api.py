@@ -14,9 +14,20 @@ import os
 import time
 from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from numbers import Number
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import numpy as np
 
@@ -27,17 +38,23 @@ from ..support import tree
 from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
 from ..support.foreign import admit, gate_of, within
 from ..support.loading import load
+from ..support.options import suggest_options
 from ..support.pickling import Decorated, Restorable, as_findable, importable_name
 from ..support.user_lines import warn
+from .call_arguments import describe_leaf, list_leaves, read_names, read_positional
 from .fast_call import MISS, FastCall, Known
-from .free_variables import hold_a_tensor, holds_a_tensor, selves, watches
+from .free_variables import find_free_variables, find_instances, hold_a_tensor, holds_a_tensor
 from .instances import Attributes, has_state
-from .signature import Sealed, identity, is_generator, is_input, key_of
+from .signature import Sealed, identity, is_input, key_of
 
 if TYPE_CHECKING:
     from .lower import Lowered
     from .program import Program
     from .trace import JitInterpreter
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 BACKENDS = ("numpy", "numba")
 RECENT = 4
@@ -72,6 +89,29 @@ LOOKED_UP = "was looked up by its signature: other programs ran last"
 """Why a call took longer than others."""
 
 
+@overload
+def jit(
+    f: Callable[P, R],
+    *,
+    backend: str = ...,
+    static_argnames: str | tuple[str, ...] = ...,
+    donate: str | tuple[str, ...] = ...,
+    cache_size: int = ...,
+) -> Jitted[P, R]: ...
+
+
+@overload
+def jit(
+    f: None = None,
+    *,
+    backend: str = ...,
+    static_argnames: str | tuple[str, ...] = ...,
+    donate: str | tuple[str, ...] = ...,
+    cache_size: int = ...,
+) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
+
+
+@suggest_options
 def jit(
     f: Callable[..., Any] | None = None,
     *,
@@ -131,40 +171,50 @@ if hasattr(os, "register_at_fork"):  # which Windows has not
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-class Jitted(Decorated):
+def _check_function(f: Any) -> None:
+    """Raise TypeError for what jit cannot trace."""
+    if not callable(f):
+        raise TypeError(f"jit takes a function, got {type(f).__name__}")
+    if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
+        raise TypeError(
+            f"{_name(f)} is a generator or a coroutine: it stops and goes on, and a program "
+            "runs straight through. Return the values as a list, or jit what it does in a step"
+        )
+
+
+def _check_how(f: Any, backend: str, arguments: tuple[str, ...], cache_size: int) -> None:
+    """Raise ValueError, MissingExtraError or TypeError for what jit was told about f."""
+    if cache_size < 1:
+        raise ValueError(f"cache_size must be at least 1, got {cache_size}")
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if backend == "numba":
+        from .numba_backend import require_numba
+
+        require_numba()
+    known = read_names(f)
+    for name in arguments:
+        if known is not None and name not in known:
+            raise TypeError(f"{_name(f)} has no argument {name!r}; it has {', '.join(known)}")
+
+
+class Jitted(Decorated, Generic[P, R]):
     """A function and the programs that have been made of it."""
 
     def __init__(
         self,
-        f: Callable[..., Any],
+        f: Callable[P, R],
         backend: str,
         static_argnames: tuple[str, ...],
         donate: tuple[str, ...],
         cache_size: int,
     ) -> None:
-        if not callable(f):
-            raise TypeError(f"jit takes a function, got {type(f).__name__}")
-        if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
-            raise TypeError(
-                f"{_name(f)} is a generator or a coroutine: it stops and goes on, and a program "
-                "runs straight through. Return the values as a list, or jit what it does in a step"
-            )
-        if cache_size < 1:
-            raise ValueError(f"cache_size must be at least 1, got {cache_size}")
-        if backend not in BACKENDS:
-            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-        if backend == "numba":
-            from .numba_backend import require_numba
-
-            require_numba()
+        _check_function(f)
+        _check_how(f, backend, (*static_argnames, *donate), cache_size)
         functools.update_wrapper(self, f)
         self.f = f
         self.backend = backend
-        self.parameters = _positional(f)
-        named = _argument_names(f)
-        for name in (*static_argnames, *donate):
-            if named is not None and name not in named:
-                raise TypeError(f"{_name(f)} has no argument {name!r}; it has {', '.join(named)}")
+        self.parameters = read_positional(f)
         self.static = frozenset(static_argnames)
         self.donate = frozenset(donate)
         self.cache_size = cache_size
@@ -174,13 +224,19 @@ class Jitted(Decorated):
         self._uses = itertools.count()
         self._tracing: set[tuple[int, int]] = set()  # processes (of forks) and threads
         self._attributes = Attributes(f)
-        self._selves = selves(f)
+        self._selves = find_instances(f)
         self._slow_calls: Counter[str] = Counter()
         self._recent: tuple[FastCall, ...] = ()  # the fast paths of the programs that ran last
 
     def __repr__(self) -> str:
         return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(
+        self: Jitted[Concatenate[Any, Q], R], instance: object, owner: type | None = None
+    ) -> Callable[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
@@ -189,13 +245,13 @@ class Jitted(Decorated):
         options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
         return importable_name(self) or (Jitted, (as_findable(self.f), *options))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         recent = self._recent
         for fast_call in recent:
-            result = fast_call(args, kwargs)
+            result: R = fast_call(args, kwargs)
             if result is not MISS:
                 if fast_call is not recent[0]:
                     self._move_to_front(fast_call)
@@ -208,9 +264,9 @@ class Jitted(Decorated):
         self._slow_calls[LOOKED_UP if traces == self.traces else TRACED] += 1
         if program.fast_call is not None:
             self._move_to_front(program.fast_call)
-        return program(leaves)
+        return cast("R", program(leaves))
 
-    def program(self, *args: Any, **kwargs: Any) -> Lowered:
+    def program(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """The program that runs for these arguments; print it to see how it was made."""
         program, _ = self._look_up(args, kwargs)
         if program is None:
@@ -259,7 +315,8 @@ class Jitted(Decorated):
         if any(map(gate_of, leaves)):
             args, kwargs = _admit(args, kwargs, self.parameters)
             leaves, structure = tree.flatten((args, kwargs))
-        if (OPEN and hold_a_tensor(watches(self.f))) or any(map(_belongs_elsewhere, leaves)):
+        held = bool(OPEN) and hold_a_tensor(find_free_variables(self.f))
+        if held or any(map(_belongs_elsewhere, leaves)):
             self._refuse_recursion()
             return None, leaves
         inputs = [leaf for leaf in leaves if is_input(leaf)]
@@ -304,7 +361,7 @@ class Jitted(Decorated):
                     donate=self.donate,
                     seconds=time.perf_counter() - start,
                 )
-                surroundings = Known(watches(self.f), self._selves, self._attributes)
+                surroundings = Known(find_free_variables(self.f), self._selves, self._attributes)
                 made.make_fast_call(args, kwargs, surroundings)
             except load(f"{__package__}.trace").Captured:
                 return None
@@ -336,16 +393,16 @@ class Jitted(Decorated):
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         names = [*self.parameters, *[""] * len(args)]
         args = tuple(
-            self._sealed(x) if name in self.static else x
+            self._seal(x) if name in self.static else x
             for name, x in zip(names, args, strict=False)
         )
-        return args, {k: self._sealed(x) if k in self.static else x for k, x in kwargs.items()}
+        return args, {k: self._seal(x) if k in self.static else x for k, x in kwargs.items()}
 
-    def _sealed(self, x: Any) -> Sealed:
+    def _seal(self, x: Any) -> Sealed:
         return Sealed(x, self._attributes)
 
     def _refuse_unhashable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for path, leaf in _items(args, kwargs, self.parameters):
+        for path, leaf in list_leaves(args, kwargs, self.parameters):
             value = leaf.value if isinstance(leaf, Sealed) else leaf
             try:
                 hash(value) if not isinstance(leaf, np.ndarray) else None
@@ -359,12 +416,12 @@ class Jitted(Decorated):
 
     def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Note what this trace is for; say so when there are many."""
-        items = [*_items(args, kwargs, self.parameters)]
-        spec = {path: _describe(leaf) for path, leaf in items}
+        items = [*list_leaves(args, kwargs, self.parameters)]
+        spec = {path: describe_leaf(leaf) for path, leaf in items}
         for path, leaf in [*items, *((type(held).__name__, held) for held in self._selves)]:
             value = leaf.value if isinstance(leaf, Sealed) else leaf
             if has_state(value):
-                spec |= self._attributes.described(value, path)
+                spec |= self._attributes.describe(value, path)
         self._specs.append(spec)
         count = self.traces
         if count < RETRACES or count & (count - 1):
@@ -396,7 +453,8 @@ def _run(
     """Trace f once."""
     jit: JitInterpreter = load(f"{__package__}.trace").JitInterpreter()
     named = [
-        (path, leaf, _checked_input(leaf, path)) for path, leaf in _items(args, kwargs, parameters)
+        (path, leaf, _checked_input(leaf, path))
+        for path, leaf in list_leaves(args, kwargs, parameters)
     ]
     given = {id(leaf) for _, leaf, _ in named}
 
@@ -436,7 +494,7 @@ def _checked_input(leaf: Any, path: str) -> bool:
 def _admit(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
     """The arguments with labelled arrays as plain ones, which is what a program works on."""
     _, structure = tree.flatten((args, kwargs))
-    named = _items(args, kwargs, parameters)
+    named = list_leaves(args, kwargs, parameters)
     leaves = [x if isinstance(x, Number) or _is_foreign(x) else admit(x, path) for path, x in named]
     found: tuple[Any, Any] = tree.unflatten(structure, leaves)
     return found
@@ -460,46 +518,6 @@ def _is_foreign(leaf: Any) -> bool:
 
 
 # --- names
-
-
-def _positional(f: Any) -> list[str]:
-    """The names of f's positional arguments."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p.name for p in _signature(f) if p.kind in kinds]
-
-
-def _argument_names(f: Any) -> list[str] | None:
-    """The names of all arguments; None where there may be any."""
-    parameters = _signature(f)
-    if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
-
-
-def _signature(f: Any) -> list[inspect.Parameter]:
-    try:
-        return [*inspect.signature(f).parameters.values()]
-    except (TypeError, ValueError):  # some builtins have none
-        return []
-
-
-def _items(
-    args: tuple[Any, ...], kwargs: dict[str, Any], parameters: list[str]
-) -> Iterator[tuple[str, Any]]:
-    """Each leaf of a call with its path, as in params['w0']."""
-    for k, argument in enumerate(args):
-        name = parameters[k] if k < len(parameters) else f"argument {k}"
-        yield from tree.items(argument, name)
-    for name, argument in kwargs.items():
-        yield from tree.items(argument, name)
-
-
-def _describe(leaf: Any) -> str:
-    if isinstance(leaf, np.ndarray):
-        return f"{leaf.dtype}{leaf.shape}"
-    if isinstance(leaf, float | np.generic) or is_generator(leaf):
-        return type(leaf).__name__
-    return repr(leaf.value if isinstance(leaf, Sealed) else leaf)[:40]
 
 
 def _name(f: Any) -> str:

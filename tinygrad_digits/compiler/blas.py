@@ -19,13 +19,13 @@ ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
 
 
 @functools.cache
-def routines() -> dict[str, Any]:
+def find_routines() -> dict[str, Any]:
     """Names for native code and what they are; empty without NumPy's OpenBLAS.
 
     gemm_x(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
     gemv_x(order, transpose_a, rows, columns, alpha, a, lda, x, 1, beta, y, 1)
     """
-    found = _addresses()
+    found = _find_addresses()
     if found is None:
         return {}
     from llvmlite import binding
@@ -44,7 +44,7 @@ def routines() -> dict[str, Any]:
     return functions
 
 
-def _addresses() -> dict[str, int] | None:
+def _find_addresses() -> dict[str, int] | None:
     """Where the routines for float32 (f) and float64 (d) are in memory."""
     package = pathlib.Path(np.__file__).parent
     for folder in (package.with_name("numpy.libs"), package / ".dylibs"):
@@ -52,7 +52,7 @@ def _addresses() -> dict[str, int] | None:
             try:
                 library = ctypes.CDLL(str(path))
                 return {
-                    f"{name}_{code}": _address(getattr(library, f"scipy_cblas_{letter}{name}64_"))
+                    f"{name}_{code}": _read_address(library, f"scipy_cblas_{letter}{name}64_")
                     for name in ("gemm", "gemv")
                     for code, letter in (("f", "s"), ("d", "d"))
                 }
@@ -61,7 +61,7 @@ def _addresses() -> dict[str, int] | None:
     return None
 
 
-def _address(function: Any) -> int:
-    address = ctypes.cast(function, ctypes.c_void_p).value
+def _read_address(library: ctypes.CDLL, name: str) -> int:
+    address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
     assert address is not None
     return address

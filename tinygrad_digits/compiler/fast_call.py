@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import MethodType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from ..engine.tape import OPEN
 from ..support import tree
-from .free_variables import Watch, hold_a_tensor, holds_a_tensor, is_fixed
+from .free_variables import FreeVariable, hold_a_tensor, holds_a_tensor, is_fixed
 from .instances import Attributes, has_state
 from .signature import Sealed, identity, is_input
 
@@ -96,15 +96,23 @@ def _write_source(writer: _Writer, result: str) -> str:
     )
 
 
-class Known(NamedTuple):
-    """What a program depends on that is no argument."""
+class Known:
+    """What a program depends on that is no argument.
 
-    places: list[Watch]
-    """Variables that the function uses, which must not have become Tensors."""
-    selves: list[Any]
-    """Instances that it is called on, which must not have changed."""
-    attributes: Attributes
-    """What it reads of instances."""
+    Args:
+        places: variables that the function uses, which must not have become Tensors.
+        selves: instances that it is called on, which must not have changed.
+        attributes: what it reads of instances.
+    """
+
+    __slots__ = ("attributes", "places", "selves")
+
+    def __init__(
+        self, places: list[FreeVariable], selves: list[Any], attributes: Attributes
+    ) -> None:
+        self.places = places
+        self.selves = selves
+        self.attributes = attributes
 
 
 class _Writer:
@@ -183,7 +191,7 @@ class _Writer:
         if has_state(value) or isinstance(leaf, Sealed):
             self.holders.append(name)
 
-    def refuse_tensors(self, places: list[Watch]) -> None:
+    def refuse_tensors(self, places: list[FreeVariable]) -> None:
         """Miss where a Tensor may have come into what the function uses."""
         tests = [f"{self.bind(hold_a_tensor)}({self.bind(places)})"] if places else []
         tests += [f"{self.bind(holds_a_tensor)}({name})" for name in self.holders]

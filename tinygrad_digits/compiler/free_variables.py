@@ -13,7 +13,7 @@ import inspect
 import os
 from collections.abc import Iterator
 from types import CellType, CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -42,11 +42,14 @@ def is_fixed(held: Any) -> bool:
     return inspect.isroutine(held) or isinstance(held, type | ModuleType | np.ufunc | Restorable)
 
 
-class Watch(NamedTuple):
+class FreeVariable:
     """A place that may hold a Tensor the next time: a cell, a name in a module, or an object."""
 
-    where: Any
-    name: str | None = None
+    __slots__ = ("name", "where")
+
+    def __init__(self, where: Any, name: str | None = None) -> None:
+        self.where = where
+        self.name = name
 
     @property
     def content(self) -> Any:
@@ -55,21 +58,21 @@ class Watch(NamedTuple):
         return _content(self.where) if isinstance(self.where, CellType) else self.where
 
 
-def hold_a_tensor(places: list[Watch]) -> bool:
+def hold_a_tensor(places: list[FreeVariable]) -> bool:
     """Whether one of these places holds a Tensor in use, as far as one looks into it."""
     return bool(OPEN) and any(holds_a_tensor(place.content) for place in places)
 
 
-def watches(f: Any) -> list[Watch]:
+def find_free_variables(f: Any) -> list[FreeVariable]:
     """All the places that f uses, but for functions, classes and modules."""
-    places = [place for function in functions_of(f) for place in _places(function)]
+    places = [place for function in find_functions(f) for place in _find_variables(function)]
     return [place for place in places if not _will_stay(place.content)]
 
 
-def selves(f: Any) -> list[Any]:
+def find_instances(f: Any) -> list[Any]:
     """The instances that f is called on: a method's, or f itself where it is an object."""
     found = []
-    for function in functions_of(f):
+    for function in find_functions(f):
         if inspect.ismethod(function):
             found.append(function.__self__)
         elif not isinstance(function, functools.partial) and not is_fixed(function):
@@ -83,22 +86,24 @@ def _will_stay(held: Any) -> bool:
     return all(map(is_fixed, leaves))
 
 
-def _places(function: Any) -> Iterator[Watch]:
+def _find_variables(function: Any) -> Iterator[FreeVariable]:
     if isinstance(function, functools.partial):
-        yield Watch((function.args, function.keywords))
+        yield FreeVariable((function.args, function.keywords))
     elif inspect.ismethod(function):
-        yield Watch(function.__self__)
+        yield FreeVariable(function.__self__)
     elif inspect.isfunction(function):
-        yield from map(Watch, function.__closure__ or ())
+        yield from map(FreeVariable, function.__closure__ or ())
         if function.__defaults__ or function.__kwdefaults__:
-            yield Watch((function.__defaults__, function.__kwdefaults__))
+            yield FreeVariable((function.__defaults__, function.__kwdefaults__))
         names = names_used(function.__code__)
-        yield from (Watch(function.__globals__, n) for n in names if n in function.__globals__)
+        yield from (
+            FreeVariable(function.__globals__, n) for n in names if n in function.__globals__
+        )
     elif not is_fixed(function):  # an object that can be called
-        yield Watch(function)
+        yield FreeVariable(function)
 
 
-def functions_of(f: Any) -> Iterator[Any]:
+def find_functions(f: Any) -> Iterator[Any]:
     """f, and the functions that it wraps, closes over, or calls in its own package."""
     todo, seen = [f], set()
     package = str(getattr(f, "__module__", "")).partition(".")[0]
@@ -111,7 +116,7 @@ def functions_of(f: Any) -> Iterator[Any]:
             yield f
         wrapped = ("func", "__func__", "__wrapped__")
         todo += [getattr(f, name) for name in wrapped if hasattr(f, name)]
-        for place in _places(f):
+        for place in _find_variables(f):
             for leaf in tree.flatten(place.content)[0]:
                 mine = place.name is None or _package(leaf) == package
                 if mine and (inspect.isroutine(leaf) or isinstance(leaf, functools.partial)):

@@ -26,7 +26,7 @@ import numpy as np
 from ..engine.primitive import Primitive
 from ..engine.tensor import Tensor
 from ..support.pickling import Decorated
-from .free_variables import functions_of, is_fixed, names_used
+from .free_variables import find_functions, is_fixed, names_used
 
 MOST = 100
 """Values that are looked at in an instance: a call must not take long for a large one."""
@@ -85,9 +85,9 @@ class Attributes:
 
     def state(self, held: Any) -> tuple[Hashable, ...]:
         """What an instance holds now, as far as f reads it: containers in it by what is in them."""
-        return tuple(map(_seen, _parts(held, self._names(held))))
+        return tuple(map(_fingerprint, _collect_parts(held, self._names(held))))
 
-    def described(self, held: Any, path: str) -> dict[str, str]:
+    def describe(self, held: Any, path: str) -> dict[str, str]:
         """What f reads of an instance itself, for the warning that it keeps changing."""
         names = self._names(held)
         return {
@@ -99,7 +99,7 @@ class Attributes:
     def _names(self, held: Any) -> frozenset[str]:
         kind = type(held)
         if kind not in self._read:
-            self._read[kind] = _names_read([*self._functions.values()], held)
+            self._read[kind] = _find_names_read([*self._functions.values()], held)
         return self._read[kind]
 
 
@@ -122,7 +122,7 @@ _ITEMS = (list, tuple, deque, set, frozenset)
 _VALUES = (int, bool, str, bytes, type(None))
 
 
-def _seen(part: Any) -> Hashable:
+def _fingerprint(part: Any) -> Hashable:
     """A part of an instance as its state has it."""
     if type(part) in _VALUES:
         return type(part), part
@@ -137,11 +137,11 @@ def _seen(part: Any) -> Hashable:
     return Same(part)
 
 
-def _parts(held: Any, names: frozenset[str]) -> list[Any]:
+def _collect_parts(held: Any, names: frozenset[str]) -> list[Any]:
     """An instance and what is in it, outside first: attributes of these names, and items."""
     parts, instances = [held], {id(held)}
     for part in parts:  # which grows
-        for x in _inside(part, names):
+        for x in _look_inside(part, names):
             if len(parts) == MOST:
                 return parts
             if id(x) not in instances:
@@ -151,7 +151,7 @@ def _parts(held: Any, names: frozenset[str]) -> list[Any]:
     return parts
 
 
-def _inside(part: Any, names: frozenset[str]) -> Iterable[Any]:
+def _look_inside(part: Any, names: frozenset[str]) -> Iterable[Any]:
     """The attributes of these names of an instance; the first items of a container."""
     if isinstance(part, dict):
         return islice(part.values(), MOST)
@@ -184,15 +184,15 @@ class _All(frozenset[str]):
         return True
 
 
-def _names_read(functions: list[Callable[..., Any]], held: Any) -> frozenset[str]:
+def _find_names_read(functions: list[Callable[..., Any]], held: Any) -> frozenset[str]:
     """The names in functions and in those that they call, those of an instance's methods too."""
-    called = [g for f in functions for g in functions_of(f)]
+    called = [g for f in functions for g in find_functions(f)]
     codes = [g.__code__ for g in called if isinstance(g, FunctionType)]
     names = {name for code in codes for name in names_used(code)}
     while True:
         if names & _DYNAMIC:
             return _All()
-        kinds = {type(part) for part in _parts(held, frozenset(names)) if has_state(part)}
+        kinds = {type(part) for part in _collect_parts(held, frozenset(names)) if has_state(part)}
         methods = [method for kind in kinds for method in _methods(kind, names)]
         more = {name for method in methods for name in names_used(method.__code__)}
         if more <= names:

@@ -15,7 +15,7 @@ that the error does not grow with the length.
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,10 @@ BLOCK = 512
 
 ADDING = {np.add: "+=", np.multiply: "*="}
 """Reductions that have an in-place operator."""
+
+
+Loads: TypeAlias = dict[int, list[str]]
+"""For each depth of a nest of loops the reads of values that are made elsewhere."""
 
 
 class Reduction(NamedTuple):
@@ -52,7 +56,7 @@ class Reduction(NamedTuple):
         return self.rank - len(self.axes)
 
 
-def statements(block: Block, roles: dict[int, Role], names: Names, kept: set[int]) -> list[str]:
+def write_loop(block: Block, roles: dict[int, Role], names: Names, kept: set[int]) -> list[str]:
     """The source of a block's loop."""
     return _Loop(block, roles, names, kept).source()
 
@@ -66,7 +70,7 @@ class _Loop:
         self.flat: dict[int, str] = {}  # arrays that are read with one index
         self.equations = {i: names.program.equations[i] for i in block.equations}
         self.reductions = [
-            _reduction(i, eqn, block.shape)
+            _describe_reduction(i, eqn, block.shape)
             for i, eqn in self.equations.items()
             if roles[i] is Role.REDUCING
         ]
@@ -91,43 +95,47 @@ class _Loop:
 
     def source(self) -> list[str]:
         """The loops, from the outermost in."""
-        loads = self._loads()
+        loads = self._write_loads()
         out: list[str] = []
         for r in self.reductions:
             if not r.trailing:
-                out += self._table(r)
-        self._nest(0, "", loads, out)
+                out += self._write_table(r)
+        self._write_nest(0, "", loads, out)
         out = [f"w{i} = {flat}" for i, flat in self.flat.items()] + out
         for r in self.reductions:
             if not r.trailing:
                 out += self._store_table(r)
         return out
 
-    def _nest(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
+    def _write_nest(
+        self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]
+    ) -> None:
         out += [indent + load for load in loads.get(depth, [])]
         own = [r for r in self.reductions if r.trailing and r.depth == depth]
-        out += [f"{indent}s{r.eqn} = {self._start(r)}" for r in own]
+        out += [f"{indent}s{r.eqn} = {self._write_start(r)}" for r in own]
         if depth == self.rank:
-            out += [indent + statement for statement in self._body()]
+            out += [indent + statement for statement in self._write_body()]
         else:
-            self._over(depth, indent, loads, out)
-        out += [f"{indent}{self._result(r)} = {self._cast(r)}(s{r.eqn})" for r in own]
+            self._write_over(depth, indent, loads, out)
+        out += [f"{indent}{self._write_target(r)} = {self._cast_name(r)}(s{r.eqn})" for r in own]
 
-    def _over(self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]) -> None:
+    def _write_over(
+        self, depth: int, indent: str, loads: dict[int, list[str]], out: list[str]
+    ) -> None:
         """The loop over an axis; the last one in blocks if it adds up much."""
         n, inner = self.shape[depth], f"{indent}    "
-        partial = self._partial() if depth == self.rank - 1 else []
+        partial = self._find_partial() if depth == self.rank - 1 else []
         if not partial:
             out.append(f"{indent}for i{depth} in range({n}):")
-            return self._nest(depth + 1, inner, loads, out)
+            return self._write_nest(depth + 1, inner, loads, out)
         out += [f"{indent}for first in range(0, {n}, {BLOCK}):"]
-        out += [f"{inner}p{r.eqn} = {self._start(r)}" for r in partial]
+        out += [f"{inner}p{r.eqn} = {self._write_start(r)}" for r in partial]
         out += [f"{inner}for i{depth} in range(first, min(first + {BLOCK}, {n})):"]
-        self._nest(depth + 1, f"{inner}    ", loads, out)
+        self._write_nest(depth + 1, f"{inner}    ", loads, out)
         out += [f"{inner}s{r.eqn} += p{r.eqn}" for r in partial]
         return None
 
-    def _partial(self) -> list[Reduction]:
+    def _find_partial(self) -> list[Reduction]:
         """The sums that have to be added up in blocks."""
         return [
             r
@@ -135,25 +143,25 @@ class _Loop:
             if r.trailing and r.ufunc is np.add and prod(self.shape[r.depth :]) > BLOCK
         ]
 
-    def _loads(self) -> dict[int, list[str]]:
+    def _write_loads(self) -> Loads:
         """For each depth the reads of values that are made elsewhere."""
-        loads: dict[int, list[str]] = {}
-        for i in dict.fromkeys(i for eqn in self.equations.values() for i in self._read(eqn)):
+        loads: Loads = {}
+        for i in dict.fromkeys(i for eqn in self.equations.values() for i in self._find_reads(eqn)):
             if i not in self.equations:
-                position, depth = self._position(self.names.program.aval(i).shape)
-                loads.setdefault(depth, []).append(f"t{i} = {self._element(i, position)}")
+                position, depth = self._find_position(self.names.program.aval(i).shape)
+                loads.setdefault(depth, []).append(f"t{i} = {self._write_element(i, position)}")
         return loads
 
-    def _read(self, eqn: Equation) -> list[int]:
+    def _find_reads(self, eqn: Equation) -> list[int]:
         return [x.index for x in eqn.args if isinstance(x, Var)]
 
-    def _element(self, i: int, position: str) -> str:
+    def _write_element(self, i: int, position: str) -> str:
         if self.is_flat and self.names.program.aval(i).shape:
             self.flat[i] = self.names.flat(Var(i))
             return f"w{i}[{position}]"
         return self.names.element(i, position)
 
-    def _position(self, shape: tuple[int, ...]) -> tuple[str, int]:
+    def _find_position(self, shape: tuple[int, ...]) -> tuple[str, int]:
         """Where a value of this shape is read or written, and in how many loops that is known."""
         if self.is_flat:
             return "i0", 1 if shape else 0
@@ -165,38 +173,38 @@ class _Loop:
         position = ", ".join("0" if axis is None else f"i{axis}" for axis in used)
         return position, max([axis + 1 for axis in used if axis is not None], default=0)
 
-    def _body(self) -> list[str]:
+    def _write_body(self) -> list[str]:
         out = []
         reduced = {r.eqn: r for r in self.reductions}
         for i, eqn in self.equations.items():
             if i in reduced:
                 out.append(self._accumulate(reduced[i], f"t{eqn.vars[-1]}"))
                 continue
-            out.append(f"t{i} = {self._expression(eqn)}")
+            out.append(f"t{i} = {self._write_expression(eqn)}")
             if i in self.kept:
-                position, _ = self._position(eqn.aval.shape)
-                out.append(f"{self._element(i, position)} = t{i}")
+                position, _ = self._find_position(eqn.aval.shape)
+                out.append(f"{self._write_element(i, position)} = t{i}")
         return out
 
     # --- equations
 
-    def _expression(self, eqn: Equation) -> str:
+    def _write_expression(self, eqn: Equation) -> str:
         function, result = eqn.op.function, NATIVE_DTYPES[eqn.aval.dtype]
         if function in IDENTITIES:
-            return self._operand(eqn.args[0], eqn.aval.dtype)
+            return self._write_operand(eqn.args[0], eqn.aval.dtype)
         if function is np.where:
             c, a, b = eqn.args
-            chosen = [self._operand(x, eqn.aval.dtype) for x in (a, b)]
-            return f"{chosen[0]} if {self._operand(c, np.dtype(bool))} else {chosen[1]}"
+            chosen = [self._write_operand(x, eqn.aval.dtype) for x in (a, b)]
+            return f"{chosen[0]} if {self._write_operand(c, np.dtype(bool))} else {chosen[1]}"
         if element := lowering_of(eqn.op).element:
-            each = [self._operand(x, eqn.aval.dtype) for x in eqn.args]
+            each = [self._write_operand(x, eqn.aval.dtype) for x in eqn.args]
             return f"{result}({element.format(*each)})"
         dtypes = loop_dtypes(eqn, self.names.program)
         assert dtypes is not None
-        operands = [self._operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
+        operands = [self._write_operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
         return f"{result}({SYMBOLS[function].format(*operands)})"
 
-    def _operand(self, x: Operand, dtype: np.dtype[Any]) -> str:
+    def _write_operand(self, x: Operand, dtype: np.dtype[Any]) -> str:
         """An operand in the dtype that the op computes in."""
         name = NATIVE_DTYPES[dtype]
         if not isinstance(x, Var):
@@ -208,18 +216,18 @@ class _Loop:
 
     # --- reductions
 
-    def _wide(self, r: Reduction) -> np.dtype[Any]:
+    def _wide_dtype(self, r: Reduction) -> np.dtype[Any]:
         """The dtype in which a reduction adds up."""
         dtype = self.names.program.equations[r.eqn].aval.dtype
         return np.dtype(float) if r.ufunc is np.add and dtype.kind == "f" else dtype
 
-    def _cast(self, r: Reduction) -> str:
+    def _cast_name(self, r: Reduction) -> str:
         dtype: np.dtype[Any] = self.names.program.equations[r.eqn].aval.dtype
         return NATIVE_DTYPES[dtype]
 
-    def _start(self, r: Reduction) -> str:
+    def _write_start(self, r: Reduction) -> str:
         """What a reduction of nothing is."""
-        dtype = self._wide(r)
+        dtype = self._wide_dtype(r)
         name = NATIVE_DTYPES[dtype]
         if r.ufunc in ADDING:
             return f"{name}({0 if r.ufunc is np.add else 1})"
@@ -236,26 +244,26 @@ class _Loop:
         if not r.trailing:
             kept = [f"i{axis}" for axis in range(self.rank) if axis not in r.axes]
             total = f"s{r.eqn}[{', '.join(kept)}]"
-        elif r in self._partial():
+        elif r in self._find_partial():
             total = f"p{r.eqn}"
-        x = f"{NATIVE_DTYPES[self._wide(r)]}({x})"
+        x = f"{NATIVE_DTYPES[self._wide_dtype(r)]}({x})"
         if r.ufunc in ADDING:
             return f"{total} {ADDING[r.ufunc]} {x}"
         sign = ">=" if r.ufunc is np.maximum else "<="
         return f"{total} = {total} if {total} {sign} {x} or {total} != {total} else {x}"
 
-    def _result(self, r: Reduction) -> str:
+    def _write_target(self, r: Reduction) -> str:
         """Where the result of a trailing reduction goes."""
         shape = self.names.program.equations[r.eqn].aval.shape
         kept = [f"i{axis}" for axis in range(r.depth)]
         position = ", ".join(kept + ["0"] * (len(shape) - len(kept)))
         return self.names.element(r.eqn, position)
 
-    def _table(self, r: Reduction) -> list[str]:
+    def _write_table(self, r: Reduction) -> list[str]:
         """One variable for each element of the result."""
         kept = tuple(n for axis, n in enumerate(self.shape) if axis not in r.axes)
-        dtype = NATIVE_DTYPES[self._wide(r)]
-        return [f"s{r.eqn} = np.full({kept}, {self._start(r)}, {dtype})"]
+        dtype = NATIVE_DTYPES[self._wide_dtype(r)]
+        return [f"s{r.eqn} = np.full({kept}, {self._write_start(r)}, {dtype})"]
 
     def _store_table(self, r: Reduction) -> list[str]:
         """The table into the result."""
@@ -263,11 +271,11 @@ class _Loop:
         return [
             f"target, source = {self.names.flat(Var(r.eqn))}, s{r.eqn}.reshape({size})",
             f"for k in range({size}):",
-            f"    target[k] = {self._cast(r)}(source[k])",
+            f"    target[k] = {self._cast_name(r)}(source[k])",
         ]
 
 
-def _reduction(index: int, eqn: Equation, shape: tuple[int, ...]) -> Reduction:
+def _describe_reduction(index: int, eqn: Equation, shape: tuple[int, ...]) -> Reduction:
     axis, keepdims = eqn.options.get("axis"), bool(eqn.options.get("keepdims"))
     rank = len(shape)
     every = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)

@@ -77,7 +77,7 @@ class Lowered:
             (
                 stage.name,
                 f"{len(stage.program.equations)} equations",
-                _changes(before.program, stage.program),
+                _describe_changes(before.program, stage.program),
             )
             for before, stage in zip([self.stages[0], *self.stages], self.stages, strict=False)
         ]
@@ -112,20 +112,20 @@ def lower_program(
         for i, (path, value) in final.inputs.items()
         if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
     )
-    code: numpy_backend.Code = _backend(backend).compile_program(final, name, donated)
+    code: numpy_backend.Code = _load_backend(backend).compile_program(final, name, donated)
     times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
     if backend == "numba":
         times["compiled"] = code.seconds
     return Lowered(stages, structure, code, name, times)
 
 
-def _backend(name: str) -> ModuleType:
+def _load_backend(name: str) -> ModuleType:
     """Imported when it is needed: it takes as long as the rest of the package."""
     module: ModuleType = load(f"{__package__}.{name}_backend")
     return module
 
 
-def _changes(before: Program, after: Program) -> str:
+def _describe_changes(before: Program, after: Program) -> str:
     """Which equations a pass has taken away, and which it has changed."""
     gone = [f"%{i}" for i in before.equations if i not in after.equations]
     changed = [

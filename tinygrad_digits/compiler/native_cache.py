@@ -38,7 +38,7 @@ def _build(
 ) -> Any:
     namespace = {"np": np, "f4": np.float32, "f8": np.float64, "ShapeError": ShapeError}
     namespace["as_strided"] = np.lib.stride_tricks.as_strided
-    namespace |= blas.routines() | ufunc_loops.routines()
+    namespace |= blas.find_routines() | ufunc_loops.find_routines()
     for part, text in parts.items():
         namespace[part] = _jit_source(part, text, namespace, cached)
     function = _jit_source(name, source, namespace, cached)

@@ -84,18 +84,18 @@ class NativeFunction:
     def examples(self) -> tuple[Any, ...]:
         """Arguments of the types that it will be called with."""
         avals = [self.program.aval(i) for i in self.parameters.values()]
-        return np.empty(0, np.uint8), *map(_example, avals)
+        return np.empty(0, np.uint8), *map(_make_example, avals)
 
     @property
     def source(self) -> str:
         """What occurs often is a function of its own, which is compiled only once."""
-        steps = [self._place(i) for i in self.placed]
+        steps = [self._write_place(i) for i in self.placed]
         for i in self.literals:
             literal = number(self.program.constants[i].item(), self.program.aval(i).dtype)
             steps.append(_Step([f"{self.names[i]} = {literal}"]))
-        views = {i: self._view(i) for i in self.views}
+        views = {i: self._write_view(i) for i in self.views}
         steps += [_Step([f"{self.names[i]} = {view}"]) for i, view in views.items()]
-        steps += [self._part(self._statements(block)) for block in self.segment]
+        steps += [self._make_part(self._write_block(block)) for block in self.segment]
         counts = Counter(step.function for step in steps)
         body = []
         for step in steps:
@@ -108,21 +108,21 @@ class NativeFunction:
         head = f"def {self.name}({', '.join(['arena', *self.parameters])}):"
         return "\n    ".join([head, *body]) + "\n"
 
-    def _statements(self, block: Block) -> list[str]:
+    def _write_block(self, block: Block) -> list[str]:
         emitter = self.emitter
         if block.shape is not None:
-            return loops.statements(block, emitter.role, emitter.native_names, emitter.kept)
+            return loops.write_loop(block, emitter.role, emitter.native_names, emitter.kept)
         (index,) = block.equations
         eqn = self.program.equations[index]
         return write_block(eqn, index, emitter.native_names)
 
-    def _part(self, statements: list[str]) -> _Step:
+    def _make_part(self, statements: list[str]) -> _Step:
         """These statements; or a function of them, whose names do not tell where it is called."""
         body, arguments = _anonymize(statements)
         function = "\n    ".join([f"({', '.join(arguments)}):", *body]) + "\n"
         return _Step(statements, function, f"{{}}({', '.join(arguments.values())})")
 
-    def _place(self, i: int) -> _Step:
+    def _write_place(self, i: int) -> _Step:
         """The statement that finds a planned value in the arena."""
         aval, (start, stop) = self.program.aval(i), self.emitter.plan.places[i]
         view = f".view({NATIVE_DTYPES[aval.dtype]})"
@@ -135,7 +135,7 @@ class NativeFunction:
         function = f"(arena, start, stop, shape):\n    {shaped}\n"
         return _Step([f"{flat}.reshape({aval.shape})"], function, f"{call}, {aval.shape})")
 
-    def _view(self, made: int) -> str:
+    def _write_view(self, made: int) -> str:
         eqn = self.program.equations[made]
         x = self.names[eqn.args[0].index]
         if eqn.op.function in (np.transpose, np.swapaxes):
@@ -158,7 +158,7 @@ def _anonymize(statements: list[str]) -> tuple[list[str], dict[str, str]]:
     numbers: dict[str, int] = {}
     arguments: dict[str, str] = {}
 
-    def renamed(match: re.Match[str]) -> str:
+    def rename(match: re.Match[str]) -> str:
         letter, index = match.groups()
         k = numbers.setdefault(index, len(numbers))
         if letter not in "acv":
@@ -166,14 +166,14 @@ def _anonymize(statements: list[str]) -> tuple[list[str], dict[str, str]]:
         arguments[f"x{k}"] = match.group()
         return f"x{k}"
 
-    return [_NAME.sub(renamed, statement) for statement in statements], arguments
+    return [_NAME.sub(rename, statement) for statement in statements], arguments
 
 
 _NAME = re.compile(r"\b([acvtwsp])(\d+)\b")
 """Arrays (a, c, v), and variables that hold an element, a flat array or a sum of theirs."""
 
 
-def _example(aval: Aval) -> Any:
+def _make_example(aval: Aval) -> Any:
     if aval.form == "number":
         return aval.dtype.type(0).item()
     if aval.form == "scalar":

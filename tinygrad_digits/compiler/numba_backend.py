@@ -31,7 +31,7 @@ from .native_expressions import Names
 from .native_function import NativeFunction
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
-from .program import Aval, Program, is_draw, vars_in
+from .program import Program, is_draw, vars_in
 from .roles import Roles
 
 
@@ -41,7 +41,7 @@ def compile_program(program: Program, name: str, donated: frozenset[int] = froze
     spare = numpy_backend.compile_program(program, name)
     emitter = NativeEmitter(prepare_for_loops(program), donated)
     emitter.namespace.things["again"] = functools.partial(
-        _again, spare=spare, pure=_is_pure(emitter)
+        _run_again, spare=spare, pure=_is_pure(emitter)
     )
     code = numpy_backend.assemble(emitter, name)
     return code._replace(
@@ -56,7 +56,7 @@ def _is_pure(emitter: NativeEmitter) -> bool:
     return not donated and not any(is_draw(eqn) for eqn in emitter.program.equations.values())
 
 
-def _again(inputs: Any, error: Exception, *, spare: Code, pure: bool) -> list[Any]:
+def _run_again(inputs: Any, error: Exception, *, spare: Code, pure: bool) -> list[Any]:
     """What NumPy says to inputs for which native code has found an error."""
     if not pure:
         raise error
@@ -89,21 +89,21 @@ class NativeEmitter(Emitter):
         self.sources: list[str] = []
         self.parts: dict[str, str] = {}
         self.program, self.outputs = program, set(vars_in(program.outputs))
-        self.seen = self._seen()
+        self.seen = self._find_seen()
         self.seconds = 0.0
         super().__init__(program, donated, steps)
         self.native_names = Names(program, self.names, self.roles.layouts, {*self.plan.places})
-        self.namespace.things |= {"plain": _plain, "empty": np.empty}
+        self.namespace.things |= {"plain": _make_plain, "empty": np.empty}
 
     # --- memory
 
-    def _planned(self) -> set[int]:
+    def _find_planned(self) -> set[int]:
         """Of native values those that are stored, but for results, which have their own memory."""
         native = {i for block in self.blocks if block.native for i in block.equations}
         results = {i for i in self.outputs if self.program.aval(i).shape}
-        return (super()._planned() - native) | ((native & self.kept) - results)
+        return (super()._find_planned() - native) | ((native & self.kept) - results)
 
-    def _writable(self) -> set[int]:
+    def _find_writable(self) -> set[int]:
         """Equations of loops that read no view, which might be of what they write over."""
         safe = set()
         for block in self.blocks:
@@ -112,8 +112,8 @@ class NativeEmitter(Emitter):
                 safe |= {i for i in block.equations if self.role[i] is Role.POINTWISE}
         return safe
 
-    def _pointwise(self) -> set[int]:
-        return self._writable()
+    def _find_pointwise(self) -> set[int]:
+        return self._find_writable()
 
     def _may_be_preallocated(self, i: int) -> bool:
         """Only what Python sees; native code makes its own views."""
@@ -123,7 +123,7 @@ class NativeEmitter(Emitter):
             and super()._may_be_preallocated(i)
         )
 
-    def _seen(self) -> set[int]:
+    def _find_seen(self) -> set[int]:
         """The values that the Python part reads: of views also what they are views of."""
         seen = set(self.outputs)
         for i, eqn in reversed(self.program.equations.items()):
@@ -131,14 +131,14 @@ class NativeEmitter(Emitter):
                 seen |= {*eqn.vars}
         return seen
 
-    def _held(self) -> list[str]:
+    def _list_held(self) -> list[str]:
         python = {i for i in self.role if self.role[i] is Role.NUMPY}
         held = [i for i in self.plan.places if i in self.seen | python] + self.preallocated
         return ["arena", *[self.names[i] for i in held]]
 
     # --- the Python part
 
-    def _body(self, indices: list[int]) -> list[str]:  # noqa: ARG002 (all of them)
+    def _write_body(self, indices: list[int]) -> list[str]:  # noqa: ARG002 (all of them)
         """Calls of native functions, and between them what NumPy does."""
         self.made: set[int] = set()
         segment: list[Block] = []
@@ -147,14 +147,14 @@ class NativeEmitter(Emitter):
             if block.native and len(segment) < LONGEST:
                 segment.append(block)
             elif block.native:
-                body += self._call_native(segment)
+                body += self._write_call(segment)
                 segment = [block]
             else:
-                body += self._call_native(segment) + self._by_numpy(block.equations)
+                body += self._write_call(segment) + self._write_numpy(block.equations)
                 segment = []
-        return body + self._call_native(segment) + self._by_numpy([*self.outputs], of=True)
+        return body + self._write_call(segment) + self._write_numpy([*self.outputs], of=True)
 
-    def _by_numpy(self, indices: list[int], of: bool = False) -> list[str]:
+    def _write_numpy(self, indices: list[int], of: bool = False) -> list[str]:
         """Statements for these equations (or only for what they are views of), views first."""
         views: list[int] = []
         todo = [var for i in indices for var in ([i] if of else self.program.equations[i].vars)]
@@ -164,9 +164,9 @@ class NativeEmitter(Emitter):
                 self.made.add(var)
                 views.append(var)
                 todo += self.program.equations[var].vars
-        return super()._body([*reversed(views), *([] if of else indices)])
+        return super()._write_body([*reversed(views), *([] if of else indices)])
 
-    def _call_native(self, segment: list[Block]) -> list[str]:
+    def _write_call(self, segment: list[Block]) -> list[str]:
         """The call of the native function for these blocks, which is written on the way."""
         if not segment:
             return []
@@ -179,16 +179,18 @@ class NativeEmitter(Emitter):
         self.seconds += time.perf_counter() - start
         fresh = [i for i in native.results if i not in self.plan.in_place]
         return [
-            *[f"    {self.names[i]} = {self._new(self.program.aval(i))}" for i in fresh],
+            *[f"    {self._write_allocation(i)}" for i in fresh],
             "    try:",
             f"        {native.name}({native.arguments})",
             "    except (IndexError, ValueError) as error:",
             "        return again(inputs, error)",
         ]
 
-    def _new(self, aval: Aval) -> str:
+    def _write_allocation(self, i: int) -> str:
         """Memory for a result."""
-        return f"empty({aval.shape}, {self.namespace.bind(aval.dtype.name, aval.dtype)})"
+        aval = self.program.aval(i)
+        dtype = self.namespace.bind(aval.dtype.name, aval.dtype)
+        return f"{self.names[i]} = empty({aval.shape}, {dtype})"
 
     def _own(self, i: int, name: str, given: bool) -> str:
         if i in self.plan.places and self.program.aval(i).form == "array":
@@ -216,5 +218,5 @@ def _reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, 
     return dataclasses.replace(program, equations=equations), steps
 
 
-def _plain(x: Any) -> Any:
+def _make_plain(x: Any) -> Any:
     return x if x.flags.c_contiguous else x.copy()

@@ -26,7 +26,7 @@ from ..staging.lowering import lowering_of
 from ..support.errors import TracedValueError
 from .namespace import Namespace, list_names
 from .native_expressions import Layouts, source_call
-from .numpy_statements import VIEWS, is_view, may_alias, writer
+from .numpy_statements import VIEWS, find_statement, is_view, may_alias
 from .plan import ALIGNMENT, Plan, check, plan
 from .primitives import ITEM
 from .program import Aval, Equation, Operand, Program, Var, map_operand, vars_in
@@ -116,7 +116,9 @@ class Emitter:
         self.outputs = set(vars_in(program.outputs))
         self.read = {*program.last_uses()}
         self.writers = {
-            i: w for i, eqn in program.equations.items() if (w := writer(eqn, program)) is not None
+            i: w
+            for i, eqn in program.equations.items()
+            if (w := find_statement(eqn, program)) is not None
         }
         self.plan = self._make_plan(donated, steps)
         check(program, self.plan)
@@ -130,15 +132,15 @@ class Emitter:
         aval = self.program.aval(i)
         return aval.form in ("array", "scalar") and not aval.dtype.hasobject
 
-    def _planned(self) -> set[int]:
+    def _find_planned(self) -> set[int]:
         """The values that live in the arena."""
         return {i for i in self.writers if i not in self.outputs and self._is_array(i)}
 
-    def _writable(self) -> set[int]:
+    def _find_writable(self) -> set[int]:
         """The equations that can write into given memory."""
         return {*self.writers}
 
-    def _pointwise(self) -> set[int]:
+    def _find_pointwise(self) -> set[int]:
         """The equations that read an element of each operand before they write that element."""
         return {
             i
@@ -152,17 +154,17 @@ class Emitter:
         equations = self.program.equations
         return plan(
             self.program,
-            self._planned(),
+            self._find_planned(),
             steps=steps,
             aliases={i: e.vars for i, e in equations.items() if may_alias(e, self.program)},
-            pointwise=self._pointwise(),
-            writable=self._writable(),
+            pointwise=self._find_pointwise(),
+            writable=self._find_writable(),
             donated=donated,
         )
 
     def _preallocate_views(self) -> list[int]:
         """The view equations that are views indeed (not copies), of what stays where it is."""
-        arrays = dict(self.program.constants) | self._places(self._arena())
+        arrays = dict(self.program.constants) | self._place_values(self._make_arena())
         preallocated = []
         for i, eqn in self.program.equations.items():
             if self._may_be_preallocated(i) and all(var in arrays for var in eqn.vars):
@@ -176,20 +178,20 @@ class Emitter:
         """Whether a workspace could hold this equation's view."""
         return is_view(self.program.equations[i])
 
-    def _arena(self) -> Any:
+    def _make_arena(self) -> Any:
         """Memory for one workspace: bytes, from an aligned address on."""
         memory = np.empty(self.plan.size + ALIGNMENT, np.uint8)
         skip = -memory.ctypes.data % ALIGNMENT
         return memory[skip : skip + self.plan.size]
 
-    def _places(self, arena: Any) -> dict[int, Any]:
+    def _place_values(self, arena: Any) -> dict[int, Any]:
         """The planned values in it."""
         return {
             i: self.program.aval(i).lay_out(arena[start:stop])
             for i, (start, stop) in self.plan.places.items()
         }
 
-    def _held(self) -> list[str]:
+    def _list_held(self) -> list[str]:
         """The names of what a workspace holds."""
         return [self.names[i] for i in (*self.plan.places, *self.preallocated)]
 
@@ -205,12 +207,12 @@ class Emitter:
 
     def workspace(self) -> Workspace:
         """A new arena: what one call of the program works on."""
-        arena = self._arena()
-        arrays = dict(self.program.constants) | self._places(arena)
+        arena = self._make_arena()
+        arrays = dict(self.program.constants) | self._place_values(arena)
         for i in self.preallocated:
             arrays[i] = self._make_view(self.program.equations[i], arrays)
         named = {"arena": arena} | {self.names[i]: x for i, x in arrays.items()}
-        return tuple([named[name] for name in self._held()])
+        return tuple([named[name] for name in self._list_held()])
 
     # --- source
 
@@ -220,16 +222,16 @@ class Emitter:
             f"    {list_names(names)}= {source}"
             for names, source in (
                 ([self.names[i] for i in self.program.inputs], "inputs"),
-                (self._held(), "workspace"),
+                (self._list_held(), "workspace"),
             )
             if names
         ]
         head = f"def run(inputs, workspace):  # {name}"
         last = f"    return {self._write_results()}"
-        body = [*self._write_settling(), *self._body([*self.program.equations])]
+        body = [*self._write_settling(), *self._write_body([*self.program.equations])]
         return "\n".join([head, *unpacked, *body, last]) + "\n"
 
-    def _body(self, indices: list[int]) -> list[str]:
+    def _write_body(self, indices: list[int]) -> list[str]:
         """The statements of these equations."""
         body: list[str] = []
         errors: dict[str, Any] | None = None
@@ -242,7 +244,7 @@ class Emitter:
                 body.append(f"    with errstate(**{state}):")
             errors = eqn.errors
             indent = "    " if errors is None else "        "
-            body += [indent + statement for statement in self._statements(i, eqn)]
+            body += [indent + statement for statement in self._write_statements(i, eqn)]
         return body
 
     def _write_settling(self) -> list[str]:
@@ -258,14 +260,14 @@ class Emitter:
         names = list_names(self.names[i] for i in written)
         return [f"    {names}= settle(({names}), ({list_names(others)}))"]
 
-    def _statements(self, i: int, eqn: Equation) -> list[str]:
+    def _write_statements(self, i: int, eqn: Equation) -> list[str]:
         name = self.names[i]
-        arguments = [self._argument(eqn, x) for x in eqn.args]
+        arguments = [self._write_argument(eqn, x) for x in eqn.args]
         if i in self.plan.places or i in self.plan.in_place:
             template = self.writers[i]
-            words = {"out": name, "f": self._function(eqn)}
+            words = {"out": name, "f": self._bind_function(eqn)}
             return [t.format(*arguments, **words) for t in template.split("; ") if t]
-        call = self._expression(i, eqn, arguments)
+        call = self._write_expression(i, eqn, arguments)
         guard = lowering_of(eqn.op).guard
         if guard is not None and i not in self.read:
             seen = source_call(eqn, i, Layouts(self.program), self.names.__getitem__)
@@ -273,11 +275,11 @@ class Emitter:
                 return [f"if {condition}:", f"    {call}"]
         return [f"{name} = {call}"]
 
-    def _expression(self, i: int, eqn: Equation, arguments: list[str]) -> str:
+    def _write_expression(self, i: int, eqn: Equation, arguments: list[str]) -> str:
         function = eqn.op.function
         if i in self.writers and "{f}" in self.writers[i]:
             alone = self.writers[i].replace(", out={out})", ")").replace("{out}", "None")
-            return alone.format(*arguments, f=self._function(eqn))
+            return alone.format(*arguments, f=self._bind_function(eqn))
         if function is operator.getitem:
             index = eqn.options["index"]
             parts = index if isinstance(index, tuple) else (index,)
@@ -287,14 +289,14 @@ class Emitter:
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
         options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
-        call = f"{self._function(eqn)}({', '.join([*arguments, *options])})"
+        call = f"{self._bind_function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":
             return f"asarray({call})[()]"
         if eqn.op.kind is not Kind.OPAQUE or eqn.aval.form != "array":
             return call
         return f"check_shape({call}, {eqn.aval.shape}, {eqn.op.name!r})"
 
-    def _function(self, eqn: Equation) -> str:
+    def _bind_function(self, eqn: Equation) -> str:
         kernel, ufunc = eqn.op.kernel, eqn.op.reduction_ufunc
         if ufunc is not None and set(eqn.options) <= {"axis", "keepdims"}:
             return self.namespace.bind(f"{ufunc.__name__}_reduce", ufunc.reduce)
@@ -306,7 +308,7 @@ class Emitter:
         x = eqn.args[0]
         return isinstance(x, Var) and self.program.aval(x.index).form == "array"
 
-    def _argument(self, eqn: Equation, x: Operand) -> str:
+    def _write_argument(self, eqn: Equation, x: Operand) -> str:
         """An operand; for a ufunc a number is an array of the right dtype, made once."""
         if type(x) in (int, float) and isinstance(eqn.op.kernel, np.ufunc):
             dtypes = {self.program.aval(i).dtype for i in eqn.vars}

@@ -38,7 +38,7 @@ VIEWS: dict[Any, Callable[[Equation], str]] = {
 """The same as methods of arrays, which cost a third of NumPy's functions."""
 
 
-def writer(eqn: Equation, program: Program) -> str | None:
+def find_statement(eqn: Equation, program: Program) -> str | None:
     """The statement that computes an equation into `out`, with {0}, {1} ... for its operands."""
     kernel = eqn.op.kernel
     if isinstance(kernel, np.ufunc) and kernel.nout == 1 and not eqn.options:
@@ -67,6 +67,6 @@ def may_alias(eqn: Equation, program: Program) -> bool:
     """Whether the value of an equation may share memory with its operands."""
     if eqn.op.function is operator.getitem:
         return not any(program.aval(i).shape for i in vars_in(eqn.options))
-    if isinstance(eqn.op.kernel, np.ufunc) or writer(eqn, program) is not None:
+    if isinstance(eqn.op.function, np.ufunc) or find_statement(eqn, program) is not None:
         return False
     return eqn.op.kind is not Kind.GATHER

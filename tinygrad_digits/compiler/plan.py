@@ -25,13 +25,13 @@ Owners: TypeAlias = "dict[int, tuple[int, ...]]"
 """For each value those whose memory it may share: itself, or what it is a view of."""
 
 
-class Place(NamedTuple):
+class Region(NamedTuple):
     """Bytes of the arena."""
 
     start: int
     stop: int
 
-    def overlaps(self, other: Place) -> bool:
+    def overlaps(self, other: Region) -> bool:
         return self.start < other.stop and other.start < self.stop
 
 
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 class Plan:
     """The place of each planned value, and who writes over whom."""
 
-    places: dict[int, Place]
+    places: dict[int, Region]
     in_place: dict[int, int]
     """Value -> the operand, or the donated input, that it is written over."""
     owners: Owners
@@ -81,10 +81,10 @@ def plan(
         writable: the equations that can write into given memory.
         donated: inputs that outputs like them may overwrite.
     """
-    owners = _owners(program, planned | donated, aliases)
+    owners = _find_owners(program, planned | donated, aliases)
     births = steps or {index: at for at, index in enumerate(program.equations)}
-    deaths = _deaths(program, owners, births)
-    in_place = _donations(program, donated, pointwise, writable, owners, births, deaths)
+    deaths = _find_deaths(program, owners, births)
+    in_place = _find_donations(program, donated, pointwise, writable, owners, births, deaths)
     inside = _find_packs(program, planned)
     first: dict[int, int] = {}  # value -> the one that stands for those that share its place
     for index in births:
@@ -92,20 +92,24 @@ def plan(
             first[index] = inside[index][0]
         elif index in planned:
             may = index in pointwise and steps is None
-            over = _dying_operand(program, index, planned, owners, births, deaths) if may else None
+            over = (
+                _find_dying_operand(program, index, planned, owners, births, deaths)
+                if may
+                else None
+            )
             if over is not None:
                 in_place[index] = over
             first[index] = index if over is None else first[over]
     sizes = {start: program.aval(start).nbytes for start in first.values()}
-    offsets = _lay_out(sizes, _spans(first, births, deaths))
+    offsets = _lay_out(sizes, _find_spans(first, births, deaths))
     places = {}
     for index, start in first.items():
         offset = offsets[start] + inside.get(index, (0, 0))[1]
-        places[index] = Place(offset, offset + program.aval(index).nbytes)
+        places[index] = Region(offset, offset + program.aval(index).nbytes)
     return Plan(places, in_place, owners)
 
 
-def _spans(
+def _find_spans(
     first: dict[int, int], births: dict[int, int], deaths: dict[int, int]
 ) -> dict[int, list[int]]:
     """When those that share a place live: from the first birth to the last death."""
@@ -128,7 +132,7 @@ def _find_packs(program: Program, planned: set[int]) -> dict[int, tuple[int, int
     return inside
 
 
-def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) -> Owners:
+def _find_owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) -> Owners:
     owners: Owners = {index: (index,) for index in roots}
     for index in program.equations:
         if index not in roots:
@@ -137,7 +141,7 @@ def _owners(program: Program, roots: set[int], aliases: dict[int, list[int]]) ->
     return owners
 
 
-def _deaths(program: Program, owners: Owners, births: dict[int, int]) -> dict[int, int]:
+def _find_deaths(program: Program, owners: Owners, births: dict[int, int]) -> dict[int, int]:
     """When each owner is read for the last time, itself or through a view."""
     deaths = {index: births.get(index, -1) for index in owners}
     end = max(births.values(), default=0) + 1
@@ -155,7 +159,7 @@ def _may_overwrite(program: Program, index: int, over: int, owners: Owners) -> b
     return ours == theirs and not views
 
 
-def _dying_operand(
+def _find_dying_operand(
     program: Program,
     index: int,
     planned: set[int],
@@ -171,7 +175,7 @@ def _dying_operand(
     return None
 
 
-def _donations(
+def _find_donations(
     program: Program,
     donated: frozenset[int],
     pointwise: set[int],
@@ -216,7 +220,7 @@ def _lay_out(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, in
     return offsets
 
 
-def _check_pack(eqn: Equation, place: Place | None, plan: Plan) -> None:
+def _check_pack(eqn: Equation, place: Region | None, plan: Plan) -> None:
     """Raise PlanError unless the operands lie in the pack, one after the other."""
     start = place.start if place is not None else -1
     for var in eqn.vars:
@@ -229,7 +233,7 @@ def _check_pack(eqn: Equation, place: Place | None, plan: Plan) -> None:
 def check(program: Program, plan: Plan) -> None:
     """Raise PlanError where running the equations in order would read what has been overwritten."""
     packed = _find_packs(program, {*plan.places})
-    intact: dict[int, Place | None] = {i: None for i in plan.owners if i in program.inputs}
+    intact: dict[int, Region | None] = {i: None for i in plan.owners if i in program.inputs}
 
     def read(var: int, reader: str) -> None:
         for owner in plan.owners.get(var, ()):

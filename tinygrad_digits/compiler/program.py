@@ -224,10 +224,10 @@ def format_operand(operand: Operand) -> str:
         return str(np.dtype(operand)) if isinstance(operand, np.dtype) else operand.__name__
     if isinstance(operand, np.ndarray):
         return f"{operand.dtype}{operand.shape}"
-    return repr(operand) if isinstance(operand, Var | int | float | str) else _short(operand)
+    return repr(operand) if isinstance(operand, Var | int | float | str) else _shorten(operand)
 
 
-def _short(operand: Any) -> str:
+def _shorten(operand: Any) -> str:
     text = repr(operand)
     return text if len(text) <= 40 else type(operand).__name__
 

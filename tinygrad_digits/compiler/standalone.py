@@ -33,7 +33,7 @@ def _write_dot(eqn: Equation, names: Names, index: int) -> list[str]:
     out, shape = names.arrays[index], eqn.aval.shape
     if not shape:
         return [f"{out}[0] = np.dot({names.array(a)}, {names.array(b)})"]
-    if not blas.routines():
+    if not blas.find_routines():
         return [f"np.dot({names.array(a)}, {names.array(b)}, {out})"]
     left, right = (names.program.aval(x.index).shape for x in (a, b))
     code = eqn.aval.dtype.char
@@ -49,8 +49,8 @@ def _write_gemm(code: str, a: Var, b: Var, lengths: tuple[int, ...], names: Name
     m, n, k = lengths
     words = [str(blas.ROW_MAJOR)]
     words += [str(_transposition(x, names)) for x in (a, b)] + [f"{m}, {n}, {k}, {_ONE[code]}"]
-    for x, rows, column_maxima in ((a, m, k), (b, k, n)):
-        step = rows if names.layouts.of(x) == "F" else column_maxima
+    for x, rows, columns in ((a, m, k), (b, k, n)):
+        step = rows if names.layouts.of(x) == "F" else columns
         words.append(f"{names.array(x)}.ctypes, {step}")
     return f"gemm_{code}({', '.join(words)}, {_ZERO[code]}, {out}.ctypes, {n})"
 
@@ -66,11 +66,11 @@ def _write_gemv(
 ) -> str:
     """out = a @ x for a vector x; or (turned) a.T @ x, where `shape` is a.T's."""
     (m, k), transposed = shape, (names.layouts.of(a) == "F") != turned
-    rows, column_maxima = (k, m) if transposed else (m, k)
+    rows, columns = (k, m) if transposed else (m, k)
     turn = blas.TRANSPOSED if transposed else blas.AS_IT_IS
     return (
-        f"gemv_{code}({blas.ROW_MAJOR}, {turn}, {rows}, {column_maxima}, {_ONE[code]}, "
-        f"{names.array(a)}.ctypes, {column_maxima}, {names.array(x)}.ctypes, 1, {_ZERO[code]}, "
+        f"gemv_{code}({blas.ROW_MAJOR}, {turn}, {rows}, {columns}, {_ONE[code]}, "
+        f"{names.array(a)}.ctypes, {columns}, {names.array(x)}.ctypes, 1, {_ZERO[code]}, "
         f"{out}.ctypes, 1)"
     )
 
@@ -90,7 +90,10 @@ def _has_numpys_loop(eqn: Equation, layouts: Layouts) -> bool:
     kernel, aval = eqn.op.function, eqn.aval
     if not isinstance(kernel, np.ufunc) or aval.nbytes < LARGE * aval.dtype.itemsize:
         return False
-    if ufunc_loops.name(kernel, aval.dtype.char) not in ufunc_loops.routines() or eqn.options:
+    if (
+        ufunc_loops.loop_name(kernel, aval.dtype.char) not in ufunc_loops.find_routines()
+        or eqn.options
+    ):
         return False
     return all(
         isinstance(x, Var) and layouts.program.aval(x.index) == aval and layouts.of(x) == "C"
@@ -103,7 +106,7 @@ def _write_numpys_loop(eqn: Equation, names: Names, index: int) -> list[str]:
     arrays = [names.flat(x) for x in (*eqn.args, Var(index))]
     starts = ", ".join(f"{array}.ctypes.data" for array in arrays)
     steps = ", ".join([str(eqn.aval.dtype.itemsize)] * len(arrays))
-    loop = ufunc_loops.name(ufunc, eqn.aval.dtype.char)
+    loop = ufunc_loops.loop_name(ufunc, eqn.aval.dtype.char)
     return [
         f"starts, steps = np.array([{starts}]), np.array([{steps}])",
         f"count = np.array([{prod(eqn.aval.shape)}])",

@@ -7,13 +7,17 @@ and native code can call them by name:
 
     loop(char **arrays, intp *count, intp *strides, void *data)
 
-Where the object does not look as documented, there are no loops, and native code does without.
+This reads memory at an address and trusts that what is there is what NumPy documents. So it is only
+done in CPython, whose id() is an address; only within the size that the type gives for its objects;
+and only where name and counts, read in this way, are those that the object itself tells. Otherwise
+there are no loops, and native code does without.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import sys
 from typing import Any
 
 import numpy as np
@@ -23,7 +27,7 @@ UFUNCS = (
     *(np.arcsin, np.arccos, np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh),
     *(np.arctanh, np.logaddexp, np.arctan2, np.hypot, np.power),
 )
-"""Those that take long, an element."""
+"""Ufuncs whose cost per element is high."""
 
 
 class _UFunc(ctypes.Structure):
@@ -43,7 +47,7 @@ class _UFunc(ctypes.Structure):
 
 
 @functools.cache
-def routines() -> dict[str, Any]:
+def find_routines() -> dict[str, Any]:
     """Names for native code, as loop_exp_d, and what they are."""
     from llvmlite import binding
     from numba import types
@@ -52,21 +56,23 @@ def routines() -> dict[str, Any]:
     signature = types.void(types.voidptr, types.voidptr, types.voidptr, types.int64)
     for ufunc in UFUNCS:
         for code in "fd":
-            address = _address(ufunc, np.dtype(code))
+            address = _find_address(ufunc, np.dtype(code))
             if address is not None:
                 symbol = f"tinygrad_digits_loop_{ufunc.__name__}_{code}"
                 binding.add_symbol(symbol, address)
-                functions[name(ufunc, code)] = types.ExternalFunction(symbol, signature)
+                functions[loop_name(ufunc, code)] = types.ExternalFunction(symbol, signature)
     return functions
 
 
-def name(ufunc: Any, code: str) -> str:
+def loop_name(ufunc: Any, code: str) -> str:
     """What native code calls the loop of a ufunc over float32 (f) or float64 (d)."""
     return f"loop_{ufunc.__name__}_{code}"
 
 
-def _address(ufunc: np.ufunc, dtype: np.dtype[Any]) -> int | None:
+def _find_address(ufunc: np.ufunc, dtype: np.dtype[Any]) -> int | None:
     """Where the loop over arrays of one dtype is, if it needs no data of its own."""
+    if sys.implementation.name != "cpython" or type(ufunc).__basicsize__ < ctypes.sizeof(_UFunc):
+        return None
     inside = _UFunc.from_address(id(ufunc))
     counts = (inside.nin, inside.nout, inside.nargs, inside.ntypes)
     if counts != (ufunc.nin, ufunc.nout, ufunc.nargs, ufunc.ntypes):

@@ -3,8 +3,7 @@
 Every way does the same: find the top tape among the arguments, take the arguments off it, apply the
 op to what is inside (arrays, or Tensors of outer tapes, which record there in turn), put a record
 on the tape, and return a Tensor. `_any_arrays` does it for all cases. The others are its short cuts
-for one and two arrays, where most of the time goes: an op of two arrays takes about 0.4 us beside
-its kernel by `_two_arrays`, and 1.2 us by `_any_arrays`.
+where most of the time goes, with what they save, kernel and all, on a Tensor of three elements.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import NotDifferentiableError, note_operands
-from ..support.foreign import admit_all, admit_options, as_operand, is_sparse
+from ..support.foreign import admit_all, admit_options, as_operand, is_sparse, refuse_tensors
 from .primitive import NO_OPTIONS, NOTHING, VALUE, Array, Function, Like, Primitive
 from .tape import Interpreter, Tape
 from .tensor import Tensor, record
@@ -27,13 +26,13 @@ def bind(primitive: Primitive, compute: Function) -> Function:
     """The op of a primitive; `compute` is what makes the value of a recorded one."""
     if not primitive.rules:
         return _without_rules(primitive)
+    general = _any_arrays(primitive, compute)
     if primitive.arity == 1:
         short_cut = _one_array_with_options if primitive.options else _one_array
-    elif primitive.arity == 2 and not primitive.options:
-        short_cut = _two_arrays
-    else:
-        return _any_arrays(primitive, compute)
-    return short_cut(primitive, compute, _any_arrays(primitive, compute))
+        return short_cut(primitive, compute, general)
+    if primitive.arity == 2 and not primitive.options:
+        return _two_arrays(primitive, compute, general)
+    return general
 
 
 def find_top_tape(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Interpreter | None:
@@ -70,7 +69,7 @@ def _any_arrays(primitive: Primitive, compute: Function) -> Function:
         if arity is not None:
             args, extra = args[:arity], args[arity:]
             options = primitive.bind_options(extra, options, missing=arity - len(args))
-        _refuse_tensors(options, primitive)
+        refuse_tensors(options, primitive.name)
         if not isinstance(tape, Tape):
             return tape.process_primitive(
                 primitive, compute, admit_all(args, primitive.name), options
@@ -95,16 +94,6 @@ def _any_arrays(primitive: Primitive, compute: Function) -> Function:
         return record(tape, y, primitive, tuple(parents), tuple(kept), value, options)
 
     return apply
-
-
-def _refuse_tensors(options: dict[str, Any], primitive: Primitive) -> None:
-    """An option is not differentiated, so a Tensor there would lose its gradient unnoticed."""
-    for name, value in options.items():
-        if type(value) is Tensor:
-            raise NotDifferentiableError(
-                f"{primitive.name}: {name}= cannot be a Tensor; give arrays by position, and an "
-                "option as a plain number (tensor.item())"
-            )
 
 
 def _without_rules(primitive: Primitive) -> Function:
@@ -139,13 +128,13 @@ _NUMBERS = frozenset({int, float})
 
 
 def _one_array(primitive: Primitive, compute: Function, general: Function) -> Function:
+    """relu(t) in 1.3 us, 4.0 by the general way."""
     kernel = primitive.kernel
     reads_y, (reads_x,) = primitive.reads(True)
 
     def apply(x: Array, /) -> Array:
         if type(x) is not Tensor:
             return general(x) if isinstance(x, Tensor) else kernel(x)
-        tape = x.tape
         inner = x.value
         try:
             y = apply(inner) if isinstance(inner, Tensor) else compute(inner)
@@ -154,12 +143,13 @@ def _one_array(primitive: Primitive, compute: Function, general: Function) -> Fu
             raise
         kept = inner if reads_x is VALUE else None if reads_x is NOTHING else Like(inner)
         value = y if reads_y else None
-        return record(tape, y, primitive, (x.index,), (kept,), value, NO_OPTIONS)
+        return record(x.tape, y, primitive, (x.index,), (kept,), value, NO_OPTIONS)
 
     return apply
 
 
 def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> Function:
+    """t * t in 0.9 us, 3.8 by the general way."""
     kernel = primitive.kernel
     both, only_a, only_b = map(primitive.reads, (True, True, False), (True, False, True))
 
@@ -203,6 +193,7 @@ def _two_arrays(primitive: Primitive, compute: Function, general: Function) -> F
 
 
 def _one_array_with_options(primitive: Primitive, compute: Function, general: Function) -> Function:
+    """t.sum() in 2.3 us, 4.6 by the general way."""
     reads_y, (reads_x,) = primitive.reads(True)
 
     def apply(*args: Any, **options: Any) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..support.errors import NotDifferentiableError, RuleError, ShapeError
+from ..support.errors import NotDifferentiableError, ShapeError, wrong_cotangent
 from ..support.foreign import as_array
 from .primitive import Array, Primitive
 
@@ -34,10 +34,7 @@ def conform(
     if ct.dtype != dtype and ct.dtype == y_dtype:
         ct = ct.astype(dtype)
     if ct.shape != shape or ct.dtype != dtype:
-        raise RuleError(
-            f"{op.name}: a derivative rule returned {ct.dtype}{ct.shape}, but the input that it "
-            f"belongs to is {dtype}{shape} (and the output {y_dtype})"
-        )
+        raise wrong_cotangent(op.name, ct, f"{dtype}{shape}", y_dtype)
     return ct
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -49,15 +49,12 @@ def define(
     np.float64(12.0)
     """
     label, kind = name or kernel.__name__, Kind(kind)
-    variadic = [rule for rule in rules if isinstance(rule, VariadicRule)]
-    one_by_one = tuple([rule for rule in rules if not isinstance(rule, VariadicRule)])
-    primitive = Primitive(
-        kernel, variadic[0] if variadic else one_by_one, label, kind, composite, reduction_ufunc
-    )
     compute = kernel
     if rules and not unchecked:
         compute = check_returns(kernel, f"{label}: the kernel")
-        _check_rules(primitive)
+        rules = tuple([_check_rule(rule, f"{label}: a derivative rule") for rule in rules])
+    each: Any = rules[0] if rules and isinstance(rules[0], VariadicRule) else rules
+    primitive = Primitive(kernel, each, label, kind, composite, reduction_ufunc)
     op = bind(primitive, compute)
     if kind in AROUND:
         op = AROUND[kind](primitive, op)
@@ -71,14 +68,8 @@ def define(
     return cast("Op", op)
 
 
-def primitive(
-    *rules: Rule | VariadicRule | None,
-    name: str | None = None,
-    kind: Kind = Kind.OPAQUE,
-    unchecked: bool = False,
-    composite: bool = False,
-) -> Callable[[Function], Op]:
-    """`define` as a decorator of the kernel: the rules stand above it.
+def primitive(*rules: Rule | VariadicRule | None, **options: Any) -> Callable[[Function], Op]:
+    """`define` as a decorator of the kernel, with its options: the rules stand above it.
 
     >>> import numpy as np, tinygrad_digits as td
     >>> @td.primitive(lambda g, y, x: g * 3 * x**2)
@@ -87,15 +78,11 @@ def primitive(
     >>> td.grad(cube)(2.0)
     np.float64(12.0)
     """
-    return lambda kernel: define(
-        kernel, *rules, name=name, kind=kind, unchecked=unchecked, composite=composite
-    )
+    return lambda kernel: define(kernel, *rules, **options)
 
 
-def _check_rules(primitive: Primitive) -> None:
-    """Hold the rules to returning what a cotangent can be."""
-    who, rules = f"{primitive.name}: a derivative rule", primitive.rules
-    if isinstance(rules, VariadicRule):
-        primitive.rules = VariadicRule(check_returns(rules.rule, who))
-    else:
-        primitive.rules = tuple([rule and check_returns(rule, who) for rule in rules])
+def _check_rule(rule: Rule | VariadicRule | None, who: str) -> Rule | VariadicRule | None:
+    """The rule, held to returning what a cotangent can be."""
+    if isinstance(rule, VariadicRule):
+        return VariadicRule(check_returns(rule.rule, who))
+    return rule and check_returns(rule, who)

@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from ..support.errors import no_rule_with
+from ..support.errors import lacking_options, no_rule_with, wrong_count, wrong_rule
 from ..support.signatures import KEYWORD_ONLY, VAR_KEYWORD, read_parameters
 
 Array: TypeAlias = Any
@@ -86,9 +86,10 @@ class VariadicRule:
         return (functools.partial(self.rule, k) for k in itertools.count())
 
 
-NOTHING: Final = None
-LIKE: Final = "like"
-VALUE: Final = "value"
+NOTHING: Final = 0
+LIKE: Final = 1
+VALUE: Final = 2
+"""How much of an array a rule reads."""
 
 
 class Primitive:
@@ -98,13 +99,6 @@ class Primitive:
     a `VariadicRule`, and then `arity` is None. `options` are the names of the options, and
     `positional` those of them that may be given by position.
     """
-
-    fallback: Function | None = None  # takes calls with options that the rules do not name,
-    name_arguments: Function | None = None  # with more by position than the rules have,
-    sparse: Function | None = None  # and with a sparse matrix among the operands
-    batching: Function | None = None  # how it is applied to many examples at once
-    effect = False  # whether it is there for what it raises or warns of
-    lowering: Any = None  # how a compiler writes it
 
     def __init__(
         self,
@@ -122,6 +116,12 @@ class Primitive:
         self.kind = kind
         self.composite = composite  # whether the kernel is written in other ops
         self.reduction_ufunc = reduction_ufunc  # what a reduction repeats
+        self.fallback: Function | None = None  # takes calls with options that no rule names,
+        self.name_arguments: Function | None = None  # with too many arguments by position,
+        self.sparse: Function | None = None  # and with a sparse matrix among the operands
+        self.batching: Function | None = None  # how it is applied to many examples at once
+        self.effect = False  # whether it is there for what it raises or warns of
+        self.lowering: Any = None  # how a compiler writes it
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
@@ -133,24 +133,18 @@ class Primitive:
         self.positional = tuple([option for option, place in options.items() if place])
         for lacking in [self.options - s.options.keys() for s in signatures if not s.takes_any]:
             if lacking:
-                raise TypeError(
-                    f"{name}: every derivative rule needs the options of the op, "
-                    f"{', '.join(sorted(self.options))}; one lacks {', '.join(sorted(lacking))}"
-                )
+                raise lacking_options(name, self.options, lacking)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
-    def reads(self, *tracked: bool) -> tuple[bool, tuple[str | None, ...]]:
+    def reads(self, *tracked: bool) -> tuple[bool, tuple[int, ...]]:
         """What the rules of the tracked arguments read: whether y, and how much of each input."""
         if self.arity is None:
             ((_, y, xs),) = self._reads
             return y is VALUE, (xs,) * len(tracked)
         rules = [reads for reads, on in zip(self._reads, tracked, strict=True) if on and reads]
-        most = [
-            VALUE if VALUE in column else LIKE if LIKE in column else NOTHING
-            for column in (zip(*rules, strict=True) if rules else [()] * (1 + len(tracked)))
-        ]
+        most = [*map(max, zip(*rules, strict=True))] or [NOTHING] * (1 + len(tracked))
         return most[0] is VALUE, tuple(most[1:])
 
     def bind_options(
@@ -161,11 +155,7 @@ class Primitive:
         `extra` are the positional arguments after the arrays, of which some may be missing.
         """
         if missing or len(extra) > len(self.positional):
-            raise TypeError(
-                f"{self.name} takes {self.arity} array arguments, then "
-                f"{', '.join(self.positional) or 'nothing'} by position; "
-                + (f"{missing} are missing" if missing else f"{len(extra)} more were given")
-            )
+            raise wrong_count(self, len(extra), missing)
         options = {**dict(zip(self.positional, extra, strict=False)), **options}
         for name in options.keys() - self.options:
             if options[name] is not None:  # None is NumPy's default, said aloud
@@ -177,7 +167,7 @@ class Primitive:
 class _Signature(NamedTuple):
     """What the parameters of a rule say."""
 
-    reads: list[str | None]  # how much of y, and of each input
+    reads: list[int]  # how much of y, and of each input
     options: dict[str, bool]  # by name: whether it may be given by position
     takes_any: bool  # other options too, by ** or because there is no rule
 
@@ -189,10 +179,7 @@ def _read_signature(rule: Rule | None, places: int, name: str) -> _Signature:
     parameters = read_parameters(rule)
     positional = [p.name for p in parameters if p.kind is not KEYWORD_ONLY]
     if len(positional) < places:
-        raise TypeError(
-            f"{name}: a derivative rule takes (g, y, *inputs), here {places} arguments; "
-            f"this one takes ({', '.join(positional)})"
-        )
+        raise wrong_rule(name, places, positional)
     options = [p for p in parameters[places:] if p.kind is not VAR_KEYWORD]
     return _Signature(
         [_read_much(p.name) for p in parameters[:places]][1 - places :],
@@ -201,8 +188,6 @@ def _read_signature(rule: Rule | None, places: int, name: str) -> _Signature:
     )
 
 
-def _read_much(parameter: str) -> str | None:
+def _read_much(parameter: str) -> int:
     """How much of an argument a rule reads, by the name of its parameter."""
-    if parameter.startswith("_"):
-        return NOTHING
-    return LIKE if parameter.endswith("_like") else VALUE
+    return NOTHING if parameter[0] == "_" else LIKE if parameter.endswith("_like") else VALUE

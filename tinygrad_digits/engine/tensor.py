@@ -1,7 +1,8 @@
 """Tensor: a value and its place on a tape.
 
-What it does as an array (operators, methods, NumPy's protocols) are ops, by `ArrayMethods`; here is
-what belongs to autodiff: where it stands, what becomes of it, and where its gradient must not end.
+What it does as an array (operators, methods, the protocols of Python and NumPy) is written out in
+`ArrayMethods`, and comes down to ops. Here is what belongs to autodiff: its place on a tape, how it
+moves to another, and where its gradient must not end.
 """
 
 from __future__ import annotations
@@ -12,11 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..support.array_methods import ArrayMethods
-from ..support.callers import (
-    NO_NUMBER,
-    explain_no_array,
-)
-from ..support.errors import LostGradientError, NotDifferentiableError
+from ..support.callers import NO_NUMBER, explain_no_array
+from ..support.errors import LostGradientError
 from ..support.foreign import PLAIN, as_parameter, is_numeric
 from .primitive import NO_OPTIONS, Array, Primitive
 from .tape import Interpreter, Tape
@@ -51,20 +49,6 @@ class Tensor(ArrayMethods):
     def rebind(self, other: Tensor) -> None:
         """Be what the other is, from now on: `t[i] = v` rebinds t to a new array."""
         self.tape, self.index, self.value = other.tape, other.index, other.value
-
-    def __copy__(self) -> Tensor:
-        twin = _new(type(self))
-        twin.rebind(self)
-        return twin
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        return self.__copy__()
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise NotDifferentiableError(
-            "a Tensor cannot be pickled: its tape would stay behind, and its gradient be lost; "
-            "pickle tensor.value"
-        )
 
     def _refuse_to_be_lost(self) -> None:
         """Raise LostGradientError while this is being differentiated."""

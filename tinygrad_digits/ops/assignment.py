@@ -13,9 +13,19 @@ from ..support.errors import (
     ShapeError,
     TracedValueError,
 )
-from ..support.foreign import as_array, refused
+from ..support.foreign import as_array, explain_refusal
 from ..support.substitutes import REFUSED
-from .indexing import TAKING, frozen, is_mask, may_repeat, nth_time, put, same_index, scatter, take
+from .indexing import (
+    TAKING,
+    count_repeats,
+    freeze_index,
+    is_mask,
+    may_repeat,
+    put,
+    same_index,
+    scatter,
+    take,
+)
 from .views import source_of
 
 
@@ -46,7 +56,7 @@ class At:
         self.x = as_array(x)
 
     def __getitem__(self, index: Any) -> "Elements":
-        return Elements(self.x, frozen(index))
+        return Elements(self.x, freeze_index(index))
 
 
 class Elements:
@@ -70,7 +80,7 @@ class Elements:
 
     def add(self, v: Array) -> Array:
         """With v added to what is there."""
-        v = self._fitted(v)
+        v = self._fit(v)
         return self.x + scatter(v, index=self.index, shape=self.x.shape)
 
     def subtract(self, v: Array) -> Array:
@@ -104,13 +114,13 @@ class Elements:
                 f"an array of {self.x.dtype} cannot hold a Tensor: make it .astype(float) first"
             )
 
-    def _fitted(self, v: Array) -> Array:
+    def _fit(self, v: Array) -> Array:
         """v in the shape of the place, in the dtype of x."""
         self._check(v)
         shape = self.get().shape
         v = as_array(v)
         if isinstance(self.x, Tensor) and v.dtype.kind not in "fiub":
-            raise NotDifferentiableError(f"td.at(x)[index]: {refused(v)}")
+            raise NotDifferentiableError(f"td.at(x)[index]: {explain_refusal(v)}")
         if v.ndim > len(shape):
             v = np.reshape(v, v.shape[v.ndim - len(shape) :])  # assignments take (1, 3) for (3,)
         return np.broadcast_to(v, shape).astype(self.x.dtype)
@@ -128,9 +138,9 @@ class Elements:
                 f"td.at(x)[index]: {f.__name__} works through the elements that an index names "
                 "twice one by one, so jit has to know the index; make it static, or use add or set"
             )
-        x, v = self.x, np.reshape(self._fitted(v), -1)
+        x, v = self.x, np.reshape(self._fit(v), -1)
         places = np.arange(x.size).reshape(x.shape)[self.index].reshape(-1)
-        rounds = nth_time(places)
+        rounds = count_repeats(places)
         for n in range(rounds.max(initial=-1) + 1):
             now = np.flatnonzero(rounds == n)
             where = np.unravel_index(places[now], x.shape)
@@ -164,20 +174,20 @@ def write(t: Tensor, y: Tensor, what: str) -> None:
             )
         t, y = source, way.put_back(source, y, told)
         written.append((t, y))
-    if not _lie_alike(t.memory, y.memory):  # which decides what its reshapes share
+    if not _have_same_layout(t.memory, y.memory):  # which decides what its reshapes share
         written[-1] = t, put(t, y, index=...)
     for each, new in reversed(written):  # the whole first, which may refuse
         each.rebind(new)
-    _take_again(t, {id(each) for each, _ in written})
+    _refresh_views(t, {id(each) for each, _ in written})
 
 
-def _lie_alike(a: Array, b: Array) -> bool:
+def _have_same_layout(a: Array, b: Array) -> bool:
     if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
         return True
     return a.strides == b.strides or bool(a.flags.c_contiguous and b.flags.c_contiguous)
 
 
-def _take_again(whole: Tensor, written: set[int]) -> None:
+def _refresh_views(whole: Tensor, written: set[int]) -> None:
     """Give the views of a Tensor, and theirs, the values that they have now.
 
     Those that were just written have them.
@@ -211,14 +221,14 @@ def assign(t: Tensor, index: Any, v: Array) -> None:
     write(t, at(t)[index].set(v), "t[i] = v")
 
 
-def rewriting(op: Function, symbol: str) -> Function:
+def make_in_place(op: Function, symbol: str) -> Function:
     """`t += v` and its like: from now on t is what the op makes of it, as by t[...] = t + v.
 
     What NumPy would write into keeps its shape and dtype; a scalar, which NumPy does not write
     into, is left alone, and a new one returned.
     """
 
-    def rewritten(t: Tensor, v: Any) -> Array:
+    def assign_result(t: Tensor, v: Any) -> Array:
         y = op(t, v)
         if not t.is_array:
             return y
@@ -229,7 +239,7 @@ def rewriting(op: Function, symbol: str) -> Function:
         write(t, y, what)
         return t
 
-    return rewritten
+    return assign_result
 
 
 def _check_fit(y: Array, t: Tensor, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def _batch_put(call: BatchedCall) -> Any:
     return call.op.apply(x, layout.disordered(widen(v, True, place.ndim)), index=index)
 
 
-class Layout(NamedTuple):
+class Layout:
     """Where in stacked[index] the axes are: the batch, and those that integer arrays make.
 
     NumPy puts the latter where the arrays stand, if they stand together, and first if they do not
@@ -49,12 +49,12 @@ class Layout(NamedTuple):
     the batch axis has a part of the index of its own, which changes that.
     """
 
-    batch: int = 0
-    """The place of the batch axis."""
-    width: int = 0
-    """How many axes behind it are to go further back,"""
-    behind: int = 0
-    """behind so many others."""
+    __slots__ = ("batch", "behind", "width")
+
+    def __init__(self, batch: int = 0, width: int = 0, behind: int = 0) -> None:
+        self.batch = batch  # the place of the batch axis
+        self.width = width  # how many axes after it are to go further back,
+        self.behind = behind  # behind so many others
 
     def ordered(self, y: Array) -> Array:
         return _swap_blocks(move_axis(y, self.batch, 0), self.width, self.behind)

@@ -45,14 +45,14 @@ NUMPY |= {
     operator.pow: powers.power,
     operator.getitem: indexing.getitem,
     operator.setitem: assignment.assign,
-    operator.iadd: assignment.rewriting(elementwise.add, "+"),
-    operator.isub: assignment.rewriting(elementwise.subtract, "-"),
-    operator.imul: assignment.rewriting(elementwise.multiply, "*"),
-    operator.itruediv: assignment.rewriting(elementwise.divide, "/"),
-    operator.ifloordiv: assignment.rewriting(nondifferentiable.OPS["floor_divide"], "//"),
-    operator.imod: assignment.rewriting(elementwise.remainder, "%"),
-    operator.ipow: assignment.rewriting(powers.power, "**"),
-    operator.imatmul: assignment.rewriting(products.matmul, "@"),
+    operator.iadd: assignment.make_in_place(elementwise.add, "+"),
+    operator.isub: assignment.make_in_place(elementwise.subtract, "-"),
+    operator.imul: assignment.make_in_place(elementwise.multiply, "*"),
+    operator.itruediv: assignment.make_in_place(elementwise.divide, "/"),
+    operator.ifloordiv: assignment.make_in_place(nondifferentiable.OPS["floor_divide"], "//"),
+    operator.imod: assignment.make_in_place(elementwise.remainder, "%"),
+    operator.ipow: assignment.make_in_place(powers.power, "**"),
+    operator.imatmul: assignment.make_in_place(products.matmul, "@"),
     np.ndarray.astype: _astype,
     np.ndarray.conj: _conj,
     np.ndarray.copy: shaping.copy,
@@ -94,4 +94,4 @@ def _pass_on(name: str) -> Function:
 for _name in (*OPS, *COMPOSITIONS):
     setattr(Tracer, _name, _pass_on(_name))
 for _name, (_sign, _ufunc) in BITWISE.items():
-    setattr(Tracer, f"__i{_name}__", assignment.rewriting(_ufunc, _sign))
+    setattr(Tracer, f"__i{_name}__", assignment.make_in_place(_ufunc, _sign))

@@ -12,55 +12,83 @@ What is not told is done by calling the kernel.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..engine.primitive import Op, Primitive
 
 
-class SourceArray(NamedTuple):
+class SourceArray:
     """An array as the code that is being written calls it."""
 
-    name: str
-    flat: str
-    """The same with one axis; only where it is in plain order."""
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    plain: bool
-    """Whether it is an array that lies in memory row by row."""
-    cast: str
-    """The name of its dtype in native code, a function that makes such a number."""
+    __slots__ = ("cast", "dtype", "flat", "name", "plain", "shape")
+
+    def __init__(
+        self,
+        name: str,
+        flat: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        plain: bool,
+        cast: str,
+    ) -> None:
+        self.name = name
+        self.flat = flat  # the same with one axis; only where it is in plain order
+        self.shape = shape
+        self.dtype = dtype
+        self.plain = plain  # whether it is an array that lies in memory row by row
+        self.cast = cast  # the name of its dtype in native code, a function that makes such numbers
 
 
-class SourceCall(NamedTuple):
+class SourceCall:
     """An op where code for it is to be written: arrays are SourceArrays, numbers are themselves."""
 
-    args: tuple[Any, ...]
-    options: dict[str, Any]
-    out: SourceArray
+    __slots__ = ("args", "options", "out")
+
+    def __init__(self, args: tuple[Any, ...], options: dict[str, Any], out: SourceArray) -> None:
+        self.args = args
+        self.options = options
+        self.out = out
 
 
-class Lowering(NamedTuple):
+Writer: TypeAlias = Callable[[SourceCall], list[str] | None]
+
+
+class Lowering:
     """How an op is written in programs, each part in a way of its own, or not at all.
+
+    Args:
+        statement: NumPy statements, between semicolons, that write the result into `{out}`, from
+            the operands `{0}`, `{1}` ...; for a kernel that makes a new array.
+        element: of an elementwise op, the native expression of one element, from `{0}`, `{1}` ...:
+            it is computed in the dtype of the result, and joins the loops of others.
+        native: the statements of a native block, or None where there is none. They may use the
+            variables i, j, k, r, at, source and target, and raise IndexError or ValueError: then
+            the kernel runs.
+        guard: of an op with an effect, a condition (in terms of maximum_reduce and uintp) under
+            which its kernel has to be called at all, or None where it always has to be.
+        row_sum: the number of the operand to which each row of the last axis sums up.
 
     The native parts are Python as numba compiles it. All have to give what the kernel gives.
     """
 
-    statement: str = ""
-    """NumPy statements, between semicolons, that write the result into `{out}`, from the operands
-    `{0}`, `{1}` ...; for a kernel that makes a new array."""
-    element: str = ""
-    """Of an elementwise op, the native expression of one element, from `{0}`, `{1}` ...: it is
-    computed in the dtype of the result, and joins the loops of others."""
-    native: Callable[[SourceCall], list[str] | None] | None = None
-    """The statements of a native block, or None where there is none. They may use the variables i,
-    j, k, r, at, source and target, and raise IndexError or ValueError: then the kernel runs."""
-    guard: Callable[[SourceCall], str | None] | None = None
-    """Of an op with an effect, a condition (in terms of maximum_reduce and uintp) under which its
-    kernel has to be called at all, or None where it always has to be."""
-    row_sum: int | None = None
-    """The number of the operand to which each row of the last axis sums up."""
+    __slots__ = ("element", "guard", "native", "row_sum", "statement")
+
+    def __init__(
+        self,
+        *,
+        statement: str = "",
+        element: str = "",
+        native: Writer | None = None,
+        guard: Callable[[SourceCall], str | None] | None = None,
+        row_sum: int | None = None,
+    ) -> None:
+        self.statement = statement
+        self.element = element
+        self.native = native
+        self.guard = guard
+        self.row_sum = row_sum
 
 
 NOTHING_KNOWN = Lowering()
@@ -80,7 +108,7 @@ def register_lowering(op: Op, *, function: Any = None, effect: bool = False, **h
         function: the function of NumPy or operator of Python that its kernel computes, if that is
             another way to do the same: the op is then compiled like this function.
         effect: whether it is there for what it raises or warns of, so that it is never left out.
-        how: the fields of a `Lowering`.
+        how: the arguments of a `Lowering`.
 
     >>> import tinygrad_digits as td
     >>> softsign = td.define(

@@ -123,6 +123,24 @@ class ArrayMethods:
         self._refuse_to_be_lost()
         return number
 
+    def rebind(self, other: Self) -> None:
+        """Be what the other is, from now on."""
+        raise NotImplementedError
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.rebind(self)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise NotDifferentiableError(
+            "a Tensor cannot be pickled: its tape would stay behind, and its gradient be lost; "
+            "pickle tensor.value"
+        )
+
     def _refuse_to_be_lost(self) -> None:
         """Raise where a plain number would lose a gradient; `item` says that it shall."""
 

@@ -28,9 +28,9 @@ def name_caller(frame: FrameType | None) -> tuple[str, Callable[..., Any] | None
     """
     frames = [*_library_frames(frame)]
     for outer in reversed(frames):
-        for name, function in _public(outer):
+        for name, function in _public_names(outer):
             return name, function
-    return (".".join(_shown(_module(frames[-1]))), None) if frames else ("", None)
+    return (".".join(_public_parts(_module(frames[-1]))), None) if frames else ("", None)
 
 
 def _library_frames(frame: FrameType | None) -> Iterator[FrameType]:
@@ -43,27 +43,27 @@ def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def _public(frame: FrameType) -> Iterator[tuple[str, Callable[..., Any]]]:
+def _public_names(frame: FrameType) -> Iterator[tuple[str, Callable[..., Any]]]:
     """The public names under which the function of a frame is found, the shortest first."""
     path = frame.f_code.co_qualname.split(".")
     if any(part.startswith("_") and not part.endswith("__") for part in path):
         return
-    parts = _shown(_module(frame))
+    parts = _public_parts(_module(frame))
     for n in range(1, len(parts) + 1):
         module = ".".join(parts[:n])
         found: Any = sys.modules.get(module)
         for part in path:
             found = getattr(found, part, None)
-        if callable(found) and _code(found) is frame.f_code:
+        if callable(found) and _innermost_code(found) is frame.f_code:
             yield ".".join([module, *[part for part in path if part[0] != "_"]]), found
 
 
-def _shown(module: str) -> list[str]:
+def _public_parts(module: str) -> list[str]:
     """The parts of a module's name in front of the first private one."""
     return [*itertools.takewhile(lambda part: part[0] != "_", module.split("."))]
 
 
-def _code(function: Any) -> Any:
+def _innermost_code(function: Any) -> Any:
     """The code of a function under its decorators, and under NumPy's dispatch to a protocol."""
     function = inspect.unwrap(function)
     return getattr(getattr(function, "_implementation", function), "__code__", None)

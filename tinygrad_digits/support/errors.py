@@ -88,6 +88,39 @@ def no_rule_with(op: str, option: str, known: Iterable[str]) -> NotDifferentiabl
     )
 
 
+def wrong_count(op: Any, given: int, missing: int) -> TypeError:
+    """The error for a call of a primitive with too few arrays, or too much by position."""
+    return TypeError(
+        f"{op.name} takes {op.arity} array arguments, then "
+        f"{', '.join(op.positional) or 'nothing'} by position; "
+        + (f"{missing} are missing" if missing else f"{given} more were given")
+    )
+
+
+def wrong_rule(op: str, places: int, positional: list[str]) -> TypeError:
+    """The error for a derivative rule with too few parameters."""
+    return TypeError(
+        f"{op}: a derivative rule takes (g, y, *inputs), here {places} arguments; "
+        f"this one takes ({', '.join(positional)})"
+    )
+
+
+def lacking_options(op: str, options: Iterable[str], lacking: Iterable[str]) -> TypeError:
+    """The error for a derivative rule that does not take what another rule of the op takes."""
+    return TypeError(
+        f"{op}: every derivative rule needs the options of the op, "
+        f"{', '.join(sorted(options))}; one lacks {', '.join(sorted(lacking))}"
+    )
+
+
+def wrong_cotangent(op: str, ct: Any, wanted: str, y_dtype: Any) -> RuleError:
+    """The error for what a derivative rule returned, if that is no cotangent of its input."""
+    return RuleError(
+        f"{op}: a derivative rule returned {ct.dtype}{ct.shape}, but the input that it belongs to "
+        f"is {wanted} (and the output {y_dtype})"
+    )
+
+
 def note_operands(error: Exception, op: str, *operands: Any) -> None:
     """Say on an error, once, in which op of what operands it came up."""
     if not getattr(error, "__notes__", None):

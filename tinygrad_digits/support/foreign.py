@@ -29,7 +29,7 @@ class Gate(NamedTuple):
     keeps_labels: bool = False  # whether Tensors may hold it, with labels and all
 
 
-def by_position(x: Any) -> Any:
+def strip_labels(x: Any) -> Any:
     """The numbers of a Series, an Index or a DataFrame, without their labels.
 
     Raises NotDifferentiableError where they are no numbers, or some are missing (NA).
@@ -60,7 +60,7 @@ _NUMBERS_OF = {
 }
 """What to write for a pandas dtype, by the start of its name."""
 
-PANDAS = Gate(by_position, "x.to_numpy()")
+PANDAS = Gate(strip_labels, "x.to_numpy()")
 XARRAY = Gate(lambda x: x.data, "x.data", keeps_labels=True)
 BUFFER = Gate(np.asarray, "np.asarray(x)")
 SPARSE = Gate(None, "x.toarray(), or a product with it: x @ t, t @ x")
@@ -146,7 +146,7 @@ def as_real(x: Any) -> Any:
     """x as an array of real numbers, or at least of complex ones, which each op refuses itself."""
     array = as_array(x)
     if array.dtype.kind not in "fiubc":
-        raise NotDifferentiableError(refused(array))
+        raise NotDifferentiableError(explain_refusal(array))
     return array
 
 
@@ -182,12 +182,12 @@ def take(x: Any, gate: Gate) -> Any:
     """The numbers of x, as constants; NotDifferentiableError where they are not taken."""
     if gate.take is None:
         raise NotDifferentiableError(
-            f"a Tensor cannot be combined with a {described(x)}; write {gate.instead}"
+            f"a Tensor cannot be combined with a {name_type(x)}; write {gate.instead}"
         )
     return gate.take(x)
 
 
-def described(x: Any) -> str:
+def name_type(x: Any) -> str:
     """A type by the name that its users know."""
     kind = type(x)
     root = kind.__module__.partition(".")[0]
@@ -202,11 +202,11 @@ _OF_KIND = {
 }
 
 
-def refused(x: Any) -> str:
+def explain_refusal(x: Any) -> str:
     """Why what passed the gate is no operand of an op with a derivative, and what to write."""
     dtype = getattr(x, "dtype", None)
     remedy = _OF_KIND.get(getattr(dtype, "kind", ""))
-    return f"a Tensor cannot be combined with {described(x) if dtype is None else dtype}; " + (
+    return f"a Tensor cannot be combined with {name_type(x) if dtype is None else dtype}; " + (
         f"write {remedy}"
         if remedy
         else "the operands of a differentiated op are real arrays and numbers"
@@ -242,6 +242,16 @@ def admit_all(args: Any, who: str) -> Any:
     )
 
 
+def refuse_tensors(options: dict[str, Any], who: str) -> None:
+    """An option is not differentiated, so a Tensor there would lose its gradient unnoticed."""
+    for name, value in options.items():
+        if type(value) in PLAIN and isinstance(value, ArrayMethods):
+            raise NotDifferentiableError(
+                f"{who}: {name}= cannot be a Tensor; give arrays by position, and an option as a "
+                "plain number (tensor.item())"
+            )
+
+
 def as_operand(x: Any, who: str, among: Iterable[Any] = ()) -> Any:
     """An operand that is not differentiated, if it is real; lists become arrays."""
     kind = type(x)
@@ -256,7 +266,7 @@ def as_operand(x: Any, who: str, among: Iterable[Any] = ()) -> Any:
         x = admit(x, who, among)
         if getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
             return x
-    raise NotDifferentiableError(f"{who}: {refused(x)}")
+    raise NotDifferentiableError(f"{who}: {explain_refusal(x)}")
 
 
 def admit_options(options: dict[str, Any], who: str) -> dict[str, Any]:
@@ -286,7 +296,7 @@ def refuse_leaf(leaf: Any) -> None:
     gate = gate_of(leaf)
     if gate is not None and not gate.keeps_labels:
         raise NotDifferentiableError(
-            f"cannot differentiate with respect to a {described(leaf)}; write {gate.instead}"
+            f"cannot differentiate with respect to a {name_type(leaf)}; write {gate.instead}"
         )
     if isinstance(leaf, np.ndarray | np.void) and (names := leaf.dtype.names):
         raise NotDifferentiableError(

@@ -45,7 +45,7 @@ class Container(NamedTuple):
     """
 
     open: Callable[[Tree], dict[Any, Any]]
-    close: Callable[[Tree, dict[Any, Any]], Tree]  # (what it is to be like, children) -> container
+    close: Callable[[Tree, dict[Any, Any]], Tree]  # (template, children) -> container
     dotted: bool = False
     keys: str = "(*({tree}_ := {open}({tree})),)"
     """An expression for its keys in order, to be compared; "" where the type says them."""
@@ -279,7 +279,7 @@ def _container(kind: type) -> Container | None:
 
 
 def _close_dict(like: Tree, children: dict[Any, Any]) -> Tree:
-    closed = _copied(like)  # keeps what a subclass carries, such as defaultdict's factory
+    closed = _copy_container(like)  # keeps what a subclass carries, such as defaultdict's factory
     for key, child in children.items():
         closed[key] = child  # update would add up the counts of a Counter
     return closed
@@ -292,23 +292,23 @@ def _open_dataclass(tree: Tree) -> dict[Any, Any]:
 
 
 def _close_dataclass(like: Tree, children: dict[Any, Any]) -> Tree:
-    closed = _copied(like)  # works whatever arguments its __init__ takes
+    closed = _copy_container(like)  # works whatever arguments its __init__ takes
     for name, child in children.items():
         object.__setattr__(closed, name, child)  # which a frozen dataclass allows
     return closed
 
 
-def _copied(like: Tree) -> Tree:
+def _copy_container(like: Tree) -> Tree:
     """A container to fill anew: what a cached_property had computed of the old leaves is gone."""
     closed = copy.copy(like)
     if own := getattr(closed, "__dict__", None):
-        for name in _computed(type(like)) & own.keys():  # type: ignore[arg-type]
+        for name in _cached_names(type(like)) & own.keys():  # type: ignore[arg-type]
             del own[name]
     return closed
 
 
 @functools.cache
-def _computed(kind: type) -> frozenset[str]:
+def _cached_names(kind: type) -> frozenset[str]:
     """The names that instances keep results under: of descriptors that give way to an attribute."""
     named = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
     return frozenset(name for name, value in named.items() if _gives_way(value))

@@ -21,7 +21,7 @@ def prepare_for_loops(program: Program) -> Program:
         if eqn.op.function is np.clip and _is_alike(eqn, program):
             within = next(fresh)
             equations[within], eqn = _split_clip(eqn, program, within)
-        equations[index] = _sum_by_ones(eqn, program) or _softmax_again(eqn, current) or eqn
+        equations[index] = _sum_instead(eqn, program) or _reuse_softmax(eqn, current) or eqn
     constants = {i: x if x.flags.c_contiguous else x.copy() for i, x in program.constants.items()}
     return replace(program, equations=equations, constants=constants)
 
@@ -49,7 +49,7 @@ def _split_clip(eqn: Equation, program: Program, within: int) -> tuple[Equation,
     return larger, replace(eqn, op=MINIMUM, args=(Var(within), high))
 
 
-def _softmax_again(eqn: Equation, program: Program) -> Equation | None:
+def _reuse_softmax(eqn: Equation, program: Program) -> Equation | None:
     """exp(x - log(sum(exp(x)))) is exp(x) / sum(exp(x)), and exp(x) is known."""
     inside = producer(eqn.args[0], program) if eqn.op.function is np.exp else None
     if inside is None or inside.op.function is not np.subtract:
@@ -73,7 +73,7 @@ def _softmax_again(eqn: Equation, program: Program) -> Equation | None:
     return replace(eqn, op=DIVIDE, args=(total.args[0], logarithm.args[0]))
 
 
-def _sum_by_ones(eqn: Equation, program: Program) -> Equation | None:
+def _sum_instead(eqn: Equation, program: Program) -> Equation | None:
     """A product with ones is a sum, which can be part of a loop."""
     if eqn.op.function is not np.matmul:
         return None

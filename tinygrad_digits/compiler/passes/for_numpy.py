@@ -22,7 +22,7 @@ def column_maxima(program: Program) -> Program:
     users = program.uses()
     for index, eqn in program.equations.items():
         if _is_peak(eqn, program) and _in_softmax(index, users, program):
-            program = _by_columns(index, program)
+            program = _take_columns(index, program)
     return program
 
 
@@ -55,7 +55,7 @@ def _in_softmax(index: int, users: dict[int, list[int]], program: Program) -> bo
     return True
 
 
-def _by_columns(index: int, program: Program) -> Program:
+def _take_columns(index: int, program: Program) -> Program:
     eqn, new = program.equations[index], program.fresh()
     rows, width = program.aval(eqn.vars[0]).shape
     turned, copied, peaks = Var(new), Var(new + 1), Var(new + 2)

@@ -49,7 +49,7 @@ def _same_value(eqn: Equation, x: Operand, program: Program) -> Var | None:
     return x if isinstance(x, Var) and program.aval(x.index) == eqn.aval else None
 
 
-def _literal(x: Operand, program: Program) -> float | None:
+def _read_literal(x: Operand, program: Program) -> float | None:
     """The number that an operand is known to be."""
     if isinstance(x, Var) and x.index in program.constants:
         x = program.constants[x.index]
@@ -59,7 +59,7 @@ def _literal(x: Operand, program: Program) -> float | None:
 
 def _times_one(eqn: Equation, program: Program) -> Var | None:
     for x, other in (eqn.args, eqn.args[::-1]):
-        if _literal(other, program) == 1 and (same := _same_value(eqn, x, program)):
+        if _read_literal(other, program) == 1 and (same := _same_value(eqn, x, program)):
             return same
     return None
 
@@ -67,7 +67,7 @@ def _times_one(eqn: Equation, program: Program) -> Var | None:
 def _exact_division(eqn: Equation, program: Program) -> Var | Equation | None:
     """x / 2^k is x * 2^-k."""
     x, other = eqn.args
-    divisor = _literal(other, program)
+    divisor = _read_literal(other, program)
     if divisor == 1:
         return _same_value(eqn, x, program)
     if not divisor or abs(frexp(divisor)[0]) != 0.5 or not 1e-4 < abs(divisor) < 1e4:

@@ -18,7 +18,7 @@ COMMANDS = (
                              "train --resume runs/1 --epochs 400")),
     (START, using.serve, ("serve runs/1", "serve runs/1 --port 0 --no-browser")),
     (USE, using.evaluate, ("evaluate runs/1", "evaluate runs/1 --json")),
-    (USE, using.predict, ("predict runs/1 seven.png", "predict runs/1 *.png --json")),
+    (USE, using.predict, ("predict runs/1 seven.png", "predict runs/1 drawn/ --json")),
     (USE, using.report, ("report runs/1",)),
     (COMPARE, comparing.compare, ("compare", "compare --splits 3 --out compared.jsonl")),
     (COMPARE, comparing.sweep, ("sweep --grid 'rate=0.001,0.01 hidden=64,32|128,64'",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import webbrowser
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,9 @@ def evaluate(folder: RunFolder, as_json: Json = False) -> None:
 @guard
 def predict(
     folder: RunFolder,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures or .npy files.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Pictures or .npy files, or folders.")
+    ],
     show: Show = None,
     as_json: Json = False,
 ) -> None:
@@ -48,12 +51,13 @@ def predict(
     several digits, which are read line by line; only one of 8x8 pixels is taken as it is. A .npy
     file holds one or more images of 8x8, (8, 8), (64,), (n, 8, 8) or (n, 64), with pixels 0-1 or
     0-16 and ink high, as the training data, or of 28x28 with pixels 0-1 or 0-255, as MNIST's. What
-    is unlike all that the run has learnt and validated from is said to be no digit.
+    is unlike all that the run has learnt and validated from is said to be no digit. Of a folder all
+    but hidden files are read.
     """
     params, manner = store.load_run(folder).params, load_manner(folder)
     answers: list[Answer] = []
     failures: list[str] = []
-    for path in files:
+    for path in _open_folders(files):
         try:
             content = read_file(path)
             answers += answer(params, manner, path, content)
@@ -65,8 +69,21 @@ def predict(
         print_json([one.describe() for one in answers])
     elif answers:
         out.print(display.tabulate_predictions(answers))
+    if not answers and not failures:
+        raise ValueError(f"{files[0]} holds no files")
     if failures:
         raise ValueError("\nerror: ".join(failures))
+
+
+def _open_folders(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files themselves, and of folders the files in them, by name."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                file for file in path.iterdir() if file.is_file() and file.name[0] != "."
+            )
+        else:
+            yield path
 
 
 @guard

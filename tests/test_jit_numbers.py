@@ -1,0 +1,146 @@
+"""Python's numbers in programs: dtypes, promotion, powers."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import tinygrad_digits as td
+from tests.jit_programs import (
+    assert_same,
+    check_calls,
+)
+
+X = np.array([1.0, -2.0, 3.0])
+
+P = np.array([1.0, 2.0, 3.0], np.float32)
+
+UPDATES = {
+    "p - rate g": lambda p, g, rate: p - rate * g,
+    "rate 0.5 g": lambda p, g, rate: p - rate * 0.5 * g,
+    "rate squared": lambda p, g, rate: p - rate**2 * g,
+    "power of two": lambda p, g, rate: p - 2**rate * g,
+    "-rate": lambda p, g, rate: p + -rate * g,
+    "+rate": lambda p, g, rate: p - +rate * g,
+    "abs": lambda p, g, rate: p - abs(rate) * g,
+    "1 / rate": lambda p, g, rate: p - 1 / rate * g,
+    "1 - rate": lambda p, g, rate: rate * p + (1 - rate) * g,
+    "rate % 2": lambda p, g, rate: p - rate % 2 * g,
+    "rate // 0.01": lambda p, g, rate: p - rate // 0.01 * g,
+    "rate * True": lambda p, g, rate: p - rate * True * g,
+    "divided": lambda p, g, rate: p / rate - g,
+    "rate alone": lambda p, g, rate: (rate, rate * 2, p),
+    "rate + rate": lambda p, g, rate: (rate + rate) * p,
+    "rate > 0": lambda p, g, rate: p * (rate > 0) + (rate == 0.1) * 1,
+    "g ** rate": lambda p, g, rate: np.abs(g) ** rate,
+    "np.maximum": lambda p, g, rate: np.maximum(p, rate),
+    "np.where": lambda p, g, rate: np.where(g > rate, p, rate),
+    "np.exp": lambda p, g, rate: p * np.exp(rate),  # a NumPy scalar in eager, too
+    "np.sqrt": lambda p, g, rate: p * np.sqrt(rate),
+    "scalar of p": lambda p, g, rate: p[0] * rate + g[1],
+    "gradient": lambda p, g, rate: td.grad(lambda p: np.sum(p**rate * g))(p),
+    "gradient of rate": lambda p, g, rate: td.grad(lambda r: np.sum(p * r) * r)(rate),
+}
+
+
+@pytest.mark.parametrize("what", UPDATES)
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64, np.array, np.float16])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_numbers_promote_as_in_eager(what, kind, dtype):
+    p, g = P.astype(dtype), np.array([0.5, -1.0, 0.25], dtype)
+    check_calls(UPDATES[what], [(p, g, kind(0.1)), (p, g, kind(0.3))])
+
+
+@pytest.mark.parametrize("exponent", [3, 0.5, -1, 2.5])
+def test_powers_of_python_numbers_are_pythons(exponent):
+    check_calls(lambda p, rate: (p - rate**exponent * p, rate**exponent), [(P, 0.1), (P, 0.3)])
+
+
+def test_a_float_a_numpy_scalar_and_a_0d_array_stay_what_they_are():
+    def f(x):
+        return x, x * 2, np.tanh(x), [x - x]
+
+    for x in (2.0, np.float64(2.0), np.float32(2.0), np.array(2.0), np.array([2.0]), 2, True):
+        check_calls(f, [(x,)])
+
+
+def test_a_ufunc_of_two_python_numbers_is_a_numpy_scalar():
+    """np.multiply(0.1, 0.5) is an np.float64, which promotes float32 arrays; 0.1 * 0.5 is not."""
+    check_calls(lambda rate: (np.multiply(rate, 0.5) * P, rate * 0.5 * P), [(0.1,), (0.3,)])
+    check_calls(lambda rate: (np.less(rate, 0.5), rate < 0.5), [(0.1,), (0.7,)])
+
+
+SCALAR_POWERS = {
+    "cube": lambda v: v[0] ** 3,
+    "square": lambda v: v[0] ** 2,
+    "root": lambda v: v[1] ** 0.5,
+    "inverse": lambda v: v[1] ** -2,
+    "of scalars": lambda v: v[1] ** v[0],
+    "of a number": lambda v: 2.5 ** v[0],
+    "of an array": lambda v: v**2.0 * v[1] ** np.abs(v),
+    "of a sum": lambda v: np.sum(v) ** 3,
+    "by a captured scalar": lambda v: v[1] ** np.float32(3),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("what", SCALAR_POWERS)
+def test_powers_of_numpy_scalars_have_a_routine_of_their_own(what, dtype, rng):
+    """np.float64(x) ** 3 and np.power(x, 3) differ in the last bit of every tenth x."""
+
+    def both(v):
+        return SCALAR_POWERS[what](v), td.value_and_grad(lambda v: SCALAR_POWERS[what](v).sum())(v)
+
+    f = td.jit(both)
+    for v in rng.uniform(0.5, 2, (100, 3)).astype(dtype):
+        assert_same(f(v), both(v))
+
+
+def test_powers_of_captured_numpy_scalars_may_differ_in_the_last_bit(rng):
+    """For np.float64(3) ** x, NumPy asks x, as for np.power(3.0, x)."""
+    f = td.jit(lambda x: np.float64(3) ** x)
+    numbers = rng.random(1000)
+    np.testing.assert_allclose([f(x) for x in numbers], [3**x for x in numbers], rtol=1e-15)
+    assert_array_equal([f(x) for x in numbers], [np.power(3.0, x) for x in numbers])
+
+
+def test_compositions_may_have_another_order_in_memory_than_numpys_own(rng):
+    x = rng.standard_normal((2, 3, 4))
+    f = lambda x: np.sort(x.T, axis=0)  # noqa: E731
+    got, wanted = td.jit(f)(x), f(x)
+    assert_same(got, wanted)
+    assert got.strides != wanted.strides
+
+
+def test_zero_division_of_python_numbers():
+    f = td.jit(lambda x, rate: x * (1 / rate))
+    assert_array_equal(f(X, 2.0), X / 2)
+    with pytest.raises(ZeroDivisionError):
+        f(X, 0.0)
+    assert_array_equal(f(X, 4.0), X / 4)
+
+
+def test_nan_and_infinity_flow(backend):
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308, 5e-324])
+
+    def f(x):
+        return x + 1, np.maximum(x, 0), np.minimum(x, x[::-1]), np.sum(x), np.max(x), np.sign(x)
+
+    with np.errstate(all="ignore"):
+        check_calls(f, [(special,), (special[::-1].copy(),)], backend)
+        check_calls(td.grad(lambda x: np.sum(td.nn.relu(x) * x)), [(special,)], backend)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_arrays_without_elements(shape, backend):
+    def f(x, w):
+        return x * 2, np.sum(x, axis=0), x.T @ x, td.grad(lambda x: np.sum(np.tanh(x) * w))(x)
+
+    check_calls(f, [(np.zeros(shape), 2.0)], backend)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, ">f8", ">f4", np.complex128, np.int8])
+def test_other_dtypes(dtype, backend):
+    x = np.array([1, -2, 3]).astype(dtype)
+    check_calls(lambda x: (x * 2, x + x[0], np.sum(x), x[::-1], x), [(x,)], backend)
+    if x.dtype.kind == "f" and x.dtype.isnative:
+        check_calls(td.value_and_grad(lambda x: np.mean(x * x)), [(x,)], backend)

@@ -1,0 +1,120 @@
+"""Native code gives what eager gives: every row, and (in the gate) every function.
+
+Compiling takes long, and longer for an array than for an operation on its elements, so many rows
+share a program, and elementwise ones a loop.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tinygrad_digits as td
+from tests.cases import Drawn, cases_by_function
+from tests.checks import plain, quiet, value_with_gradients
+from tests.coverage import called_from_native_code
+from tests.elementwise import OPTIONS, ROWS, draw_arguments, floats, put
+from tests.jit_programs import assert_own_memory, assert_same, copied, skip_without
+from tinygrad_digits.ops import OPS
+
+TRACED = {
+    function: {name: case for name, case in cases.items() if not case.untraced}
+    for function, cases in cases_by_function().items()
+}
+
+
+def in_groups(items, size=8):
+    """Dicts of so many items each, as parameters."""
+    while group := dict(itertools.islice(items, size)):
+        yield pytest.param(group, id=next(iter(group)))
+
+
+def check_native(f, *args):
+    """The numba backend gives what eager does, twice, and leaves its arguments as they are."""
+    skip_without("numba")
+    before = copied(args)
+    with quiet():
+        wanted = f(*args)
+        jitted = td.jit(f, backend="numba")
+        got, again = jitted(*args), jitted(*args)
+    assert_same(args, before)
+    assert_own_memory(got, again, args)
+    for name, results in wanted.items():
+        for each in (got, again):
+            assert_same({name: plain(each[name])}, {name: plain(results)}, "numba")
+
+
+# --- rows
+
+DTYPES = [np.float64, pytest.param(np.float32, marks=pytest.mark.gate)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("names", [*in_groups(((name, None) for name in ROWS), 24)])
+def test_elementwise_rows(names, dtype):
+    """Values and gradients of many rows in one loop, over arrays of one shape."""
+    rng = np.random.default_rng(0)
+    drawn = {name: draw_arguments(name, [(5,)] * OPS[name].primitive.arity, rng) for name in names}
+    narrow = {name: [astype_of(x, dtype) for x in args] for name, args in drawn.items()}
+
+    def all_of_them(drawn):
+        return {name: value_and_pulled(name, args) for name, args in drawn.items()}
+
+    check_native(all_of_them, narrow)
+
+
+def astype_of(x, dtype):
+    return x.astype(dtype) if x.dtype.kind == "f" else x
+
+
+def value_and_pulled(name, args):
+    """A row's value, and a cotangent pulled back to each of its arguments."""
+
+    def called(*xs):
+        return OPS[name](*put(args, xs), **OPTIONS.get(name, {}))
+
+    y, pullback = td.vjp(called, *[args[i] for i in floats(args)])
+    weights = 2 * args[floats(args)[0]] + 1
+    return y, pullback(weights.astype(y.dtype))
+
+
+OTHERS = [name for name in OPS if name not in ROWS]
+
+
+@pytest.mark.parametrize("names", [*in_groups(((name, None) for name in OTHERS), 8)])
+def test_other_rows(names, rows_of_cases):
+    """A case for each of them that native code has a form for."""
+    cases = {name: rows_of_cases[name] for name in names if not rows_of_cases[name].untraced}
+    check_cases(
+        {name: case for name, case in cases.items() if name not in called_from_native_code(case)}
+    )
+
+
+def check_cases(group, dtype=np.float64):
+    drawn = {name: Drawn(case, np.random.default_rng(0)) for name, case in group.items()}
+
+    def all_of_them(inputs):
+        return {name: value_with_gradients(drawn[name], *xs) for name, xs in inputs.items()}
+
+    check_native(all_of_them, {n: [x.astype(dtype) for x in each.xs] for n, each in drawn.items()})
+
+
+# --- functions
+
+
+def nth_cases(n):
+    """Of each function that has as many, the n-th case that can be traced."""
+    for cases in TRACED.values():
+        yield from itertools.islice(cases.items(), n, n + 1)
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("group", [*in_groups(nth_cases(0))])
+def test_every_function(group):
+    check_cases(group)
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("group", [*in_groups(nth_cases(1))])
+def test_every_function_in_another_shape_and_float32(group):
+    check_cases(group, np.float32)
