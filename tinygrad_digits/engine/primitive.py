@@ -23,12 +23,12 @@ import enum
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ..support.errors import lacking_options, no_rule_with, wrong_count, wrong_rule
-from ..support.signatures import KEYWORD_ONLY, VAR_KEYWORD, read_parameters
+from ..support.errors import lacking_options, no_rule_with, wrong_count
+from ..support.rules import NOTHING, VALUE, read_rule
 
 Array: TypeAlias = Any
 """An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
@@ -86,12 +86,6 @@ class VariadicRule:
         return (functools.partial(self.rule, k) for k in itertools.count())
 
 
-NOTHING: Final = 0
-LIKE: Final = 1
-VALUE: Final = 2
-"""How much of an array a rule reads."""
-
-
 class Primitive:
     """What an op is: a kernel, derivative rules, and what transforms and compilers have to know.
 
@@ -126,7 +120,7 @@ class Primitive:
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
         each = [rules.rule] if isinstance(rules, VariadicRule) else rules
-        signatures = [_read_signature(rule, places, name) for rule in each]
+        signatures = [read_rule(rule, places, name) for rule in each]
         self._reads = [signature.reads for signature in signatures]
         options = {option: place for s in signatures for option, place in s.options.items()}
         self.options = frozenset(options)
@@ -162,32 +156,3 @@ class Primitive:
                 raise no_rule_with(self.name, name, self.options)
             del options[name]
         return options
-
-
-class _Signature(NamedTuple):
-    """What the parameters of a rule say."""
-
-    reads: list[int]  # how much of y, and of each input
-    options: dict[str, bool]  # by name: whether it may be given by position
-    takes_any: bool  # other options too, by ** or because there is no rule
-
-
-def _read_signature(rule: Rule | None, places: int, name: str) -> _Signature:
-    """What a rule of the op `name` reads; its first parameters are (g, y, *inputs)."""
-    if rule is None:
-        return _Signature([], {}, takes_any=True)
-    parameters = read_parameters(rule)
-    positional = [p.name for p in parameters if p.kind is not KEYWORD_ONLY]
-    if len(positional) < places:
-        raise wrong_rule(name, places, positional)
-    options = [p for p in parameters[places:] if p.kind is not VAR_KEYWORD]
-    return _Signature(
-        [_read_much(p.name) for p in parameters[:places]][1 - places :],
-        {p.name: p.name in positional for p in options},
-        takes_any=len(options) < len(parameters) - places,
-    )
-
-
-def _read_much(parameter: str) -> int:
-    """How much of an argument a rule reads, by the name of its parameter."""
-    return NOTHING if parameter[0] == "_" else LIKE if parameter.endswith("_like") else VALUE

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from ..support import tree
-from ..support.argnums import ArgNums, all_argnums, split_aux
+from ..support.argnums import ArgNums, all_argnums, check_scalar, refuse_array, split_aux
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
 from ..support.foreign import within
 from ..support.options import suggest_options
@@ -96,32 +96,16 @@ def _start_at_scalar(
     if type(output) is Tensor and output.tape is tape:
         value = output.value
         if value.shape != () and output.size != 1:
-            raise NotDifferentiableError(
-                f"{name_of(f)} returned an array of shape {value.shape}; a gradient needs a "
-                "scalar: reduce it with .mean() or .sum(), take all the derivatives with jacobian, "
-                "or use vjp with a cotangent of that shape"
-            )
+            refuse_array(value.shape, f)
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}, None
         return unbox(output, tape), {output.index: np.ones_like(value)}, tape.find_pull([output])
-    _check_scalar(output, f)
+    check_scalar(output, f)
     warn(
         f"the output of {name_of(f)} depends on none of its inputs: the gradient is zero",
         DisconnectedWarning,
     )
     return copy_leaf(output), {}, None
-
-
-def _check_scalar(output: Any, f: Any) -> None:
-    """Raise NotDifferentiableError unless an output that is not on the tape is a real scalar."""
-    kind = getattr(getattr(output, "dtype", None), "kind", None)
-    number = type(output) in (int, float) or (kind is not None and kind in "fiu")
-    if not number or np.size(output) != 1:
-        described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
-        raise NotDifferentiableError(
-            f"{name_of(f)} must return a real scalar to be differentiated, got {described}"
-            + ("; with has_aux=True it may return (scalar, aux)" if type(output) is tuple else "")
-        )
 
 
 def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
