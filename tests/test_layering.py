@@ -26,7 +26,7 @@ LAYERS = (
     ("support.foreign",),
     ("support.loading", "support.options", "support.pickling"),
     ("support.tree",),
-    ("support.argnums",),
+    ("support.argnums", "support.outputs"),
     ("engine.primitive",),
     ("engine.cotangent",),
     ("engine.tape",),

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..support.errors import NotDifferentiableError, note_operands
 from ..support.foreign import admit_all, admit_options, as_operand, is_sparse, refuse_tensors
-from ..support.rules import NOTHING, VALUE
+from ..support.rules import NOTHING, VALUE, bind_options
 from .primitive import NO_OPTIONS, Array, Function, Like, Primitive
 from .tape import Interpreter, Tape
 from .tensor import Tensor, record
@@ -69,12 +69,11 @@ def _apply_to_any(primitive: Primitive, compute: Function) -> Function:
             return primitive.fallback(*args, **options)
         if arity is not None:
             args, extra = args[:arity], args[arity:]
-            options = primitive.bind_options(extra, options, missing=arity - len(args))
+            options = bind_options(primitive, extra, options, missing=arity - len(args))
         refuse_tensors(options, primitive.name)
         if not isinstance(tape, Tape):
-            return tape.process_primitive(
-                primitive, compute, admit_all(args, primitive.name), options
-            )
+            args = admit_all(args, primitive.name)
+            return tape.process_primitive(primitive, compute, args, options)
         parents, inputs = [], []
         for x in args:
             on_tape = type(x) is Tensor and x.tape is tape

@@ -27,8 +27,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ..support.errors import lacking_options, no_rule_with, wrong_count
-from ..support.rules import NOTHING, VALUE, read_rule
+from ..support.rules import NOTHING, VALUE, read_rules
 
 Array: TypeAlias = Any
 """An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
@@ -120,14 +119,9 @@ class Primitive:
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
         each = [rules.rule] if isinstance(rules, VariadicRule) else rules
-        signatures = [read_rule(rule, places, name) for rule in each]
-        self._reads = [signature.reads for signature in signatures]
-        options = {option: place for s in signatures for option, place in s.options.items()}
+        self._reads, options = read_rules(each, places, name)
         self.options = frozenset(options)
-        self.positional = tuple([option for option, place in options.items() if place])
-        for lacking in [self.options - s.options.keys() for s in signatures if not s.takes_any]:
-            if lacking:
-                raise lacking_options(name, self.options, lacking)
+        self.positional = tuple([option for option, by_place in options.items() if by_place])
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -140,19 +134,3 @@ class Primitive:
         rules = [reads for reads, on in zip(self._reads, tracked, strict=True) if on and reads]
         most = [*map(max, zip(*rules, strict=True))] or [NOTHING] * (1 + len(tracked))
         return most[0] is VALUE, tuple(most[1:])
-
-    def bind_options(
-        self, extra: tuple[Any, ...], options: dict[str, Any], missing: int = 0
-    ) -> dict[str, Any]:
-        """The options by name, as the rules name them; what they do not name is refused.
-
-        `extra` are the positional arguments after the arrays, of which some may be missing.
-        """
-        if missing or len(extra) > len(self.positional):
-            raise wrong_count(self, len(extra), missing)
-        options = {**dict(zip(self.positional, extra, strict=False)), **options}
-        for name in options.keys() - self.options:
-            if options[name] is not None:  # None is NumPy's default, said aloud
-                raise no_rule_with(self.name, name, self.options)
-            del options[name]
-        return options

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..support import tree
-from ..support.argnums import ArgNums, check_argnums, leaf_paths, split_aux
+from ..support.argnums import ArgNums, check_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import within
+from ..support.outputs import split_aux
 from ..support.results import copy_leaf, own, own_like
 from ..support.tree import Tree
 from .primitive import NO_OPTIONS, Array
@@ -77,18 +78,16 @@ class ForwardPass:
         self.tape = Tape()
         output, self.tensors, self.params = run_on(self.tape, f, args, kwargs, argnums=argnums)
         output, aux = split_aux(output, f) if has_aux else (output, None)
-        self.aux = tree.map(self.unbox, aux)
+        self.aux = tree.map(lambda leaf: unbox(leaf, self.tape), aux)
         outputs, self.structure = tree.flatten(output)
         self.outputs = [within(y) for y in outputs]
         self.pull = self.tape.find_pull(self.outputs)
 
-    def unbox(self, leaf: Any) -> Any:
-        return unbox(leaf, self.tape)
-
     @property
     def value(self) -> Tree:
         """What the function returned, as the caller's own."""
-        return tree.unflatten(self.structure, [copy_leaf(self.unbox(y)) for y in self.outputs])
+        values = [copy_leaf(unbox(y, self.tape)) for y in self.outputs]
+        return tree.unflatten(self.structure, values)
 
     @property
     def dependent(self) -> list[Tensor]:

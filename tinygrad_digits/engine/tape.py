@@ -34,20 +34,15 @@ _NONE_LEFT: Iterator[int] = iter(refuse_escaped, None)  # `next` of it raises, e
 
 
 class Record(NamedTuple):
-    """One line of the program: an op, where its inputs came from, and what its rules will read.
+    """One line of the program; it refers to no Tensor of its own tape, so there are no cycles.
 
-    The ops write plain tuples of this layout, which take a quarter of the time; `tape[index]`
-    gives one its names. A record refers to no Tensor of its own tape, so there are no cycles.
+    Ops write plain tuples, which take a quarter of the time; `tape[index]` gives them these names.
     """
 
-    op: Primitive | None
-    """None for an input of the tape."""
-    parents: tuple[int | None, ...]
-    """The index of the record that made each array argument; None for a constant."""
-    inputs: tuple[Any, ...]
-    """The array arguments, or None where no rule reads them (so that they can be freed)."""
-    value: Array
-    """The output, or None where no rule reads it."""
+    op: Primitive | None  # None for an input of the tape
+    parents: tuple[int | None, ...]  # the indices of what made the array arguments, or None
+    inputs: tuple[Any, ...]  # the array arguments; None, to free it, for what no rule reads
+    value: Array  # the output, or None where no rule reads it
     options: dict[str, Any]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -202,8 +197,8 @@ class Tape(Interpreter):
         values = [y.value for y in outputs if self.is_on(y)]
         around = {tape.serial: tape for value in values for tape in interpreters_of(value)}
         pull = None
-        for serial in sorted(around):
-            pull = around[serial].process_sweep(self, pull)
+        for _, tape in sorted(around.items()):
+            pull = tape.process_sweep(self, pull)
         return pull
 
     def gradients(self, y: Any, *inputs: Any, g: Array | None = None) -> tuple[Array, ...]:

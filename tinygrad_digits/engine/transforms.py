@@ -1,7 +1,4 @@
-"""Transforms: functions of functions, `grad : (params -> scalar) -> params -> like params`.
-
-Each runs the function once, on a tape of its own.
-"""
+"""Transforms, functions of functions: each runs a function once, on a tape of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +9,13 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from ..support import tree
-from ..support.argnums import ArgNums, all_argnums, check_scalar, refuse_array, split_aux
-from ..support.errors import DisconnectedWarning, NotDifferentiableError
+from ..support.argnums import ArgNums, all_argnums
 from ..support.foreign import within
 from ..support.options import suggest_options
-from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
+from ..support.outputs import check_arrays, check_constant, refuse_array, split_aux
+from ..support.pickling import RestorableCall, make_restorable, wrap_transform
 from ..support.results import copy_leaf
 from ..support.tree import Tree
-from ..support.user_lines import warn
 from .cotangent import as_cotangent
 from .primitive import Array
 from .run import ForwardPass, freeze_constants, input_gradients, run_on, unbox
@@ -100,11 +96,7 @@ def _start_at_scalar(
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}, None
         return unbox(output, tape), {output.index: np.ones_like(value)}, tape.find_pull([output])
-    check_scalar(output, f)
-    warn(
-        f"the output of {name_of(f)} depends on none of its inputs: the gradient is zero",
-        DisconnectedWarning,
-    )
+    check_constant(output, f)
     return copy_leaf(output), {}, None
 
 
@@ -124,11 +116,7 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
         raise TypeError("vjp(f, *primals) needs at least one primal to differentiate at")
     primals = tree.map(copy_leaf, primals)
     ran = ForwardPass(f, primals, all_argnums(primals), has_aux=has_aux)
-    for leaf in ran.outputs:
-        if not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
-            raise NotDifferentiableError(
-                f"{name_of(f)} must return arrays, got {type(leaf).__name__}"
-            )
+    check_arrays(ran.outputs, f)
     freeze_constants(ran.tape)
 
     def pullback(g: Tree) -> Any:

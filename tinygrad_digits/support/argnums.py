@@ -1,14 +1,11 @@
-"""Which arguments of a function are meant, what their leaves are called, and what it returned."""
+"""Which arguments of a function are meant, and what their leaves are called."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any, NoReturn, TypeAlias
-
-import numpy as np
+from typing import Any, TypeAlias
 
 from . import tree
-from .errors import NotDifferentiableError
 from .pickling import name_of
 from .tree import Tree
 
@@ -47,31 +44,3 @@ def leaf_paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:
         for i in (argnums if isinstance(argnums, tuple) else (argnums,))
         for path, _ in tree.items(args[i], names[positions[i]])
     ]
-
-
-def split_aux(output: Any, f: Any) -> tuple[Any, Any]:
-    """(output, aux), of a function that is said to return such a pair."""
-    if not (isinstance(output, tuple) and len(output) == 2):
-        raise TypeError(f"has_aux=True: {name_of(f)} must return a pair (output, aux)")
-    return output
-
-
-def refuse_array(shape: tuple[int, ...], f: Any) -> NoReturn:
-    """Raise NotDifferentiableError for an output of this shape, where a scalar was to be."""
-    raise NotDifferentiableError(
-        f"{name_of(f)} returned an array of shape {shape}; a gradient needs a scalar: reduce it "
-        "with .mean() or .sum(), take all the derivatives with jacobian, or use vjp with a "
-        "cotangent of that shape"
-    )
-
-
-def check_scalar(output: Any, f: Any) -> None:
-    """Raise NotDifferentiableError unless an output that is not on the tape is a real scalar."""
-    kind = getattr(getattr(output, "dtype", None), "kind", None)
-    number = type(output) in (int, float) or (kind is not None and kind in "fiu")
-    if not number or np.size(output) != 1:
-        described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
-        raise NotDifferentiableError(
-            f"{name_of(f)} must return a real scalar to be differentiated, got {described}"
-            + ("; with has_aux=True it may return (scalar, aux)" if type(output) is tuple else "")
-        )
