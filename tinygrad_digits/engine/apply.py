@@ -9,7 +9,6 @@ cuts where most of the time goes, with what they save on a Tensor of three eleme
 from __future__ import annotations
 
 import functools
-import itertools
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -39,13 +38,14 @@ def bind(primitive: Primitive, compute: Function) -> Function:
 
 def find_top_tape(args: Iterable[Any], options: dict[str, Any] = NO_OPTIONS) -> Interpreter | None:
     """The newest tape that an argument is on, or a part of an option."""
-    if options:
-        parts = [part if type(part) is tuple else (part,) for part in options.values()]
-        args = itertools.chain(args, *parts)
     top: Interpreter | None = None
     for x in args:
         if isinstance(x, Tensor) and (top is None or x.tape.serial > top.serial):
             top = x.tape
+    for option in options.values():
+        for x in option if type(option) is tuple else (option,):
+            if isinstance(x, Tensor) and (top is None or x.tape.serial > top.serial):
+                top = x.tape
     return top
 
 

@@ -171,15 +171,18 @@ class Tape(Interpreter):
             index, (op, parents, inputs, y, options, y_shape, y_dtype) = records.popitem()
             if op is None or (g := cotangents.pop(index, None)) is None:
                 continue
+            two = len(inputs) == 2 and not options  # most: a call with a star takes 0.1 us more
             for parent, rule in zip(parents, op.rules):  # noqa: B905 (variadic ones are endless)
                 if parent is None or rule is None:
                     continue
                 try:
-                    if pull is None:
-                        ct = rule(g, y, *inputs, **options) if options else rule(g, y, *inputs)
-                    else:
+                    if pull is not None:
                         record = Record(op, parents, inputs, y, options, y_shape, y_dtype)
                         ct = pull(index, record, rule, g)
+                    elif two:
+                        ct = rule(g, y, inputs[0], inputs[1])
+                    else:
+                        ct = rule(g, y, *inputs, **options)
                 except Exception as error:
                     error.add_note(f"in the derivative of {op.name} -> {y_dtype}{y_shape}")
                     raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
@@ -74,8 +73,8 @@ def _value_and_grad(f: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> C
         output, tensors, structure = run_on(tape, f, args, kwargs, argnums=argnums)
         if has_aux:
             output, aux = split_aux(output, f)
-            aux = tree.map(functools.partial(unbox, tape=tape), aux)
-        value, seeds, pull = _start_at_scalar(output, tape, f)
+            aux = tree.map(lambda leaf: unbox(leaf, tape), aux)
+        value, seeds, pull = _start_sweep(output, tape, f)
         swept = tape.sweep(seeds, free=True, pull=pull)
         grads = tree.unflatten(structure, input_gradients(tensors, swept))
         return ((value, aux) if has_aux else value), grads
@@ -83,9 +82,7 @@ def _value_and_grad(f: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> C
     return both
 
 
-def _start_at_scalar(
-    output: Any, tape: Tape, f: Any
-) -> tuple[Array, dict[int, Array], Pull | None]:
+def _start_sweep(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array], Pull | None]:
     """The output's value; where the sweep starts, with 1 at the output; and what runs its rules."""
     if type(output) is not Tensor:
         output = within(output)
