@@ -31,17 +31,17 @@ def init_params(rng):
 
 def logits(params, x, rng=None):
     """(n, 1, 8, 8) images -> (n, 10); with a generator, dropout takes part."""
-    x = td.relu(td.conv2d(x, params["conv1"], params["b1"], padding="same"))  # (n, 16, 8, 8)
-    x = td.relu(td.conv2d(x, params["conv2"], params["b2"], padding="same"))  # (n, 32, 8, 8)
-    x = td.max_pool2d(x, 2).reshape(-1, 512)  # (n, 32, 4, 4) flattened
+    x = td.nn.relu(td.nn.conv2d(x, params["conv1"], params["b1"], padding="same"))  # (n, 16, 8, 8)
+    x = td.nn.relu(td.nn.conv2d(x, params["conv2"], params["b2"], padding="same"))  # (n, 32, 8, 8)
+    x = td.nn.max_pool2d(x, 2).reshape(-1, 512)  # (n, 32, 4, 4) flattened
     if rng is not None:
-        x = td.dropout(x, 0.3, rng)
-    x = td.relu(x @ params["dense"] + params["b3"])  # (n, 64)
+        x = td.nn.dropout(x, 0.3, rng)
+    x = td.nn.relu(x @ params["dense"] + params["b3"])  # (n, 64)
     return x @ params["out"] + params["b4"]
 
 
 def loss(params, x, labels, rng):
-    return td.cross_entropy(logits(params, x, rng), labels, smoothing=0.1)
+    return td.nn.cross_entropy(logits(params, x, rng), labels, smoothing=0.1)
 
 
 @td.jit

@@ -26,12 +26,12 @@ def init_params(rng, sizes=(64, 64, 32, 10)):
 def logits(params, x):
     *hidden, last = params.values()
     for layer in hidden:
-        x = td.relu(x @ layer["w"] + layer["b"])  # (n, hidden)
+        x = td.nn.relu(x @ layer["w"] + layer["b"])  # (n, hidden)
     return x @ last["w"] + last["b"]  # (n, 10)
 
 
 def loss(params, x, y):
-    return td.cross_entropy(logits(params, x), y)
+    return td.nn.cross_entropy(logits(params, x), y)
 
 
 def accuracy(params, x, y):

@@ -33,7 +33,7 @@ def factor(params, x):
 def negative_log_likelihood(params, x, y):
     """-log p(y | x, params): (n,), (n,) -> ()."""
     lower = factor(params, x)
-    whitened = td.solve_triangular(lower, y, lower=True)
+    whitened = td.linalg.solve_triangular(lower, y, lower=True)
     log_determinant = 2 * np.sum(np.log(np.diagonal(lower)))
     return 0.5 * (whitened @ whitened + log_determinant + len(x) * np.log(2 * np.pi))
 
@@ -41,8 +41,8 @@ def negative_log_likelihood(params, x, y):
 def predict(params, x, y, new):
     """Mean and standard deviation of the function at new points."""
     lower = factor(params, x)
-    cross = td.solve_triangular(lower, kernel(params, x, new), lower=True)  # (n, m)
-    mean = cross.T @ td.solve_triangular(lower, y, lower=True)
+    cross = td.linalg.solve_triangular(lower, kernel(params, x, new), lower=True)  # (n, m)
+    mean = cross.T @ td.linalg.solve_triangular(lower, y, lower=True)
     variance = np.exp(2 * params["log_amplitude"]) - np.sum(cross**2, axis=0)
     return mean, np.sqrt(np.maximum(variance, 0))
 
@@ -50,7 +50,7 @@ def predict(params, x, y, new):
 def noise_gradient_by_hand(params, x, y):
     """Equation 5.9 for the logarithm of the noise: tr((inv K - a a.T) dK) / 2, a = inv(K) y."""
     lower = factor(params, x)
-    inverse = td.cho_solve((lower, True), np.eye(len(x)))
+    inverse = td.linalg.cho_solve((lower, True), np.eye(len(x)))
     a = inverse @ y
     return np.exp(2 * params["log_noise"]) * (np.trace(inverse) - a @ a)
 

@@ -13,8 +13,8 @@ import tinygrad_digits as td
 
 
 def loss(params, x, labels):
-    h = td.relu(x @ params["w1"] + params["b1"])  # (n, 32)
-    return td.cross_entropy(h @ params["w2"] + params["b2"], labels)
+    h = td.nn.relu(x @ params["w1"] + params["b1"])  # (n, 32)
+    return td.nn.cross_entropy(h @ params["w2"] + params["b2"], labels)
 
 
 def step(params, x, labels):

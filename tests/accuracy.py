@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tinygrad_digits as td
+from tests.cases import room_of
 from tests.oracles import Oracle, all_costs, all_oracles, exact_rows, mp
 
 BOUND = 16
@@ -189,8 +190,8 @@ def measure_peer(peer: str, oracle: Oracle, dtype: type) -> dict[int, Error]:
 def name_of(oracle: Oracle) -> str:
     if oracle.name == "norm":
         return "np.linalg.norm"
-    kind = "np" if getattr(np, oracle.name, None) is oracle.function else "td"
-    return f"{kind}.{oracle.name}"
+    is_numpys = getattr(np, oracle.name, None) is oracle.function
+    return f"{'np' if is_numpys else room_of(oracle.name)}.{oracle.name}"
 
 
 def said(x: float) -> str:

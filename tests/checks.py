@@ -139,7 +139,7 @@ def check_purity(trial):
 def check_program(trial):
     """td.jit gives eager's bits, kind and dtype, in both dtypes; or says that it cannot."""
     if trial.case.untraced:
-        with pytest.raises(td.TracedValueError):
+        with pytest.raises(td.errors.TracedValueError):
             td.jit(trial.drawn)(*trial.xs)
         return
     jitted = td.jit(functools.partial(value_with_gradients, trial.drawn))
@@ -193,7 +193,7 @@ def check_batches(trial):
     try:
         assert_is_the_loop(functools.partial(value_with_gradients, drawn), *stacked)
         around = td.grad(of_all, argnums)(*stacked)
-    except (td.TracedValueError, td.ShapeError):
+    except (td.errors.TracedValueError, td.errors.ShapeError):
         if not trial.case.untraced:
             raise
         return  # a shape that depends on values: the examples need not fit together
@@ -226,7 +226,10 @@ def check_batches_of_one_argument(trial):
         given = [x if i != k else np.stack([x, trial.other.xs[k]]) for i, x in enumerate(trial.xs)]
         try:
             assert_is_the_loop(trial.drawn, *given, axes=axes)
-        except (td.TracedValueError, td.NotDifferentiableError):
+        except (
+            td.errors.TracedValueError,
+            td.errors.NotDifferentiableError,
+        ):
             if trial.case.name not in WITH_PLAIN_ARRAYS:
                 raise
 

@@ -30,7 +30,15 @@ SLOW = {
     for name in (
         *("benchmarks", "cli", "dask", "digits_images", "digits_recipe", "digits_sources"),
         *("digits_threads", "digits_training", "estimator", "examples", "native", "notebook"),
-        *("peers", "report", "resume", "serve", "sweep", "watch"),  # processes, browsers, training
+        *(
+            "peers",
+            "report",
+            "resume",
+            "serve",
+            "sweep",
+            "typing",
+            "watch",
+        ),  # processes, browsers, training
         *("accuracy", "rules_as_functions"),  # mpmath
         *("dtypes", "edges", "options", "purity", "shapes"),  # every function in every way
     )

@@ -71,16 +71,18 @@ DIFFERENTIABLE = {
         np.polyfit np.fft.fftshift np.fft.ifftshift np.lib.stride_tricks.sliding_window_view
         """,
     "scipy": """
-        td.expit td.logit td.erf td.erfc td.erfinv td.gammaln td.digamma td.polygamma td.logsumexp
-        td.softmax td.log_softmax td.xlogy td.entr td.i0 td.i1 td.beta td.betaln td.ndtr
-        td.log_ndtr td.solve_triangular td.cho_solve td.expm
-        td.linalg.funm
+        td.special.expit td.special.logit td.special.erf td.special.erfc td.special.erfinv
+        td.special.gammaln td.special.digamma td.special.polygamma td.special.logsumexp
+        td.nn.softmax td.nn.log_softmax td.special.xlogy td.special.entr td.special.i0
+        td.special.i1 td.special.beta td.special.betaln td.special.ndtr td.special.log_ndtr
+        td.linalg.solve_triangular td.linalg.cho_solve td.linalg.expm td.linalg.funm
         """,
     "neural": """
-        td.relu td.sigmoid td.softplus td.gelu td.silu td.elu td.leaky_relu td.hard_tanh td.selu
-        td.mish td.dropout td.conv2d td.max_pool2d td.avg_pool2d td.layer_norm td.batch_norm
-        td.embedding td.cross_entropy td.mse td.huber td.binary_cross_entropy_with_logits
-        td.kl_divergence td.hinge
+        td.nn.relu td.nn.sigmoid td.nn.softplus td.nn.gelu td.nn.silu td.nn.elu
+        td.nn.leaky_relu td.nn.hard_tanh td.nn.selu td.nn.mish td.nn.dropout td.nn.conv2d
+        td.nn.max_pool2d td.nn.avg_pool2d td.nn.layer_norm td.nn.batch_norm td.nn.embedding
+        td.nn.cross_entropy td.nn.mse td.nn.huber td.nn.binary_cross_entropy_with_logits
+        td.nn.kl_divergence td.nn.hinge
         """,
 }
 """Chapter by chapter, the functions that have derivatives; each has cases."""

@@ -111,9 +111,9 @@ UNARY = {
     "cos": np.cos,
     "tanh": np.tanh,
     "power": lambda x: (np.abs(x) + 0.5) ** 1.5,
-    "relu": td.relu,
-    "sigmoid": td.sigmoid,
-    "softplus": td.softplus,
+    "relu": td.nn.relu,
+    "sigmoid": td.nn.sigmoid,
+    "softplus": td.nn.softplus,
     "halved": lambda x: 0.5 * x,
     "less": lambda x: 1 - x,
     "thirds": lambda x: x / 3,
@@ -140,9 +140,9 @@ REDUCTIONS = {
     "max": np.max,
     "min": np.min,
     "var": np.var,
-    "logsumexp": td.logsumexp,
+    "logsumexp": td.special.logsumexp,
 }
-ROWS = {"softmax": td.softmax, "log_softmax": td.log_softmax}
+ROWS = {"softmax": td.nn.softmax, "log_softmax": td.nn.log_softmax}
 
 
 @st.composite

@@ -14,7 +14,10 @@ def test_check_grads_names_the_leaf():
         return np.tanh(params["layers"][0]) + bent(params["layers"][1])
 
     bent = td.define(np.sin, lambda g, y, x: 1.0005 * g * np.cos(x), name="bent")
-    with pytest.raises(td.GradientMismatchError, match=r"\['layers'\]\[1\].*expected.*got"):
+    with pytest.raises(
+        td.errors.GradientMismatchError,
+        match=r"\['layers'\]\[1\].*expected.*got",
+    ):
         td.check_grads(f, {"layers": [ROW, ROW]})
 
 

@@ -418,7 +418,7 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
 
 def test_without_numba_one_line_says_what_to_install(tmp_path, monkeypatch):
     def absent(*_args, **_options):
-        raise td.MissingExtraError('numba is absent: pip install "tinygrad-digits[jit]"')
+        raise td.errors.MissingExtraError('numba is absent: pip install "tinygrad-digits[jit]"')
 
     monkeypatch.setattr(loop, "jit", absent)
     result = invoke("train", "--backend", "numba", "--out", tmp_path / "run", code=1)

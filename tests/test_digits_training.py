@@ -62,7 +62,7 @@ def test_weights_have_hes_variance_and_come_from_the_generator():
 
 @pytest.mark.parametrize("sizes", [(64,), (64, 0, 10), ()])
 def test_sizes_that_make_no_network_are_refused(sizes):
-    with pytest.raises(td.ShapeError, match="sizes"):
+    with pytest.raises(td.errors.ShapeError, match="sizes"):
         model.init_params(sizes)
 
 

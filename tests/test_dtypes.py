@@ -84,7 +84,7 @@ def check(case, drawn, xs, form):
         program, its_refusal = outcome(td.jit(drawn.result), xs)
     if case.untraced:
         assert its_refusal is not None, form
-    elif not (case.name in NEEDS_FLOATS and isinstance(its_refusal, td.TracedValueError)):
+    elif not (case.name in NEEDS_FLOATS and isinstance(its_refusal, td.errors.TracedValueError)):
         assert type(its_refusal) is type(refusal), (form, its_refusal, refusal)
         if refusal is None:
             assert_same(leaves(program), leaves(eager))

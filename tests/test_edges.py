@@ -93,7 +93,7 @@ def check(f, x, where):
         on_tensor, its_refusal = outcome(lambda x: td.vjp(f, x), x)
         program, programs_refusal = outcome(td.jit(f), x)
         assert (refusal is None) == (its_refusal is None), (where, refusal, its_refusal)
-        if not isinstance(programs_refusal, td.TracedValueError):
+        if not isinstance(programs_refusal, td.errors.TracedValueError):
             assert type(programs_refusal) is type(refusal), where
             if refusal is None:
                 assert_same(program, expected)

@@ -329,14 +329,14 @@ def test_a_loss_of_ones_own_is_what_is_learned_by(blobs):
 
     def cross_entropy(logits, labels):
         seen.add(labels.shape)
-        return td.cross_entropy(logits, labels)
+        return td.nn.cross_entropy(logits, labels)
 
     ours, theirs = quick(loss=cross_entropy, batch_size=50).fit(*blobs), quick(batch_size=50)
     np.testing.assert_allclose(ours.loss_curve_, theirs.fit(*blobs).loss_curve_)
     assert seen == {(50,), (20,)}  # no rows are added to the last
 
     def focal(logits, labels):
-        of_truth = td.log_softmax(logits)[np.arange(len(labels)), labels]
+        of_truth = td.nn.log_softmax(logits)[np.arange(len(labels)), labels]
         return -np.mean((1 - np.exp(of_truth)) ** 2 * of_truth)
 
     focused = quick(loss=focal, dropout=0.1, epochs=60).fit(*blobs)
@@ -794,7 +794,7 @@ def test_saliency_is_the_slope_of_the_winning_logit(dtype, rng):
 
 def test_saliency_refuses_other_shapes():
     params = model.init_params((64, 10))
-    with pytest.raises(td.ShapeError, match=r"\(n, 64\), got \(8, 8\)"):
+    with pytest.raises(td.errors.ShapeError, match=r"\(n, 64\), got \(8, 8\)"):
         saliency(params, np.zeros((8, 8)))
     assert saliency(params, np.zeros((2, 64), int)).dtype == np.float64
 

@@ -104,7 +104,7 @@ def test_of_a_gradient_whose_argument_is_plain_too():
 def test_a_closed_one_takes_part_in_no_op():
     y, _ = count(np.sin, X)
     for again in range(2):
-        with pytest.raises(td.EscapedTensorError, match="outlived"):
+        with pytest.raises(td.errors.EscapedTensorError, match="outlived"):
             y + again
 
 

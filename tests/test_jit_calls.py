@@ -24,6 +24,7 @@ from tinygrad_digits import optim
 from tinygrad_digits.compiler.api import AS_IT_IS, LOOKED_UP, TRACED
 from tinygrad_digits.engine.tape import OPEN
 from tinygrad_digits.optim import schedules
+from tinygrad_digits.support.tree import container_of
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -204,10 +205,10 @@ def test_every_tree_takes_the_short_way(name, by_name):
 def test_there_is_a_tree_of_each_kind():
     kinds = {type(make(X)) for make in TREES.values()}
     for kind in kinds:
-        container = td.tree.container_of(kind)
+        container = container_of(kind)
         assert container is not None, kind
         assert td.tree.map(lambda x: x, TREES["all in one"](X)) is not None
-    assert td.tree.container_of(np.ndarray) is None
+    assert container_of(np.ndarray) is None
 
 
 @pytest.mark.parametrize("name", ["dict", "list", "OrderedDict", "SimpleNamespace", "deque"])

@@ -220,10 +220,10 @@ def test_the_warning_names_the_attribute_that_changes():
             f()
 
     method = td.jit(model.__call__)
-    with pytest.warns(td.RetraceWarning, match=r"Model\.w \(5, 6, 7\)"):
+    with pytest.warns(td.errors.RetraceWarning, match=r"Model\.w \(5, 6, 7\)"):
         call_with(lambda: method(1.0), "w", range(8))
     static = td.jit(lambda x, m: m(x), static_argnames="m")
-    with pytest.warns(td.RetraceWarning, match=r"m\.part \(Part at"):
+    with pytest.warns(td.errors.RetraceWarning, match=r"m\.part \(Part at"):
         call_with(lambda: static(1.0, model), "part", map(Part, range(8)))
 
 

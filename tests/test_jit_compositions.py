@@ -11,7 +11,7 @@ W = np.random.default_rng(0).standard_normal((4, 3))
 
 
 def smooth(x):
-    return td.logsumexp(W @ x) + np.prod(x)
+    return td.special.logsumexp(W @ x) + np.prod(x)
 
 
 def assigned(x):
@@ -36,9 +36,9 @@ bounded.defvjp(lambda x: (bounded(x), None), lambda _, g: (np.clip(g, -1, 1),))
 
 
 def net(params, images):
-    h = td.relu(td.conv2d(images, params["kernel"], params["bias"], padding=1))
-    h = td.max_pool2d(h, 2).reshape(len(images), -1)
-    return td.log_softmax(td.layer_norm(h @ params["w"], params["gain"]))
+    h = td.nn.relu(td.nn.conv2d(images, params["kernel"], params["bias"], padding=1))
+    h = td.nn.max_pool2d(h, 2).reshape(len(images), -1)
+    return td.nn.log_softmax(td.nn.layer_norm(h @ params["w"], params["gain"]))
 
 
 def net_params(rng):
@@ -59,7 +59,7 @@ FUNCTIONS = {
         (5, 3),
     ),
     "gradients of examples": (
-        td.vmap(td.grad(lambda w, x: np.sum(td.relu(x @ w)) ** 2), in_axes=(None, 0)),
+        td.vmap(td.grad(lambda w, x: np.sum(td.nn.relu(x @ w)) ** 2), in_axes=(None, 0)),
         (3, 2),
         (5, 3),
     ),
@@ -67,7 +67,7 @@ FUNCTIONS = {
     "add": (td.grad(lambda x: np.sum(np.tanh(td.at(x)[[0, 0, 2]].add(x[1])) ** 2)), (3, 4)),
     "multiply": (td.grad(lambda x, v: np.sum(td.at(np.exp(x))[1:].multiply(v))), (3, 4), (4,)),
     "assignment": (td.value_and_grad(assigned), (4,)),
-    "layer_norm": (td.hessian(lambda x: np.sum(td.layer_norm(x) ** 3)), (2, 4)),
+    "layer_norm": (td.hessian(lambda x: np.sum(td.nn.layer_norm(x) ** 3)), (2, 4)),
     "checkpoint": (td.grad(lambda p: np.sum(block(p, block(p, W)) ** 2)), (3, 2)),
     "checkpoint, twice": (td.hessian(lambda p: np.sum(block(p, W) ** 2)), (3, 2)),
     "custom_vjp": (td.grad(lambda x: np.sum(bounded(x) ** 2)), (4,)),

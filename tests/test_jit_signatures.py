@@ -36,7 +36,7 @@ def retracing(jitted, calls):
             warnings.simplefilter("always")
             jitted(*args, **kwargs)
         found += [(number, warning) for warning in caught]
-    assert all(warning.category is td.RetraceWarning for _, warning in found)
+    assert all(warning.category is td.errors.RetraceWarning for _, warning in found)
     return found
 
 
@@ -87,7 +87,7 @@ def test_a_warning_that_is_an_error_leaves_it_usable():
         f(2.0, n)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(td.RetraceWarning):
+        with pytest.raises(td.errors.RetraceWarning):
             f(2.0, 7)
         assert f(2.0, 7) == 14
 
@@ -274,7 +274,7 @@ TREES = {
     "flags": [X, True, False, 3, 2.5, np.True_, np.int64(3), np.float32(0.5), Ellipsis],
     "complex": [X, 1j, np.complex64(1j)],
     "enums": {"w": X, "color": Color.RED, "mode": Mode.FAST, "np": np.str_("text")},
-    "functions": {"w": X, "activation": np.tanh, "own": td.relu, "dtype": np.float32},
+    "functions": {"w": X, "activation": np.tanh, "own": td.nn.relu, "dtype": np.float32},
     "dtypes": {"w": X, "dtype": np.dtype("f4"), "range": range(3), "set": frozenset({1})},
     "empty": {},
     "nothing": None,

@@ -70,7 +70,7 @@ def test_threads_with_signatures_of_their_own():
         return [f(np.ones(k + 1), n) for n in (1, 2) for _ in range(20)]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", td.RetraceWarning)
+        warnings.simplefilter("ignore", td.errors.RetraceWarning)
         for k, results in enumerate(together(8, work)):
             for i, result in enumerate(results):
                 assert_same(result, np.full(k + 1, 1.0 + i // 20))
@@ -105,7 +105,14 @@ def noisy(x, rng):
     a = rng.standard_normal(3) * x
     rng.random()  # drawn, though nobody looks
     b = rng.integers(0, 10, 4)
-    return a, b, td.dropout(x, 0.5, rng), rng.permutation(5), rng.choice(3, 2), rng.normal(x)
+    return (
+        a,
+        b,
+        td.nn.dropout(x, 0.5, rng),
+        rng.permutation(5),
+        rng.choice(3, 2),
+        rng.normal(x),
+    )
 
 
 def test_a_generator_that_is_an_argument_draws_anew_at_each_call():
@@ -124,7 +131,7 @@ def test_dropout_draws_anew_from_eagers_stream(captured, dtype, backend):
     eager, fast = np.random.default_rng(2), np.random.default_rng(2)
 
     def f(x, rng):
-        return td.value_and_grad(lambda x: np.sum(td.dropout(x, 0.3, rng) ** 2))(x)
+        return td.value_and_grad(lambda x: np.sum(td.nn.dropout(x, 0.3, rng) ** 2))(x)
 
     if captured:
         jitted = td.jit(lambda x: f(x, fast), backend=backend)
@@ -150,9 +157,9 @@ def test_the_global_generator_gives_a_constant():
 
 
 def test_generators_do_not_shuffle_in_a_program():
-    with pytest.raises(td.TracedValueError, match=r"Generator\.shuffle"):
+    with pytest.raises(td.errors.TracedValueError, match=r"Generator\.shuffle"):
         td.jit(lambda x, rng: rng.shuffle(x))(X, np.random.default_rng(0))
-    with pytest.raises(td.TracedValueError, match=r"Generator\.spawn"):
+    with pytest.raises(td.errors.TracedValueError, match=r"Generator\.spawn"):
         td.jit(lambda x, rng: rng.spawn(2))(X, np.random.default_rng(0))
 
 

@@ -104,13 +104,13 @@ def test_python_cannot_see_a_traced_value(what, backend):
     f = NEEDS_VALUES[what]
     x, before = X.copy(), X.copy()
     jitted = td.jit(f, backend=backend)
-    with pytest.raises(td.TracedValueError) as caught:
+    with pytest.raises(td.errors.TracedValueError) as caught:
         jitted(x)
     lines, first = inspect.getsourcelines(f)
     numbers = "|".join(str(first + k) for k in range(len(lines)))
     assert caught.match(rf"test_jit_values\.py:({numbers}): `.+`")
     assert_array_equal(x, before)
-    with pytest.raises(td.TracedValueError):  # again: nothing has been kept
+    with pytest.raises(td.errors.TracedValueError):  # again: nothing has been kept
         jitted(x)
     assert jitted.cache_info().programs == 0
 
@@ -125,18 +125,21 @@ def test_the_error_names_the_line_in_the_function_that_f_calls():
         return 1.0 if x[0] > 0 else 0.0
 
     line = helper.__code__.co_firstlineno + 1
-    with pytest.raises(td.TracedValueError, match=rf"py:{line}: `return 1.0 if x\[0\] > 0 else"):
+    with pytest.raises(
+        td.errors.TracedValueError,
+        match=rf"py:{line}: `return 1.0 if x\[0\] > 0 else",
+    ):
         td.jit(lambda x: x * helper(x))(X)
 
 
 @pytest.mark.parametrize("message", ["np.where", "static_argnames"])
 def test_the_error_says_what_to_write(message):
-    with pytest.raises(td.TracedValueError, match=message):
+    with pytest.raises(td.errors.TracedValueError, match=message):
         td.jit(lambda x: x if x > 0 else -x)(2.0)
 
 
 def test_branching_inside_a_gradient_is_refused_too():
-    with pytest.raises(td.TracedValueError, match="branching"):
+    with pytest.raises(td.errors.TracedValueError, match="branching"):
         td.jit(td.grad(lambda x: x * x if x > 0 else -x))(2.0)
     assert td.grad(lambda x: x * x if x > 0 else -x)(2.0) == 4
 
@@ -214,5 +217,5 @@ def test_appending_happens_while_tracing():
 
     assert [f(1.0) for _ in range(3)] == [2.0, 2.0, 2.0]
     assert len(seen) == 1
-    with pytest.raises(td.EscapedTensorError):
+    with pytest.raises(td.errors.EscapedTensorError):
         seen[0] * 2

@@ -153,7 +153,7 @@ def test_functions_of_repeated_eigenvalues_have_derivatives():
 @pytest.mark.parametrize("turn", [np.eye(3), np.linalg.qr(A).Q], ids=["exact", "rounded"])
 def test_repeated_values_leave_everything_finite(turn):
     a = turn @ np.diag([2.0, 2.0, 5.0]) @ turn.T
-    degenerate = pytest.warns(td.DegenerateWarning, match=r"td\.linalg\.funm\(f, a")
+    degenerate = pytest.warns(td.errors.DegenerateWarning, match=r"td\.linalg\.funm\(f, a")
     for f, values in ((np.linalg.eigh, 0), (np.linalg.svd, 1)):
         for part in (0, 1):
             told = contextlib.nullcontext() if part == values else degenerate
@@ -252,11 +252,11 @@ RIGHT = {
 
 @pytest.mark.parametrize(("derivative", "a"), WRONG.values(), ids=WRONG)
 def test_what_depends_on_vectors_of_equal_values_warns(derivative, a):
-    with pytest.warns(td.DegenerateWarning, match=r"td\.linalg\.funm\(f, a") as seen:
+    with pytest.warns(td.errors.DegenerateWarning, match=r"td\.linalg\.funm\(f, a") as seen:
         derivative(a)
     assert seen[0].filename == __file__
     for other, x in ((td.jit(derivative), a), (td.vmap(derivative), a[None])):
-        with pytest.warns(td.DegenerateWarning):
+        with pytest.warns(td.errors.DegenerateWarning):
             other(x)
 
 
@@ -264,7 +264,7 @@ def test_a_program_warns_when_it_runs():
     f = td.jit(td.grad(spectral(np.exp)))
     f(symmetric(1, 1.5, 2))
     for _ in range(2):
-        with pytest.warns(td.DegenerateWarning):
+        with pytest.warns(td.errors.DegenerateWarning):
             f(symmetric(1, 1, 2))
     f(symmetric(1, 1.5, 2))
 
@@ -295,7 +295,7 @@ def test_singular_values_of_zero():
     nuclear = td.grad(lambda a: np.linalg.norm(a, "nuc"))(one)
     assert_allclose(nuclear, one / 3, atol=1e-12)
     for part in (0, 1, 2):  # the columns of v have to be orthogonal, so that those are known
-        told = pytest.warns(td.DegenerateWarning) if part == 0 else contextlib.nullcontext()
+        told = pytest.warns(td.errors.DegenerateWarning) if part == 0 else contextlib.nullcontext()
         f = total(lambda a: np.linalg.svd(a, full_matrices=False), lambda y, k=part: y[k])
         with told:
             assert np.abs(td.grad(f)(one)).max() < 10
@@ -334,9 +334,9 @@ def test_only_the_triangle_that_is_read_has_a_gradient(f, upper):
 def test_solve_triangular_reads_one_triangle():
     b = np.array([1.0, 2.0, 3.0])
     for lower in (False, True):
-        g = td.grad(lambda a, lower=lower: td.solve_triangular(a, b, lower=lower).sum())(A)
+        g = td.grad(lambda a, lower=lower: td.linalg.solve_triangular(a, b, lower=lower).sum())(A)
         assert_array_equal(g, np.tril(g) if lower else np.triu(g))
-    unit = td.grad(lambda a: td.solve_triangular(a, b, unit_diagonal=True).sum())(A)
+    unit = td.grad(lambda a: td.linalg.solve_triangular(a, b, unit_diagonal=True).sum())(A)
     assert_array_equal(unit, np.triu(unit, 1))
 
 
@@ -446,7 +446,7 @@ def test_what_has_no_derivative_still_runs_under_jit():
         (lambda a: np.linalg.multi_dot([a, a[0], a]), ONES, "two-dimensional|takes matrices"),
         (lambda a: np.linalg.multi_dot([a, a, a[None]]), ONES, "two-dimensional|takes matrices"),
         (lambda a: np.linalg.tensorsolve(a, np.ones(2)), np.ones((2, 3)), "square|requirement"),
-        (lambda a: td.solve_triangular(a, np.ones(2)), np.zeros((2, 2)), "singular"),
+        (lambda a: td.linalg.solve_triangular(a, np.ones(2)), np.zeros((2, 2)), "singular"),
     ],
 )
 def test_errors_of_linear_algebra_come_through(f, a, message):
@@ -479,7 +479,7 @@ def test_errors_of_linear_algebra_come_through(f, a, message):
         lambda a: np.tensordot(a, a, axes=([5], [0])),
         lambda a: np.tensordot(a, a, axes=([0, 0], [0, 0])),
         lambda a: np.kron(a, a) @ a,
-        lambda a: td.solve_triangular(a, np.ones(3), trans="X"),
+        lambda a: td.linalg.solve_triangular(a, np.ones(3), trans="X"),
     ],
 )
 def test_what_numpy_refuses_is_refused(f):
@@ -508,7 +508,7 @@ def test_what_numpy_refuses_is_refused(f):
     ],
 )
 def test_refused(f, message):
-    with pytest.raises(td.NotDifferentiableError, match=message):
+    with pytest.raises(td.errors.NotDifferentiableError, match=message):
         td.vjp(f, A)
 
 
@@ -525,7 +525,7 @@ def test_einsum_path_and_ranks_look_at_no_derivative():
 
 
 def test_the_power_zero_depends_on_nothing():
-    with pytest.warns(td.DisconnectedWarning):
+    with pytest.warns(td.errors.DisconnectedWarning):
         g = td.grad(lambda a: np.sum(np.linalg.matrix_power(a, 0)))(A)
     assert_array_equal(g, np.zeros((3, 3)))
 
@@ -539,7 +539,7 @@ def test_the_power_zero_depends_on_nothing():
         np.linalg.svdvals,
         np.linalg.pinv,
         lambda a: np.linalg.qr(a).R,
-        td.expm,
+        td.linalg.expm,
     ],
 )
 def test_third_derivatives(f):
@@ -553,22 +553,22 @@ def test_third_derivatives(f):
 @pytest.mark.parametrize("lower", [False, True])
 def test_triangular_equations_are_scipys(trans, lower):
     for unit in (False, True):
-        got = td.solve_triangular(A, A[0], trans, lower, unit)
+        got = td.linalg.solve_triangular(A, A[0], trans, lower, unit)
         assert_array_equal(got, scipy.linalg.solve_triangular(A, A[0], trans, lower, unit))
 
 
 def test_the_exponential_against_its_series_and_of_commuting_matrices():
     rotation = np.array([[0.0, -1.0], [1.0, 0.0]])
-    assert_allclose(td.expm(0.3 * rotation)[0], [np.cos(0.3), -np.sin(0.3)])
-    slope = td.grad(lambda t: td.expm(t * rotation)[1, 0])(0.3)
+    assert_allclose(td.linalg.expm(0.3 * rotation)[0], [np.cos(0.3), -np.sin(0.3)])
+    slope = td.grad(lambda t: td.linalg.expm(t * rotation)[1, 0])(0.3)
     assert_allclose(slope, np.cos(0.3))
-    curvature = td.grad(td.grad(lambda t: td.expm(t * rotation)[1, 0]))(0.3)
+    curvature = td.grad(td.grad(lambda t: td.linalg.expm(t * rotation)[1, 0]))(0.3)
     assert_allclose(curvature, -np.sin(0.3))
 
 
 def test_cho_solve_through_the_factor():
     def f(a):
-        return td.cho_solve((np.linalg.cholesky(a @ a.T), True), np.arange(3.0))
+        return td.linalg.cho_solve((np.linalg.cholesky(a @ a.T), True), np.arange(3.0))
 
     assert_allclose(f(A), np.linalg.solve(A @ A.T, np.arange(3.0)))
     td.check_grads(f, A)
@@ -577,6 +577,8 @@ def test_cho_solve_through_the_factor():
 def test_without_scipy_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
     monkeypatch.setitem(sys.modules, "scipy.linalg", None)
-    for f in (td.expm, lambda a: td.solve_triangular(a, np.ones(3))):
-        with pytest.raises(td.MissingExtraError, match=r"needs scipy.*tinygrad-digits\[scipy\]"):
+    for f in (td.linalg.expm, lambda a: td.linalg.solve_triangular(a, np.ones(3))):
+        with pytest.raises(
+            td.errors.MissingExtraError, match=r"needs scipy.*tinygrad-digits\[scipy\]"
+        ):
             f(A)

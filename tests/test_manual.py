@@ -56,7 +56,7 @@ def term_sizes(params, x, labels):
         hs.append(np.maximum(hs[i] @ params[f"w{i}"] + params[f"b{i}"], 0))
     z = hs[last] @ params[f"w{last}"] + params[f"b{last}"]
     spread = 1 + np.ptp(z)  # exp makes of an error in z a relative one in p
-    d = td.softmax(z)
+    d = td.nn.softmax(z)
     d[np.arange(len(x)), labels] += 1
     d *= spread / len(x)
     sizes = {}

@@ -192,9 +192,11 @@ def test_a_minimisation_has_no_derivative():
         return td.minimize(lambda x: (x - a) ** 2, 0.0, **options).x
 
     for method in ("BFGS", "Nelder-Mead"):
-        with pytest.raises(td.NotDifferentiableError, match=r"no derivative; td\.fixed_point"):
+        with pytest.raises(
+            td.errors.NotDifferentiableError, match=r"no derivative; td\.fixed_point"
+        ):
             td.grad(lambda a, method=method: found(a, method=method))(1.0)
-        with pytest.raises(td.TracedValueError):
+        with pytest.raises(td.errors.TracedValueError):
             td.jit(lambda a, method=method: found(a, method=method))(1.0)
     start = td.grad(lambda a: a + td.minimize(lambda x: (x - 1) ** 2, a).x)(3.0)
     assert start == 1.0  # where it starts from does not matter
@@ -225,19 +227,19 @@ def test_what_cannot_be_is_refused():
         td.minimize(rosenbrock, np.ones(2), constraints={"type": "eq", "fun": np.sum, "jac": 1})
     with pytest.raises(TypeError, match="pair"):
         td.minimize(rosenbrock, np.ones(2), bounds=[(0, 1), (0, 1)])
-    with pytest.raises(td.ShapeError, match="bounds do not fit"):
+    with pytest.raises(td.errors.ShapeError, match="bounds do not fit"):
         td.minimize(rosenbrock, np.ones(2), bounds=(np.zeros(3), None))
-    with pytest.raises(td.ShapeError, match="bounds do not fit"):
+    with pytest.raises(td.errors.ShapeError, match="bounds do not fit"):
         td.minimize(rosenbrock, {"x": np.ones(2)}, bounds=({"y": 0.0}, None))
-    with pytest.raises(td.NotDifferentiableError, match=r"params\['x'\]\[0\] is int64"):
+    with pytest.raises(td.errors.NotDifferentiableError, match=r"params\['x'\]\[0\] is int64"):
         td.minimize(rosenbrock, {"x": [np.arange(3)]})
-    with pytest.raises(td.NotDifferentiableError, match="no floating-point leaf"):
+    with pytest.raises(td.errors.NotDifferentiableError, match="no floating-point leaf"):
         td.minimize(rosenbrock, {"x": "a"})
 
 
 def test_without_scipy_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(td.MissingExtraError, match=r"tinygrad-digits\[scipy\]"):
+    with pytest.raises(td.errors.MissingExtraError, match=r"tinygrad-digits\[scipy\]"):
         td.minimize(rosenbrock, np.ones(2))
 
 

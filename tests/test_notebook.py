@@ -96,7 +96,7 @@ def test_the_infinity_is_found(executed):
     said = printed(executed["debug"])
     assert "log made an infinity" in said
     assert "np.log(probabilities" in said
-    assert "td.log_softmax" in said
+    assert "td.nn.log_softmax" in said
 
 
 def test_the_file_holds_no_outputs_and_diffs_well():

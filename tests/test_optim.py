@@ -519,7 +519,7 @@ def test_gradients_that_do_not_fit_are_refused_by_path(name, jitted):
         },
     }
     for message, grads in bad.items():
-        with pytest.raises(td.ShapeError, match=message):
+        with pytest.raises(td.errors.ShapeError, match=message):
             update(params, grads, state)
 
 

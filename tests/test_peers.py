@@ -11,6 +11,7 @@ import functools
 import importlib
 import math
 import os
+import re
 import warnings
 
 import numpy as np
@@ -95,7 +96,7 @@ def jax():
     jax = load("jax")
     jax.config.update("jax_enable_x64", True)
     modules = ["jax.numpy", "jax.nn", "jax.scipy.special", "jax.scipy.linalg"]
-    others = {"td.gelu": functools.partial(jax.nn.gelu, approximate=False)}
+    others = {"td.nn.gelu": functools.partial(jax.nn.gelu, approximate=False)}
 
     def value_and_grads(f, xs):  # jitted as a whole: one by one its ops take thrice as long
         return jax.jit(jax.value_and_grad(f, range(len(xs))))(*xs)
@@ -114,21 +115,21 @@ def torch():
         "np.std": partial(torch.std, correction=0),
         "np.var": partial(torch.var, correction=0),
         "np.meshgrid": partial(torch.meshgrid, indexing="xy"),
-        "td.hard_tanh": nn.hardtanh,
-        "td.expm": linalg.matrix_exp,
-        "td.solve_triangular": lambda a, b, lower=False, unit_diagonal=False: (
+        "td.nn.hard_tanh": nn.hardtanh,
+        "td.linalg.expm": linalg.matrix_exp,
+        "td.linalg.solve_triangular": lambda a, b, lower=False, unit_diagonal=False: (
             linalg.solve_triangular(a, b, upper=not lower, unitriangular=unit_diagonal)
         ),
-        "td.layer_norm": lambda x, *gain_and_bias, eps=1e-5: nn.layer_norm(
+        "td.nn.layer_norm": lambda x, *gain_and_bias, eps=1e-5: nn.layer_norm(
             x, x.shape[-1:], *gain_and_bias, eps=eps
         ),
-        "td.batch_norm": lambda x, gain, bias, mean, var, eps=1e-5: nn.batch_norm(
+        "td.nn.batch_norm": lambda x, gain, bias, mean, var, eps=1e-5: nn.batch_norm(
             x, mean, var, gain, bias, eps=eps
         ),
-        "td.embedding": lambda table, ids: nn.embedding(ids, table),
-        "td.mse": nn.mse_loss,
-        "td.huber": nn.huber_loss,
-        "td.kl_divergence": lambda q, t, reduction="mean": nn.kl_div(
+        "td.nn.embedding": lambda table, ids: nn.embedding(ids, table),
+        "td.nn.mse": nn.mse_loss,
+        "td.nn.huber": nn.huber_loss,
+        "td.nn.kl_divergence": lambda q, t, reduction="mean": nn.kl_div(
             q, t, reduction={"mean": "batchmean", "sum": "sum"}[reduction]
         ),
     }
@@ -155,7 +156,7 @@ def function_of(peer, case):
         return case.function  # asks the array itself
     if (getattr(case.function, "__module__", None) or "").startswith("tests"):
         return None  # calls NumPy
-    path = case.name.removeprefix("np.").removeprefix("td.").removeprefix("scipy.special.")
+    path = re.sub(r"^(np|scipy\.special|td\.(nn|special|linalg))\.", "", case.name)
     found = [peer.others.get(case.name)]
     for at in map(importlib.import_module, peer.modules):
         found += [functools.reduce(lambda at, part: getattr(at, part, None), path.split("."), at)]

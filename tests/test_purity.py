@@ -30,8 +30,8 @@ def network(rng):
     images, labels = rng.standard_normal((16, 8)), rng.integers(0, 4, 16)
 
     def loss(params):
-        hidden = td.relu(images @ params["w"] + params["b"])
-        return td.cross_entropy(hidden, labels) + np.mean(np.var(hidden[[0, 0, 1]], axis=0))
+        hidden = td.nn.relu(images @ params["w"] + params["b"])
+        return td.nn.cross_entropy(hidden, labels) + np.mean(np.var(hidden[[0, 0, 1]], axis=0))
 
     return params, loss
 
@@ -153,7 +153,7 @@ def test_what_no_rule_reads_is_freed_at_once(rng):
         del product
         seen.append(ref() is None)
         ref = weakref.ref(hidden.value)
-        active = td.relu(hidden)
+        active = td.nn.relu(hidden)
         del hidden
         seen.append(ref() is None)
         ref = weakref.ref(active.value)

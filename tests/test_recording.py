@@ -80,12 +80,12 @@ def test_a_function_that_raises_leaves_a_closed_tape():
 
     with pytest.raises(KeyError, match="mine"):
         td.record(f, X)
-    with pytest.raises(td.EscapedTensorError):
+    with pytest.raises(td.errors.EscapedTensorError):
         kept[0] + 1
 
 
 def test_an_option_cannot_be_a_tensor():
-    with pytest.raises(td.NotDifferentiableError, match="ddof"):
+    with pytest.raises(td.errors.NotDifferentiableError, match="ddof"):
         td.record(lambda x: np.var(x, ddof=x[0, 0]), X)
 
 
@@ -209,5 +209,5 @@ def test_a_profile_is_a_table_with_a_total():
 
 
 def test_a_function_of_nothing_has_no_profile():
-    with pytest.raises(td.NotDifferentiableError, match="no argument"):
+    with pytest.raises(td.errors.NotDifferentiableError, match="no argument"):
         td.profile(lambda x: 1.0, X)

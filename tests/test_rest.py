@@ -69,7 +69,7 @@ def test_a_refusal_gives_its_reason(name):
     ],
 )
 def test_what_is_refused_says_what_to_write_instead(call, said):
-    with pytest.raises(td.NotDifferentiableError, match=said):
+    with pytest.raises(td.errors.NotDifferentiableError, match=said):
         td.vjp(call, X)
 
 
@@ -102,7 +102,7 @@ def test_index_functions_need_the_shape_alone():
     ],
 )
 def test_a_keyword_without_a_derivative_is_refused_by_name(call, keyword):
-    with pytest.raises((td.NotDifferentiableError, TypeError), match=keyword):
+    with pytest.raises((td.errors.NotDifferentiableError, TypeError), match=keyword):
         td.vjp(call, X)
 
 
@@ -235,7 +235,7 @@ def test_a_geometric_sequence_hits_its_ends():
 
 def test_an_array_of_numpys_cannot_be_filled_with_a_tensor():
     for fill in (lambda t: np.full(3, t[0]), lambda t: np.full_like(X, t[0])):
-        with pytest.raises(td.NotDifferentiableError, match=r"td\.at\("):
+        with pytest.raises(td.errors.NotDifferentiableError, match=r"td\.at\("):
             td.vjp(fill, X)
 
 
@@ -281,7 +281,7 @@ def test_a_number_of_bins_that_depends_on_values_cannot_be_traced():
         lambda x: np.bincount(x.astype(int), x),
     ):
         f(X)
-        with pytest.raises(td.TracedValueError):
+        with pytest.raises(td.errors.TracedValueError):
             td.jit(f)(X)
     assert_array_equal(td.jit(lambda x: np.histogram(x, 3)[0])(X), np.histogram(X, 3)[0])
 
@@ -311,7 +311,7 @@ def test_a_rank_is_no_news_to_polyfit():
 
 
 def test_the_message_of_a_function_without_an_answer_names_it():
-    with pytest.raises(td.NotDifferentiableError, match=re.escape("np.roots")):
+    with pytest.raises(td.errors.NotDifferentiableError, match=re.escape("np.roots")):
         td.vjp(np.roots, X)
 
 

@@ -128,9 +128,9 @@ REFUSED = {
 @pytest.mark.parametrize("f", REFUSED.values(), ids=REFUSED)
 def test_elsewhere_they_are_refused_with_the_remedy(f):
     for form in (scipy.sparse.csr_array, scipy.sparse.csr_matrix):
-        with pytest.raises(td.NotDifferentiableError, match=r"\.toarray\(\)"):
+        with pytest.raises(td.errors.NotDifferentiableError, match=r"\.toarray\(\)"):
             td.grad(lambda t: np.sum(f(form(DENSE), t)))(np.ones((3, 4)))  # noqa: B023
-        with pytest.raises(td.NotDifferentiableError, match=r"\.toarray\(\)"):
+        with pytest.raises(td.errors.NotDifferentiableError, match=r"\.toarray\(\)"):
             td.jit(lambda t: f(form(DENSE), t))(np.ones((3, 4)))  # noqa: B023
 
 
@@ -139,5 +139,5 @@ def test_products_that_do_not_fit_are_scipys_errors():
     for shape in ((3,), (3, 2), (2, 4, 2)):
         with pytest.raises(ValueError, match="dimension"):
             td.grad(lambda t: np.sum(a @ t))(np.ones(shape))
-    with pytest.raises(td.NotDifferentiableError, match=r"complex128.*A\.real"):
+    with pytest.raises(td.errors.NotDifferentiableError, match=r"complex128.*A\.real"):
         td.grad(lambda t: np.sum((1j * a) @ t))(np.ones(4))

@@ -169,7 +169,7 @@ def check_views(name, dtype, shape):
     f = write_floats if np.dtype(dtype).kind == "f" else write_both
     x = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
     wanted, got = (values_or_refusal(g, x.copy()) for g in (f, td.jit(f)))
-    if not isinstance(got, td.TracedValueError):
+    if not isinstance(got, td.errors.TracedValueError):
         assert isinstance(got, Exception) == isinstance(wanted, Exception), (got, wanted)
         if isinstance(wanted, tuple):
             for a, b in zip(got, wanted, strict=True):
@@ -511,7 +511,7 @@ def test_what_stays_of_a_write_that_is_refused(operate):
         flat = np.broadcast_to(part, (2, 3))
         with pytest.raises(TypeError, match="read-only"):
             operate(flat, 2.0)
-        with pytest.raises((td.ShapeError, ValueError)):
+        with pytest.raises((td.errors.ShapeError, ValueError)):
             operate(part, M)
         return np.sum(x) + np.sum(part) + np.sum(flat)
 
@@ -598,7 +598,7 @@ def test_views_across_gradients():
     assert value == 12 + np.sum(M**2) - 1
     assert_array_equal(slope, 2 * M * (M > 1))
     for k in (1, 2):
-        with pytest.raises(td.EscapedTensorError):
+        with pytest.raises(td.errors.EscapedTensorError):
             td.grad(lambda x, k=k: np.sum(leaving(x)[k]))(M)
 
 

@@ -114,13 +114,13 @@ def test_the_same_index_for_all_examples(index, rng):
 
 def test_a_mask_for_each_example_is_refused(rng):
     x = rng.standard_normal((2, 3))
-    with pytest.raises(td.TracedValueError, match=r"x\[mask\].*np\.where"):
+    with pytest.raises(td.errors.TracedValueError, match=r"x\[mask\].*np\.where"):
         td.vmap(lambda x: x[x > 0])(x)
 
 
 def test_an_element_of_a_plain_array():
     table = np.arange(6.0).reshape(3, 2)
-    with pytest.raises(td.TracedValueError, match=r"td\.at\(array\)\[index\]\.get\(\)"):
+    with pytest.raises(td.errors.TracedValueError, match=r"td\.at\(array\)\[index\]\.get\(\)"):
         td.vmap(lambda i: table[i])(np.array([2, 0]))
     got = td.vmap(lambda i: td.at(table)[i].get())(np.array([2, 0]))
     assert_array_equal(got, table[[2, 0]])
@@ -171,18 +171,53 @@ def test_results_that_are_the_same_for_all():
 @pytest.mark.parametrize(
     ("mapped", "args", "error", "message"),
     [
-        (td.vmap(np.dot), (np.ones(2), np.ones(3)), td.ShapeError, "a: 2, b: 3"),
-        (td.vmap(lambda p: p["a"]), ({"a": 2.0},), td.ShapeError, r"p\['a'\]: has no axis 0"),
-        (td.vmap(lambda x: x, 2), (np.ones((2, 3)),), td.ShapeError, "x: has no axis 2"),
-        (td.vmap(lambda x: x, None), (np.ones(2),), td.ShapeError, "none at all"),
+        (td.vmap(np.dot), (np.ones(2), np.ones(3)), td.errors.ShapeError, "a: 2, b: 3"),
+        (
+            td.vmap(lambda p: p["a"]),
+            ({"a": 2.0},),
+            td.errors.ShapeError,
+            r"p\['a'\]: has no axis 0",
+        ),
+        (
+            td.vmap(lambda x: x, 2),
+            (np.ones((2, 3)),),
+            td.errors.ShapeError,
+            "x: has no axis 2",
+        ),
+        (td.vmap(lambda x: x, None), (np.ones(2),), td.errors.ShapeError, "none at all"),
         (td.vmap(np.add, (0,)), (np.ones(2), np.ones(2)), TypeError, "1 arguments"),
-        (td.vmap(lambda p: p, ({"b": 0},)), ({"a": np.ones(2)},), td.ShapeError, "in_axes"),
-        (td.vmap(lambda x: x, "rows"), (np.ones(2),), td.ShapeError, "in_axes"),
-        (td.vmap(lambda x: x, 0, 3), (np.ones((2, 3)),), td.ShapeError, "out_axes: 3"),
-        (td.vmap(lambda x: x, 0, None), (np.ones(2),), td.ShapeError, "differs between"),
-        (td.vmap(lambda x: x, 0, (0, 0)), (np.ones(2),), td.ShapeError, "out_axes"),
+        (
+            td.vmap(lambda p: p, ({"b": 0},)),
+            ({"a": np.ones(2)},),
+            td.errors.ShapeError,
+            "in_axes",
+        ),
+        (td.vmap(lambda x: x, "rows"), (np.ones(2),), td.errors.ShapeError, "in_axes"),
+        (
+            td.vmap(lambda x: x, 0, 3),
+            (np.ones((2, 3)),),
+            td.errors.ShapeError,
+            "out_axes: 3",
+        ),
+        (
+            td.vmap(lambda x: x, 0, None),
+            (np.ones(2),),
+            td.errors.ShapeError,
+            "differs between",
+        ),
+        (
+            td.vmap(lambda x: x, 0, (0, 0)),
+            (np.ones(2),),
+            td.errors.ShapeError,
+            "out_axes",
+        ),
         (td.vmap(lambda x: x.sum(axis=1)), (np.ones((2, 3)),), ValueError, "axis 1"),
-        (td.vmap(lambda x: x.reshape(2)), (np.ones((2, 3)),), td.ShapeError, r"\(3,\) into \(2,\)"),
+        (
+            td.vmap(lambda x: x.reshape(2)),
+            (np.ones((2, 3)),),
+            td.errors.ShapeError,
+            r"\(3,\) into \(2,\)",
+        ),
         (td.vmap(lambda x: x @ 2.0), (np.ones((2, 3)),), ValueError, "0-d"),
     ],
 )
@@ -205,7 +240,7 @@ def test_errors_name_the_culprit(mapped, args, error, message):
     ],
 )
 def test_what_needs_one_value_says_so(use):
-    with pytest.raises(td.TracedValueError, match=r"test_vmap\.py.*2 examples at once"):
+    with pytest.raises(td.errors.TracedValueError, match=r"test_vmap\.py.*2 examples at once"):
         td.vmap(use)(np.ones(2))
 
 
@@ -239,7 +274,7 @@ def test_a_composed_op_keeps_its_own_rule():
     twice = td.vmap(td.vmap(op))
     assert_array_equal(td.grad(lambda x: twice(x[None]).sum())(x), [[7.0, 7.0]])
     assert td.vmap(op).loops(x) == ()
-    assert_array_equal(td.grad(lambda x: td.vmap(td.relu)(x).sum())(x), [[0.0, 1.0]])
+    assert_array_equal(td.grad(lambda x: td.vmap(td.nn.relu)(x).sum())(x), [[0.0, 1.0]])
 
 
 def test_functions_without_rules():
@@ -272,14 +307,14 @@ def test_assignment_follows_numpys_views():
 
 def test_noise_is_drawn_for_each_example():
     def f(x, rng):
-        return td.dropout(x, 0.5, rng)
+        return td.nn.dropout(x, 0.5, rng)
 
     x = np.ones((3, 8), np.float32)
     got = td.vmap(f, (0, None))(x, np.random.default_rng(1))
     rng = np.random.default_rng(1)
     assert_array_equal(got, np.stack([f(row, rng) for row in x]))
     assert len({row.tobytes() for row in got}) == 3
-    shared = td.vmap(lambda x: x * td.dropout(np.ones(8), 0.5, np.random.default_rng(1)))(x)
+    shared = td.vmap(lambda x: x * td.nn.dropout(np.ones(8), 0.5, np.random.default_rng(1)))(x)
     assert len({row.tobytes() for row in shared}) == 1
 
 
@@ -294,7 +329,7 @@ def test_a_batch_of_no_examples():
 
 
 def test_shapes_that_differ_between_examples():
-    with pytest.raises(td.ShapeError, match="same shape"):
+    with pytest.raises(td.errors.ShapeError, match="same shape"):
         td.vmap(np.unique)(np.array([[1, 1], [1, 2]]))
 
 
@@ -302,7 +337,7 @@ def test_shapes_that_differ_between_examples():
 
 
 def loss(w, x, label):
-    return td.cross_entropy(np.tanh(x @ w), label)
+    return td.nn.cross_entropy(np.tanh(x @ w), label)
 
 
 @pytest.fixture
@@ -390,7 +425,7 @@ def test_nothing_is_mutated_or_shared(rng):
 def test_what_outlives_the_call_says_so():
     kept = []
     td.vmap(kept.append)(np.ones(2))
-    with pytest.raises(td.EscapedTensorError):
+    with pytest.raises(td.errors.EscapedTensorError):
         kept[0] + 1
     assert repr(kept[0]) == "Batched(2 x float64())"
 

@@ -117,15 +117,21 @@ def method(name):
     return called
 
 
+def room_of(name: str) -> str:
+    """Where users find one of our functions: td.special, td.nn, td.linalg or td itself."""
+    rooms = ("td.special", td.special), ("td.nn", td.nn), ("td.linalg", td.linalg)
+    return next((path for path, room in rooms if name in room.__all__), "td")
+
+
 def name_of(function) -> str:
-    """What users write: np.linalg.svd, np.add.reduce, td.gelu."""
+    """What users write: np.linalg.svd, np.add.reduce, td.nn.gelu."""
     if isinstance(getattr(function, "__self__", None), np.ufunc):
         return f"{name_of(function.__self__)}.{function.__name__}"
     if isinstance(function, np.ufunc):
         return f"np.{function.__name__}"
     module = function.__module__
     if module.startswith("tinygrad_digits"):
-        return f"td.{function.__name__}"
+        return f"{room_of(function.__name__)}.{function.__name__}"
     return f"{module.replace('numpy', 'np', 1)}.{function.__name__}"
 
 

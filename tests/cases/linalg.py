@@ -353,7 +353,7 @@ def triangular_cases():
         {"trans": "C", "unit_diagonal": True, "check_finite": False},
     ):
         for b in (normal(3), normal(3, 2)):
-            each = case(td.solve_triangular, regular(3, 3), b, **options)
+            each = case(td.linalg.solve_triangular, regular(3, 3), b, **options)
             yield each.but(reference=triangular)
 
 
@@ -362,28 +362,28 @@ SCIPY = [
     *[
         each.but(reference=triangular)
         for each in (
-            case(td.solve_triangular, regular(2, 2, 2), normal(2, 2, 3), lower=True),
-            case(td.solve_triangular, regular(2, 3, 3), normal(3)),
-            case(td.solve_triangular, regular(2, 2), normal(3, 2, 1)),
-            case(td.solve_triangular, np.triu(np.ones((2, 2))), normal(2)),
-            case(td.solve_triangular, np.array([[2, 1], [1, 3]]), normal(2)),
-            case(td.solve_triangular, regular(2, 2), [1.0, 2.0], 1),
+            case(td.linalg.solve_triangular, regular(2, 2, 2), normal(2, 2, 3), lower=True),
+            case(td.linalg.solve_triangular, regular(2, 3, 3), normal(3)),
+            case(td.linalg.solve_triangular, regular(2, 2), normal(3, 2, 1)),
+            case(td.linalg.solve_triangular, np.triu(np.ones((2, 2))), normal(2)),
+            case(td.linalg.solve_triangular, np.array([[2, 1], [1, 3]]), normal(2)),
+            case(td.linalg.solve_triangular, regular(2, 2), [1.0, 2.0], 1),
         )
     ],
     *[
         each.but(reference=scipy.linalg.cho_solve)
         for each in (
-            case(td.cho_solve, (regular(3, 3), True), normal(3)),
-            case(td.cho_solve, (regular(3, 3), False), normal(3, 2)),
-            case(td.cho_solve, (regular(2, 2), True), np.ones(2), check_finite=False),
+            case(td.linalg.cho_solve, (regular(3, 3), True), normal(3)),
+            case(td.linalg.cho_solve, (regular(3, 3), False), normal(3, 2)),
+            case(td.linalg.cho_solve, (regular(2, 2), True), np.ones(2), check_finite=False),
         )
     ],
     *[
         each.but(reference=scipy.linalg.expm)
         for each in (
-            case(td.expm, normal(3, 3)),
-            case(td.expm, normal(2, 2, 2)),
-            case(td.expm, normal(1, 1)),
+            case(td.linalg.expm, normal(3, 3)),
+            case(td.linalg.expm, normal(2, 2, 2)),
+            case(td.linalg.expm, normal(1, 1)),
         )
     ],
 ]

@@ -30,32 +30,36 @@ def gelu(x, approximate="none"):
 
 
 REFERENCES = {
-    td.relu: lambda x: x * (x > 0),
-    td.sigmoid: lambda x: 1 / (1 + np.exp(-x)),
-    td.softplus: lambda x: np.log1p(np.exp(x)),
-    td.gelu: gelu,
-    td.silu: lambda x: x / (1 + np.exp(-x)),
-    td.mish: lambda x: x * np.tanh(np.log1p(np.exp(x))),
-    td.elu: lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
-    td.leaky_relu: lambda x, slope=0.01: np.where(x > 0, x, slope * x),
-    td.selu: lambda x: 1.05070098735548 * np.where(x > 0, x, 1.67326324235438 * np.expm1(x)),
-    td.hard_tanh: lambda x: np.sign(x) * np.where(np.abs(x) < 1, np.abs(x), 1),
+    td.nn.relu: lambda x: x * (x > 0),
+    td.nn.sigmoid: lambda x: 1 / (1 + np.exp(-x)),
+    td.nn.softplus: lambda x: np.log1p(np.exp(x)),
+    td.nn.gelu: gelu,
+    td.nn.silu: lambda x: x / (1 + np.exp(-x)),
+    td.nn.mish: lambda x: x * np.tanh(np.log1p(np.exp(x))),
+    td.nn.elu: lambda x, alpha=1.0: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
+    td.nn.leaky_relu: lambda x, slope=0.01: np.where(x > 0, x, slope * x),
+    td.nn.selu: lambda x: 1.05070098735548 * np.where(x > 0, x, 1.67326324235438 * np.expm1(x)),
+    td.nn.hard_tanh: lambda x: np.sign(x) * np.where(np.abs(x) < 1, np.abs(x), 1),
 }
 
 ACTIVATIONS = [
-    *(c for f in (td.sigmoid, td.softplus, td.silu, td.mish) for c in draws(f, *SHAPES)),
     *(
         c
-        for f in (td.relu, td.elu, td.leaky_relu, td.selu)
+        for f in (td.nn.sigmoid, td.nn.softplus, td.nn.silu, td.nn.mish)
+        for c in draws(f, *SHAPES)
+    ),
+    *(
+        c
+        for f in (td.nn.relu, td.nn.elu, td.nn.leaky_relu, td.nn.selu)
         for c in draws(f, *SHAPES, draw=nonzero)
     ),
-    *draws(td.gelu, *SHAPES),
-    *draws(td.gelu, *SHAPES, approximate="tanh"),
-    *draws(td.elu, (3,), draw=nonzero, alpha=0.5),
-    *draws(td.leaky_relu, (3,), draw=nonzero, slope=0.2),
-    case(td.hard_tanh, uniform(-0.9, 0.9, 2, 3)),
-    case(td.hard_tanh, uniform(1.1, 2.0, 2)),
-    case(td.hard_tanh, uniform(-0.9, 0.9)),
+    *draws(td.nn.gelu, *SHAPES),
+    *draws(td.nn.gelu, *SHAPES, approximate="tanh"),
+    *draws(td.nn.elu, (3,), draw=nonzero, alpha=0.5),
+    *draws(td.nn.leaky_relu, (3,), draw=nonzero, slope=0.2),
+    case(td.nn.hard_tanh, uniform(-0.9, 0.9, 2, 3)),
+    case(td.nn.hard_tanh, uniform(1.1, 2.0, 2)),
+    case(td.nn.hard_tanh, uniform(-0.9, 0.9)),
 ]
 
 
@@ -162,12 +166,12 @@ def embedding(table, ids):
 REFERENCES |= {
     windows: naive_windows,
     fold: naive_fold,
-    td.conv2d: conv2d,
-    td.max_pool2d: max_pool2d,
-    td.avg_pool2d: avg_pool2d,
-    td.layer_norm: layer_norm,
-    td.batch_norm: batch_norm,
-    td.embedding: embedding,
+    td.nn.conv2d: conv2d,
+    td.nn.max_pool2d: max_pool2d,
+    td.nn.avg_pool2d: avg_pool2d,
+    td.nn.layer_norm: layer_norm,
+    td.nn.batch_norm: batch_norm,
+    td.nn.embedding: embedding,
 }
 
 ODD = {"window": (2, 3), "strides": (2, 1), "dilation": (1, 2), "margins": ((1, 0), (2, 1))}
@@ -185,39 +189,43 @@ RUNNING = (normal(3), uniform(0.5, 2.0, 3))
 LAYERS = [
     case(windows, normal(1, 2, 3, 4), fill=0.5, **ODD),
     case(fold, normal(2, 2, 3, 1, 2, 3), shape=(1, 2, 3, 4), **ODD),
-    case(td.conv2d, IMAGES, KERNELS),
-    case(td.conv2d, IMAGES, KERNELS, normal(3)),
-    *(case(td.conv2d, IMAGES, KERNELS, normal(3), **options) for options in SLIDES),
-    case(td.conv2d, IMAGES, KERNELS, dilation=2, padding=1),
-    case(td.conv2d, normal(2, 4, 3, 3), normal(6, 2, 2, 2), normal(6), groups=2),
-    case(td.conv2d, normal(1, 2, 3, 3), normal(2, 1, 3, 3), groups=2, padding=1),
-    case(td.conv2d, normal(1, 1, 3, 3), normal(2, 1, 2, 2), padding=3, strides=2),
-    case(td.conv2d, normal(1, 1, 2, 2), normal(1, 1, 2, 2), padding=((0, 2), (4, 0)), dilation=2),
-    case(td.conv2d, np.arange(18.0).reshape(1, 2, 3, 3) / 9, normal(1, 2, 2, 2)),
-    case(td.conv2d, normal(1, 1, 3, 3), np.array([[[[1.0, -1.0]]]])),
-    case(td.conv2d, normal(0, 2, 4, 5), KERNELS, normal(3)),
-    *(case(td.max_pool2d, distinct(1, 2, 4, 6), 2, **options) for options in ({}, *SLIDES[1:5])),
-    case(td.max_pool2d, distinct(2, 1, 3, 4), (2, 3), strides=1, padding="same", dilation=1),
-    *(case(td.avg_pool2d, normal(1, 2, 4, 6), 2, **options) for options in ({}, *SLIDES[1:5])),
+    case(td.nn.conv2d, IMAGES, KERNELS),
+    case(td.nn.conv2d, IMAGES, KERNELS, normal(3)),
+    *(case(td.nn.conv2d, IMAGES, KERNELS, normal(3), **options) for options in SLIDES),
+    case(td.nn.conv2d, IMAGES, KERNELS, dilation=2, padding=1),
+    case(td.nn.conv2d, normal(2, 4, 3, 3), normal(6, 2, 2, 2), normal(6), groups=2),
+    case(td.nn.conv2d, normal(1, 2, 3, 3), normal(2, 1, 3, 3), groups=2, padding=1),
+    case(td.nn.conv2d, normal(1, 1, 3, 3), normal(2, 1, 2, 2), padding=3, strides=2),
+    case(
+        td.nn.conv2d, normal(1, 1, 2, 2), normal(1, 1, 2, 2), padding=((0, 2), (4, 0)), dilation=2
+    ),
+    case(td.nn.conv2d, np.arange(18.0).reshape(1, 2, 3, 3) / 9, normal(1, 2, 2, 2)),
+    case(td.nn.conv2d, normal(1, 1, 3, 3), np.array([[[[1.0, -1.0]]]])),
+    case(td.nn.conv2d, normal(0, 2, 4, 5), KERNELS, normal(3)),
+    *(case(td.nn.max_pool2d, distinct(1, 2, 4, 6), 2, **options) for options in ({}, *SLIDES[1:5])),
+    case(td.nn.max_pool2d, distinct(2, 1, 3, 4), (2, 3), strides=1, padding="same", dilation=1),
+    *(case(td.nn.avg_pool2d, normal(1, 2, 4, 6), 2, **options) for options in ({}, *SLIDES[1:5])),
     *(
-        case(td.avg_pool2d, normal(1, 2, 4, 6), (2, 3), count_include_pad=False, **options)
+        case(td.nn.avg_pool2d, normal(1, 2, 4, 6), (2, 3), count_include_pad=False, **options)
         for options in SLIDES
     ),
-    case(td.layer_norm, normal(3, 4)),
-    case(td.layer_norm, normal(3, 4), normal(4), normal(4), eps=0.1),
-    case(td.layer_norm, normal(2, 3, 4), normal(3, 4), axis=(-1, 1)),
-    case(td.layer_norm, normal(3, 4), None, normal(3), axis=0),
-    case(td.layer_norm, normal(4)),
-    case(td.batch_norm, normal(4, 3), normal(3), normal(3), *RUNNING),
-    case(td.batch_norm, normal(4, 3), None, None, *RUNNING, eps=0.1),
-    case(td.batch_norm, normal(4, 3), normal(3), normal(3), *RUNNING, training=True),
-    case(td.batch_norm, normal(2, 3, 2, 2), normal(3), None, *RUNNING, training=True, momentum=0.5),
-    case(td.batch_norm, normal(3, 4), None, normal(3), *RUNNING, training=True, axis=0, eps=0.1),
-    case(td.batch_norm, normal(2, 2, 3), normal(3), normal(3), *RUNNING, axis=-1),
-    case(td.embedding, normal(4, 3), np.array([0, 2, 2, -1])),
-    case(td.embedding, normal(3, 2), np.array([[0, 0], [1, 0]])),
-    case(td.embedding, normal(3), np.array(1)),
-    case(td.embedding, normal(3, 2), []),
+    case(td.nn.layer_norm, normal(3, 4)),
+    case(td.nn.layer_norm, normal(3, 4), normal(4), normal(4), eps=0.1),
+    case(td.nn.layer_norm, normal(2, 3, 4), normal(3, 4), axis=(-1, 1)),
+    case(td.nn.layer_norm, normal(3, 4), None, normal(3), axis=0),
+    case(td.nn.layer_norm, normal(4)),
+    case(td.nn.batch_norm, normal(4, 3), normal(3), normal(3), *RUNNING),
+    case(td.nn.batch_norm, normal(4, 3), None, None, *RUNNING, eps=0.1),
+    case(td.nn.batch_norm, normal(4, 3), normal(3), normal(3), *RUNNING, training=True),
+    case(
+        td.nn.batch_norm, normal(2, 3, 2, 2), normal(3), None, *RUNNING, training=True, momentum=0.5
+    ),
+    case(td.nn.batch_norm, normal(3, 4), None, normal(3), *RUNNING, training=True, axis=0, eps=0.1),
+    case(td.nn.batch_norm, normal(2, 2, 3), normal(3), normal(3), *RUNNING, axis=-1),
+    case(td.nn.embedding, normal(4, 3), np.array([0, 2, 2, -1])),
+    case(td.nn.embedding, normal(3, 2), np.array([[0, 0], [1, 0]])),
+    case(td.nn.embedding, normal(3), np.array(1)),
+    case(td.nn.embedding, normal(3, 2), []),
 ]
 
 
@@ -251,12 +259,12 @@ def huber(p, t, delta=1.0):
 
 
 REFERENCES |= {
-    td.cross_entropy: loss_of(cross_entropy),
-    td.mse: loss_of(lambda p, t: (p - t) ** 2),
-    td.huber: loss_of(huber),
-    td.binary_cross_entropy_with_logits: loss_of(binary_cross_entropy_with_logits),
-    td.kl_divergence: loss_of(lambda q, t, axis=-1: np.sum(t * (np.log(t) - q), axis)),
-    td.hinge: loss_of(lambda s, t, margin=1.0: np.maximum(0, margin - s * t)),
+    td.nn.cross_entropy: loss_of(cross_entropy),
+    td.nn.mse: loss_of(lambda p, t: (p - t) ** 2),
+    td.nn.huber: loss_of(huber),
+    td.nn.binary_cross_entropy_with_logits: loss_of(binary_cross_entropy_with_logits),
+    td.nn.kl_divergence: loss_of(lambda q, t, axis=-1: np.sum(t * (np.log(t) - q), axis)),
+    td.nn.hinge: loss_of(lambda s, t, margin=1.0: np.maximum(0, margin - s * t)),
 }
 
 SIGNS = np.array([[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]])
@@ -267,28 +275,32 @@ LOSSES = [
         c
         for kind in ("mean", "sum", "none")
         for c in (
-            case(td.mse, normal(2, 3), normal(2, 3), reduction=kind),
-            case(td.huber, distinct(2, 3), SIGNS / 9, reduction=kind, delta=0.5),
-            case(td.binary_cross_entropy_with_logits, normal(2, 3), SHARES, reduction=kind),
-            case(td.kl_divergence, normal(2, 3), SHARES, reduction=kind),
-            case(td.hinge, normal(2, 3), SIGNS, reduction=kind),
-            case(td.cross_entropy, normal(4, 3), LABELS, reduction=kind),
+            case(td.nn.mse, normal(2, 3), normal(2, 3), reduction=kind),
+            case(td.nn.huber, distinct(2, 3), SIGNS / 9, reduction=kind, delta=0.5),
+            case(td.nn.binary_cross_entropy_with_logits, normal(2, 3), SHARES, reduction=kind),
+            case(td.nn.kl_divergence, normal(2, 3), SHARES, reduction=kind),
+            case(td.nn.hinge, normal(2, 3), SIGNS, reduction=kind),
+            case(td.nn.cross_entropy, normal(4, 3), LABELS, reduction=kind),
         )
     ),
-    case(td.mse, normal(), normal()),
-    case(td.huber, normal(3), nonzero(3), delta=20.0),
-    case(td.huber, nonzero(3), [0.0, 0.0, 0.0], delta=0.1),
-    case(td.binary_cross_entropy_with_logits, normal(3), [0, 1, 1]),
-    case(td.kl_divergence, normal(2, 3), SHARES, axis=0),
-    case(td.kl_divergence, normal(2, 3, 2), uniform(0.1, 0.9, 2, 3, 2), axis=1, reduction="none"),
-    case(td.hinge, normal(2, 3), SIGNS, margin=0.3),
-    case(td.cross_entropy, normal(2, 2, 3), LABELS.reshape(2, 2)),
-    case(td.cross_entropy, normal(4, 3), LABELS, smoothing=0.1),
-    case(td.cross_entropy, normal(2, 2, 3), LABELS.reshape(2, 2), smoothing=0.3, reduction="none"),
+    case(td.nn.mse, normal(), normal()),
+    case(td.nn.huber, normal(3), nonzero(3), delta=20.0),
+    case(td.nn.huber, nonzero(3), [0.0, 0.0, 0.0], delta=0.1),
+    case(td.nn.binary_cross_entropy_with_logits, normal(3), [0, 1, 1]),
+    case(td.nn.kl_divergence, normal(2, 3), SHARES, axis=0),
+    case(
+        td.nn.kl_divergence, normal(2, 3, 2), uniform(0.1, 0.9, 2, 3, 2), axis=1, reduction="none"
+    ),
+    case(td.nn.hinge, normal(2, 3), SIGNS, margin=0.3),
+    case(td.nn.cross_entropy, normal(2, 2, 3), LABELS.reshape(2, 2)),
+    case(td.nn.cross_entropy, normal(4, 3), LABELS, smoothing=0.1),
+    case(
+        td.nn.cross_entropy, normal(2, 2, 3), LABELS.reshape(2, 2), smoothing=0.3, reduction="none"
+    ),
 ]
 
 CASES = [c.but(reference=REFERENCES[c.function]) for c in ACTIVATIONS + LAYERS + LOSSES]
 CASES += [
-    case(td.dropout, normal(2, 3), 0.5, SameDraws()).but(reference=dropout),
-    case(td.dropout, normal(2, 3), 0.0, SameDraws()).but(reference=dropout),
+    case(td.nn.dropout, normal(2, 3), 0.5, SameDraws()).but(reference=dropout),
+    case(td.nn.dropout, normal(2, 3), 0.0, SameDraws()).but(reference=dropout),
 ]

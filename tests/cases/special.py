@@ -4,7 +4,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from tests.cases import case, nonzero, normal, positive, uniform
+from tests.cases import case, name_of, nonzero, normal, positive, uniform
 from tinygrad_digits.ops import OPS, softmax, special
 
 WEIGHTS = np.array([[1.0, 0.0, 0.5]])
@@ -13,9 +13,7 @@ WEIGHTS = np.array([[1.0, 0.0, 0.5]])
 def like(name, *args, **options):
     """A case of a function that SciPy has under the same name."""
     op = getattr(special, name, None) or getattr(softmax, name)
-    return case(op, *args, **options).but(
-        label=f"td.{name}", reference=getattr(scipy.special, name)
-    )
+    return case(op, *args, **options).but(label=name_of(op), reference=getattr(scipy.special, name))
 
 
 PROBABILITIES = uniform(0.05, 0.95, 3, 4)
@@ -119,21 +117,19 @@ SUMS = [
     ],
     *[like(name, normal(), axis=axis) for name in ("softmax", "log_softmax") for axis in (None, 0)],
     *[
-        case(f, normal(2, 3), axis=axis, where=MASK).but(
-            label=f"td.{f.__name__}", reference=only(f)
-        )
+        case(f, normal(2, 3), axis=axis, where=MASK).but(label=name_of(f), reference=only(f))
         for f in (softmax.softmax,)
         for axis in (-1, 0)
     ],
     case(softmax.log_softmax, normal(2, 3), where=np.full(3, True)).but(
-        label="td.log_softmax",
+        label="td.nn.log_softmax",
         reference=lambda x, where: scipy.special.log_softmax(x, axis=-1),
     ),
     case(softmax.logsumexp, normal(2, 3), axis=1, where=MASK).but(
-        label="td.logsumexp", reference=only(softmax.logsumexp)
+        label="td.special.logsumexp", reference=only(softmax.logsumexp)
     ),
     case(softmax.logsumexp, normal(2, 3), axis=1, b=WEIGHTS, where=MASK).but(
-        label="td.logsumexp", reference=only(softmax.logsumexp)
+        label="td.special.logsumexp", reference=only(softmax.logsumexp)
     ),
 ]
 ITSELF = [

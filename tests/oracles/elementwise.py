@@ -339,6 +339,6 @@ COSTS = [
         "NaN where its 0 meets an infinite cotangent",
         "9.2 for 7.4",
         "10.3 for 9.1",
-        "`td.relu` is there, too",
+        "`td.nn.relu` is there, too",
     ),
 ]

@@ -156,17 +156,17 @@ def spreading(a, b):
 
 
 def logsumexp(a, b):
-    """td.logsumexp of two numbers."""
-    return td.logsumexp(np.stack(np.broadcast_arrays(a, b)), axis=0)
+    """td.special.logsumexp of two numbers."""
+    return td.special.logsumexp(np.stack(np.broadcast_arrays(a, b)), axis=0)
 
 
 def softmax(a, b):
     """Of two numbers, what the first gets."""
-    return td.softmax(np.stack(np.broadcast_arrays(a, b)), axis=0)[0]
+    return td.nn.softmax(np.stack(np.broadcast_arrays(a, b)), axis=0)[0]
 
 
 def log_softmax(a, b):
-    return td.log_softmax(np.stack(np.broadcast_arrays(a, b)), axis=0)[0]
+    return td.nn.log_softmax(np.stack(np.broadcast_arrays(a, b)), axis=0)[0]
 
 
 def norm(a, b):
@@ -214,10 +214,10 @@ TAILS = (
     "none: far apart the difference of the arguments, to be exponentiated, is rounded as they are"
 )
 LOGISTIC = [
-    Oracle(td.sigmoid, expit, [logistic], [logistic_1], WIDE, rows=rows("sigmoid", "logistic")),
-    Oracle(td.softplus, softplus, [expit], [logistic], WIDE),
+    Oracle(td.nn.sigmoid, expit, [logistic], [logistic_1], WIDE, rows=rows("sigmoid", "logistic")),
+    Oracle(td.nn.softplus, softplus, [expit], [logistic], WIDE),
     Oracle(
-        td.logit,
+        td.special.logit,
         lambda p: mp.log(p) - mp.log1p(-p),
         [lambda p: 1 / (p * (1 - p))],
         [lambda p: (2 * p - 1) / (p * (1 - p)) ** 2],
@@ -225,7 +225,7 @@ LOGISTIC = [
         conditioned={2: "0.5"},
     ),
     Oracle(
-        td.entr,
+        td.special.entr,
         lambda x: -x * mp.log(x),
         [lambda x: -1 - mp.log(x)],
         [lambda x: -1 / x],
@@ -233,7 +233,7 @@ LOGISTIC = [
         conditioned={1: "1/e"},
     ),
     Oracle(
-        td.xlogy,
+        td.special.xlogy,
         lambda x, y: x * mp.log(y),
         [lambda _x, y: mp.log(y), lambda x, y: x / y],
         [zero, lambda _x, y: 1 / y, lambda x, y: -x / y**2],
@@ -241,16 +241,16 @@ LOGISTIC = [
         rows=rows("xlogy", "quotient"),
     ),
     Oracle(
-        td.silu,
+        td.nn.silu,
         silu,
         [silu_1],
         [silu_2],
         WIDE,
         conditioned={1: "-1.278", 2: "±2.4"},
-        rows=rows("gated"),
+        rows=rows("gate"),
     ),
     Oracle(
-        td.mish,
+        td.nn.mish,
         lambda x: x * mish_gate(x),
         [lambda x: mish_gate(x) + within(x) * mish_gate_1(x)],
         [lambda x: 2 * mish_gate_1(x) + within(x) * mish_gate_2(x)],
@@ -259,7 +259,7 @@ LOGISTIC = [
         floor={1: (32, "at -1.193 two terms of opposite sign meet, of which tanh makes one")},
     ),
     Oracle(
-        td.elu,
+        td.nn.elu,
         elu,
         [lambda x: mp.mpf(1) if x > 0 else mp.exp(within(x))],
         [elu_2],
@@ -268,7 +268,7 @@ LOGISTIC = [
 ]
 NORMAL = [
     Oracle(
-        td.erf,
+        td.special.erf,
         mp.erf,
         [lambda x: 2 / ROOT_PI * gaussian(x)],
         [lambda x: -4 / ROOT_PI * x * gaussian(x)],
@@ -276,23 +276,23 @@ NORMAL = [
         rows=rows("erf", "gaussian"),
     ),
     Oracle(
-        td.erfc,
+        td.special.erfc,
         lambda x: mp.erfc(within(x)),
         [lambda x: -2 / ROOT_PI * gaussian(x)],
         [lambda x: 4 / ROOT_PI * x * gaussian(x)],
         WIDE,
     ),
     Oracle(
-        td.erfinv,
+        td.special.erfinv,
         mp.erfinv,
         [erfinv_slope],
         [lambda x: 2 * mp.erfinv(x) * erfinv_slope(x) ** 2],
         spread(-0.9999999, 0.9999999, near=(0.5, 0.9, 0.99), sizes=12),
         rows=rows("erfinv", "erfinv_slope"),
     ),
-    Oracle(td.ndtr, ndtr, [density], [lambda x: -x * density(x)], WIDE),
+    Oracle(td.special.ndtr, ndtr, [density], [lambda x: -x * density(x)], WIDE),
     Oracle(
-        td.log_ndtr,
+        td.special.log_ndtr,
         log_ndtr,
         [mills],
         [lambda x: -curvature(x)],
@@ -300,7 +300,7 @@ NORMAL = [
         rows=rows("log_ndtr", "mills", "excess"),
     ),
     Oracle(
-        td.gelu,
+        td.nn.gelu,
         lambda x: within(x) * ndtr(x) if x < 2000 else x,
         [lambda x: ndtr(x) + within(x) * density(x)],
         [lambda x: density(x) * (2 - within(x) ** 2)],
@@ -310,7 +310,7 @@ NORMAL = [
 ]
 GAMMA = [
     Oracle(
-        td.gammaln,
+        td.special.gammaln,
         lambda x: mp.log(abs(mp.gamma(x))) if abs(x) < 1e6 else mp.loggamma(x),
         [psi(0)],
         [psi(1)],
@@ -319,7 +319,7 @@ GAMMA = [
         rows=rows("gammaln", "digamma", "polygamma"),
     ),
     Oracle(
-        td.betaln,
+        td.special.betaln,
         lambda a, b: mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b),
         [lambda a, b: -rise(0, a, b), lambda a, b: -rise(0, b, a)],
         [
@@ -334,7 +334,7 @@ GAMMA = [
         rows=rows("betaln", "beta", "polygamma_rise"),
     ),
     Oracle(
-        td.i1,
+        td.special.i1,
         besseli(1),
         [besseli_1(1)],
         [lambda x: (3 * mp.besseli(1, x) + mp.besseli(3, x)) / 4],
@@ -390,18 +390,42 @@ EXACT = {
     "half_reciprocal": "the slope of square_root",
 }
 
-CROSS_ENTROPY = "td.cross_entropy, on which networks train, has the quicker one"
+CROSS_ENTROPY = "td.nn.cross_entropy, on which networks train, has the quicker one"
 TAILS_ARE = "tails are what it is for"
 LARGE = "(64, 128)"
 COSTS = [
-    (f"`td.log_softmax` {LARGE}", "1 - p: all at logits 40, 0", "292 for 180", "-", CROSS_ENTROPY),
-    (f"`td.logsumexp` {LARGE}", "exp(x - y): all at 1e7", "465 for 274", "-", "shares add up to 1"),
-    (f"`td.gelu` {LARGE}", "700 ulp at -26", "554 for 432", "-", TAILS_ARE),
-    (f"`td.erf`, `td.ndtr` {LARGE}", "700 ulp at 26", "418 for 338", "-", TAILS_ARE),
-    (f"`td.log_ndtr` {LARGE}", "all of f'' at -1e5", "1956 for 1438", "-", TAILS_ARE),
-    (f"`td.betaln` {LARGE}", "all at 1e15", "10235 for 1733", "-", "wrong is no alternative"),
+    (
+        f"`td.nn.log_softmax` {LARGE}",
+        "1 - p: all at logits 40, 0",
+        "292 for 180",
+        "-",
+        CROSS_ENTROPY,
+    ),
+    (
+        f"`td.special.logsumexp` {LARGE}",
+        "exp(x - y): all at 1e7",
+        "465 for 274",
+        "-",
+        "shares add up to 1",
+    ),
+    (f"`td.nn.gelu` {LARGE}", "700 ulp at -26", "554 for 432", "-", TAILS_ARE),
+    (
+        f"`td.special.erf`, `td.special.ndtr` {LARGE}",
+        "700 ulp at 26",
+        "418 for 338",
+        "-",
+        TAILS_ARE,
+    ),
+    (f"`td.special.log_ndtr` {LARGE}", "all of f'' at -1e5", "1956 for 1438", "-", TAILS_ARE),
+    (
+        f"`td.special.betaln` {LARGE}",
+        "all at 1e15",
+        "10235 for 1733",
+        "-",
+        "wrong is no alternative",
+    ),
     (f"`np.linalg.norm` {LARGE}", "all at 1e-200", "247 for 209", "-", "a direction has no size"),
 ]
-"""Of a processor that others used, too. Of td.sigmoid the value costs less, the slope more, and
-both together 158 for 216; td.softmax takes 210 for 192.
+"""Of a processor that others used, too. Of td.nn.sigmoid the value costs less, the slope more, and
+both together 158 for 216; td.nn.softmax takes 210 for 192.
 """

@@ -16,7 +16,18 @@ from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from numbers import Number
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import numpy as np
 
@@ -27,6 +38,7 @@ from ..support import tree
 from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
 from ..support.foreign import admit, gate_of, within
 from ..support.loading import load
+from ..support.options import suggest_options
 from ..support.pickling import Decorated, Restorable, as_findable, importable_name
 from ..support.user_lines import warn
 from .call_arguments import describe_leaf, list_leaves, read_names, read_positional
@@ -39,6 +51,10 @@ if TYPE_CHECKING:
     from .lower import Lowered
     from .program import Program
     from .trace import JitInterpreter
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
 
 BACKENDS = ("numpy", "numba")
 RECENT = 4
@@ -73,6 +89,29 @@ LOOKED_UP = "was looked up by its signature: other programs ran last"
 """Why a call took longer than others."""
 
 
+@overload
+def jit(
+    f: Callable[P, R],
+    *,
+    backend: str = ...,
+    static_argnames: str | tuple[str, ...] = ...,
+    donate: str | tuple[str, ...] = ...,
+    cache_size: int = ...,
+) -> Jitted[P, R]: ...
+
+
+@overload
+def jit(
+    f: None = None,
+    *,
+    backend: str = ...,
+    static_argnames: str | tuple[str, ...] = ...,
+    donate: str | tuple[str, ...] = ...,
+    cache_size: int = ...,
+) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
+
+
+@suggest_options
 def jit(
     f: Callable[..., Any] | None = None,
     *,
@@ -159,12 +198,12 @@ def _check_how(f: Any, backend: str, arguments: tuple[str, ...], cache_size: int
             raise TypeError(f"{_name(f)} has no argument {name!r}; it has {', '.join(known)}")
 
 
-class Jitted(Decorated):
+class Jitted(Decorated, Generic[P, R]):
     """A function and the programs that have been made of it."""
 
     def __init__(
         self,
-        f: Callable[..., Any],
+        f: Callable[P, R],
         backend: str,
         static_argnames: tuple[str, ...],
         donate: tuple[str, ...],
@@ -192,6 +231,12 @@ class Jitted(Decorated):
     def __repr__(self) -> str:
         return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(
+        self: Jitted[Concatenate[Any, Q], R], instance: object, owner: type | None = None
+    ) -> Callable[Q, R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
@@ -200,13 +245,13 @@ class Jitted(Decorated):
         options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
         return importable_name(self) or (Jitted, (as_findable(self.f), *options))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         recent = self._recent
         for fast_call in recent:
-            result = fast_call(args, kwargs)
+            result: R = fast_call(args, kwargs)
             if result is not MISS:
                 if fast_call is not recent[0]:
                     self._move_to_front(fast_call)
@@ -219,9 +264,9 @@ class Jitted(Decorated):
         self._slow_calls[LOOKED_UP if traces == self.traces else TRACED] += 1
         if program.fast_call is not None:
             self._move_to_front(program.fast_call)
-        return program(leaves)
+        return cast("R", program(leaves))
 
-    def program(self, *args: Any, **kwargs: Any) -> Lowered:
+    def program(self, *args: P.args, **kwargs: P.kwargs) -> Lowered:
         """The program that runs for these arguments; print it to see how it was made."""
         program, _ = self._look_up(args, kwargs)
         if program is None:

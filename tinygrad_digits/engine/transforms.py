@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..support import tree
 from ..support.argnums import ArgNums, all_argnums, split_aux
 from ..support.errors import DisconnectedWarning, NotDifferentiableError
 from ..support.foreign import within
+from ..support.options import suggest_options
 from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
 from ..support.results import copy_leaf
 from ..support.tree import Tree
@@ -25,10 +26,11 @@ from .run import ForwardPass, freeze_constants, input_gradients, run_on, unbox
 from .tape import Pull, Tape
 from .tensor import Tensor
 
+P = ParamSpec("P")
 
-def grad(
-    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
-) -> Callable[..., Any]:
+
+@suggest_options
+def grad(f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False) -> Callable[P, Any]:
     """The gradient of a scalar function: `grad : (params -> scalar) -> params -> like params`.
 
     Args:
@@ -55,9 +57,10 @@ def grad(
     return wrap_transform(f, gradient, grad, argnums, has_aux=has_aux)
 
 
+@suggest_options
 def value_and_grad(
-    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
-) -> Callable[..., Any]:
+    f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[P, tuple[Any, Any]]:
     """The value and the gradient: `(params -> scalar) -> params -> (scalar, like params)`.
 
     As `grad`; with has_aux the result is ((scalar, aux), gradient).

@@ -34,10 +34,10 @@ from .recording import RecordingInterpreter
 F = TypeVar("F", bound=Callable[..., Any])
 
 ADVICE = {
-    "log": "log(softmax(x)) is td.log_softmax(x); log(1 + x) is np.log1p(x); log(sum(exp(x))) is "
-    "td.logsumexp(x); where x may be 0, np.log(np.maximum(x, tiny))",
-    "exp": "subtract the maximum first, as td.softmax and td.logsumexp do; 1 / (1 + exp(-x)) is "
-    "td.sigmoid(x); log(1 + exp(x)) is td.softplus(x); exp(x) - 1 is np.expm1(x)",
+    "log": "log(softmax(x)) is td.nn.log_softmax(x); log(1 + x) is np.log1p(x); log(sum(exp(x))) "
+    "is td.special.logsumexp(x); where x may be 0, np.log(np.maximum(x, tiny))",
+    "exp": "subtract the maximum first, as td.nn.softmax and td.special.logsumexp do; 1 / (1 + "
+    "exp(-x)) is td.nn.sigmoid(x); log(1 + exp(x)) is td.nn.softplus(x); exp(x) - 1 is np.expm1(x)",
     "divide": "td.piecewise evaluates x / y on the elements where y != 0 alone; np.where does not "
     "help, since both of its branches are evaluated",
     "sqrt": "its derivative is infinite at 0: np.sqrt(x + tiny), np.linalg.norm(x), np.hypot(a, b) "

@@ -27,7 +27,7 @@ _BEYOND = 16384
     unchecked=True,
     composite=True,
 )
-def gated(x: Array, p: Array) -> Array:
+def gate(x: Array, p: Array) -> Array:
     """x p, for a p that goes to 0 on the left of x and to 1 on its right: 0 at -inf."""
     return np.maximum(x, -_BEYOND) * p
 
@@ -45,12 +45,10 @@ def gelu(x: Array, approximate: str = "none") -> Array:
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     x = floating(x)
     if approximate == "none":
-        return gated(x, ndtr(x).astype(x.dtype))  # SciPy makes float64 of float16
+        return gate(x, ndtr(x).astype(x.dtype))  # SciPy makes float64 of float16
     near = np.clip(x, -32.0, 32.0)  # beyond, P is 0 or 1 in every dtype, and the cube may overflow
     cubic = near + 0.044715 * near**3
-    return gated(
-        x, sigmoid(2 * sqrt(2 / pi) * cubic)
-    )  # (1 + tanh z) / 2, with all digits for z < 0
+    return gate(x, sigmoid(2 * sqrt(2 / pi) * cubic))  # (1 + tanh z) / 2, with all digits for z < 0
 
 
 def silu(x: Array) -> Array:
@@ -59,7 +57,7 @@ def silu(x: Array) -> Array:
     >>> silu(np.array([-1000.0, 0.0, 1000.0]))
     array([  -0.,    0., 1000.])
     """
-    return gated(x, sigmoid(x))
+    return gate(x, sigmoid(x))
 
 
 def mish(x: Array) -> Array:
@@ -68,7 +66,7 @@ def mish(x: Array) -> Array:
     >>> mish(np.array([-1000.0, 0.0, 1000.0]))
     array([  -0.,    0., 1000.])
     """
-    return gated(x, np.tanh(softplus(x)))
+    return gate(x, np.tanh(softplus(x)))
 
 
 def leaky_relu(x: Array, slope: float = 0.01) -> Array:

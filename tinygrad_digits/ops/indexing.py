@@ -76,17 +76,17 @@ def _spread(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
     kept = [0 if part is None else slice(None) for part in parts if not _is_int(part)]
     g = g[tuple(kept)]  # without the new axes
     for axis, (part, n) in enumerate(zip([p for p in parts if p is not None], shape, strict=True)):
-        g = _stretched(g, axis, part, n)
+        g = _fill_with_zeros(g, axis, part, n)
     return g
 
 
-def _stretched(g: Array, axis: int, part: Any, n: int) -> Array:
+def _fill_with_zeros(g: Array, axis: int, part: Any, n: int) -> Array:
     """g with zeros along an axis, for what part of n elements does not take."""
     before = (slice(None),) * axis
     if g.shape[axis : axis + 1] == (0,) and not _is_int(part):
         return np.zeros_like(g, shape=(*g.shape[:axis], n, *g.shape[axis + 1 :]))
     if isinstance(part, np.ndarray):
-        return _returned(g, axis, np.flatnonzero(part) if is_mask(part) else part % n, n)
+        return _put_back(g, axis, np.flatnonzero(part) if is_mask(part) else part % n, n)
     if _is_int(part):
         g, part = g[(*before, None)], slice(part % n, part % n + 1)
     start, stop, step = part.indices(n)
@@ -101,7 +101,7 @@ def _stretched(g: Array, axis: int, part: Any, n: int) -> Array:
     return np.pad(g, _only(axis, start, n - start - g.shape[axis], g.ndim))
 
 
-def _returned(g: Array, axis: int, places: Array, n: int) -> Array:
+def _put_back(g: Array, axis: int, places: Array, n: int) -> Array:
     """g with its elements along an axis at their places among n, those at one place added up."""
     before: tuple[Any, ...] = (slice(None),) * axis
     padded = np.pad(g, _only(axis, 0, 1, g.ndim))  # a last one of zeros, for all other places
@@ -150,8 +150,8 @@ def is_mask(part: Any) -> bool:
 def freeze_index(index: Any) -> Any:
     """The index as it is now, sequences as arrays of their own: their owner may change them."""
     if isinstance(index, tuple):
-        return tuple([part if is_basic(part) else _array(part) for part in index])
-    return index if is_basic(index) else _array(index)
+        return tuple([part if is_basic(part) else _freeze_array(part) for part in index])
+    return index if is_basic(index) else _freeze_array(index)
 
 
 def is_basic(part: Any) -> bool:
@@ -160,7 +160,7 @@ def is_basic(part: Any) -> bool:
     return basic and not isinstance(part, bool)
 
 
-def _array(part: Any) -> Array:
+def _freeze_array(part: Any) -> Array:
     if isinstance(part, Tensor) and type(part) is not Tensor:
         return part  # of a trace, which cannot change
     if not isinstance(part, np.ndarray) and hasattr(part, "__array_function__"):

@@ -138,15 +138,14 @@ def block(arrays: Any) -> Array:
 
     ndim = max(depth(arrays), *[np.ndim(x) for x in leaves(arrays)])
 
-    def blocked(x: Any, level: int) -> Array:
+    def block_level(x: Any, level: int) -> Array:
         if isinstance(x, list):
-            return concatenate([blocked(part, level - 1) for part in x], -level)
-        return np.reshape(x, (1,) * (ndim - np.ndim(x)) + np.shape(x)) if level == 0 else mixed()
+            return concatenate([block_level(part, level - 1) for part in x], -level)
+        if level:
+            raise ValueError("np.block: the lists are not nested equally deep")
+        return np.reshape(x, (1,) * (ndim - np.ndim(x)) + np.shape(x))
 
-    def mixed() -> Array:
-        raise ValueError("np.block: the lists are not nested equally deep")
-
-    return blocked(arrays, depth(arrays)) if isinstance(arrays, list) else +arrays
+    return block_level(arrays, depth(arrays)) if isinstance(arrays, list) else +arrays
 
 
 # --- one in several
@@ -224,7 +223,7 @@ def with_axis(x: Array, axis: int) -> tuple[Array, int, int]:
     return x, *_length(x, axis)
 
 
-def gathered(x: Array, taken: Array) -> Array:
+def gather(x: Array, taken: Array) -> Array:
     """The elements of x at these places: an array of their shape."""
     return np.reshape(x, -1)[taken]
 
@@ -310,7 +309,7 @@ def resize(a: Array, new_shape: Shape) -> Array:
     taken = np.resize(places(a), new_shape)
     if not a.size:
         return np.zeros(taken.shape, a.dtype)
-    return gathered(a, taken) if taken.shape else np.broadcast_to(np.ravel(a)[0], ())
+    return gather(a, taken) if taken.shape else np.broadcast_to(np.ravel(a)[0], ())
 
 
 @handles(np.delete)
@@ -319,18 +318,18 @@ def delete(arr: Array, obj: Any, axis: int | None = None) -> Array:
     if axis is None:
         arr, axis = np.reshape(arr, -1), 0
     axis, n = _length(arr, axis)
-    return along(axis, np.delete(np.arange(n), _known(obj)), arr)
+    return along(axis, np.delete(np.arange(n), _read_index(obj)), arr)
 
 
 @handles(np.insert)
 def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
     """numpy.insert: with values, cast to arr's dtype, put in before obj."""
     arr, values = _arrays(arr, values)
-    both, labels = _numbered(arr, values)
-    return both[np.insert(places(arr), _known(obj), labels, axis)]
+    both, labels = _number_elements(arr, values)
+    return both[np.insert(places(arr), _read_index(obj), labels, axis)]
 
 
-def _known(obj: Any) -> Any:
+def _read_index(obj: Any) -> Any:
     """What delete and insert take as index; np.asarray refuses what a trace does not know."""
     return obj if isinstance(obj, slice) else freeze_index(np.asarray(obj))
 
@@ -339,7 +338,7 @@ def _arrays(*xs: Any) -> list[Array]:
     return [as_array(x) for x in xs]
 
 
-def _numbered(x: Array, values: Array) -> tuple[Array, Array]:
+def _number_elements(x: Array, values: Array) -> tuple[Array, Array]:
     """x and values end to end as one vector, and the places of the values in it."""
     if x.dtype.kind != "f":
         raise NotDifferentiableError(f"an array of {x.dtype} cannot hold a Tensor: .astype(float)")
@@ -376,10 +375,10 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> 
         )
     if mode == "constant" and kwargs.keys() <= {"constant_values"}:
         array, values = _arrays(array, kwargs.get("constant_values", 0.0))
-        return _framed(array, values, pad_width)
+        return _frame(array, values, pad_width)
     taken = np.pad(places(array), pad_width, mode, **kwargs)  # which checks the arguments
     if not array.size:
-        return gathered(array, taken)
+        return gather(array, taken)
     widths = _widths(array, pad_width)
     if mode in STATISTICS:
         lengths = _pairs(kwargs.get("stat_length"), array.ndim)
@@ -390,13 +389,13 @@ def pad(array: Array, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> 
     if kwargs.get("reflect_type", "even") == "odd":
         edge = int(mode == "symmetric")
         return _by_axis(array, widths, _with_odd_reflections, [()] * array.ndim, edge)
-    return gathered(array, taken)
+    return gather(array, taken)
 
 
-def _framed(x: Array, values: Array, pad_width: Any) -> Array:
+def _frame(x: Array, values: Array, pad_width: Any) -> Array:
     """With the values around it."""
     if isinstance(values, Tensor):
-        both, labels = _numbered(x, values)
+        both, labels = _number_elements(x, values)
         return both[np.pad(places(x), pad_width, constant_values=labels)]
     frame = np.pad(np.zeros(x.shape, x.dtype), pad_width, constant_values=values)
     widths = zip(_widths(x, pad_width), x.shape, strict=True)

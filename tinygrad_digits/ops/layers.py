@@ -323,8 +323,8 @@ def layer_norm(
     """
     x = floating(x)
     axes = _axes("layer_norm", axis, x.ndim)
-    y = _standardized(x, *_moments(x, axes), eps)
-    return _scaled("layer_norm", y, gain, bias, axes)
+    y = _standardize(x, *_moments(x, axes), eps)
+    return _scale("layer_norm", y, gain, bias, axes)
 
 
 def batch_norm(
@@ -371,13 +371,13 @@ def batch_norm(
         )
     if not training:
         shape = [n if i in axes else 1 for i, n in enumerate(x.shape)]
-        y = _standardized(x, mean.reshape(shape), var.reshape(shape), eps)
-        return _scaled("batch_norm", y, gain, bias, axes)
+        y = _standardize(x, mean.reshape(shape), var.reshape(shape), eps)
+        return _scale("batch_norm", y, gain, bias, axes)
     count = x.size // max(*channels, 1)
     if count < 2:
         raise ShapeError(f"batch_norm: one number a channel has no variance, got x {x.shape}")
     center, spread = _moments(x, tuple([i for i in range(x.ndim) if i not in axes]))
-    y = _scaled("batch_norm", _standardized(x, center, spread, eps), gain, bias, axes)
+    y = _scale("batch_norm", _standardize(x, center, spread, eps), gain, bias, axes)
     unbiased = spread * (count / (count - 1))
     moved = [
         ((1 - momentum) * old + momentum * new.reshape(channels)).astype(old.dtype)
@@ -393,7 +393,7 @@ def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     return mean, np.mean(np.square(wide - mean), axis=axes, keepdims=True)
 
 
-def _standardized(x: Array, mean: Array, var: Array, eps: float) -> Array:
+def _standardize(x: Array, mean: Array, var: Array, eps: float) -> Array:
     return ((_wide(x) - mean) / np.sqrt(var + eps)).astype(x.dtype)
 
 
@@ -410,7 +410,7 @@ def _axes(name: str, axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return tuple(sorted({i % ndim for i in axes}))
 
 
-def _scaled(
+def _scale(
     name: str, y: Array, gain: Array | None, bias: Array | None, axes: tuple[int, ...]
 ) -> Array:
     """y times gain plus bias, which are laid along the axes."""

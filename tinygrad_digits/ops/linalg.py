@@ -69,7 +69,7 @@ def _half(like: Array, upper: bool = False) -> Array:
     return lower.T if upper else lower
 
 
-def _mirrored(x: Array, upper: bool = False) -> Array:
+def _mirror(x: Array, upper: bool = False) -> Array:
     """The symmetric matrix of which x has one triangle."""
     triangle = _half(x, upper) * x
     return triangle + _t(triangle)
@@ -315,7 +315,7 @@ def _qr_rule(g: Array, y: Array, a: Array) -> Array:
 
 
 def _qr_of_columns(gq: Array, gr: Array, q: Array, r: Array) -> Array:
-    inside = _mirrored(r @ _t(gr) - _t(gq) @ q)
+    inside = _mirror(r @ _t(gr) - _t(gq) @ q)
     return _t(np.linalg.solve(r, _t(gq + q @ inside)))
 
 
@@ -624,7 +624,7 @@ def svdvals(x: Array, /) -> Array:
 
 def _pinv_rule(g: Array, y: Array, a: Array, hermitian: bool = False) -> Array:
     """Golub, equation 4.12: where the rank stays as it is."""
-    a = _mirrored(a) if hermitian else a
+    a = _mirror(a) if hermitian else a
     result = _t(y) @ g @ _t(y)
     right, left = _t(g) @ y @ _t(y), _t(y) @ y @ _t(g)
     result = (right - a @ (y @ right)) + (left - (left @ y) @ a) - result

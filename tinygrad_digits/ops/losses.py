@@ -33,7 +33,7 @@ def mse(predictions: Array, targets: Array, *, reduction: str = "mean") -> Array
     np.float64(2.0)
     """
     predictions, targets = _alike("mse", predictions, targets)
-    return reduced("mse", np.square(predictions - targets), reduction)
+    return reduce_losses("mse", np.square(predictions - targets), reduction)
 
 
 def huber(
@@ -47,7 +47,7 @@ def huber(
     predictions, targets = _alike("huber", predictions, targets)
     error = predictions - targets
     near = np.clip(error, -delta, delta)
-    return reduced("huber", near * (error - 0.5 * near), reduction)
+    return reduce_losses("huber", near * (error - 0.5 * near), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -64,7 +64,7 @@ def binary_cross_entropy_with_logits(
     # which the shorter softplus(x) - t x would take as the difference of large numbers
     with np.errstate(under="ignore"):
         losses = targets * softplus(-logits) + (1 - targets) * softplus(logits)
-    return reduced(name, losses, reduction)
+    return reduce_losses(name, losses, reduction)
 
 
 def hinge(scores: Array, targets: Array, *, margin: float = 1.0, reduction: str = "mean") -> Array:
@@ -74,7 +74,7 @@ def hinge(scores: Array, targets: Array, *, margin: float = 1.0, reduction: str 
     array([0. , 0.5, 2. ])
     """
     scores, targets = _alike("hinge", scores, targets)
-    return reduced("hinge", relu(margin - targets * scores), reduction)
+    return reduce_losses("hinge", relu(margin - targets * scores), reduction)
 
 
 def kl_divergence(
@@ -94,7 +94,7 @@ def kl_divergence(
     possible = targets > 0
     log_targets = np.log(np.where(possible, targets, 1))
     nats = targets * (log_targets - np.where(possible, log_predictions, 0))
-    return reduced("kl_divergence", np.sum(nats, axis=axis), reduction)
+    return reduce_losses("kl_divergence", np.sum(nats, axis=axis), reduction)
 
 
 def _alike(name: str, predictions: Array, targets: Array) -> tuple[Array, Array]:
@@ -108,7 +108,7 @@ def _alike(name: str, predictions: Array, targets: Array) -> tuple[Array, Array]
     return predictions, targets
 
 
-def reduced(name: str, losses: Array, reduction: str) -> Array:
+def reduce_losses(name: str, losses: Array, reduction: str) -> Array:
     """The losses as `reduction` asks for."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
@@ -168,7 +168,7 @@ def cross_entropy(
     losses = -_at_labels(log_p, labels)
     if smoothing:
         losses = (1 - smoothing) * losses - smoothing * np.mean(log_p, axis=-1)
-    return reduced("cross_entropy", losses, reduction)
+    return reduce_losses("cross_entropy", losses, reduction)
 
 
 def _at_labels(log_p: Array, labels: Array) -> Array:
@@ -187,14 +187,14 @@ def _flat(labels: Array, classes: int) -> Array:
             f"labels must be integers in 0 ... {classes - 1}, got {labels.dtype}; "
             "one-hot rows become such labels with .argmax(axis=-1)"
         )
-    check = _checked if type(labels) is np.ndarray else check_labels
+    check = _count_labels if type(labels) is np.ndarray else check_labels
     check(labels, classes=classes)
     if labels.ndim != 1 or labels.dtype != np.intp:
         labels = labels.reshape(-1).astype(np.intp)
     return labels + np.arange(0, labels.size * classes, classes)
 
 
-def _checked(labels: Array, classes: int) -> Array:
+def _count_labels(labels: Array, classes: int) -> Array:
     """The number of labels, if all are in 0 ... classes - 1."""
     indices = labels if labels.dtype == np.intp else labels.astype(np.intp)
     # as unsigned numbers negative ones are large, so that one look at the largest is enough
@@ -212,7 +212,7 @@ def _hits_kernel(at: Array, value: float, shape: tuple[int, ...], dtype: Any) ->
     return rows
 
 
-check_labels = define(_checked, name="check_labels")
+check_labels = define(_count_labels, name="check_labels")
 hits = define(_hits_kernel, name="hits", kind=Kind.GATHER)
 
 

@@ -3,7 +3,6 @@
 A plain call goes to the row in `reductions`. Others go to a row of (x, mask), or are composed.
 """
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, register_batching, shift_axes, widen
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
+from ..support.user_lines import warn
 from . import reductions
 from .reductions import Axis, _count, _restore, prod_rule
 from .registering import fallback_for, handles
@@ -22,7 +22,7 @@ from .registering import fallback_for, handles
 # --- of what a mask selects, and of a number `initial` besides: rows of (x, where)
 
 
-def _among(function: Function, rule: Function, name: str) -> Op:
+def _define_masked(function: Function, rule: Function, name: str) -> Op:
     def kernel(
         x: Array,
         where: Array,
@@ -34,7 +34,7 @@ def _among(function: Function, rule: Function, name: str) -> Op:
         given = {} if initial is None else {"initial": initial}
         return function(x, axis=axis, where=where, keepdims=keepdims, **given)
 
-    def named(
+    def pull(
         g: Array,
         y: Array,
         x: Array,
@@ -47,7 +47,7 @@ def _among(function: Function, rule: Function, name: str) -> Op:
         g, y = _restore(g, x, axis, keepdims), _restore(y, x, axis, keepdims)
         return rule(g, y, x, where, axis, initial)
 
-    return define(kernel, named, None, name=name, kind=Kind.REDUCTION, unchecked=True)
+    return define(kernel, pull, None, name=name, kind=Kind.REDUCTION, unchecked=True)
 
 
 def _sum_rule(
@@ -76,12 +76,12 @@ def _extreme_rule(
 _with_nan = partial(_extreme_rule, nan=True)
 _without_nan = partial(_extreme_rule, nan=False)
 
-sum_among = _among(np.sum, _sum_rule, "sum_among")
-prod_among = _among(np.prod, _prod_rule, "prod_among")
-max_among = _among(np.max, _with_nan, "max_among")
-min_among = _among(np.min, _with_nan, "min_among")
-nanmax = _among(np.nanmax, _without_nan, "nanmax")
-nanmin = _among(np.nanmin, _without_nan, "nanmin")
+masked_sum = _define_masked(np.sum, _sum_rule, "masked_sum")
+masked_prod = _define_masked(np.prod, _prod_rule, "masked_prod")
+masked_max = _define_masked(np.max, _with_nan, "masked_max")
+masked_min = _define_masked(np.min, _with_nan, "masked_min")
+nanmax = _define_masked(np.nanmax, _without_nan, "nanmax")
+nanmin = _define_masked(np.nanmin, _without_nan, "nanmin")
 
 
 # --- what the keywords say
@@ -147,10 +147,10 @@ def _total(op: Function, among: Function) -> Function:
     return total
 
 
-fallback_for(reductions.max, np.max, np.amax)(_extreme(max_among))
-fallback_for(reductions.min, np.min, np.amin)(_extreme(min_among))
-fallback_for(reductions.sum, np.sum)(_total(reductions.sum, sum_among))
-fallback_for(reductions.prod, np.prod)(_total(reductions.prod, prod_among))
+fallback_for(reductions.max, np.max, np.amax)(_extreme(masked_max))
+fallback_for(reductions.min, np.min, np.amin)(_extreme(masked_min))
+fallback_for(reductions.sum, np.sum)(_total(reductions.sum, masked_sum))
+fallback_for(reductions.prod, np.prod)(_total(reductions.prod, masked_prod))
 handles(np.nanmax)(_extreme(nanmax))
 handles(np.nanmin)(_extreme(nanmin))
 
@@ -191,7 +191,7 @@ def _mean(
     return y.astype(np.float16) if narrow else y
 
 
-def _known(x: Array, where: Any) -> Array:
+def _mask_of_known(x: Array, where: Any) -> Array:
     """The mask of what is selected and not NaN."""
     return np.logical_and(x == x, selection(x, where))
 
@@ -201,7 +201,7 @@ def _nanmean(
     x: Array, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, where: Any = True
 ) -> Array:
     total = np.nansum(x, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
-    return _per(total, _number(x, axis, _known(x, where), keepdims))
+    return _per(total, _number(x, axis, _mask_of_known(x, where), keepdims))
 
 
 # --- spread around the mean
@@ -241,7 +241,7 @@ square_root = define(
 """Of a spread, where the slope is 0 at 0, and has no derivative there: it is infinite or NaN."""
 
 
-def _spread(
+def _deviate(
     root: bool,
     nan: bool,
     x: Array,
@@ -254,7 +254,7 @@ def _spread(
 ) -> Array:
     """The mean square deviation of what is selected (and, with `nan`, not NaN), or its root."""
     where = selection(x, where)
-    known = _known(x, where) if nan else where
+    known = _mask_of_known(x, where) if nan else where
     if mean is not None:
         deviation = x - mean
     else:
@@ -268,7 +268,7 @@ def _spread(
     freedom = _number(x, axis, known, keepdims) - ddof
     if not isinstance(freedom, Tensor) and np.any(freedom <= 0):
         message = "Degrees of freedom <= 0 for slice" + "." * nan  # as NumPy
-        warnings.warn(message, RuntimeWarning, stacklevel=5)
+        warn(message, RuntimeWarning)
     squares = np.sum(np.square(deviation), axis=axis, keepdims=keepdims, where=where)
     if nan:
         some = freedom > 0
@@ -294,7 +294,7 @@ def _spreading(op: Function | None, *, root: bool, nan: bool) -> Function:
         x, ddof = in_dtype(x, dtype), _freedom(ddof, correction)
         if op is not None and where is True and mean is None:
             return op(x, axis, ddof=ddof, keepdims=keepdims)
-        return _spread(root, nan, x, axis, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
+        return _deviate(root, nan, x, axis, ddof=ddof, keepdims=keepdims, where=where, mean=mean)
 
     spread.__name__ = "nanstd" if root else "nanvar"
     return spread
@@ -306,7 +306,7 @@ handles(np.nanvar)(_spreading(None, root=False, nan=True))
 handles(np.nanstd)(_spreading(None, root=True, nan=True))
 
 
-def _batch_among(call: BatchedCall) -> Any:
+def _batch_masked(call: BatchedCall) -> Any:
     """A reduction of what a mask selects, which has the shape of the array, or none."""
     ndim = max(call.ndims())
     if ndim == 0 or call.ndims()[0] < ndim:
@@ -317,4 +317,4 @@ def _batch_among(call: BatchedCall) -> Any:
     return call.op.apply(x, where, **{**call.options, "axis": axis})
 
 
-register_batching(_batch_among, sum_among, prod_among, max_among, min_among, nanmax, nanmin)
+register_batching(_batch_masked, masked_sum, masked_prod, masked_max, masked_min, nanmax, nanmin)

@@ -158,7 +158,7 @@ min = reduction(np.min, _extreme_rule, reduction_ufunc=np.minimum)
 # --- products
 
 
-def merged(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
+def merge_axes(x: Array, axis: Axis) -> tuple[Array, tuple[int, ...]]:
     """x with the reduced axes as one, the last; and the order of its axes that made them so."""
     every = reduced = tuple(range(x.ndim))
     if axis is not None and x.shape:
@@ -185,7 +185,7 @@ def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: boo
     g = _restore(g, x, axis, keepdims)
 
     def tree(x: Array) -> Array:
-        return fold(np.multiply, merged(x, axis)[0]).reshape(g.shape)
+        return fold(np.multiply, merge_axes(x, axis)[0]).reshape(g.shape)
 
     return vjp_of(tree, (x,), g)[0]
 

@@ -97,7 +97,8 @@ def solve_triangular(
     first. Raises LinAlgError where a is singular, MissingExtraError without SciPy.
 
     >>> import tinygrad_digits as td
-    >>> td.grad(lambda b: td.solve_triangular(np.array([[2.0, 1], [0, 4]]), b).sum())(np.ones(2))
+    >>> a = np.array([[2.0, 1], [0, 4]])
+    >>> td.grad(lambda b: td.linalg.solve_triangular(a, b).sum())(np.ones(2))
     array([0.5  , 0.125])
     """
     if trans not in TRANSPOSED:
@@ -114,7 +115,7 @@ def cho_solve(c_and_lower: tuple[Array, bool], b: Array, *, check_finite: bool =
 
     >>> import tinygrad_digits as td
     >>> factor = np.linalg.cholesky(np.diag([4.0, 9.0]))
-    >>> td.grad(lambda b: td.cho_solve((factor, True), b).sum())(np.ones(2))
+    >>> td.grad(lambda b: td.linalg.cho_solve((factor, True), b).sum())(np.ones(2))
     array([0.25      , 0.11111111])
     """
     c, lower = c_and_lower
@@ -152,7 +153,7 @@ def expm(A: Array) -> Array:
     Raises MissingExtraError without SciPy.
 
     >>> import tinygrad_digits as td
-    >>> td.grad(lambda a: td.expm(a)[0, 1])(np.zeros((2, 2)))
+    >>> td.grad(lambda a: td.linalg.expm(a)[0, 1])(np.zeros((2, 2)))
     array([[0., 1.],
            [0., 0.]])
     """

@@ -122,11 +122,11 @@ def numpys_piecewise(
     """numpy.piecewise: functions of some elements each, or numbers; the last condition wins."""
     several = np.ndim(condlist) > 0 and (np.ndim(condlist[0]) > 0 or x.ndim == 0)
     conditions = list(condlist) if several else [condlist]
-    _counted(conditions, funclist)
+    _check_counts(conditions, funclist)
     functions = [
         (lambda v, f=f: f(v, *args, **kw) if v.size else v) if callable(f) else f for f in funclist
     ]
-    return _on_their_own(_masks(conditions, x.shape), functions, [x]).astype(x.dtype)
+    return _apply_apart(_masks(conditions, x.shape), functions, [x]).astype(x.dtype)
 
 
 def piecewise(conditions: Sequence[Any], functions: Sequence[Any], *arrays: Array) -> Array:
@@ -144,16 +144,16 @@ def piecewise(conditions: Sequence[Any], functions: Sequence[Any], *arrays: Arra
     >>> td.grad(lambda x: root(x).sum())(np.array([4.0, -1.0]))
     array([0.25, 1.  ])
     """
-    _counted(conditions, functions)
+    _check_counts(conditions, functions)
     xs = [as_array(x) for x in arrays]
     shape = np.broadcast_shapes(*[np.shape(x) for x in (*conditions, *xs)])
     xs = [np.broadcast_to(x, shape) for x in xs]
     masks = _masks(conditions, shape)
-    apart = _everywhere if any(isinstance(mask, Tensor) for mask in masks) else _on_their_own
+    apart = _everywhere if any(isinstance(mask, Tensor) for mask in masks) else _apply_apart
     return apart(masks, list(functions), xs)
 
 
-def _counted(conditions: Sequence[Any], functions: Sequence[Any]) -> None:
+def _check_counts(conditions: Sequence[Any], functions: Sequence[Any]) -> None:
     if not len(conditions) <= len(functions) <= len(conditions) + 1:
         raise ValueError(
             f"piecewise: {len(conditions)} conditions need as many functions, or one more, "
@@ -180,7 +180,7 @@ def _which(masks: list[Array], count: int) -> Array:
     return np.minimum(which, count)
 
 
-def _on_their_own(masks: list[Array], functions: list[Any], xs: list[Array]) -> Array:
+def _apply_apart(masks: list[Array], functions: list[Any], xs: list[Array]) -> Array:
     """Each function of its elements; then all results in one vector, and that in its order."""
     which = np.reshape(_which(masks, len(functions)), -1)
     if len(functions) == len(masks):

@@ -155,7 +155,7 @@ def _slopes(f: Array, h: Array, axis: int, edge_order: int) -> Array:
     if f.shape[axis] < edge_order + 1:
         raise ValueError(f"gradient: {f.shape[axis]} samples for edge_order={edge_order}")
 
-    def weighed(weights: Sequence[Array], *parts: tuple[int | None, int | None]) -> Array:
+    def weigh(weights: Sequence[Array], *parts: tuple[int | None, int | None]) -> Array:
         a, b, c = (w if np.ndim(w) == 0 else _column(w, axis, f.ndim) for w in weights)
         x, y, z = (_part(f, axis, *part) for part in parts)
         return a * x + b * y + c * z
@@ -164,18 +164,18 @@ def _slopes(f: Array, h: Array, axis: int, edge_order: int) -> Array:
     if even:
         inside = (_part(f, axis, 2, None) - _part(f, axis, None, -2)) / (2.0 * h)
     else:
-        inside = weighed(_central(h[:-1], h[1:]), (None, -2), (1, -1), (2, None))
+        inside = weigh(_central(h[:-1], h[1:]), (None, -2), (1, -1), (2, None))
     if edge_order == 1:
         step = np.diff(f, axis=axis)
         first = _part(step, axis, 0, 1) / (h if even else h[0])
         last = _part(step, axis, -1, None) / (h if even else h[-1])
     else:
-        start = (-1.5 / h, 2.0 / h, -0.5 / h) if even else _one_sided(h[0], h[1])
-        end = (0.5 / h, -2.0 / h, 1.5 / h) if even else _one_sided(h[-1], h[-2])[::-1]
+        start = (-1.5 / h, 2.0 / h, -0.5 / h) if even else _weigh_one_side(h[0], h[1])
+        end = (0.5 / h, -2.0 / h, 1.5 / h) if even else _weigh_one_side(h[-1], h[-2])[::-1]
         if not even:
             end = tuple([-weight for weight in end])
-        first = weighed(start, (0, 1), (1, 2), (2, 3))
-        last = weighed(end, (-3, -2), (-2, -1), (-1, None))
+        first = weigh(start, (0, 1), (1, 2), (2, 3))
+        last = weigh(end, (-3, -2), (-2, -1), (-1, None))
     return np.concatenate([first, inside, last], axis=axis).astype(f.dtype)
 
 
@@ -189,7 +189,7 @@ def _central(before: Array, after: Array) -> tuple[Array, Array, Array]:
     )
 
 
-def _one_sided(near: Array, far: Array) -> tuple[Array, Array, Array]:
+def _weigh_one_side(near: Array, far: Array) -> tuple[Array, Array, Array]:
     """The weights of three samples that give the parabola's slope at the first."""
     both = near + far
     return -(2.0 * near + far) / (near * both), both / (near * far), -near / (far * both)
@@ -294,32 +294,32 @@ def interp(
 # --- filters: c[i] = sum over n of a[n] v[i - n], of which `mode` keeps a part
 
 
-def _widened(g: Array, n: int, m: int, start: int) -> Array:
+def _widen(g: Array, n: int, m: int, start: int) -> Array:
     """The cotangent of all n + m - 1 sums from that of those beginning with `start`."""
     after = n + m - 1 - start - g.shape[0]
     return np.concatenate([np.zeros(start, g.dtype), g, np.zeros(after, g.dtype)])
 
 
-def _all_convolved(g: Array, a: Array, v: Array, mode: str) -> Array:
+def _convolve_full(g: Array, a: Array, v: Array, mode: str) -> Array:
     n, m = a.shape[0], v.shape[0]
     start = {"full": 0, "same": (min(n, m) - 1) // 2, "valid": min(n, m) - 1}[mode]
-    return _widened(g, n, m, start)
+    return _widen(g, n, m, start)
 
 
-def _all_correlated(g: Array, a: Array, v: Array, mode: str) -> Array:
+def _correlate_full(g: Array, a: Array, v: Array, mode: str) -> Array:
     """The same of a correlation, which counts from the other end where v is the longer."""
     n, m = a.shape[0], v.shape[0]
     start = {"full": 0, "same": (min(n, m) - (n >= m)) // 2, "valid": min(n, m) - 1}[mode]
-    return _widened(g, n, m, start)
+    return _widen(g, n, m, start)
 
 
 convolved = define(
     np.convolve,
     lambda g, _y, a_like, v, mode="full": np.correlate(
-        _all_convolved(g, a_like, v, mode), v, mode="valid"
+        _convolve_full(g, a_like, v, mode), v, mode="valid"
     ),
     lambda g, _y, a, v_like, mode="full": np.correlate(
-        _all_convolved(g, a, v_like, mode), a, mode="valid"
+        _convolve_full(g, a, v_like, mode), a, mode="valid"
     ),
     kind=Kind.OPAQUE,
     unchecked=True,
@@ -327,10 +327,10 @@ convolved = define(
 correlated = define(
     np.correlate,
     lambda g, _y, a_like, v, mode="valid": np.convolve(
-        _all_correlated(g, a_like, v, mode), v, mode="valid"
+        _correlate_full(g, a_like, v, mode), v, mode="valid"
     ),
     lambda g, _y, a, v_like, mode="valid": np.correlate(
-        _all_correlated(g, a, v_like, mode), a, mode="valid"
+        _correlate_full(g, a, v_like, mode), a, mode="valid"
     )[::-1],
     kind=Kind.OPAQUE,
     unchecked=True,

@@ -124,7 +124,7 @@ def _logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
 _logsumexp_of = composite(_logsumexp_rule, name="logsumexp", kind=Kind.REDUCTION)(_logsumexp)
 
 
-def _masked(x: Array, where: Any) -> Array:
+def _mask_out(x: Array, where: Any) -> Array:
     """x as an array, and -inf, of which exp is 0, where the mask is false."""
     x = as_array(x, float)
     return x if where is True else np.where(selection(x, where), x, -np.inf)
@@ -150,7 +150,7 @@ def logsumexp(
     >>> logsumexp(np.array([0.0, 7.0]), where=np.array([True, False]))
     np.float64(0.0)
     """
-    x = _masked(x, where)
+    x = _mask_out(x, where)
     if b is None and not return_sign:
         return _logsumexp_of(x, axis, keepdims=keepdims)
     b = 1.0 if b is None else np.asarray(b) if isinstance(b, list) else b
@@ -265,7 +265,7 @@ def softmax(x: Array, axis: Axis = -1, *, where: Any = True) -> Array:
     """
     if where is True:
         return _along(_softmax_last, x, axis)
-    return shares(_masked(x, where), axis=axis)
+    return shares(_mask_out(x, where), axis=axis)
 
 
 def log_softmax(x: Array, axis: Axis = -1, *, where: Any = True) -> Array:
@@ -278,7 +278,7 @@ def log_softmax(x: Array, axis: Axis = -1, *, where: Any = True) -> Array:
     """
     if where is True:
         return _along(_log_softmax_last, x, axis)
-    x = _masked(x, where)
+    x = _mask_out(x, where)
     with np.errstate(invalid="ignore"):  # where all are left out
         return np.where(selection(x, where), _along(_log_softmax_last, x, axis), -np.inf)
 

@@ -3,7 +3,7 @@
 expit, logit, xlogy and entr need NumPy alone; the others import SciPy when they are first called,
 and raise MissingExtraError without it. Derivatives are those of the Digital Library of Mathematical
 Functions (https://dlmf.nist.gov), whose sections are named with them. SciPy's own functions take
-Tensors too: scipy.special.erf(t) is td.erf(t).
+Tensors too: scipy.special.erf(t) is td.special.erf(t).
 """
 
 import functools
@@ -25,7 +25,7 @@ elementwise = functools.partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True
 
 
 def expit(x: Array) -> Array:
-    """1 / (1 + exp(-x)): another name of td.sigmoid, in x's dtype.
+    """1 / (1 + exp(-x)): another name of td.nn.sigmoid, in x's dtype.
 
     >>> expit(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])

@@ -13,7 +13,7 @@ from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .masked_reductions import floating
-from .reductions import Axis, merged
+from .reductions import Axis, merge_axes
 from .registering import handles
 
 reduction = partial(define, kind=Kind.REDUCTION, unchecked=True)
@@ -30,13 +30,13 @@ reduction = partial(define, kind=Kind.REDUCTION, unchecked=True)
 
 def _ranks(x: Array, axis: Axis) -> Array:
     """Each element's place, from 0, among those that it is reduced with; ties as they stand."""
-    rows, order = merged(x, axis)
+    rows, order = merge_axes(x, axis)
     ranks = np.argsort(np.argsort(rows, axis=-1, kind="stable"), axis=-1)
     moved, every = ranks.reshape([x.shape[i] for i in order]), tuple(range(x.ndim))
     return moved if order == every else np.transpose(moved, sorted(every, key=order.__getitem__))
 
 
-def _shared(statistic: Function, g: Array, x: Array, axis: Axis) -> Array:
+def _share_cotangent(statistic: Function, g: Array, x: Array, axis: Axis) -> Array:
     """The cotangent of x, given what the statistic is of an array whose axes it keeps."""
     missing = x != x
     some = missing & np.logical_not(np.all(missing, axis=axis, keepdims=True))
@@ -56,7 +56,7 @@ def _define_median(function: Function) -> Op:
         *,
         keepdims: bool = False,  # noqa: ARG001 (g says as much)
     ) -> Array:
-        return _shared(partial(function, axis=axis, keepdims=True), g, x, axis)
+        return _share_cotangent(partial(function, axis=axis, keepdims=True), g, x, axis)
 
     return reduction(function, rule, name=function.__name__)
 
@@ -74,7 +74,7 @@ def _define_quantile(function: Function) -> Op:
         weights: Array | None = None,
     ) -> Array:
         options = {"q": q, "axis": axis, "method": method, "weights": weights}
-        return _shared(partial(function, keepdims=True, **options), g, x, axis)
+        return _share_cotangent(partial(function, keepdims=True, **options), g, x, axis)
 
     return reduction(function, rule, name=function.__name__)
 
@@ -130,8 +130,8 @@ def _as_quantile(op: Function) -> Function:
                 f"{op.__name__}: with axis={axis} NumPy mixes the axes of a q of several with "
                 "those of the array; give it q.ravel(), and reshape the result"
             )
-        given = {} if weights is None else {"weights": _frozen(weights)}
-        return op(x, _frozen(q), axis, method=method, keepdims=keepdims, **given)
+        given = {} if weights is None else {"weights": _freeze_option(weights)}
+        return op(x, _freeze_option(q), axis, method=method, keepdims=keepdims, **given)
 
     named.__name__ = op.__name__
     return named
@@ -141,7 +141,7 @@ def _are_several(axis: Axis) -> bool:
     return isinstance(axis, tuple) and len(axis) != 1
 
 
-def _frozen(option: Any) -> Any:
+def _freeze_option(option: Any) -> Any:
     """The numbers as they are now: their owner may change them before the gradient is computed."""
     return option if isinstance(option, Tensor | int | float) else np.array(option)
 
@@ -224,7 +224,7 @@ def average(
 # --- covariances
 
 
-def _observed(x: Any, rowvar: bool, dtype: Any) -> Array:
+def _as_observations(x: Any, rowvar: bool, dtype: Any) -> Array:
     """The data as (variables, observations)."""
     x = as_array(x)
     if x.ndim > 2:
@@ -264,9 +264,9 @@ def cov(
     """numpy.cov; the weights of observations, aweights, can be differentiated too."""
     if dtype is None:
         dtype = np.result_type(np.float64, *[as_array(x).dtype for x in (m, y) if x is not None])
-    data = [_observed(m, rowvar, floating(dtype))]
+    data = [_as_observations(m, rowvar, floating(dtype))]
     if y is not None:  # of which NumPy takes a single row as it is
-        data.append(_observed(y, rowvar or as_array(y).shape[:1] == (1,), floating(dtype)))
+        data.append(_as_observations(y, rowvar or as_array(y).shape[:1] == (1,), floating(dtype)))
     x = np.concatenate(data, axis=0) if len(data) > 1 else data[0]
     if ddof is None:
         ddof = 0 if bias else 1

@@ -33,7 +33,7 @@ WITHIN = {np.arcsin: 0.5, np.arccos: 0.5, np.arctanh: 0.5, np.arccosh: 2}
 """A number at which a ufunc and its derivatives are finite, where 1 is not one."""
 
 
-def called(
+def call_ufunc(
     ufunc: Ufunc, *inputs: Array, where: Any = True, dtype: Any = None, **others: Any
 ) -> Any:
     """A ufunc's call with keywords; the result is 0 where `where=` says that there is none.
@@ -53,10 +53,12 @@ def called(
     operands = [x if _is_number(x) else as_real(x) for x in inputs]
     if dtype is not None:
         operands = _cast(ufunc, operands, dtype)
-    return NUMPY[ufunc](*operands) if where is True else _masked(ufunc, operands, as_array(where))
+    return (
+        NUMPY[ufunc](*operands) if where is True else _call_masked(ufunc, operands, as_array(where))
+    )
 
 
-def _masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
+def _call_masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
     if mask.dtype != bool:
         raise TypeError(f"{ufunc.__name__}: where= takes bools, not {mask.dtype}")
     harmless = WITHIN.get(ufunc, 1)
@@ -208,7 +210,7 @@ def reduce(ufunc: Ufunc, x: Array, /, axis: Axis = 0, dtype: Any = None, **optio
 # --- accumulate
 
 
-def _carried(s: Array, y: Array, weight: Function) -> Array:
+def _carry_back(s: Array, y: Array, weight: Function) -> Array:
     """s[i] + w(y[i], y[i+1]) s[i+1] + w(y[i], y[i+2]) s[i+2] + ..., if w(a, b) w(b, c) = w(a, c).
 
     By doubling, in log2(n) steps (Hillis and Steele, Data parallel algorithms, 1986).
@@ -227,16 +229,16 @@ def _running(ufunc: Ufunc, weight: Function, tied: Function) -> Op:
     Elements that tie share evenly: those up to i which are equal to y[i].
     """
 
-    def accumulated(x: Array, axis: int = 0) -> Array:
+    def accumulate(x: Array, axis: int = 0) -> Array:
         return ufunc.accumulate(x, axis=axis)
 
     def rule(g: Array, y: Array, x: Array, axis: int = 0) -> Array:
         g, y, x = [np.swapaxes(each, 0, axis) for each in (g, y, x)]
-        ties = _carried((tied(x, y) * 1.0)[::-1], y[::-1], tied)[::-1]
+        ties = _carry_back((tied(x, y) * 1.0)[::-1], y[::-1], tied)[::-1]
         share = (1 / np.maximum(ties, 1)).astype(g.dtype)
-        return np.swapaxes(_carried(g * share, y, weight) * weight(x, y), 0, axis)
+        return np.swapaxes(_carry_back(g * share, y, weight) * weight(x, y), 0, axis)
 
-    return define(accumulated, rule, name=f"{ufunc.__name__}.accumulate", unchecked=True)
+    return define(accumulate, rule, name=f"{ufunc.__name__}.accumulate", unchecked=True)
 
 
 def _same(a: Array, b: Array) -> Array:
@@ -282,7 +284,9 @@ def _is_constant(op: Function) -> bool:
 
 for _ufunc, _op in [(f, op) for f, op in NUMPY.items() if isinstance(f, np.ufunc)]:
     keywords_of_its_own = _is_constant(_op) or (_ufunc.signature and not hasattr(_op, "primitive"))
-    NUMPY.setdefault((_ufunc, "__call__"), _op if keywords_of_its_own else partial(called, _ufunc))
+    NUMPY.setdefault(
+        (_ufunc, "__call__"), _op if keywords_of_its_own else partial(call_ufunc, _ufunc)
+    )
     NUMPY[_ufunc, "at"] = partial(at, _ufunc)
     if _ufunc.nin == 2 and not _ufunc.signature:
         NUMPY[_ufunc, "outer"] = partial(outer, _ufunc)

@@ -59,7 +59,9 @@ QUADRATURE = (
     "np.sum(weights * f(nodes)) with x, w = np.polynomial.legendre.leggauss(n) moved to (a, b): "
     "nodes = (b - a) / 2 * x + (a + b) / 2, weights = (b - a) / 2 * w"
 )
-DENSITIES = "the formula with NumPy's functions, and td.gammaln, td.betaln, td.ndtr, td.log_ndtr"
+DENSITIES = (
+    "the formula with NumPy's functions, and gammaln, betaln, ndtr and log_ndtr of td.special"
+)
 STEPS = "its steps as a loop over np.linspace(start, stop, n)"
 
 INSTEAD |= {

@@ -4,7 +4,8 @@
     update : (params, grads, state) -> (params, state)
 
 Neither changes what it is given, nor keeps it. Leaves that are not arrays or numbers are carried
-through; parameters keep their dtypes.
+through; parameters keep their dtypes. In optax, update : (grads, state, params) -> (updates, state)
+and apply_updates(params, updates); docs/optim.md has its names beside these.
 
 >>> import numpy as np, tinygrad_digits as td
 >>> schedule = schedules.warmup(schedules.cosine(0.1, steps=90), steps=10)
@@ -20,6 +21,7 @@ through; parameters keep their dtypes.
 """
 
 from . import schedules
+from .minimum import Minimum
 from .optimizers import (
     Optimizer,
     Scheduled,
@@ -50,6 +52,7 @@ __all__ = [
     "Accumulated",
     "AdamState",
     "Averaged",
+    "Minimum",
     "Optimizer",
     "Rate",
     "Schedule",

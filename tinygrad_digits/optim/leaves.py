@@ -64,12 +64,12 @@ def with_grads(f: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) ->
         usual = type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape
         if usual and p.dtype.kind == "f":  # 0.2 us less than the line below
             return f(p, g, *others)
-        return f(p, fitted(p, g), *others) if is_numeric(p) else p
+        return f(p, fit_gradient(p, g), *others) if is_numeric(p) else p
 
-    return matched(leaf, params, grads, *rest)
+    return map_matching(leaf, params, grads, *rest)
 
 
-def matched(leaf: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) -> Tree:
+def map_matching(leaf: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) -> Tree:
     """`tree.map`, with the path where a gradient does not fit its parameter."""
     try:
         return tree.map(leaf, params, grads, *rest)
@@ -81,7 +81,7 @@ def matched(leaf: Callable[..., Any], params: Tree, grads: Tree, *rest: Tree) ->
         raise
 
 
-def over(ufunc: np.ufunc, a: Any, b: Any) -> Any:
+def apply_in_place(ufunc: np.ufunc, a: Any, b: Any) -> Any:
     """ufunc(a, b) in the memory of a, a new array that nobody else has, where that is possible.
 
     A sixth off the time of Adam. Tensors, and what promotes, go the usual way.
@@ -94,23 +94,23 @@ def over(ufunc: np.ufunc, a: Any, b: Any) -> Any:
 
 def zeros(params: Tree) -> Tree:
     """Zeros like the parameters: new arrays, and NumPy's numbers for numbers."""
-    return each(lambda p: unboxed(np.zeros_like(p)), params)
+    return each(lambda p: unwrap_0d(np.zeros_like(p)), params)
 
 
-def unboxed(x: Any) -> Any:
+def unwrap_0d(x: Any) -> Any:
     """An array, or the NumPy number in one without axes, which is what arithmetic gives."""
     return x if x.ndim else x[()]
 
 
-def weakened(number: Any) -> Any:
-    """A NumPy number as Python's; a Tensor, which only `weak` can help, as it is."""
+def weaken(number: Any) -> Any:
+    """A NumPy number as Python's; a Tensor, which only `match_dtype` can help, as it is."""
     return number.item() if isinstance(number, np.generic) else number
 
 
-def weak(number: Any, like: Any) -> Any:
+def match_dtype(number: Any, like: Any) -> Any:
     """A number that takes on the dtype of the array that it meets, as Python's numbers do.
 
-    >>> (weak(np.float64(0.5), np.float32(1)) * np.float32(1)).dtype
+    >>> (match_dtype(np.float64(0.5), np.float32(1)) * np.float32(1)).dtype
     dtype('float32')
     """
     if type(number) is float:
@@ -119,34 +119,34 @@ def weak(number: Any, like: Any) -> Any:
     return number.astype(like.dtype) if kind == "f" and hasattr(number, "astype") else number
 
 
-def positive(name: str, value: float) -> float:
+def check_positive(name: str, value: float) -> float:
     """A Python number, which unlike NumPy's leaves float32 parameters float32."""
     if not value > 0:
         raise ValueError(f"{name} must be positive, got {value}")
     return float(value)
 
 
-def not_negative(name: str, value: float) -> float:
+def check_not_negative(name: str, value: float) -> float:
     """A Python number of 0 or more."""
     if not value >= 0:
         raise ValueError(f"{name} must not be negative, got {value}")
     return float(value)
 
 
-def fraction(name: str, value: float) -> float:
+def check_fraction(name: str, value: float) -> float:
     """A Python number in [0, 1): how much of the past is kept."""
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be in [0, 1), got {value}")
     return float(value)
 
 
-def count(name: str, value: int) -> int:
+def check_count(name: str, value: int) -> int:
     if not (isinstance(value, int | np.integer) and value >= 1):
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     return int(value)
 
 
-def fitted(p: Any, g: Any) -> Any:
+def fit_gradient(p: Any, g: Any) -> Any:
     """The gradient in its parameter's dtype."""
     if not is_numeric(g) or getattr(g, "shape", ()) != getattr(p, "shape", ()):
         raise ShapeError("a gradient does not fit its parameter")

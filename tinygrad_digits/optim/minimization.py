@@ -10,7 +10,7 @@ gradients, products of the Hessian with a vector, or the Hessian itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError, extra
 from ..support.foreign import is_numeric
 from ..support.tree import Tree
-
-if TYPE_CHECKING:
-    from .minimum import Minimum
+from .minimum import Minimum
 
 GRADIENT = ("CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP")
 PRODUCTS = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")
@@ -84,7 +82,6 @@ def minimize(
     with extra("scipy"):
         from scipy import optimize
     from ..transforms.custom import stop_gradient
-    from .minimum import Minimum
 
     method = _method(method, bounds is not None, bool(constraints))
     tree.refuse_leaves(params, "minimize: params")
@@ -95,7 +92,7 @@ def minimize(
         raise ValueError("minimize: params holds no number that could move: its arrays are empty")
     problem = _Problem(lambda v, *rest: f(unravel(v), *rest), args, jit)
     found = optimize.minimize(
-        problem.value if method in VALUES else problem.valued,
+        problem.value if method in VALUES else problem.evaluate,
         vector.astype(float),
         method=method,
         jac=method not in VALUES,
@@ -138,7 +135,7 @@ class _Problem:
         self.evaluations += 1
         return _plain(self.f(v, *self.args))
 
-    def valued(self, v: Array) -> tuple[float, Array]:
+    def evaluate(self, v: Array) -> tuple[float, Array]:
         self.evaluations += 1
         value, grad = self.value_and_grad(v, *self.args)
         return _plain(value), grad
@@ -152,7 +149,7 @@ class _Problem:
         return self.whole_hessian(v, *self.args)
 
     def at_the_end(self, v: Array, value_alone: bool) -> tuple[float, Array | None]:
-        return (self.value(v), None) if value_alone else self.valued(v)
+        return (self.value(v), None) if value_alone else self.evaluate(v)
 
 
 def _plain(value: Any) -> float:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..support.pickling import pickle_as_call
-from .leaves import count, not_negative, positive
+from .leaves import check_count, check_not_negative, check_positive
 
 Schedule: TypeAlias = Callable[[Any], Any]
 """step -> rate."""
@@ -28,7 +28,7 @@ def constant(rate: float) -> Schedule:
     >>> constant(0.1)(7)
     0.1
     """
-    rate = positive("rate", rate)
+    rate = check_positive("rate", rate)
     return lambda step: rate
 
 
@@ -40,7 +40,8 @@ def step_decay(rate: float, factor: float, every: int) -> Schedule:
     >>> [float(schedule(step)) for step in (0, 9, 10, 20)]
     [1.0, 1.0, 0.5, 0.25]
     """
-    rate, factor, every = positive("rate", rate), positive("factor", factor), count("every", every)
+    rate, factor = check_positive("rate", rate), check_positive("factor", factor)
+    every = check_count("every", every)
     return lambda step: rate * np.power(factor, step // every)
 
 
@@ -54,7 +55,8 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [round(float(schedule(step)), 3) for step in range(6)]
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
-    rate, steps, final = positive("rate", rate), count("steps", steps), not_negative("final", final)
+    rate, steps = check_positive("rate", rate), check_count("steps", steps)
+    final = check_not_negative("final", final)
     return lambda step: _swing(rate, final, step / steps)
 
 
@@ -69,7 +71,7 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     [0.25, 0.5, 0.75, 1.0, 0.5, 0.0]
     """
     after = schedule if callable(schedule) else constant(schedule)
-    steps = count("steps", steps)
+    steps = check_count("steps", steps)
 
     def at(step: Any) -> Any:
         return np.minimum(1.0, (step + 1) / (steps + 1)) * after(np.maximum(0, step - steps))
@@ -90,11 +92,11 @@ def one_cycle(
     >>> [round(float(schedule(step)), 3) for step in (0, 3, 10)]
     [0.04, 1.0, 0.0]
     """
-    rate, steps = positive("rate", rate), count("steps", steps)
+    rate, steps = check_positive("rate", rate), check_count("steps", steps)
     if not 0 < rise < 1:
         raise ValueError(f"rise must be between 0 and 1, got {rise}")
-    low = rate / positive("start", start)
-    lowest, top = low / positive("final", final), float(rise) * steps
+    low = rate / check_positive("start", start)
+    lowest, top = low / check_positive("final", final), float(rise) * steps
 
     def at(step: Any) -> Any:
         down = _swing(rate, lowest, (step - top) / (steps - top))

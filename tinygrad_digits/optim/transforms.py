@@ -18,14 +18,14 @@ from ..support.foreign import is_numeric
 from ..support.pickling import pickle_as_call
 from ..support.tree import Tree
 from .leaves import (
+    apply_in_place,
+    check_fraction,
+    check_not_negative,
+    check_positive,
     each,
     each_of,
-    fraction,
-    not_negative,
-    over,
-    positive,
-    weak,
-    weakened,
+    match_dtype,
+    weaken,
     with_grads,
     zeros,
 )
@@ -55,13 +55,13 @@ def clip_by_global_norm(limit: float) -> Transform:
     >>> clip.apply({"w": np.array([3.0]), "b": np.array([4.0])}, None, None)[0]
     {'w': array([0.6]), 'b': array([0.8])}
     """
-    limit = positive("limit", limit)
+    limit = check_positive("limit", limit)
 
     def apply(grads: Tree, params: Tree) -> Tree:
         leaves = [g for g in tree.flatten(grads)[0] if is_numeric(g)]
         total = sum(np.sum(np.square(np.abs(_double(g)))) for g in leaves)
         scale = limit / np.maximum(np.sqrt(total), limit)
-        return each(lambda g: weak(scale, g) * g, grads)
+        return each(lambda g: match_dtype(scale, g) * g, grads)
 
     return _stateless(apply)
 
@@ -80,10 +80,10 @@ def weight_decay(decay: float, where: Callable[[Any], Any] = lambda p: True) -> 
     >>> weight_decay(0.1).apply(np.array([0.0]), None, np.array([2.0]))[0]
     array([0.2])
     """
-    decay = not_negative("decay", decay)
+    decay = check_not_negative("decay", decay)
     return _stateless(
         lambda grads, params: with_grads(
-            lambda p, g: over(np.add, decay * p, g) if where(p) else g, params, grads
+            lambda p, g: apply_in_place(np.add, decay * p, g) if where(p) else g, params, grads
         )
     )
 
@@ -108,8 +108,8 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
     >>> adam.apply(np.array([100.0, -0.01]), adam.init(np.zeros(2)), None)[0].round(3)
     array([ 1., -1.])
     """
-    beta1, beta2 = fraction("beta1", beta1), fraction("beta2", beta2)
-    eps = positive("eps", eps)
+    beta1, beta2 = check_fraction("beta1", beta1), check_fraction("beta2", beta2)
+    eps = check_positive("eps", eps)
 
     def init(params: Tree) -> AdamState:
         return AdamState(np.int64(0), zeros(params), zeros(params))
@@ -117,13 +117,15 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
     def apply(grads: Tree, state: AdamState, params: Tree) -> tuple[Tree, AdamState]:
         step = state.step + 1
         seen1, seen2 = 1 - np.power(beta1, step), 1 - np.power(beta2, step)
-        factor, least = weakened(seen1 / np.sqrt(seen2)), weakened(seen1 * eps)
+        factor, least = weaken(seen1 / np.sqrt(seen2)), weaken(seen1 * eps)
 
         def leaf(m: Any, v: Any, g: Any) -> tuple[Any, Any, Any]:
-            m = over(np.add, beta1 * m, (1 - beta1) * g)
-            v = over(np.add, beta2 * v, over(np.multiply, np.square(g), 1 - beta2))
-            root = over(np.multiply, np.sqrt(v), weak(factor, v))
-            return m, v, m / over(np.add, root, weak(least, v))
+            m = apply_in_place(np.add, beta1 * m, (1 - beta1) * g)
+            v = apply_in_place(
+                np.add, beta2 * v, apply_in_place(np.multiply, np.square(g), 1 - beta2)
+            )
+            root = apply_in_place(np.multiply, np.sqrt(v), match_dtype(factor, v))
+            return m, v, m / apply_in_place(np.add, root, match_dtype(least, v))
 
         mean, square, scaled = each_of(3, leaf, state.mean, state.square, grads)
         return scaled, AdamState(step, mean, square)
@@ -139,7 +141,7 @@ def scale_by_rms(beta: float = 0.9, eps: float = 1e-8) -> Transform:
     >>> rms.apply(np.array([3.0]), rms.init(np.zeros(1)), None)
     (array([1.99999999]), array([2.25]))
     """
-    beta, eps = fraction("beta", beta), positive("eps", eps)
+    beta, eps = check_fraction("beta", beta), check_positive("eps", eps)
 
     def apply(grads: Tree, square: Tree, params: Tree) -> tuple[Tree, Tree]:
         square = _average(beta, square, each(np.square, grads))
@@ -156,7 +158,7 @@ def scale_by_adagrad(eps: float = 1e-10) -> Transform:
     >>> adagrad.apply(np.array([4.0]), np.array([9.0]), None)
     (array([0.8]), array([25.]))
     """
-    eps = positive("eps", eps)
+    eps = check_positive("eps", eps)
 
     def apply(grads: Tree, square: Tree, params: Tree) -> tuple[Tree, Tree]:
         square = each(lambda v, g: v + g * g, square, grads)
@@ -173,7 +175,7 @@ def scale_by_lion(beta1: float = 0.9, beta2: float = 0.99) -> Transform:
     >>> lion.apply(np.array([4.0, -2.0]), np.zeros(2), None)
     (array([ 1., -1.]), array([ 1. , -0.5]))
     """
-    beta1, beta2 = fraction("beta1", beta1), fraction("beta2", beta2)
+    beta1, beta2 = check_fraction("beta1", beta1), check_fraction("beta2", beta2)
 
     def apply(grads: Tree, mean: Tree, params: Tree) -> tuple[Tree, Tree]:
         return each(np.sign, _average(beta1, mean, grads)), _average(beta2, mean, grads)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..support.pickling import pickle_as_call
 from ..support.tree import Tree
-from .leaves import count, each, fraction, unboxed, weak, with_grads, zeros
+from .leaves import check_count, check_fraction, each, match_dtype, unwrap_0d, with_grads, zeros
 from .optimizers import Optimizer
 
 
@@ -37,7 +37,7 @@ def accumulate(optimizer: Optimizer, every: int) -> Optimizer:
     [0.]
     [-2.]
     """
-    every = count("every", every)
+    every = check_count("every", every)
 
     def init(params: Tree) -> Accumulated:
         return Accumulated(np.int64(0), zeros(params), optimizer.init(params))
@@ -47,9 +47,9 @@ def accumulate(optimizer: Optimizer, every: int) -> Optimizer:
         full = state.count + 1 == every
         stepped = optimizer.update(params, each(lambda t: t / every, total), state.inner)
         params, inner = each(
-            lambda new, old: unboxed(np.where(full, new, old)), stepped, (params, state.inner)
+            lambda new, old: unwrap_0d(np.where(full, new, old)), stepped, (params, state.inner)
         )
-        total = each(lambda t: unboxed(np.where(full, np.zeros_like(t), t)), total)
+        total = each(lambda t: unwrap_0d(np.where(full, np.zeros_like(t), t)), total)
         return params, Accumulated((state.count + 1) % every, total, inner)
 
     return Optimizer(init, update)
@@ -80,7 +80,7 @@ def ema(optimizer: Optimizer, decay: float = 0.999) -> Optimizer:
     >>> params, state.average
     (array([6.]), array([5.]))
     """
-    decay = fraction("decay", decay)
+    decay = check_fraction("decay", decay)
 
     def init(params: Tree) -> Averaged:
         return Averaged(np.int64(0), each(np.copy, params), optimizer.init(params))
@@ -89,7 +89,7 @@ def ema(optimizer: Optimizer, decay: float = 0.999) -> Optimizer:
         params, inner = optimizer.update(params, grads, state.inner)
         step = state.step + 1
         share = (1 - decay) / (1 - np.power(decay, step))
-        average = each(lambda a, p: a + weak(share, p) * (p - a), state.average, params)
+        average = each(lambda a, p: a + match_dtype(share, p) * (p - a), state.average, params)
         return params, Averaged(step, average, inner)
 
     return Optimizer(init, update)

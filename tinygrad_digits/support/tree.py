@@ -45,7 +45,7 @@ class Container(NamedTuple):
     """
 
     open: Callable[[Tree], dict[Any, Any]]
-    close: Callable[[Tree, dict[Any, Any]], Tree]  # (what it is to be like, children) -> container
+    close: Callable[[Tree, dict[Any, Any]], Tree]  # (template, children) -> container
     dotted: bool = False
     keys: str = "(*({tree}_ := {open}({tree})),)"
     """An expression for its keys in order, to be compared; "" where the type says them."""

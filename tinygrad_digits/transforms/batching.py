@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from numbers import Number
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from ..support import tree
 from ..support.argnums import leaf_paths
 from ..support.errors import ShapeError, TracedValueError
 from ..support.foreign import admit, within
+from ..support.options import suggest_options
 from ..support.pickling import wrap_transform
 from ..support.tree import Tree
 from ..support.user_lines import user_line
@@ -37,7 +38,19 @@ Axes: TypeAlias = Any
 """A batch axis (an int, or None for what all examples share), or a tree of them."""
 
 
-def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callable[..., Any]:
+P = ParamSpec("P")
+
+
+class Vectorized(Protocol[P]):
+    """A function of batches, and the names of the ops that it applies to each example in turn."""
+
+    loops: Callable[P, tuple[str, ...]]
+
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Any: ...
+
+
+@suggest_options
+def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Vectorized[P]:
     """`vmap : (x -> y) -> (xs with a batch axis) -> (ys with a batch axis)`, without a loop.
 
     Args:
@@ -86,8 +99,8 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Callab
     def loops(*args: Any, **options: Any) -> tuple[str, ...]:
         return tuple(sorted(run(args, options)[1].looped))
 
-    whole = wrap_transform(f, mapped, vmap, in_axes, out_axes)
-    whole.loops = loops  # type: ignore[attr-defined]
+    whole = cast("Vectorized[P]", wrap_transform(f, mapped, vmap, in_axes, out_axes))
+    whole.loops = loops
     return whole
 
 

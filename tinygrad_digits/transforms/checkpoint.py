@@ -10,7 +10,7 @@ import copy
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -23,8 +23,11 @@ from ..support.pickling import make_restorable, name_of
 from ..support.tree import Tree
 from .calls import CustomCall, make_primitive
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def checkpoint(f: Callable[..., Tree]) -> Callable[..., Tree]:
+
+def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     """`checkpoint : (args -> y) -> (args -> y)`: f, of which a tape keeps the arguments alone.
 
     The sweep computes f a second time, with a tape, and goes on through that. For one more

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from ..support.results import copy_leaf
 from ..support.tree import Tree
 from .calls import CustomCall, make_primitive, refuse_captured
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 # --- no derivative
 
 
@@ -36,14 +39,14 @@ def _copy(x: Array) -> Array:
 _cut = define(_copy, name="stop_gradient", kind=Kind.ELEMENTWISE)
 
 
-def stop_gradient(x: Tree) -> Tree:
+def stop_gradient(x: R) -> R:
     """`stop_gradient : tree -> tree`: the same numbers, which no derivative goes through.
 
     >>> import numpy as np, tinygrad_digits as td
     >>> td.grad(lambda x: x * stop_gradient(x))(3.0)
     np.float64(3.0)
     """
-    return tree.map(_stop, x)
+    return cast("R", tree.map(_stop, x))
 
 
 def _stop(x: Any) -> Any:
@@ -55,7 +58,7 @@ def _stop(x: Any) -> Any:
 # --- a derivative of your own
 
 
-class custom_vjp(Decorated):  # noqa: N801 (a decorator)
+class custom_vjp(Decorated, Generic[P, R]):  # noqa: N801 (a decorator)
     """`custom_vjp : (args -> y), forward, backward -> (args -> y)`: f, differentiated by backward.
 
         forward  : args -> (y, residuals)
@@ -87,7 +90,7 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
 
     def __init__(
         self,
-        f: Callable[..., Tree],
+        f: Callable[P, R],
         forward: Callable[..., tuple[Tree, Tree]] | None = None,
         backward: Callable[[Tree, Tree], tuple[Tree, ...]] | None = None,
     ) -> None:
@@ -113,10 +116,12 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args: Any, **named: Any) -> Tree:
+    def __call__(self, *args: P.args, **named: P.kwargs) -> R:
+        given: tuple[Tree, ...] = args
         if named or not isinstance(self.f, np.ufunc):  # whose out= is not wanted
-            args = self._by_position(args, named)
-        return CustomCall(self.primitive, args, self._run, self._forward, self._pull).apply()
+            given = self._by_position(args, named)
+        call = CustomCall(self.primitive, given, self._run, self._forward, self._pull)
+        return cast("R", call.apply())
 
     @computed_once
     def signature(self) -> inspect.Signature:
@@ -131,8 +136,8 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
         bound.apply_defaults()
         return bound.args
 
-    def _run(self, *args: Tree) -> Tree:
-        return self._check_given(self.f(*args), args)
+    def _run(self, *args: Any, **named: Any) -> Tree:
+        return self._check_given(self.f(*args, **named), args)
 
     def _check_given(self, y: Tree, args: tuple[Tree, ...]) -> Tree:
         """y, made of its arguments: what else it was made of would pass by the rule."""
@@ -159,7 +164,7 @@ class custom_vjp(Decorated):  # noqa: N801 (a decorator)
 
 
 def _fit_cotangents(
-    f: custom_vjp, avals: tuple[Tree, ...], given: Any, g: Tree, tracked: list[int]
+    f: custom_vjp[..., Any], avals: tuple[Tree, ...], given: Any, g: Tree, tracked: list[int]
 ) -> list[Array]:
     """The cotangents of the tracked leaves, if backward has returned what fits the arguments."""
     name = f.primitive.name

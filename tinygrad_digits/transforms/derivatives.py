@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, ParamSpec, TypeAlias
 
 import numpy as np
 
@@ -31,11 +31,13 @@ from ..support import tree
 from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
+from ..support.options import suggest_options
 from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
 from ..support.results import copy_leaf
 from ..support.tree import Tree
 from .batching import BatchInterpreter
 
+P = ParamSpec("P")
 Mode: TypeAlias = Literal["reverse", "forward"]
 
 
@@ -156,13 +158,14 @@ def _zero_like(y: Any) -> Any:
 # --- whole Jacobians
 
 
+@suggest_options
 def jacobian(
-    f: Callable[..., Any],
+    f: Callable[P, Any],
     argnums: ArgNums = 0,
     *,
     mode: Mode | None = None,
     has_aux: bool = False,
-) -> Callable[..., Any]:
+) -> Callable[P, Any]:
     """All first derivatives: `jacobian : (params -> y) -> params -> y-like of params-like`.
 
     Args:
@@ -201,9 +204,10 @@ def jacobian(
     return wrap_transform(f, jacobian_at, jacobian, argnums, mode=mode, has_aux=has_aux)
 
 
+@suggest_options
 def hessian(
-    f: Callable[..., Any], argnums: ArgNums = 0, *, has_aux: bool = False
-) -> Callable[..., Any]:
+    f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False
+) -> Callable[P, Any]:
     """All second derivatives: `hessian : (params -> scalar) -> params -> params-like of like`.
 
     The Jacobian of the gradient, by rows: a tree like the params, and in the place of each array
@@ -236,7 +240,8 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
     return ran.pull_back([v for y, v in along if ran.tape.is_on(y)], free=True)
 
 
-def elementwise_grad(f: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
+@suggest_options
+def elementwise_grad(f: Callable[P, Any], argnums: ArgNums = 0) -> Callable[P, Any]:
     """`elementwise_grad : (x -> y, each element by itself) -> x -> like x`: the slope at each x.
 
     The derivative of the sum of y, which for an elementwise f is that of each element. Raises

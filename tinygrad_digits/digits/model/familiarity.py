@@ -47,7 +47,8 @@ def fit_familiar(known: Array, held_out: Array, false_alarms: float = FALSE_ALAR
     every = -(-len(known) // MOST_KNOWN)
     images = np.round(np.clip(known[::every], 0, 1) * LEVELS).astype(np.uint8)
     distances = measure_distances(images, held_out)
-    return Familiar(images, float(np.quantile(distances, 1 - false_alarms)))
+    limit = np.quantile(distances, 1 - false_alarms, method="higher")
+    return Familiar(images, float(limit))
 
 
 def measure_distances(images: Array, x: Array) -> Array:

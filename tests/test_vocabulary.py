@@ -1,0 +1,61 @@
+"""One word, one thing: the glossary's places exist, and no two public classes share a name."""
+
+import ast
+import collections
+import pathlib
+import pkgutil
+import re
+
+import pytest
+
+import tinygrad_digits
+
+PACKAGE = pathlib.Path(tinygrad_digits.__file__).parent
+GLOSSARY = (PACKAGE.parent / "docs" / "glossary.md").read_text()
+ROWS = re.findall(r"^\| (.+?) \| (.+) \| (.+?) \|$", GLOSSARY, re.MULTILINE)
+WORDS = {word: where for word, _, where in ROWS if word not in ("word", "---")}
+SOURCES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_of_the_glossary_lives_where_it_says(word):
+    places = re.findall(r"`([\w.]+)`", WORDS[word])
+    assert places
+    for place in places:
+        assert pkgutil.resolve_name(f"tinygrad_digits.{place}") is not None
+
+
+def test_a_word_has_one_meaning():
+    words = [part for word, _, _ in ROWS for part in word.split(", ") if part != "word"]
+    assert len(WORDS) >= 40
+    assert max(collections.Counter(w for w in words if w != "---").values()) == 1
+
+
+def test_no_two_public_classes_share_a_name():
+    homes = collections.defaultdict(set)
+    for path, module in SOURCES.items():
+        for node in module.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].add(path.relative_to(PACKAGE).as_posix())
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+PARTICIPLES = """
+    added applied bound called carried collected composed done entered filled found fused
+    given_once held kept left made matched moved named owned packed placed prepared
+    pulled_back pushed raised ran recorded reduced remembered returned run_through said
+    settled shaped shared standing started substituted taken timed trusted valued watched
+    weakened written
+    """
+"""Names that say what a value is, and so not what a function does."""
+
+
+def test_functions_are_verbs():
+    banned = set(PARTICIPLES.split())
+    named = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {node.name}"
+        for path, module in SOURCES.items()
+        for node in module.body
+        if isinstance(node, ast.FunctionDef) and node.name.strip("_") in banned
+    }
+    assert named == set()
