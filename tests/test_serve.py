@@ -645,7 +645,7 @@ def test_the_pictures_are_of_what_the_server_saw(page):
     assert image.reshape(8, 8)[3:5, 3:5].max() < 50  # the hole of the 0
     assert image.reshape(8, 8)[3:5, 2].min() > image.reshape(8, 8)[3:5, 0].max()
     assert pulls.min() < 0 < pulls.max()
-    for name, colours in (("image", 8), ("saliency", 16)):
+    for name, colours in (("image", 6), ("saliency", 16)):  # a ring has few levels
         painted = page.execute_script(
             f"const c = document.getElementById('{name}').getContext('2d');"
             "return new Set(new Uint32Array(c.getImageData(0, 0, 8, 8).data.buffer)).size"
