@@ -111,14 +111,12 @@ def test_comparisons_of_numbers_and_scalars(f):
 # --- drawn programs
 
 
-@settings(max_examples=150, deadline=None)
 @given(programs())
 def test_any_program(drawn):
     with np.errstate(all="ignore"):
         check_calls(drawn.run, [drawn.arguments(1), drawn.arguments(2)])
 
 
-@settings(max_examples=150, deadline=None)
 @given(programs())
 def test_any_program_with_its_gradient(drawn):
     with np.errstate(all="ignore"):

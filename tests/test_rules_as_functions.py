@@ -142,8 +142,12 @@ def test_powers_where_the_base_or_the_exponent_is_0(power):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4, -1, -2])
 @pytest.mark.parametrize("kind", [int, float, np.float64, np.array])
-@pytest.mark.parametrize("x", [0.0, -0.0, -1.5, 2.0, -2.0, 1e-200])
-def test_whole_powers_are_exact_at_every_order(n, kind, x):
+def test_whole_powers_are_exact_at_every_order(n, kind):
+    for x in (0.0, -0.0, -1.5, 2.0, -2.0, 1e-200):
+        check_whole_power(n, kind, x)
+
+
+def check_whole_power(n, kind, x):
     f, factor = (lambda x: x ** kind(n)), 1
     for order in range(1, 5):
         f, factor = td.grad(f), factor * (n - order + 1)
