@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tokenize
 
+import pytest
+
 import tinygrad_digits
 
 PACKAGE = pathlib.Path(tinygrad_digits.__file__).parent
