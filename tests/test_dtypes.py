@@ -1,9 +1,9 @@
 """A program is the function that it was made of: for every function and every kind of operand.
 
 The first case of each function (others in the gate) is called in eager, so by NumPy where the
-function is NumPy's, and as a program, on its arrays cast to every dtype, and on scalars, 0-d arrays,
-Python numbers and arrays without elements: the same dtype, the same class, the same bits, or an
-error of the same class.
+function is NumPy's, and as a program, on its arrays cast to every dtype, and on scalars, 0-d
+arrays, Python numbers and arrays without elements: the same dtype, the same class, the same bits,
+or an error of the same class.
 """
 
 import numpy as np
