@@ -60,7 +60,8 @@ def pytest_collection_modifyitems(config, items):
         slow = item.path.name in SLOW or any(map(item.get_closest_marker, ("slow", "gate")))
         if not native and not slow:
             item.add_marker(pytest.mark.quick)
-        if config.option.markexpr == "gate" and is_hypothesis_test(getattr(item, "obj", None)):
+        draws = is_hypothesis_test(getattr(item, "obj", None))
+        if draws and not native and config.option.markexpr == "gate":
             item.add_marker(pytest.mark.gate)
 
 
