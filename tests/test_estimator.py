@@ -79,8 +79,15 @@ def test_scikit_learns_check(check):
     check(DigitsClassifier())
 
 
+def of_regressors_or_in_the_gate(check):
+    """The default run has been through the others with the classifier, which shares their code."""
+    marks = () if "regress" in name_of(check) else pytest.mark.gate
+    return pytest.param(check, marks=marks, id=name_of(check))
+
+
 @pytest.mark.parametrize(
-    "check", [c for c in REGRESSOR_CHECKS if not in_another_process(c)], ids=name_of
+    "check",
+    [of_regressors_or_in_the_gate(c) for c in REGRESSOR_CHECKS if not in_another_process(c)],
 )
 @pytest.mark.filterwarnings("default")
 def test_scikit_learns_check_of_the_regressor(check):
