@@ -55,10 +55,10 @@ class Recipe:
     warmup: float = 0.05  # the share of all steps in which the rate grows to it
     weight_decay: float = 0.1  # of the weights, times the rate; biases do not decay
     batch_size: int = 64
-    epochs: int = 200
-    smoothing: float = 0.0  # the share of a label that goes to all classes alike
+    epochs: int = 260
+    smoothing: float = 0.1  # the share of a label that goes to all classes alike
     augment: bool = True
-    synthetic: float = 1.0  # digits drawn by the program for each of the data, in every epoch
+    synthetic: float = 0.5  # digits drawn by the program for each of the data, in every epoch
     ema: float = 0.0  # how much of the average of parameters a step keeps; 0 for none
 
     def settings(self) -> dict[str, Any]:
@@ -76,6 +76,7 @@ PLAIN = Recipe(
     weight_decay=0.0,
     batch_size=32,
     epochs=60,
+    smoothing=0.0,
     augment=False,
     synthetic=0.0,
 )
@@ -87,6 +88,7 @@ GENERAL = Recipe(
     warmup=0.0,
     weight_decay=DECAYS["adamw"],
     epochs=60,
+    smoothing=0.0,
     augment=False,
     synthetic=0.0,
 )
