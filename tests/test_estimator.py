@@ -222,6 +222,17 @@ def test_what_is_set_holds_on_images_too(digits):
     assert not settled(rows, labels, scaling="standard").augment  # which would not suit it
 
 
+def test_smoothed_labels_suit_images_alone(digits):
+    pixels, _, labels, _ = digits
+    assert settled(pixels[:300], labels[:300]).smoothing == RECIPE.smoothing > 0
+    assert settled(pixels[:300], labels[:300], smoothing=0.0).smoothing == 0
+    assert settled(2 * pixels, labels).smoothing == 0
+    numbers = DigitsRegressor(max_iter=1, hidden=(4,)).fit(pixels[:300], labels[:300])
+    assert numbers.recipe_.smoothing == 0
+    with pytest.raises(ValueError, match="smoothing must be a number, got 'some'"):
+        settled(pixels, labels, smoothing="some")
+
+
 def test_a_stream_of_images_stays_one_of_images(digits):
     pixels, _, labels, _ = digits
     classifier = DigitsClassifier(random_state=0, hidden=(8,))
