@@ -15,7 +15,7 @@ from tests.jit_programs import (
 )
 from tinygrad_digits.compiler import numpy_backend, passes
 from tinygrad_digits.compiler.passes.for_numpy import column_maxima
-from tinygrad_digits.compiler.plan import Place, PlanError, check
+from tinygrad_digits.compiler.plan import PlanError, Region, check
 from tinygrad_digits.compiler.program import Aval, Equation, Program, Var
 from tinygrad_digits.engine.primitive import Kind
 from tinygrad_digits.ops import OPS, elementwise, softmax
@@ -325,7 +325,7 @@ def test_a_pack_has_its_operands_in_it():
     (pack,) = numbered(program, "pack")
     operand = program.equations[pack].vars[1]
     place = plan.places[operand]
-    elsewhere = Place(place.start + 64, place.stop + 64)
+    elsewhere = Region(place.start + 64, place.stop + 64)
     with pytest.raises(PlanError, match=rf"no room for %{operand}"):
         check(program, moved(plan, places=plan.places | {operand: elsewhere}))
 

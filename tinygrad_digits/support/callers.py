@@ -140,10 +140,14 @@ def _suggest_rule(name: str) -> str:
 def _find_namesake(name: str) -> str | None:
     """Our function of the same name as SciPy's, or NumPy's."""
     module, _, last = name.rpartition(".")
+    if module not in ("scipy.linalg", "scipy.special", "scipy.signal", "scipy.integrate"):
+        return None
     package = sys.modules[__name__.partition(".")[0]]
-    for where, path in ((package, "td"), (np, "np"), (np.linalg, "np.linalg")):
+    for space in ("special", "linalg", "nn"):
+        if last in getattr(package, space).__all__:
+            return f"td.{space}.{last}"
+    for where, path in ((np, "np"), (np.linalg, "np.linalg")):
         found = getattr(where, last, None)
-        known = callable(found) and (where is package or found in NUMPY)
-        if known and module in ("scipy.linalg", "scipy.special", "scipy.signal", "scipy.integrate"):
+        if callable(found) and found in NUMPY:
             return f"{path}.{last}"
     return None
