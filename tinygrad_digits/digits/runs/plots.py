@@ -71,9 +71,8 @@ def draw_reliability(bins: Mapping[str, Sequence[Bin]]) -> Figure:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.2)
     for (name, found), colour in zip(bins.items(), (VALIDATION, TRAIN), strict=False):
         confidence, accuracy, images = zip(*found, strict=True)
-        sizes = 12 + 120 * np.sqrt(np.array(images) / sum(images))
-        axes.plot(confidence, accuracy, color=colour, linewidth=1)
-        axes.scatter(confidence, accuracy, sizes, color=colour, alpha=0.7, label=name)
+        sizes = 8 + 300 * np.array(images) / sum(images)
+        axes.scatter(confidence, accuracy, sizes, color=colour, alpha=0.6, label=name)
     _bare(axes)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_xlabel("probability of what is said")

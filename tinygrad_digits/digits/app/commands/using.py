@@ -53,12 +53,12 @@ def predict(
 ) -> None:
     """Say which digits image files show, and how surely.
 
-    A picture (PNG, JPEG, WebP, GIF, TIFF ...) may be of any size, pen, paper and light, and show
-    several digits, which are read line by line; only one of 8x8 pixels is taken as it is. A .npy
-    file holds one or more images of 8x8, (8, 8), (64,), (n, 8, 8) or (n, 64), with pixels 0-1 or
-    0-16 and ink high, as the training data, or of 28x28 with pixels 0-1 or 0-255, as MNIST's. What
-    is unlike all that the run has learnt and validated from is said to be no digit. Of a folder all
-    but hidden files are read.
+    A picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF; HEIC with the package pillow-heif) may be
+    of any size, pen, paper and light, and show several digits, which are read line by line; only
+    one of 8x8 pixels is taken as it is. A .npy file holds one or more images of 8x8, (8, 8), (64,),
+    (n, 8, 8) or (n, 64), with pixels 0-1 or 0-16 and ink high, as the training data, or of 28x28
+    with pixels 0-1 or 0-255, as MNIST's. What is unlike all that the run has learnt and validated
+    from is said to be no digit. Of a folder all but hidden files are read.
     """
     params, manner = store.load_run(folder).params, load_manner(folder)
     answers: list[Answer] = []
