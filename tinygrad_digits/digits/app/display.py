@@ -11,6 +11,7 @@ from ..data.dataset import CLASSES
 from ..extras import extra
 from ..model.evaluation import AVERAGES, Evaluation
 from ..model.gradcheck import TOLERANCES, Agreement
+from ..runs.familiar import Trust
 from ..training.loop import Epoch
 from .answers import Answer
 from .baselines import Standing
@@ -115,6 +116,15 @@ def tabulate_evaluation(found: Evaluation) -> Table:
         cells = [f"{row[name]:.3f}" for name in COLUMNS]
         table.add_row(digit, *cells, f"{row['support']:.0f}", end_section=digit == "9")
     return table
+
+
+def summarise_trust(trust: Trust) -> str:
+    """One line, of fewer words for a run that knows no doubt."""
+    error = f"calibration error: {trust.calibration_error:.2%}"
+    if trust.calibrated_error is None:
+        return error
+    said = f"{trust.calibrated_error:.2%} at the run's temperature"
+    return f"{error}, {said}; {trust.false_alarms:.1%} look like no digit"
 
 
 def tabulate_predictions(answers: Sequence[Answer]) -> Table:

@@ -12,6 +12,7 @@ from ..errors import RunError
 from ..model.evaluation import Evaluation, evaluate
 from ..training.recipe import Config
 from . import store
+from .familiar import Manner, load_manner
 from .run import load_split
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class FinishedRun(NamedTuple):
     metrics: dict[str, Any]
     data: Split
     found: Evaluation
+    manner: Manner | None
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -38,7 +40,8 @@ def read_run(folder: Path) -> FinishedRun:
     data = load_split(Config.of(saved.config))
     history = _read(folder / "history.json", _check_history)
     metrics = _read(folder / "metrics.json", _check_metrics)
-    return FinishedRun(saved, history, metrics, data, evaluate(saved.params, data.test))
+    found = evaluate(saved.params, data.test)
+    return FinishedRun(saved, history, metrics, data, found, load_manner(folder))
 
 
 def _check_history(content: Any) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ from ...images.files import read_file
 from ...model.evaluation import evaluate as evaluate_params
 from ...runs import finished_run, run, store
 from ...runs import report as reports
-from ...runs.familiar import load_manner
+from ...runs.familiar import load_manner, measure_trust
 from ...training.recipe import Config
 from .. import display
 from ..answers import Answer, answer, save_stages
@@ -26,14 +26,20 @@ with extra():
 
 @guard
 def evaluate(folder: RunFolder, as_json: Json = False) -> None:
-    """Measure a trained model on the test set of its run."""
+    """Measure a trained model on the test set of its run.
+
+    Also how far its probabilities are from the shares that are right (the expected calibration
+    error), and how many of the digits it would say look like none.
+    """
     saved = store.load_run(folder)
     data = run.load_split(Config.of(saved.config))
     found = evaluate_params(saved.params, data.test)
+    trust = measure_trust(load_manner(folder), found.probabilities, data.test)
     if as_json:
-        print_json(run.describe_evaluation(found))
+        print_json({**run.describe_evaluation(found), **trust._asdict()})
     else:
         show_evaluation(found)
+        say(display.summarise_trust(trust))
 
 
 @guard
@@ -47,12 +53,12 @@ def predict(
 ) -> None:
     """Say which digits image files show, and how surely.
 
-    A picture (PNG, JPEG, WebP, GIF, TIFF ...) may be of any size, pen, paper and light, and show
-    several digits, which are read line by line; only one of 8x8 pixels is taken as it is. A .npy
-    file holds one or more images of 8x8, (8, 8), (64,), (n, 8, 8) or (n, 64), with pixels 0-1 or
-    0-16 and ink high, as the training data, or of 28x28 with pixels 0-1 or 0-255, as MNIST's. What
-    is unlike all that the run has learnt and validated from is said to be no digit. Of a folder all
-    but hidden files are read.
+    A picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF; HEIC with the package pillow-heif) may be
+    of any size, pen, paper and light, and show several digits, which are read line by line; only
+    one of 8x8 pixels is taken as it is. A .npy file holds one or more images of 8x8, (8, 8), (64,),
+    (n, 8, 8) or (n, 64), with pixels 0-1 or 0-16 and ink high, as the training data, or of 28x28
+    with pixels 0-1 or 0-255, as MNIST's. What is unlike all that the run has learnt and validated
+    from is said to be no digit. Of a folder all but hidden files are read.
     """
     params, manner = store.load_run(folder).params, load_manner(folder)
     answers: list[Answer] = []
@@ -112,8 +118,9 @@ def serve(
 ) -> None:
     """Open a page to draw digits on, which the model reads as you draw.
 
-    It shows the probabilities, the 8x8 image that the model sees, and which pixels decided. Ctrl-C
-    ends it. Needs the extra serve.
+    It shows the probabilities, the 8x8 image that the model sees, and which pixels decided, and
+    says of what is unlike all digits that the run knows that it is none. Ctrl-C ends it. Needs the
+    extra serve.
     """
     from .. import serve as server  # an extra of its own
 
@@ -124,4 +131,4 @@ def serve(
 
     if host in server.EVERYWHERE:
         note("open to all who can reach this computer: they can draw, and nothing else")
-    server.run(store.load_run(folder).params, host, port, ready)
+    server.run(store.load_run(folder).params, load_manner(folder), host, port, ready)
