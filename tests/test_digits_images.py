@@ -268,8 +268,11 @@ def _masks(stages):
         yield mask
 
 
+OTHER_HANDS = [pytest.param(hand, marks=pytest.mark.gate) for hand in ("hasty", "child")]
+
+
 @pytest.mark.parametrize("kind", drawn.KINDS)
-@pytest.mark.parametrize("hand", ["school", "hasty", "child"])
+@pytest.mark.parametrize("hand", ["school", *OTHER_HANDS])
 def test_the_ink_that_was_drawn_is_found(hand, kind):
     for digit in (1, 4, 5, 8):
         truth = drawn.draw(hand, digit, kind, seed=7)
