@@ -1,5 +1,6 @@
 """Helpers for the tests of jit: comparing it with eager, and programs that hypothesis draws."""
 
+import gc
 import itertools
 import math
 import sys
@@ -353,9 +354,11 @@ def programs(draw, max_steps=10):
 def count_calls(f, *args):
     """How many calls of Python and C functions f(*args) makes."""
     events = []
+    gc.disable()  # a collection calls finalizers, and hypothesis's callback
     sys.setprofile(lambda frame, event, argument: events.append(event))
     try:
         f(*args)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return sum(event in ("call", "c_call") for event in events)

@@ -11,8 +11,8 @@ labels 99.15 %; with half as many synthetic digits, in 260 epochs and so about a
 The digits of 29 fonts that were made from handwriting are read as often by all (91 to 92 %), and so
 are those of tests/drawn.py (99.9 % in clean pictures). Layers of 512 and 128 units in batches of
 128 are as good (0.04 % better on six halves, with a standard error of 0.09 %), but take a seventh
-longer. On two splits or halves each, nothing else was better by more than chance:
-bent or leaning images, more noise, more or less weight decay (ten times as much: 1.5 % worse).
+longer. Bent or leaning images, more noise and no weight decay were no better on two splits or
+halves each, which is too few to see small differences; ten times the weight decay is 1.5 % worse.
 
 Without synthetic digits fewer of other hands are read: of those of the fonts 87 instead of 93 %, of
 those of tests/drawn.py in black on white 93 % instead of all (smoothing 0, 200 epochs, and one
