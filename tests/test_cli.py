@@ -464,7 +464,12 @@ def test_json_is_all_that_scripts_find_on_stdout(trained, tmp_path):
     assert {**said, **read(tmp_path / "run", "metrics.json")} == said
     assert "epoch 1/1" in done.stderr
     found = json.loads(invoke("evaluate", folder, "--json").stdout)
-    assert found["test_accuracy"] == read(folder, "metrics.json")["test_accuracy"]
+    for name in ("test_accuracy", "calibration_error", "calibrated_error", "false_alarms"):
+        assert found[name] == read(folder, "metrics.json")[name]
+    (folder / store.FAMILIAR).rename(tmp_path / "elsewhere")
+    without = json.loads(invoke("evaluate", folder, "--json").stdout)
+    (tmp_path / "elsewhere").rename(folder / store.FAMILIAR)
+    assert without == {**found, "calibrated_error": None, "false_alarms": None}
     np.save(tmp_path / "two.npy", data.load_digits().images[:2])
     done = invoke("predict", folder, tmp_path / "two.npy", tmp_path / "gone.npy", "--json", code=1)
     said = json.loads(done.stdout)

@@ -57,10 +57,11 @@ def find_ink(picture: Array) -> Ink:
 
     Raises BlankError where nothing differs from the paper.
 
-    >>> picture = np.ones((50, 50, 1)) * np.linspace(0.4, 1, 50)[:, np.newaxis]  # a lamp at a side
-    >>> picture[20:25, 10:40] *= 0.3
+    >>> lamp = np.linspace(0.4, 1, 100)[:, np.newaxis, np.newaxis]  # at the bottom
+    >>> picture = np.ones((100, 100, 1)) * lamp
+    >>> picture[40:50, 20:80] *= 0.3
     >>> ink = find_ink(picture).ink
-    >>> [round(float(ink[at]), 2) for at in ((22, 12), (22, 38), (40, 5))]
+    >>> [round(float(ink[at]), 2) for at in ((44, 24), (44, 76), (80, 10))]
     [1.0, 1.0, 0.0]
     """
     channels = [flatten(channel) for channel in np.moveaxis(picture, -1, 0)]

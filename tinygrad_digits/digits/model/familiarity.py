@@ -25,7 +25,7 @@ FALSE_ALARMS = 0.01
 LEVELS = 16
 """Of a pixel of the data set, which is stored as a whole number of them."""
 MOST_KNOWN = 4000
-"""Images to compare with: a tenth of a millisecond for each that is read."""
+"""Images to compare with: less than a tenth of a millisecond for each that is read."""
 ROWS = 250
 """That are compared at a time, in some 8 MB."""
 
