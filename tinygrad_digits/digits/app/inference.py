@@ -15,7 +15,7 @@ from ...ops.softmax import softmax
 from ..data.dataset import CLASSES, PIXELS, Array
 from ..errors import RunError
 from ..images.normalise import SIDE, fit_ink
-from ..model import mlp
+from ..model import kinds
 from ..model.mlp import Params
 
 LARGEST = 64
@@ -50,7 +50,7 @@ def reader(params: Params) -> Callable[[Array], Reading]:
     >>> found.digit, int(found.saliency.argmax())
     (0, 0)
     """
-    sizes = mlp.layer_sizes(params)
+    sizes = kinds.layer_sizes(params)
     if (sizes[0], sizes[-1]) != (PIXELS, CLASSES):
         raise RunError(f"a digit has {PIXELS} pixels and {CLASSES} classes, this model {sizes}")
     compiled = jit(explained)
@@ -79,10 +79,10 @@ def explained(params: Params, x: Array) -> tuple[Array, Array, Array]:
     >>> probabilities.shape, [pixels.shape for pixels in why]
     ((2, 10), [(2, 64), (2, 64)])
     """
-    scores, pullback = vjp(lambda x: mlp.logits(params, x), x)
+    scores, pullback = vjp(lambda x: kinds.logits(params, x), x)
     winners = one_hot(np.argmax(scores, axis=1), classes=CLASSES).astype(scores.dtype)
     covered = x[:, None, :] * (1 - np.eye(PIXELS, dtype=x.dtype))  # (n, 64, 64): one pixel a row
-    without = np.sum(mlp.logits(params, covered) * winners[:, None, :], axis=2)
+    without = np.sum(kinds.logits(params, covered) * winners[:, None, :], axis=2)
     return softmax(scores), pullback(winners), np.sum(scores * winners, axis=1)[:, None] - without
 
 
@@ -93,8 +93,8 @@ def draw_tape(params: Params, image: Array) -> str:
     True
     """
     image = image.reshape(1, PIXELS)
-    digit = int(mlp.predict(params, image)[0])
-    return record(lambda image: mlp.logits(params, image)[0, digit], image).svg()
+    digit = int(kinds.logits(params, image)[0].argmax())
+    return record(lambda image: kinds.logits(params, image)[0, digit], image).svg()
 
 
 def ink_of(pixels: Any) -> Array:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .dataset import Array, Dataset
+from .dataset import Array, Dataset, Unread
 
 
-class StoredImages:
+class StoredImages(Unread):
     """Rows of a stored array, which become floats in 0 ... 1 when they are asked for.
 
     `images[rows]` reads these rows alone: (n, features) float32. So a minibatch costs a minibatch's

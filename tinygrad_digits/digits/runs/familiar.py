@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..data.dataset import Split
 from ..errors import RunError
-from ..model import mlp
+from ..model import kinds
 from ..model.calibration import fit_temperature
 from ..model.familiarity import Familiar, fit_familiar
 from ..model.mlp import Params
@@ -34,7 +34,7 @@ def fit_manner(params: Params, data: Split) -> Manner | None:
     images, labels = data.validation
     if not len(images):
         return None
-    temperature = fit_temperature(mlp.logits(params, images), labels)
+    temperature = fit_temperature(kinds.logits_in_parts(params, images), labels)
     return Manner(temperature, fit_familiar(data.train.images, images))
 
 

@@ -12,7 +12,7 @@ from ..errors import RunError
 from ..model.evaluation import Evaluation, evaluate
 from ..training.recipe import Config
 from . import store
-from .run import load_split
+from .material import load_split
 
 T = TypeVar("T")
 
@@ -35,10 +35,14 @@ def read_run(folder: Path) -> FinishedRun:
     Raises RunError, naming the file, where one of its files is missing or damaged.
     """
     saved = store.load_run(folder)
-    data = load_split(Config.of(saved.config))
+    config = Config.of(saved.config)
+    data = load_split(config)
     history = _read(folder / "history.json", _check_history)
     metrics = _read(folder / "metrics.json", _check_metrics)
-    return FinishedRun(saved, history, metrics, data, evaluate(saved.params, data.test))
+    found = evaluate(saved.params, data.test, config.classes)
+    return FinishedRun(
+        saved, history, metrics, data, evaluate(saved.params, data.test, config.classes)
+    )
 
 
 def _check_history(content: Any) -> list[dict[str, float]]:

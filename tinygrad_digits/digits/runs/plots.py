@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.dataset import CLASSES, Array
+from ..data.dataset import DIGITS, SHAPE, Array
+from ..data.folding import fold
 from ..extras import extra
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION = "#2a6fbb", "#e07b39"
 INK, FAINT = "#333333", "#dddddd"
+NUMBERED = 20  # classes; the counts of more would be too small to read
 SHOWN = 24  # mistakes; a bad model makes more than a page holds
 
 
@@ -61,34 +63,49 @@ def draw_curve(history: Sequence[Mapping[str, float]], measure: str) -> Figure:
     return figure
 
 
-def draw_confusion(counts: Array) -> Figure:
-    """What was said, for each truth: (10, 10) counts, a row for each true digit."""
+def draw_confusion(counts: Array, classes: Sequence[str] = DIGITS) -> Figure:
+    """What was said, for each truth: (n, n) counts, a row for each true class."""
     figure = _figure(5.6, 5.6)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # the root makes single errors show
-    for truth in range(CLASSES):
-        for said in range(CLASSES):
-            if count := int(counts[truth, said]):
-                light = shares[truth, said] > 0.25
-                axes.text(said, truth, str(count), ha="center", va="center",
-                          color="white" if light else INK)  # fmt: skip
-    digits = range(CLASSES)
-    axes.set_xticks(digits, labels=map(str, digits))
-    axes.set_yticks(digits, labels=map(str, digits))
-    edges = np.arange(1, CLASSES) - 0.5
-    axes.hlines(edges, -0.5, CLASSES - 0.5, color="white", linewidth=1)
-    axes.vlines(edges, -0.5, CLASSES - 0.5, color="white", linewidth=1)
+    for truth, said in np.argwhere(counts) if len(classes) <= NUMBERED else ():
+        light = shares[truth, said] > 0.25
+        axes.text(said, truth, str(counts[truth, said]), ha="center", va="center",
+                  color="white" if light else INK)  # fmt: skip
+    _name_classes(axes, classes)
     axes.set_xlabel("said")
     axes.set_ylabel("truth")
     right, total = int(np.trace(counts)), int(counts.sum())
-    axes.set_title(f"{right} of {total} test digits right", loc="left", color=INK)
+    axes.set_title(f"{right} of {total} test {_things(classes)} right", loc="left", color=INK)
     _bare(axes, spines=())
     return figure
 
 
-def draw_mistakes(images: Array, labels: Array, probabilities: Array) -> Figure:
-    """The digits taken for others, the surest mistake first: (n, 64), (n,), (n, 10).
+def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
+    """Along both sides, with lines between them; of many, some are named."""
+    places = range(0, len(classes), -(-len(classes) // NUMBERED))
+    upright = max(map(len, classes)) > 2
+    axes.set_xticks(places, [classes[i] for i in places], rotation=90 if upright else 0)
+    axes.set_yticks(places, [classes[i] for i in places])
+    edges = np.arange(1, len(classes)) - 0.5
+    axes.hlines(edges, -0.5, len(classes) - 0.5, color="white", linewidth=1)
+    axes.vlines(edges, -0.5, len(classes) - 0.5, color="white", linewidth=1)
+
+
+def _things(classes: Sequence[str]) -> str:
+    """What is told apart."""
+    return "digits" if tuple(classes) == DIGITS else "images"
+
+
+def draw_mistakes(
+    images: Array,
+    labels: Array,
+    probabilities: Array,
+    classes: Sequence[str] = DIGITS,
+    shape: tuple[int, ...] = SHAPE,
+) -> Figure:
+    """The images taken for others, the surest mistake first: (n, pixels), (n,), (n, classes).
 
     The caption of each says what the model said, how surely, and the truth.
     """
@@ -100,18 +117,19 @@ def draw_mistakes(images: Array, labels: Array, probabilities: Array) -> Figure:
     rows = max(1, -(-len(shown) // columns))
     figure = _figure(1.35 * columns, 1.7 * rows + 0.45)
     of = "" if len(shown) == len(wrong) else f"; the {len(shown)} surest"
-    title = f"{len(wrong)} of {len(labels)} test digits misread{of}"
+    title = f"{len(wrong)} of {len(labels)} test {_things(classes)} misread{of}"
     figure.suptitle(title, x=0.02, ha="left", color=INK)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(shown) :]:
         axes.axis("off")
     for axes, i in zip(grid, shown, strict=False):
-        axes.imshow(images[i].reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
+        axes.imshow(fold(images[i], shape), cmap="gray_r", vmin=0, vmax=1)
         axes.set_xticks([])
         axes.set_yticks([])
         _bare(axes, spines=("left", "right", "top", "bottom"))
         sure = probabilities[i, said[i]]
-        axes.set_title(f"said {said[i]} ({sure:.1%})\ntruth {labels[i]}", fontsize=9, color=INK)
+        caption = f"said {classes[said[i]]} ({sure:.1%})\ntruth {classes[labels[i]]}"
+        axes.set_title(caption, fontsize=9, color=INK, parse_math=False)
     if not len(wrong):
         figure.text(0.5, 0.45, "none", ha="center", fontsize=20, color=TRAIN)
     return figure
