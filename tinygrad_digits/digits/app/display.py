@@ -70,6 +70,7 @@ def _make_line_printer(console: Console, pace: Pace) -> Callable[[Epoch], None]:
             console.print(
                 f"epoch {record.epoch}/{pace.epochs}: {_summarise(record)}{_tell_pace(pace)}",
                 highlight=False,
+                soft_wrap=True,
             )
 
     return watch

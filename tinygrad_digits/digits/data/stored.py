@@ -39,7 +39,7 @@ class StoredImages(Unread):
     def __getitem__(self, index: Any) -> Array:
         rows = self.rows[index]
         read = np.asarray(self.stored[rows], np.float32) / np.float32(self.full)
-        return read.reshape(*rows.shape, -1)
+        return read.reshape(*rows.shape, self.shape[1])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:].astype(dtype or self.dtype, copy=False)

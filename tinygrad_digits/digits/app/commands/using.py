@@ -149,8 +149,8 @@ def serve(
     saved = store.load_run(folder)
     if saved.own is not None and not saved.own.digits:
         raise RunError(
-            f"the page is for drawing digits, and {folder} reads {', '.join(saved.classes[:3])} ...:"
-            f" use predict {folder} PICTURE"
+            f"the page is for drawing digits, and {folder} reads "
+            f"{', '.join(saved.classes[:3])} ...: use predict {folder} PICTURE"
         )
     if host in server.EVERYWHERE:
         note("open to all who can reach this computer: they can draw, and nothing else")
