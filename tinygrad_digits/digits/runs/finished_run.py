@@ -40,9 +40,7 @@ def read_run(folder: Path) -> FinishedRun:
     history = _read(folder / "history.json", _check_history)
     metrics = _read(folder / "metrics.json", _check_metrics)
     found = evaluate(saved.params, data.test, config.classes)
-    return FinishedRun(
-        saved, history, metrics, data, evaluate(saved.params, data.test, config.classes)
-    )
+    return FinishedRun(saved, history, metrics, data, found)
 
 
 def _check_history(content: Any) -> list[dict[str, float]]:
