@@ -10,6 +10,7 @@ from ..data.dataset import DIGITS
 from ..extras import extra
 from ..model.evaluation import AVERAGES, Evaluation
 from ..model.gradcheck import TOLERANCES, Agreement
+from ..runs.side_by_side import ComparedRun, find_differences
 from ..training.loop import Epoch
 from .answers import Answer
 from .baselines import Standing
@@ -212,6 +213,28 @@ def spell_settings(settings: dict[str, Any]) -> str:
         return str(value).lower() if isinstance(value, bool | type(None)) else str(value)
 
     return " ".join(f"{name}={said(value)}" for name, value in settings.items())
+
+
+def tabulate_runs(runs: Sequence[ComparedRun]) -> Table:
+    """Of each run what it reached, and the settings that differ."""
+    differences = find_differences([run.config for run in runs])
+    differences.pop("epochs", None)  # which are there already
+    table = Table(title="Runs", title_justify="left")
+    table.add_column("run", overflow="fold")
+    for name in ("test accuracy", "test loss", "epochs", "seconds", *differences):
+        table.add_column(Text(name), justify="right")
+    best = max(run.accuracy for run in runs)
+    for i, run in enumerate(runs):
+        reached = (
+            f"{run.accuracy:.2%}",
+            f"{run.loss:.4f}",
+            f"{run.history[-1]['epoch']:.0f}",
+            f"{run.seconds:.1f}",
+        )
+        settings = (Text(row[i]) for row in differences.values())
+        style = "bold" if run.accuracy == best else ""
+        table.add_row(Text(run.name), *reached, *settings, style=style)
+    return table
 
 
 def percent(accuracy: float | None) -> str:

@@ -71,7 +71,7 @@ def _dense_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 def layer_sizes(params: Params) -> tuple[int, ...]:
     """The sizes that `init_params` was given."""
-    features, *rest = mlp.layer_sizes(params)
+    features, *rest = mlp.layer_sizes(_take_dense(params))
     return (4 * features // CHANNELS[-1], *rest)
 
 
@@ -88,8 +88,12 @@ def logits(params: Params, x: Array) -> Array:
         kernels, biases = params[f"kernel{i}"], params[f"bias{i}"]
         x = relu(conv2d(x, kernels, biases, padding="same"))  # (n, channels, side, side)
     x = max_pool2d(x, 2).reshape(*lead, CHANNELS[-1] * pixels // 4)
-    dense = {name: array for name, array in params.items() if name[1:].isdigit()}
-    return mlp.logits(dense, x)
+    return mlp.logits(_take_dense(params), x)
+
+
+def _take_dense(params: Params) -> Params:
+    """Those after the convolutions: w0, b0, w1 ..."""
+    return {name: array for name, array in params.items() if name[1:].isdigit()}
 
 
 def loss(params: Params, x: Array, labels: Array, *, smoothing: float = 0.0) -> Array:

@@ -37,10 +37,19 @@ def read_run(folder: Path) -> FinishedRun:
     saved = store.load_run(folder)
     config = Config.of(saved.config)
     data = load_split(config)
-    history = _read(folder / "history.json", _check_history)
-    metrics = _read(folder / "metrics.json", _check_metrics)
+    history, metrics = read_history(folder), read_metrics(folder)
     found = evaluate(saved.params, data.test, config.classes)
     return FinishedRun(saved, history, metrics, data, found)
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Loss and accuracy, epoch by epoch; RunError as `read_run` raises it."""
+    return _read(folder / "history.json", _check_history)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What metrics.json holds; RunError as `read_run` raises it."""
+    return _read(folder / "metrics.json", _check_metrics)
 
 
 def _check_history(content: Any) -> list[dict[str, float]]:

@@ -63,6 +63,30 @@ def draw_curve(history: Sequence[Mapping[str, float]], measure: str) -> Figure:
     return figure
 
 
+def draw_overlaid(histories: Mapping[str, Sequence[Mapping[str, float]]], measure: str) -> Figure:
+    """Loss or accuracy of several runs by name: solid on validation, dotted on training images."""
+    figure = _figure(5.6, 3.8)
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    for place, (name, history) in enumerate(histories.items()):
+        epochs = [row["epoch"] for row in history]
+        for part, style in (("validation", "-"), ("train", ":")):
+            values = [row[f"{part}_{measure}"] for row in history]
+            label = name.replace("$", r"\$") if part == "validation" else None
+            axes.plot(epochs, values, style, color=f"C{place % 10}", linewidth=1.6, label=label)
+    _bare(axes)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_xlabel("epoch")
+    axes.set_title("Cross-entropy" if measure == "loss" else "Accuracy", loc="left", color=INK)
+    axes.legend(frameon=False)
+    if measure == "loss":
+        axes.set_yscale("log")
+    else:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    return figure
+
+
 def draw_confusion(counts: Array, classes: Sequence[str] = DIGITS) -> Figure:
     """What was said, for each truth: (n, n) counts, a row for each true class."""
     figure = _figure(5.6, 5.6)

@@ -127,7 +127,7 @@ def _describe_run(run: SavedRun, metrics: Mapping[str, Any], found: Evaluation) 
         "kind": kinds.name_of(run.params),
         "sizes": kinds.layer_sizes(run.params),
         "parameters": sum(array.size for array in run.params.values()),
-        "config": {field: spell(value) for field, value in _flatten(run.config).items()},
+        "config": {field: spell(value) for field, value in flatten(run.config).items()},
         "environment": metrics.get("environment", {}),
     }
 
@@ -142,7 +142,7 @@ def _image_shape(run: SavedRun) -> tuple[int, ...]:
     return run.own.shape if run.own else SHAPE
 
 
-def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """With what is said of the data beside the other settings."""
     flat: dict[str, Any] = {}
     for field, value in config.items():

@@ -12,7 +12,7 @@ from ...errors import RunError
 from ...extras import extra
 from ...images.files import read_file
 from ...model.evaluation import evaluate as evaluate_params
-from ...runs import finished_run, material, run, store
+from ...runs import finished_run, material, run, side_by_side, store
 from ...runs import report as reports
 from ...runs.familiar import load_manner
 from ...training.recipe import Config
@@ -111,13 +111,32 @@ def _open_folders(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 @guard
-def report(folder: RunFolder) -> None:
-    """Write a run's report again: report.html, one page that needs no network.
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders that train has made.")
+    ],
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Of several runs the page. [default: compared.html]"
+        ),
+    ] = None,
+) -> None:
+    """Write a run's report again, or compare several runs: one page that needs no network.
 
-    Curves, confusion, mistakes with their saliency, the first layer's weights, the tape, the
-    configuration and the environment. For folders of before there were reports, too.
+    Of one run: curves, confusion, mistakes with their saliency, the first layer's weights, the
+    tape, the configuration and the environment, in its report.html; for folders of before there
+    were reports, too. Of several: what they reached, their curves, and the settings that differ.
     """
-    say(f"report: {reports.write(folder, *finished_run.read_run(folder))}")
+    if len(folders) == 1:
+        if page is not None:
+            raise typer.BadParameter("--out is for the page of several runs")
+        say(f"report: {reports.write(folders[0], *finished_run.read_run(folders[0]))}")
+        return
+    runs = [side_by_side.read_compared(folder) for folder in folders]
+    path = side_by_side.write(page or Path(side_by_side.NAME), runs)
+    out.print(display.tabulate_runs(runs))
+    say(f"report: {path}")
 
 
 @guard
