@@ -155,9 +155,8 @@ def test_stored_images_are_never_whole_in_memory(monkeypatch):
     source = source._replace(images=Counted(stored, 255.0))
     monkeypatch.setattr(Counted, "most", 0)
     own = OwnData("/x", None, None, 40_000, source.classes, (10,), 255.0)
-    config = recipe.configure(
-        {"data": own, "epochs": 1, "hidden": (), "batch_size": 500, "rate": 0.1}
-    )
+    settings = {"epochs": 1, "hidden": (), "batch_size": 500, "rate": 0.1}
+    config = recipe.configure({"data": own, **settings})
     data = material.load_split(config, source)
     last = [*run.start(config, data)][-1]
     found = evaluation.evaluate(last.params, data.test, own.classes)

@@ -42,9 +42,8 @@ def _read_array(path: Path, own: OwnData) -> Array:
         raise ImageError(f"not a whole .npy file ({error})") from error
     ways = {own.shape, (own.pixels,)}
     if array.dtype.kind not in "fiub" or not ({array.shape, array.shape[1:]} & ways):
-        spelled = " or ".join(
-            f"{way} or (n, {str(way)[1:]}" for way in sorted(ways, key=len, reverse=True)
-        )
+        both = sorted(ways, key=len, reverse=True)
+        spelled = " or ".join(f"{way} or (n, {str(way)[1:]}" for way in both)
         raise ImageError(f"needs shape {spelled}, got {array.dtype} {array.shape}")
     images = np.asarray(array, np.float32).reshape(-1, math.prod(own.shape))
     if not len(images) or not np.isfinite(images).all():
