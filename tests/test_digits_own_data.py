@@ -307,8 +307,8 @@ def test_a_drawing_that_is_damaged_is_named(mine):
 def test_the_convolutional_model_trains_saves_and_is_read_back(tmp_path):
     folder = tmp_path / "run"
     invoke(
-        "train", "--model", "conv", "--plain", "--hidden", 8, "--epochs", 1, "--batch-size", 256,
-        "--rate", 0.05, "--out", folder,
+        "train", "--model", "conv", "--plain", "--hidden", 8, "--epochs", 1, "--batch-size", 32,
+        "--rate", 0.1, "--out", folder,
     )  # fmt: skip
     params, config = store.load_run(folder)
     assert config["model"] == "conv"

@@ -12,7 +12,7 @@ from . import conv, mlp
 from .mlp import Params
 
 
-class Kind(Protocol):
+class Model(Protocol):
     """What a model's module has."""
 
     ROWS: int
@@ -34,7 +34,7 @@ class Kind(Protocol):
         """(n, pixels), (n,) -> scalar."""
 
 
-KINDS: dict[str, Kind] = {"mlp": mlp, "conv": conv}
+KINDS: dict[str, Model] = {"mlp": mlp, "conv": conv}
 
 
 def name_of(params: Params) -> str:

@@ -33,7 +33,8 @@ from .checksummed import parse_facts, seal, unseal
 
 PARAMS, CONFIG, CHECKPOINT = "params.safetensors", "config.json", "checkpoint.safetensors"
 FAMILIAR = "familiar.safetensors"
-FORMATS = {f"tinygrad-digits {name}": kind for name, kind in kinds.KINDS.items()}
+FORMAT = "tinygrad-digits mlp"
+FORMATS = {FORMAT: kinds.KINDS["mlp"], "tinygrad-digits conv": kinds.KINDS["conv"]}
 """Of files of parameters, and the models that these are of."""
 FILES = frozenset(
     {PARAMS, CONFIG, CHECKPOINT, FAMILIAR, "metrics.json", "history.json", "report.html"}

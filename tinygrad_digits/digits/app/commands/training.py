@@ -67,7 +67,7 @@ with extra():
     import typer
 
 
-class Manner(NamedTuple):
+class Surroundings(NamedTuple):
     """How to train, of what makes no difference to the result."""
 
     save_every: int | None
@@ -131,16 +131,16 @@ def train(
     run.check_extra()
     if port is not None and not watch:
         raise typer.BadParameter("--port goes with --watch")
-    manner = Manner(save_every, as_json, watch, port or 0, browser)
+    around = Surroundings(save_every, as_json, watch, port or 0, browser)
     if resume is None:
         own, read = open_own(data, label, side)
         with refuse_misuse():
             config = configure({**given, "data": own}, plain=plain)
-        _train_anew(config, read, out_folder, overwrite, manner)
+        _train_anew(config, read, out_folder, overwrite, around)
     elif out_folder is not None or overwrite or plain or data or label or side:
         raise typer.BadParameter("--resume goes without --data, --out, --overwrite and --plain")
     else:
-        _train_on(resume, given, manner)
+        _train_on(resume, given, around)
 
 
 def _train_anew(
@@ -148,17 +148,17 @@ def _train_anew(
     read: Source | Dataset | None,
     out_folder: Path | None,
     overwrite: bool,
-    manner: Manner,
+    around: Surroundings,
 ) -> None:
     data = material.load_split(config, read)
     if config.data is not None:
-        note(_describe_data(config.data), manner.as_json)
+        note(_describe_data(config.data), around.as_json)
     with refuse_misuse():
         run.start(config, data)  # refuses what makes no sense, before there is a folder
     folder = store.new_folder(Path("runs")) if out_folder is None else out_folder
     with store.claim(folder, overwrite=overwrite):
         try:
-            _train(folder, config, data, None, manner)
+            _train(folder, config, data, None, around)
         except FloatingPointError:  # as it would again
             (folder / store.CHECKPOINT).unlink(missing_ok=True)
             raise
@@ -173,30 +173,30 @@ def _describe_data(own: OwnData) -> str:
     return f"data: {own.images} images of {shape} in {len(own.classes)} classes ({names})"
 
 
-def _train_on(folder: Path, given: dict[str, Any], manner: Manner) -> None:
+def _train_on(folder: Path, given: dict[str, Any], around: Surroundings) -> None:
     with store.claim(folder, resume=True):
         saved, before = run.load_checkpoint(folder)
         config = reconfigure(before, given)
         data = material.load_split(config)
         trained = run.restore(saved, config, data)
-        note(f"resumed after epoch {trained.snapshot.epoch}", manner.as_json)
+        note(f"resumed after epoch {trained.snapshot.epoch}", around.as_json)
         if config.planned != before.planned:
             so = f"its rate follows the schedule of {config.epochs} epochs from here on"
-            note(so, manner.as_json)
-        _train(folder, config, data, trained, manner)
+            note(so, around.as_json)
+        _train(folder, config, data, trained, around)
 
 
 def _train(
-    folder: Path, config: Config, data: Split, before: run.Trained | None, manner: Manner
+    folder: Path, config: Config, data: Split, before: run.Trained | None, around: Surroundings
 ) -> None:
-    note(f"run folder: {folder}", manner.as_json)
+    note(f"run folder: {folder}", around.as_json)
 
     written = -math.inf
 
     def save(so_far: run.Trained) -> None:
         nonlocal written
         late = so_far.seconds >= written + CHECKPOINT_SECONDS
-        often = manner.save_every
+        often = around.save_every
         if late if often is None else so_far.snapshot.epoch % often == 0:
             run.save_checkpoint(folder, config, so_far)
             written = so_far.seconds
@@ -204,7 +204,7 @@ def _train(
     records = run.start(config, data, before and before.snapshot)
     images = config.joined(len(data.train.labels))
     with (
-        _show_page(config, data, images, manner) as publish,
+        _show_page(config, data, images, around) as publish,
         display.show_progress(err, config.epochs, images) as watch,
     ):
 
@@ -213,22 +213,22 @@ def _train(
             publish(record)
 
         trained = run.follow(records, tell, save, before)
-    _finish(folder, config, data, trained, manner.as_json)
+    _finish(folder, config, data, trained, around.as_json)
 
 
 @contextmanager
 def _show_page(
-    config: Config, data: Split, images: int, manner: Manner
+    config: Config, data: Split, images: int, around: Surroundings
 ) -> Iterator[Callable[[Epoch], None]]:
     """What to tell of each epoch: with --watch, to a page that is there as long as the block."""
-    if not manner.watch:
+    if not around.watch:
         yield lambda _: None
         return
     from ..watch import make_publisher, watching  # an extra of its own
 
-    with watching(manner.port) as (board, address):
-        note(f"watch at {address}", manner.as_json)
-        if manner.browser:
+    with watching(around.port) as (board, address):
+        note(f"watch at {address}", around.as_json)
+        if around.browser:
             open_browser(address)
         yield make_publisher(board, config, data.validation, images)
 
