@@ -6,11 +6,11 @@ import numpy as np
 
 from tinygrad_digits.digits.data.dataset import CLASSES, PIXELS
 from tinygrad_digits.digits.model import mlp as model
-from tinygrad_digits.digits.training.recipe import RECIPE
+from tinygrad_digits.digits.training.recipe import RECIPE, configure
 
 RATE = 0.1
 """Of plain gradient descent."""
-STEPS = RECIPE.epochs * -(-1293 // RECIPE.batch_size)
+STEPS = configure({}).steps(1293)
 """Of a run by the recipe: `train` has 1293 images to learn from."""
 TAKEN = STEPS // 3
 """Steps by the recipe before the one that is measured: the rate falls, and averages have filled."""

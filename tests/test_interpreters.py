@@ -9,10 +9,11 @@ from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
 from tinygrad_digits.compiler.trace import JitInterpreter
-from tinygrad_digits.engine.run import ForwardPass, run_on, vjp_of
+from tinygrad_digits.engine.run import ForwardPass, run_on
 from tinygrad_digits.engine.tape import OPEN, Interpreter, Tape, interpreters_of
 from tinygrad_digits.looking.debugging import DebuggingInterpreter
 from tinygrad_digits.looking.recording import RecordingInterpreter
+from tinygrad_digits.ops.derived_rules import vjp_of
 from tinygrad_digits.staging.tracer import bare
 from tinygrad_digits.transforms.batching import BatchInterpreter
 

@@ -641,11 +641,12 @@ def test_the_pictures_are_of_what_the_server_saw(page):
     )
     image, pulls = (np.array([c.replace("−", "-") for c in of], float) for of in cells)
     assert image.shape == pulls.shape == (64,)
-    assert image.max() == 100
+    assert {*image} <= {int(100 * count / 16 + 0.5) for count in range(17)}  # of 4x4 dots
+    assert image.max() > 90
     assert image.reshape(8, 8)[3:5, 3:5].max() < 50  # the hole of the 0
     assert image.reshape(8, 8)[3:5, 2].min() > image.reshape(8, 8)[3:5, 0].max()
     assert pulls.min() < 0 < pulls.max()
-    for name, colours in (("image", 8), ("saliency", 16)):
+    for name, colours in (("image", 6), ("saliency", 16)):  # a ring has few levels
         painted = page.execute_script(
             f"const c = document.getElementById('{name}').getContext('2d');"
             "return new Set(new Uint32Array(c.getImageData(0, 0, 8, 8).data.buffer)).size"

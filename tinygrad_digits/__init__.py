@@ -29,8 +29,11 @@ from .ops.assignment import at
 from .ops.selection import piecewise
 from .support.errors import AutodiffError
 from .support.loading import load as _load
+from .support.memory import keep_freed_memory as _keep_freed_memory
 
 __version__ = "0.1.0"
+
+_keep_freed_memory()
 
 __all__ = [
     "AutodiffError",

@@ -48,7 +48,9 @@ def unbroadcast(ct: Array, shape: tuple[int, ...]) -> Array:
         return ct  # nothing was broadcast: the rule is wrong, as `conform` will say
     plain = type(ct) is np.ndarray or hasattr(ct, "tape")
     if added == 1 and plain and ct.ndim == 2 and ct.dtype.char in "fd":
-        ct = ones(ct.shape[0], ct.dtype) @ ct
+        row = ones(ct.shape[0], ct.dtype)
+        # dot is 0.5 us faster, but rounds as @ does only for memory in one piece
+        ct = row.dot(ct) if type(ct) is np.ndarray and ct.flags.forc else row @ ct
     elif added:
         ct = np.sum(ct, tuple(range(added)))
     if ct.shape == shape:

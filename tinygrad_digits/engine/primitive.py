@@ -23,12 +23,11 @@ import enum
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from ..support.errors import lacking_options, no_rule_with, wrong_count, wrong_rule
-from ..support.signatures import KEYWORD_ONLY, VAR_KEYWORD, read_parameters
+from ..support.rules import NOTHING, VALUE, read_rules
 
 Array: TypeAlias = Any
 """An ndarray, a NumPy scalar, a Tensor, or any array that speaks NumPy's two protocols."""
@@ -86,12 +85,6 @@ class VariadicRule:
         return (functools.partial(self.rule, k) for k in itertools.count())
 
 
-NOTHING: Final = 0
-LIKE: Final = 1
-VALUE: Final = 2
-"""How much of an array a rule reads."""
-
-
 class Primitive:
     """What an op is: a kernel, derivative rules, and what transforms and compilers have to know.
 
@@ -126,14 +119,9 @@ class Primitive:
         self.arity = None if isinstance(rules, VariadicRule) else len(rules)
         places = 4 if self.arity is None else 2 + self.arity  # (k,) g, y and the arrays
         each = [rules.rule] if isinstance(rules, VariadicRule) else rules
-        signatures = [_read_signature(rule, places, name) for rule in each]
-        self._reads = [signature.reads for signature in signatures]
-        options = {option: place for s in signatures for option, place in s.options.items()}
+        self._reads, options = read_rules(each, places, name)
         self.options = frozenset(options)
-        self.positional = tuple([option for option, place in options.items() if place])
-        for lacking in [self.options - s.options.keys() for s in signatures if not s.takes_any]:
-            if lacking:
-                raise lacking_options(name, self.options, lacking)
+        self.positional = tuple([option for option, by_place in options.items() if by_place])
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -146,48 +134,3 @@ class Primitive:
         rules = [reads for reads, on in zip(self._reads, tracked, strict=True) if on and reads]
         most = [*map(max, zip(*rules, strict=True))] or [NOTHING] * (1 + len(tracked))
         return most[0] is VALUE, tuple(most[1:])
-
-    def bind_options(
-        self, extra: tuple[Any, ...], options: dict[str, Any], missing: int = 0
-    ) -> dict[str, Any]:
-        """The options by name, as the rules name them; what they do not name is refused.
-
-        `extra` are the positional arguments after the arrays, of which some may be missing.
-        """
-        if missing or len(extra) > len(self.positional):
-            raise wrong_count(self, len(extra), missing)
-        options = {**dict(zip(self.positional, extra, strict=False)), **options}
-        for name in options.keys() - self.options:
-            if options[name] is not None:  # None is NumPy's default, said aloud
-                raise no_rule_with(self.name, name, self.options)
-            del options[name]
-        return options
-
-
-class _Signature(NamedTuple):
-    """What the parameters of a rule say."""
-
-    reads: list[int]  # how much of y, and of each input
-    options: dict[str, bool]  # by name: whether it may be given by position
-    takes_any: bool  # other options too, by ** or because there is no rule
-
-
-def _read_signature(rule: Rule | None, places: int, name: str) -> _Signature:
-    """What a rule of the op `name` reads; its first parameters are (g, y, *inputs)."""
-    if rule is None:
-        return _Signature([], {}, takes_any=True)
-    parameters = read_parameters(rule)
-    positional = [p.name for p in parameters if p.kind is not KEYWORD_ONLY]
-    if len(positional) < places:
-        raise wrong_rule(name, places, positional)
-    options = [p for p in parameters[places:] if p.kind is not VAR_KEYWORD]
-    return _Signature(
-        [_read_much(p.name) for p in parameters[:places]][1 - places :],
-        {p.name: p.name in positional for p in options},
-        takes_any=len(options) < len(parameters) - places,
-    )
-
-
-def _read_much(parameter: str) -> int:
-    """How much of an argument a rule reads, by the name of its parameter."""
-    return NOTHING if parameter[0] == "_" else LIKE if parameter.endswith("_like") else VALUE

@@ -2,20 +2,21 @@
 
 run_on      : interpreter, f, args -> what f returns of Tensors in the place of arrays
 ForwardPass : what that has left on a tape, ready for sweeps of any kind
-vjp_of      : f, args, ȳ -> the cotangents of args, by a tape that is freed as it is swept
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..support import tree
-from ..support.argnums import ArgNums, check_argnums, leaf_paths, split_aux
+from ..support.argnums import ArgNums, check_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import within
+from ..support.outputs import split_aux
 from ..support.results import copy_leaf, own, own_like
 from ..support.tree import Tree
 from .primitive import NO_OPTIONS, Array
@@ -37,15 +38,12 @@ def run_on(
 ) -> tuple[Any, list[Any], tree.Structure]:
     """f(*args, **kwargs) with the arguments at `argnums` boxed; then the interpreter is closed.
 
-    This is the one place where functions run on interpreters.
-    Returns what f has returned, and the leaves of the boxed arguments as f has seen them, with
-    their structure.
+    This is the one place where functions run on interpreters. Returns what f has returned, and the
+    leaves of the boxed arguments as f has seen them, with their structure.
     """
     if type(argnums) is not int or not -len(args) <= argnums < len(args):
         check_argnums(argnums, len(args), f)
-    chosen: Tree = (
-        tuple([args[i] for i in argnums]) if isinstance(argnums, tuple) else args[argnums]
-    )
+    chosen = args[argnums] if isinstance(argnums, int) else tuple([args[i] for i in argnums])
     leaves, structure = tree.flatten(chosen)
     boxed: list[Any] = []
     try:
@@ -54,11 +52,11 @@ def run_on(
         path = leaf_paths(args, argnums, f)[len(boxed)]
         raise NotDifferentiableError(f"{path}: {error}") from None
     inside, given = tree.unflatten(structure, boxed), [*args]
-    if isinstance(argnums, tuple):
+    if isinstance(argnums, int):
+        given[argnums] = inside
+    else:
         for i, argument in zip(argnums, inside, strict=True):
             given[i] = argument
-    else:
-        given[argnums] = inside
     try:
         return f(*given, **kwargs), boxed, structure
     finally:
@@ -80,18 +78,16 @@ class ForwardPass:
         self.tape = Tape()
         output, self.tensors, self.params = run_on(self.tape, f, args, kwargs, argnums=argnums)
         output, aux = split_aux(output, f) if has_aux else (output, None)
-        self.aux = tree.map(self.unbox, aux)
+        self.aux = tree.map(lambda leaf: unbox(leaf, self.tape), aux)
         outputs, self.structure = tree.flatten(output)
         self.outputs = [within(y) for y in outputs]
         self.pull = self.tape.find_pull(self.outputs)
 
-    def unbox(self, leaf: Any) -> Any:
-        return unbox(leaf, self.tape)
-
     @property
     def value(self) -> Tree:
         """What the function returned, as the caller's own."""
-        return tree.unflatten(self.structure, [copy_leaf(self.unbox(y)) for y in self.outputs])
+        values = [copy_leaf(unbox(y, self.tape)) for y in self.outputs]
+        return tree.unflatten(self.structure, values)
 
     @property
     def dependent(self) -> list[Tensor]:
@@ -108,28 +104,6 @@ class ForwardPass:
         return tree.unflatten(self.params, input_gradients(self.tensors, swept))
 
 
-def vjp_of(
-    f: Callable[..., Tree], args: tuple[Tree, ...], g: Tree, tracked: list[int] | None = None
-) -> list[Array]:
-    """The cotangents of leaves of args (all, or those numbered `tracked`), given that of f(*args).
-
-    It is for rules that have no formula of their own, and leaves no tape behind, as `vjp` does.
-    """
-    leaves, structure = tree.flatten(args)
-    numbers = [*range(len(leaves))] if tracked is None else tracked
-
-    def run(tensors: list[Tensor]) -> Tree:
-        boxed = dict(zip(numbers, tensors, strict=True))
-        return f(*tree.unflatten(structure, [boxed.get(k, x) for k, x in enumerate(leaves)]))
-
-    ran = ForwardPass(run, ([leaves[k] for k in numbers],))
-    pairs = zip(ran.outputs, tree.flatten(g)[0], strict=True)
-    seeds = seed(ran.dependent, [ct for y, ct in pairs if ran.tape.is_on(y)])
-    ran.outputs.clear()  # what they hold can be freed by the sweep
-    swept = ran.tape.sweep(seeds, free=True, pull=ran.pull)
-    return [swept[x.index] if x.index in swept else np.zeros(x.shape, x.dtype) for x in ran.tensors]
-
-
 def seed(outputs: Iterable[Tensor], cotangents: Iterable[Array]) -> dict[int, Array]:
     """Where a sweep starts: at each output with its cotangent, or the sum of several."""
     start: dict[int, Array] = {}
@@ -144,13 +118,9 @@ def unbox(leaf: Any, tape: Tape) -> Any:
 
 
 def input_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
-    """The cotangent of each input: zeros if none arrived, and nobody else's memory.
-
-    The inputs are the first records of their tape; what `t[i] = v` made of them comes later.
-    """
-    grads = []
-    taken = set()
-    index = 0
+    """The cotangent of each input: zeros if none arrived, and nobody else's memory."""
+    grads, taken = [], set()
+    index = 0  # the inputs are the first records of a tape; `t[i] = v` gives them later ones
     for tensor in tensors:
         if type(tensor) is Tensor:
             ct = cotangents.get(index)
@@ -166,21 +136,18 @@ def input_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[An
 
 def detach(ct: Array | None, value: Array) -> Array:
     """The cotangent of a value in memory of its own, an array or a scalar as the value is."""
-    while type(value) is Tensor and value.tape.closed:
-        value = value.value  # of an input that `t[i] = v` moved to a tape inside its own
+    while type(value) is Tensor and value.tape.closed:  # `t[i] = v` moved it to an inner tape
+        value = value.value
     return own_like(ct, value)
 
 
 def freeze_constants(tape: Tape) -> None:
     """Copy the constants that the records keep: their owner may write into them before a sweep."""
-    copies: dict[int, tuple[Array, Array]] = {}  # by id; the array too, so that its id stays
+    copies: dict[int, Any] = {}  # of each array one, though several records may keep it
 
     def freeze(x: Any, parent: int | None = None) -> Any:
-        if parent is not None or not isinstance(x, np.ndarray):
-            return x
-        if id(x) not in copies:
-            copies[id(x)] = x, x.copy()
-        return copies[id(x)][1]
+        constant = parent is None and isinstance(x, np.ndarray)
+        return copy.deepcopy(x, copies) if constant else x
 
     for index, record in zip(tape.records, tape, strict=True):
         if None in record.parents or record.options:

@@ -1,25 +1,20 @@
-"""Transforms: functions of functions, `grad : (params -> scalar) -> params -> like params`.
-
-Each runs the function once, on a tape of its own.
-"""
+"""Transforms, functions of functions: each runs a function once, on a tape of its own."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
 import numpy as np
 
 from ..support import tree
-from ..support.argnums import ArgNums, all_argnums, split_aux
-from ..support.errors import DisconnectedWarning, NotDifferentiableError
+from ..support.argnums import ArgNums, all_argnums
 from ..support.foreign import within
 from ..support.options import suggest_options
-from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
+from ..support.outputs import check_arrays, check_constant, refuse_array, split_aux
+from ..support.pickling import RestorableCall, make_restorable, wrap_transform
 from ..support.results import copy_leaf
 from ..support.tree import Tree
-from ..support.user_lines import warn
 from .cotangent import as_cotangent
 from .primitive import Array
 from .run import ForwardPass, freeze_constants, input_gradients, run_on, unbox
@@ -78,8 +73,8 @@ def _value_and_grad(f: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> C
         output, tensors, structure = run_on(tape, f, args, kwargs, argnums=argnums)
         if has_aux:
             output, aux = split_aux(output, f)
-            aux = tree.map(functools.partial(unbox, tape=tape), aux)
-        value, seeds, pull = _start_at_scalar(output, tape, f)
+            aux = tree.map(lambda leaf: unbox(leaf, tape), aux)
+        value, seeds, pull = _start_sweep(output, tape, f)
         swept = tape.sweep(seeds, free=True, pull=pull)
         grads = tree.unflatten(structure, input_gradients(tensors, swept))
         return ((value, aux) if has_aux else value), grads
@@ -87,41 +82,19 @@ def _value_and_grad(f: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> C
     return both
 
 
-def _start_at_scalar(
-    output: Any, tape: Tape, f: Any
-) -> tuple[Array, dict[int, Array], Pull | None]:
+def _start_sweep(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array], Pull | None]:
     """The output's value; where the sweep starts, with 1 at the output; and what runs its rules."""
     if type(output) is not Tensor:
         output = within(output)
     if type(output) is Tensor and output.tape is tape:
         value = output.value
         if value.shape != () and output.size != 1:
-            raise NotDifferentiableError(
-                f"{name_of(f)} returned an array of shape {value.shape}; a gradient needs a "
-                "scalar: reduce it with .mean() or .sum(), take all the derivatives with jacobian, "
-                "or use vjp with a cotangent of that shape"
-            )
+            refuse_array(value.shape, f)
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}, None
         return unbox(output, tape), {output.index: np.ones_like(value)}, tape.find_pull([output])
-    _check_scalar(output, f)
-    warn(
-        f"the output of {name_of(f)} depends on none of its inputs: the gradient is zero",
-        DisconnectedWarning,
-    )
+    check_constant(output, f)
     return copy_leaf(output), {}, None
-
-
-def _check_scalar(output: Any, f: Any) -> None:
-    """Raise NotDifferentiableError unless an output that is not on the tape is a real scalar."""
-    kind = getattr(getattr(output, "dtype", None), "kind", None)
-    number = type(output) in (int, float) or (kind is not None and kind in "fiu")
-    if not number or np.size(output) != 1:
-        described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
-        raise NotDifferentiableError(
-            f"{name_of(f)} must return a real scalar to be differentiated, got {described}"
-            + ("; with has_aux=True it may return (scalar, aux)" if type(output) is tuple else "")
-        )
 
 
 def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
@@ -140,11 +113,7 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
         raise TypeError("vjp(f, *primals) needs at least one primal to differentiate at")
     primals = tree.map(copy_leaf, primals)
     ran = ForwardPass(f, primals, all_argnums(primals), has_aux=has_aux)
-    for leaf in ran.outputs:
-        if not isinstance(leaf, Tensor | int | float | np.ndarray | np.generic):
-            raise NotDifferentiableError(
-                f"{name_of(f)} must return arrays, got {type(leaf).__name__}"
-            )
+    check_arrays(ran.outputs, f)
     freeze_constants(ran.tape)
 
     def pullback(g: Tree) -> Any:

@@ -23,7 +23,7 @@ from ..staging.tracer import bare
 from ..support import tree
 from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
-from ..support.text import format_table
+from ..support.text import describe_record, format_table
 from ..support.tree import Tree
 from ..transforms.calls import CustomCall
 from . import drawing
@@ -176,7 +176,7 @@ class Recording:
             (
                 f"%{index}",
                 self._name(index, record),
-                *record.columns[1:],
+                *describe_record(record)[1:],
                 f"-> {self.outputs[index]}" if index in self.outputs else "",
             )
             for index, record in self
@@ -195,7 +195,7 @@ class Recording:
             index: drawing.Box(
                 self._name(index, record),
                 f"{record.dtype}{list(record.shape) or ''}",
-                f"%{index} {record.name} {record.columns[1]}".rstrip(),
+                f"%{index} {record.name} {describe_record(record)[1]}".rstrip(),
                 "input" if record.op is None else str(record.op.kind),
                 self.outputs.get(index),
                 [parent for parent in record.parents if parent is not None],

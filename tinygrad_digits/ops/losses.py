@@ -6,6 +6,7 @@ since (n, 1) against (n,) would quietly compare each prediction with every targe
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import isfinite, prod
 from typing import Any
 
@@ -191,7 +192,14 @@ def _flat(labels: Array, classes: int) -> Array:
     check(labels, classes=classes)
     if labels.ndim != 1 or labels.dtype != np.intp:
         labels = labels.reshape(-1).astype(np.intp)
-    return labels + np.arange(0, labels.size * classes, classes)
+    return labels + _row_starts(labels.size, classes)
+
+
+@lru_cache(maxsize=8)
+def _row_starts(rows: int, classes: int) -> Array:
+    starts = np.arange(0, rows * classes, classes)
+    starts.flags.writeable = False  # they are shared
+    return starts
 
 
 def _count_labels(labels: Array, classes: int) -> Array:

@@ -23,6 +23,7 @@ import numpy as np
 from ..engine.define import AROUND
 from ..engine.primitive import Array, Function, Kind, Primitive
 from ..engine.tensor import Tensor
+from ..support.rules import bind_options
 
 
 class Way(NamedTuple):
@@ -106,7 +107,7 @@ def share_memory(primitive: Primitive, op: Function) -> Function:
         return op(x, *what[0], **what[1])
 
     def put_back(x: Array, view: Array, what: Any) -> Array:
-        return rule(view, None, x, **primitive.bind_options(*what))
+        return rule(view, None, x, **bind_options(primitive, *what))
 
     VIEWS[primitive] = Way(take, put_back)
 

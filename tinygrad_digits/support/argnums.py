@@ -1,4 +1,4 @@
-"""Which arguments of a function are meant, what their leaves are called, and what it returned."""
+"""Which arguments of a function are meant, and what their leaves are called."""
 
 from __future__ import annotations
 
@@ -44,10 +44,3 @@ def leaf_paths(args: tuple[Tree, ...], argnums: ArgNums, f: Any) -> list[str]:
         for i in (argnums if isinstance(argnums, tuple) else (argnums,))
         for path, _ in tree.items(args[i], names[positions[i]])
     ]
-
-
-def split_aux(output: Any, f: Any) -> tuple[Any, Any]:
-    """(output, aux), of a function that is said to return such a pair."""
-    if not (isinstance(output, tuple) and len(output) == 2):
-        raise TypeError(f"has_aux=True: {name_of(f)} must return a pair (output, aux)")
-    return output

@@ -169,6 +169,9 @@ class ArrayMethods:
         args: tuple[Any, ...],
         options: dict[str, Any],
     ) -> Any:
+        alone = not options and len(args) == 1 and args[0] is self  # np.sum(t): 0.3 us less
+        if alone and (op := NUMPY.get(function)) is not None:
+            return op(self)
         return PROTOCOLS["__array_function__"](function, args, options)
 
     # --- operators

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -118,6 +118,27 @@ def wrong_cotangent(op: str, ct: Any, wanted: str, y_dtype: Any) -> RuleError:
     return RuleError(
         f"{op}: a derivative rule returned {ct.dtype}{ct.shape}, but the input that it belongs to "
         f"is {wanted} (and the output {y_dtype})"
+    )
+
+
+def on_another_tape(x: Any) -> NotDifferentiableError:
+    """The error for a Tensor that is not on the tape that was asked for its gradient."""
+    return NotDifferentiableError(f"a Tensor {x.dtype}{x.shape} is on another tape")
+
+
+def not_an_input(index: int, name: str) -> NotDifferentiableError:
+    """The error for a Tensor that an op made, where an input of the tape was to be."""
+    return NotDifferentiableError(
+        f"%{index} ({name}) is not an input of this tape: start one there, Tensor(value, tape)"
+    )
+
+
+def refuse_escaped() -> NoReturn:
+    """Raise EscapedTensorError."""
+    raise EscapedTensorError(
+        "a Tensor has outlived the call of grad, vjp, ... that made it, and was used in an op; "
+        "return what you need from the differentiated function (has_aux=True), or take the "
+        "bare numbers with .value"
     )
 
 

@@ -18,6 +18,18 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
+def format_records(records: Iterable[tuple[int, Any]]) -> str:
+    """The records of a tape, each with its index, as a table."""
+    rows = [(f"%{index}", *describe_record(record)) for index, record in records]
+    return format_table(rows) or "an empty tape"
+
+
+def describe_record(record: Any) -> tuple[str, str, str, str]:
+    """What a table says of the record of an op: name, operands, shape and dtype."""
+    operands = format_operands(record.parents, record.inputs, record.options)
+    return record.name, operands, str(record.shape), str(record.dtype)
+
+
 def format_operands(
     parents: Iterable[int | None], inputs: Iterable[Any], options: Mapping[str, Any]
 ) -> str:

@@ -15,8 +15,8 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from ..engine.primitive import Array, Primitive
-from ..engine.run import vjp_of
 from ..engine.tensor import Tensor
+from ..ops.derived_rules import vjp_of
 from ..support import tree
 from ..support.errors import NotDifferentiableError
 from ..support.pickling import make_restorable, name_of

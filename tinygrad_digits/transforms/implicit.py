@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Primitive
-from ..engine.run import vjp_of
 from ..engine.tape import Tape, interpreters_of
 from ..engine.transforms import vjp
+from ..ops.derived_rules import vjp_of
 from ..staging.tracer import bare
 from ..support import tree
 from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
