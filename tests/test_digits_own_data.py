@@ -307,13 +307,13 @@ def test_a_drawing_that_is_damaged_is_named(mine):
 def test_the_convolutional_model_trains_saves_and_is_read_back(tmp_path):
     folder = tmp_path / "run"
     invoke(
-        "train", "--model", "conv", "--plain", "--hidden", 8, "--epochs", 1, "--batch-size", 32,
-        "--rate", 0.1, "--out", folder,
+        "train", "--model", "conv", "--plain", "--hidden", 16, "--epochs", 1,
+        "--optimizer", "adam", "--out", folder,
     )  # fmt: skip
     params, config = store.load_run(folder)
     assert config["model"] == "conv"
     assert kinds.name_of(params) == "conv"
-    assert kinds.layer_sizes(params) == (64, 8, 10)
+    assert kinds.layer_sizes(params) == (64, 16, 10)
     found = json.loads(invoke("evaluate", folder, "--json").stdout)
     assert found["test_accuracy"] > 0.2
     assert "kernels of the first convolution" in (folder / "report.html").read_text("utf-8")

@@ -75,6 +75,7 @@ def explained(params: Params, x: Array) -> tuple[Array, Array, Array]:
     how much they fall without a pixel's ink (Zeiler & Fergus, Visualizing and Understanding
     Convolutional Networks, 2014: occlusion, here of one pixel): what the ink that is there does.
 
+    >>> from tinygrad_digits.digits.model import mlp
     >>> probabilities, *why = explained(mlp.init_params(), np.zeros((2, 64)))
     >>> probabilities.shape, [pixels.shape for pixels in why]
     ((2, 10), [(2, 64), (2, 64)])
@@ -89,6 +90,7 @@ def explained(params: Params, x: Array) -> tuple[Array, Array, Array]:
 def draw_tape(params: Params, image: Array) -> str:
     """The tape of one reading as SVG: from the (8, 8) image to the logit of the digit that it is.
 
+    >>> from tinygrad_digits.digits.model import mlp
     >>> draw_tape(mlp.init_params(), np.zeros((8, 8))).startswith("<svg")
     True
     """
