@@ -73,7 +73,7 @@ def draw_overlaid(histories: Mapping[str, Sequence[Mapping[str, float]]], measur
         epochs = [row["epoch"] for row in history]
         for part, style in (("validation", "-"), ("train", ":")):
             values = [row[f"{part}_{measure}"] for row in history]
-            label = name.replace("$", r"\$") if part == "validation" else None
+            label = spell_name(name, most=40) if part == "validation" else None
             axes.plot(epochs, values, style, color=f"C{place % 10}", linewidth=1.6, label=label)
     _bare(axes)
     axes.grid(color=FAINT, linewidth=0.6)
@@ -110,8 +110,9 @@ def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
     """Along both sides, with lines between them; of many, some are named."""
     places = range(0, len(classes), -(-len(classes) // NUMBERED))
     upright = max(map(len, classes)) > 2
-    axes.set_xticks(places, [classes[i] for i in places], rotation=90 if upright else 0)
-    axes.set_yticks(places, [classes[i] for i in places])
+    names = [spell_name(classes[i]) for i in places]
+    axes.set_xticks(places, names, rotation=90 if upright else 0)
+    axes.set_yticks(places, names)
     edges = np.arange(1, len(classes)) - 0.5
     axes.hlines(edges, -0.5, len(classes) - 0.5, color="white", linewidth=1)
     axes.vlines(edges, -0.5, len(classes) - 0.5, color="white", linewidth=1)
@@ -152,11 +153,21 @@ def draw_mistakes(
         axes.set_yticks([])
         _bare(axes, spines=("left", "right", "top", "bottom"))
         sure = probabilities[i, said[i]]
-        caption = f"said {classes[said[i]]} ({sure:.1%})\ntruth {classes[labels[i]]}"
-        axes.set_title(caption, fontsize=9, color=INK, parse_math=False)
+        guess, truth = (spell_name(classes[label], most=8) for label in (said[i], labels[i]))
+        axes.set_title(f"said {guess} ({sure:.1%})\ntruth {truth}", fontsize=9, color=INK)
     if not len(wrong):
         figure.text(0.5, 0.45, "none", ha="center", fontsize=20, color=TRAIN)
     return figure
+
+
+def spell_name(name: str, most: int = 20) -> str:
+    r"""A name in a figure: no longer than so, and its dollars are no mathematics.
+
+    >>> spell_name("5"), spell_name("hippopotamus", most=8), spell_name("$1$")
+    ('5', 'hippopo…', '\\$1\\$')
+    """
+    short = name if len(name) <= most else f"{name[: most - 1]}…"
+    return short.replace("$", r"\$")
 
 
 def _figure(width: float, height: float) -> Figure:
