@@ -1,11 +1,16 @@
+import gc
 import os
 import zlib
 
 import numpy as np
 import pytest
+from hypothesis import is_hypothesis_test, settings
 
 from tests.cases import all_cases, rows_recorded
 from tests.jit_programs import skip_without
+
+settings.register_profile("default", deadline=None, max_examples=40)
+settings.register_profile("gate", deadline=None, max_examples=200)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -21,6 +26,7 @@ def pytest_cmdline_main(config):
 
 def pytest_configure(config):
     """Keep what a test compiles: a later run finds it under the digest of its source."""
+    settings.load_profile("gate" if config.option.markexpr == "gate" else "default")
     if "TINYGRAD_DIGITS_CACHE" not in os.environ and hasattr(config, "cache"):
         os.environ["TINYGRAD_DIGITS_CACHE"] = str(config.cache.mkdir("native"))
 
@@ -28,19 +34,13 @@ def pytest_configure(config):
 SLOW = {
     f"test_{name}.py"
     for name in (
+        # processes, browsers, training
         *("benchmarks", "cli", "dask", "digits_images", "digits_recipe", "digits_sources"),
-        *("digits_threads", "digits_training", "estimator", "examples", "native", "notebook"),
-        *(
-            "peers",
-            "report",
-            "resume",
-            "serve",
-            "sweep",
-            "typing",
-            "watch",
-        ),  # processes, browsers, training
+        *("digits_strokes", "digits_threads", "digits_training", "estimator", "examples"),
+        *("native", "notebook", "peers", "report", "resume", "serve", "sweep", "typing", "watch"),
         *("accuracy", "rules_as_functions"),  # mpmath
-        *("dtypes", "edges", "options", "purity", "shapes"),  # every function in every way
+        # every function in every way
+        *("broadcasting", "dtypes", "edges", "options", "purity", "shapes"),
     )
 }
 """Tests that take long, and why."""
@@ -53,12 +53,22 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-def pytest_collection_modifyitems(items):
-    """Mark as quick what neither compiles native code nor is in a slow file."""
+def pytest_collection_modifyitems(config, items):
+    """Mark as quick what neither compiles native code nor is slow; the gate draws more examples."""
     for item in items:
         native = "numba" in item.name or "native" in item.name
-        if not native and item.path.name not in SLOW:
+        slow = item.path.name in SLOW or any(map(item.get_closest_marker, ("slow", "gate")))
+        if not native and not slow:
             item.add_marker(pytest.mark.quick)
+        draws = is_hypothesis_test(getattr(item, "obj", None))
+        if draws and not native and config.option.markexpr == "gate":
+            item.add_marker(pytest.mark.gate)
+
+
+def pytest_collection_finish():
+    """What is collected stays: the searches for cycles, some of them tests', go around it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import tinygrad_digits as td
 
 TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
+NUMBA_IN_THE_GATE = ["numpy", pytest.param("numba", marks=pytest.mark.gate)]
+"""Backends of what takes seconds to compile, and is like what the default run compiles."""
 
 
 def skip_without(backend):

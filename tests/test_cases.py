@@ -7,7 +7,14 @@ import pytest
 
 import tinygrad_digits as td
 from tests.cases import Drawn, cases_by_function
-from tests.checks import CHECKS, check_higher_orders, quiet, try_case
+from tests.checks import (
+    CHECKS,
+    check_higher_orders,
+    check_narrow_program,
+    check_program,
+    quiet,
+    try_case,
+)
 from tinygrad_digits.engine.primitive import VariadicRule
 from tinygrad_digits.ops import OPS
 
@@ -21,9 +28,27 @@ def test_function(function):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_higher_orders(function):
+def test_program(function):
+    """Of its first case, in both dtypes."""
     name, case = next(iter(FUNCTIONS[function].items()))
+    try_case(name, case, [check_program, check_narrow_program])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_other_programs(function):
+    """Of its other cases, and of the first one's second derivatives."""
+    (name, case), *others = FUNCTIONS[function].items()
     try_case(name, case, [check_higher_orders])
+    for name, case in others:
+        try_case(name, case, [check_program])
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_other_programs_of_float32(function):
+    for name, case in [*FUNCTIONS[function].items()][1:]:
+        try_case(name, case, [check_narrow_program])
 
 
 # --- the tests are tested

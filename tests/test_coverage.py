@@ -58,6 +58,7 @@ def test_a_keyword_without_a_case_is_refused_by_name(name, rng):
             td.vjp(f, *drawn.xs)
 
 
+@pytest.mark.slow
 def test_the_table_is_not_stale():
     assert PAGE.read_text(encoding="utf-8") == coverage_table(), (
         "run: python -m tests.coverage --write"

@@ -94,11 +94,12 @@ def check_lazy(f, x):
     "f",
     [
         lambda x: np.sum(np.pad(x, 1, constant_values=2.0) ** 3),
-        lambda x: np.sum(x[900:5:-2, 1:] ** 3),
+        lambda x: np.sum(x[330:5:-2, 1:] ** 3),
+        pytest.param(lambda x: np.sum(x[900:5:-2, 1:] ** 3), marks=pytest.mark.gate),
         lambda x: np.sum(x[: 4 * CHUNK][::-3, 2] ** 3),
         lambda x: np.sum(td.at(np.ones((N, 64)))[:, :3].set(x[:, 1:4]) ** 3),
     ],
-    ids=["pad", "slices", "all the rows backwards", "put"],
+    ids=["pad", "slices", "slices of most chunks", "all the rows backwards", "put"],
 )
 def test_moving_elements_computes_nothing(f, problem):
     check_lazy(f, problem[1])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tinygrad_digits.digits import data
+from tinygrad_digits.digits.data import strokes
 from tinygrad_digits.digits.errors import RunError
 from tinygrad_digits.digits.model import calibration, familiarity, mlp
 from tinygrad_digits.digits.runs import familiar
@@ -85,12 +86,60 @@ def test_the_distance_is_to_the_nearest(rng):
     images = rng.integers(0, 17, (30, 64)).astype(np.uint8)
     x = rng.random((7, 64))
     by_hand = [min(np.linalg.norm(one - known / 16) for known in images) for one in x]
-    np.testing.assert_allclose(familiarity.measure_distances(images, x), by_hand)
+    np.testing.assert_allclose(familiarity.measure_distances(images / 16, x), by_hand)
 
 
-def _manner():
+def test_distances_are_the_same_one_by_one_and_all_at_once(rng):
+    known = (rng.integers(0, 17, (900, 64)) / 16).astype(np.float32)
+    x = rng.integers(0, 17, (2 * familiarity.ROWS + 3, 64)) / 16
+    together = familiarity.measure_distances(known, x)
+    alone = [familiarity.measure_distances(known, one[np.newaxis])[0] for one in x]
+    np.testing.assert_array_equal(together, alone)  # exact: a limit is the same on any machine
+
+
+def test_synthetic_digits_are_known_to_who_has_learnt_from_them():
+    strange = [
+        familiarity.find_strange(_manner(synthetic=by).familiar, fresh).mean()
+        for fresh in [strokes.synthesise(500, np.random.default_rng(77)).images]
+        for by in (False, True)
+    ]
+    assert strange[0] > 0.05
+    assert strange[1] < 0.03
+
+
+@pytest.mark.parametrize("many", [10, 1500, 9000])
+def test_the_known_are_of_both_kinds_and_not_too_many(many):
+    images = np.zeros((many, 64), np.float32)
+    train = data.Dataset(images, np.zeros(many, int))
+    split = data.Split(train, data.Dataset(images[:10], np.zeros(10, int)), train)
+    known = familiar.fit_manner(mlp.init_params(), split, synthetic=True).familiar.images
+    assert len(known) <= familiarity.MOST_KNOWN
+    drawn = known.any(axis=1).sum()
+    assert drawn >= familiarity.MOST_KNOWN // 2
+    assert 0 < len(known) - drawn <= many
+
+
+def test_tempered_probabilities_are_those_of_colder_logits(rng):
+    logits = 30 * rng.standard_normal((50, 10)).astype(np.float32)
+    tempered = calibration.temper(_softmax(logits), 2.0)
+    np.testing.assert_allclose(tempered, _softmax(logits / 2), atol=1e-6)
+
+
+def test_trust_is_measured_on_what_is_said(rng):
+    logits = 2 * rng.standard_normal((5000, 10))
+    labels = _sample(logits, rng)
+    images = np.zeros((5000, 64))
+    images[:1250] = 1
+    manner = _manner()._replace(temperature=3.0)
+    found = familiar.measure_trust(manner, _softmax(3 * logits), data.Dataset(images, labels))
+    assert found.calibration_error > 0.1
+    assert found.calibrated_error < 0.03
+    assert found.false_alarms == 1  # neither black nor white is a digit
+
+
+def _manner(synthetic=False):
     split = data.split(DIGITS, seed=0)
-    return familiar.fit_manner(mlp.init_params(), split)
+    return familiar.fit_manner(mlp.init_params(), split, synthetic=synthetic)
 
 
 def test_what_a_run_keeps_is_read_back(tmp_path):

@@ -5,6 +5,7 @@ import io
 import struct
 import subprocess
 import sys
+import types
 import warnings
 import zlib
 
@@ -267,8 +268,11 @@ def _masks(stages):
         yield mask
 
 
+OTHER_HANDS = [pytest.param(hand, marks=pytest.mark.gate) for hand in ("hasty", "child")]
+
+
 @pytest.mark.parametrize("kind", drawn.KINDS)
-@pytest.mark.parametrize("hand", ["school", "hasty", "child"])
+@pytest.mark.parametrize("hand", ["school", *OTHER_HANDS])
 def test_the_ink_that_was_drawn_is_found(hand, kind):
     for digit in (1, 4, 5, 8):
         truth = drawn.draw(hand, digit, kind, seed=7)
@@ -534,3 +538,36 @@ def test_the_gallery_says_what_was_said_how_surely_and_the_truth(wrong):
     assert captions == [f"said 4 ({p:.1%})\ntruth 0" for p in shown]
     assert figure.get_suptitle().startswith(f"{wrong} of 60 test digits misread")
     assert plots.encode_png(figure).startswith(b"\x89PNG")
+
+
+HEIC = b"\0\0\0\x18ftypheic" + bytes(12)
+
+
+def test_heic_without_its_package_says_which(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "x.heic").write_bytes(HEIC)
+    with pytest.raises(images.ImageError, match=r"x\.heic: .*pip install pillow-heif"):
+        images.read_images(tmp_path / "x.heic")
+
+
+def test_heic_is_read_by_its_package(tmp_path, monkeypatch):
+    def register_heif_opener(**_options):
+        """As the package does; but what follows the head is a PNG file."""
+
+        def open_heif(file, _name):
+            with file:
+                file.seek(len(HEIC))
+                return Image.open(io.BytesIO(file.read()))
+
+        Image.register_open("HEIF", open_heif, lambda head: head[4:12] == b"ftypheic")
+
+    package = types.SimpleNamespace(register_heif_opener=register_heif_opener)
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", [*Image.ID])
+    png = io.BytesIO()
+    drawn.draw("school", 3, "black on white").picture.save(png, "PNG")
+    (tmp_path / "x.png").write_bytes(png.getvalue())
+    (tmp_path / "x.heic").write_bytes(HEIC + png.getvalue())
+    found, same = (images.read_images(tmp_path / f"x.{kind}") for kind in ("heic", "png"))
+    np.testing.assert_array_equal(found, same)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -114,7 +114,6 @@ def contractions(draw):
     return f"{','.join(terms)}->{output}", shapes
 
 
-@settings(max_examples=150, deadline=None)
 @given(contractions())
 def test_any_einsum(drawn):
     subscripts, shapes = drawn

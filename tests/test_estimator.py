@@ -79,8 +79,15 @@ def test_scikit_learns_check(check):
     check(DigitsClassifier())
 
 
+def of_regressors_or_in_the_gate(check):
+    """The default run has been through the others with the classifier, which shares their code."""
+    marks = () if "regress" in name_of(check) else pytest.mark.gate
+    return pytest.param(check, marks=marks, id=name_of(check))
+
+
 @pytest.mark.parametrize(
-    "check", [c for c in REGRESSOR_CHECKS if not in_another_process(c)], ids=name_of
+    "check",
+    [of_regressors_or_in_the_gate(c) for c in REGRESSOR_CHECKS if not in_another_process(c)],
 )
 @pytest.mark.filterwarnings("default")
 def test_scikit_learns_check_of_the_regressor(check):
@@ -198,7 +205,7 @@ def test_images_are_learned_by_the_recipe(digits, full, dtype):
     if dtype is np.uint8 and full == 1:
         pixels, full = (pixels > 7) * 16, 16  # of black and white
     found = settled((pixels * (full / 16)).astype(dtype)[:300], labels[:300])
-    assert found == dataclasses.replace(RECIPE, epochs=1)
+    assert found == dataclasses.replace(RECIPE, epochs=1, synthetic=0.0)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +227,17 @@ def test_what_is_set_holds_on_images_too(digits):
     assert found.rate == RECIPE.rate
     assert settled(rows, labels, optimizer="gd").rate == RATES["gd"]
     assert not settled(rows, labels, scaling="standard").augment  # which would not suit it
+
+
+def test_smoothed_labels_suit_images_alone(digits):
+    pixels, _, labels, _ = digits
+    assert settled(pixels[:300], labels[:300]).smoothing == RECIPE.smoothing > 0
+    assert settled(pixels[:300], labels[:300], smoothing=0.0).smoothing == 0
+    assert settled(2 * pixels, labels).smoothing == 0
+    numbers = DigitsRegressor(max_iter=1, hidden=(4,)).fit(pixels[:300], labels[:300])
+    assert numbers.recipe_.smoothing == 0
+    with pytest.raises(ValueError, match="smoothing must be a number, got 'some'"):
+        settled(pixels, labels, smoothing="some")
 
 
 def test_a_stream_of_images_stays_one_of_images(digits):

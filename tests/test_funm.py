@@ -92,6 +92,7 @@ def test_derivatives_to_the_third_order(name, spectrum):
     td.check_grads(of_both_triangles(FUNCTIONS[name][0]), symmetric(spectrum), order=3, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [Q, np.eye(4)], ids=["turned", "diagonal"])
 @pytest.mark.parametrize("spectrum", SPECTRA.values(), ids=SPECTRA)
 def test_it_agrees_with_other_ways_to_compute_the_same(spectrum, turn):

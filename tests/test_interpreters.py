@@ -13,7 +13,7 @@ from tinygrad_digits.engine.run import ForwardPass, run_on
 from tinygrad_digits.engine.tape import OPEN, Interpreter, Tape, interpreters_of
 from tinygrad_digits.looking.debugging import DebuggingInterpreter
 from tinygrad_digits.looking.recording import RecordingInterpreter
-from tinygrad_digits.ops.derived_rules import vjp_of
+from tinygrad_digits.ops.derived_rules import compute_vjp
 from tinygrad_digits.staging.tracer import bare
 from tinygrad_digits.transforms.batching import BatchInterpreter
 
@@ -55,10 +55,10 @@ class Counter(Interpreter):
 def count(f, *args):
     counter = Counter()
 
-    def boxing(leaves, counter, boxed):
+    def box_leaves(leaves, counter, boxed):
         boxed += map(counter.box, leaves)
 
-    y, _, _ = run_on(counter, f, args, argnums=tuple(range(len(args))), boxing=boxing)
+    y, _, _ = run_on(counter, f, args, argnums=tuple(range(len(args))), box=box_leaves)
     assert counter.closed
     return y, counter
 
@@ -182,10 +182,10 @@ def test_a_vjp_that_leaves_no_tape_behind():
         return [p["a"] * x, p["a"]]
 
     args = {"a": 3.0, "b": 1.0}, X
-    a, b, x = vjp_of(f, args, [X, 2.0])
+    a, b, x = compute_vjp(f, args, [X, 2.0])
     assert a == X @ X + 2
     assert b == 0
     assert_array_equal(x, 3 * X)
-    (alone,) = vjp_of(f, args, [X, 2.0], tracked=[2])
+    (alone,) = compute_vjp(f, args, [X, 2.0], tracked=[2])
     assert_array_equal(alone, x)
     assert not OPEN

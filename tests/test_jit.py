@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_digits as td
 from tests.jit_programs import (
+    NUMBA_IN_THE_GATE,
     TOLERANCE,
     assert_same,
     check_calls,
@@ -111,14 +112,12 @@ def test_comparisons_of_numbers_and_scalars(f):
 # --- drawn programs
 
 
-@settings(max_examples=150, deadline=None)
 @given(programs())
 def test_any_program(drawn):
     with np.errstate(all="ignore"):
         check_calls(drawn.run, [drawn.arguments(1), drawn.arguments(2)])
 
 
-@settings(max_examples=150, deadline=None)
 @given(programs())
 def test_any_program_with_its_gradient(drawn):
     with np.errstate(all="ignore"):
@@ -155,6 +154,7 @@ def trained(step, params, state, batches):
     [(td.optim.gradient_descent(0.5), np.float64), (td.optim.momentum(0.1), np.float32)],
     ids=["gradient descent", "momentum"],
 )
+@pytest.mark.parametrize("backend", NUMBA_IN_THE_GATE)
 def test_twenty_steps_of_the_digits_model(optimizer, dtype, backend, rng):
     def step(params, state, x, labels):
         loss, grads = td.value_and_grad(model.loss)(params, x, labels)
@@ -236,6 +236,7 @@ def moons(rng, n):
     return points + 0.1 * rng.standard_normal((n, 2)), labels
 
 
+@pytest.mark.parametrize("backend", NUMBA_IN_THE_GATE)
 def test_two_moons(backend, rng):
     def loss(layers, x, labels):
         for w, b in layers[:-1]:

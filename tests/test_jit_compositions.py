@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_digits as td
-from tests.jit_programs import assert_same, skip_without
+from tests.jit_programs import NUMBA_IN_THE_GATE, assert_same, skip_without
 
 W = np.random.default_rng(0).standard_normal((4, 3))
 """Captured, so a constant of the programs; derivatives read its transpose too."""
@@ -103,7 +103,7 @@ def test_native_code_is_close(names, rng):
     assert_same(td.jit(all_of_them, backend="numba")(inputs), all_of_them(inputs), "numba")
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", NUMBA_IN_THE_GATE)
 def test_a_convolutional_net(backend, rng):
     skip_without(backend)
     params, images = net_params(rng), rng.standard_normal((2, 1, 4, 4))

@@ -354,6 +354,7 @@ def test_static_values_of_other_types_are_other_values():
     assert f(x, frozenset({1}) and 1).dtype == np.float32
 
 
+@pytest.mark.slow
 def test_the_cache_on_disk_may_be_damaged(tmp_path, monkeypatch):
     pytest.importorskip("numba")
     monkeypatch.setenv("TINYGRAD_DIGITS_CACHE", str(tmp_path))

@@ -394,6 +394,7 @@ def test_what_native_code_once_did_not_do(f, args):
     assert_same(td.jit(f, backend="numba")(*args), f(*args), "numba", 1.0)
 
 
+@pytest.mark.slow
 def test_numpys_own_loops_give_numpys_bits():
     skip_without("numba")
     x = np.random.default_rng(0).standard_normal((50, 60))

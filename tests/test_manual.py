@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_digits as td
@@ -66,7 +66,6 @@ def term_sizes(params, x, labels):
     return spread, sizes
 
 
-@settings(deadline=None, max_examples=200)
 @given(networks())
 def test_tape_agrees_with_manual_backprop(network):
     params, x, labels = network
@@ -94,7 +93,6 @@ def test_relus_at_exactly_zero_pass_no_gradient_in_either():
     assert hand["b1"].any()
 
 
-@settings(deadline=None)
 @given(networks(dtypes=(np.float64,)), st.integers(0, 2**32 - 1))
 def test_both_agree_with_central_differences(network, seed):
     params, x, labels = network
@@ -157,6 +155,7 @@ def test_manual_backprop_changes_nothing_that_it_is_given():
     td.tree.map(np.testing.assert_array_equal, (params, x, labels), before)
 
 
+@pytest.mark.slow
 def test_central_differences_find_a_smooth_step_in_a_large_network():
     """With 256,000 relus in a layer, the first step that comes to mind crosses many kinks."""
     rng = np.random.default_rng(0)

@@ -273,7 +273,9 @@ def test_one_program_serves_all_steps(name):
     assert step.cache_info().traces == 1
 
 
-@pytest.mark.parametrize("name", ["adamw, scheduled", "everything"])
+@pytest.mark.parametrize(
+    "name", ["adamw, scheduled", pytest.param("everything", marks=pytest.mark.gate)]
+)
 def test_numbas_step(name):
     pytest.importorskip("numba")
     optimizer, params = WRAPPED[name], network()

@@ -247,6 +247,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_script_sends_its_own_decorated_functions(tmp_path):
     """Workers of joblib do not have the script as a module; those of multiprocessing do."""
     script = tmp_path / "script.py"

@@ -93,6 +93,8 @@ def test_a_room_is_a_module_whose_docstring_says_what_is_in_it(room):
 
 
 @pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.slow
+@pytest.mark.slow
 def test_a_room_is_entered_by_any_door(room):
     program = f"""
 import tinygrad_digits.{room} as first

@@ -24,6 +24,7 @@ from tinygrad_digits.digits.training import recipe
 SECTIONS = {
     "curves": "Curves",
     "confusion": "Confusion",
+    "trust": "Trust",
     "mistakes": "Mistakes",
     "weights": "Weights of the first layer",
     "tape": "The tape",
@@ -104,7 +105,7 @@ def test_every_image_is_loaded_and_says_what_it_shows(opened):
         "!!i.closest('[role=img][aria-label]')])"
     )
     misread = (report.MISREAD + report.CLOSE) * 2
-    assert len(images) == 10 + 2 + misread + 24
+    assert len(images) == 10 + 3 + misread + 24
     for alt, natural, shown, explained in images:
         assert natural > 0
         assert shown > 0

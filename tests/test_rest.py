@@ -38,9 +38,8 @@ def test_numpy_has_functions():
     assert {"np.sum", "np.exp", "np.linalg.svd", "np.fft.fft"} <= PUBLIC.keys()
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_a_tensor_is_taken_or_refused_with_a_reason(name):
-    assert PUBLIC[name] in NUMPY or PUBLIC[name] in REFUSED
+def test_a_tensor_is_taken_or_refused_with_a_reason():
+    assert not [name for name, f in PUBLIC.items() if f not in NUMPY and f not in REFUSED]
 
 
 @pytest.mark.parametrize("name", [name for name, f in PUBLIC.items() if f in REFUSED])

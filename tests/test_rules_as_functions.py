@@ -109,15 +109,15 @@ def test_mixed_derivatives_are_symmetric_and_right(oracle):
     for a, b in PAIRS:
         if not inside(oracle, a, b):
             continue
-        for by in itertools.product((0, 1), repeat=3):
-            for order in (2, 3):
+        for order in (2, 3):
+            for by in itertools.product((0, 1), repeat=order):
                 pair = tuple(sorted(by[:2]))
                 wanted = value(by_pair[pair], a, b)
                 if order == 3:
                     wanted = value(lambda a, b: slope(by_pair[pair], (a, b), by[2]), a, b)  # noqa: B023
                 if math.isfinite(wanted):
                     with np.errstate(all="ignore"):
-                        got = differentiated(oracle.function, by[:order])(a, b)
+                        got = differentiated(oracle.function, by)(a, b)
                     size = 1 + abs(wanted)
                     assert_allclose(got, wanted, rtol=1e-11, atol=1e-13 * size, err_msg=(a, b, by))
                     tested += 1
@@ -142,8 +142,12 @@ def test_powers_where_the_base_or_the_exponent_is_0(power):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4, -1, -2])
 @pytest.mark.parametrize("kind", [int, float, np.float64, np.array])
-@pytest.mark.parametrize("x", [0.0, -0.0, -1.5, 2.0, -2.0, 1e-200])
-def test_whole_powers_are_exact_at_every_order(n, kind, x):
+def test_whole_powers_are_exact_at_every_order(n, kind):
+    for x in (0.0, -0.0, -1.5, 2.0, -2.0, 1e-200):
+        check_whole_power(n, kind, x)
+
+
+def check_whole_power(n, kind, x):
     f, factor = (lambda x: x ** kind(n)), 1
     for order in range(1, 5):
         f, factor = td.grad(f), factor * (n - order + 1)

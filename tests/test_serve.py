@@ -41,7 +41,7 @@ from tinygrad_digits.digits.data.augment import augment
 from tinygrad_digits.digits.images import normalise
 from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.digits.model import saliency
-from tinygrad_digits.digits.runs import store
+from tinygrad_digits.digits.runs import familiar, store
 
 DIGITS = data.load_digits(np.float32)
 JSON = {"Content-Type": "application/json"}
@@ -66,10 +66,15 @@ def params():
     return params
 
 
+@pytest.fixture(scope="module")
+def manner(params):
+    return familiar.fit_manner(params, data.split(DIGITS, seed=0), synthetic=True)
+
+
 @contextmanager
-def serving(params, hosts=serve.LOOPBACK, mine=None):
+def serving(params, hosts=serve.LOOPBACK, mine=None, manner=None):
     """The port of a server in a thread."""
-    server = serve.server(serve.application(params, hosts, mine))
+    server = serve.server(serve.application(params, hosts, mine, manner))
     with serve.listening("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -119,7 +124,8 @@ def test_a_drawing_is_read_as_the_model_reads_it(port, params):
     image = np.round(DIGITS.images[6] * 255) / 255
     image /= image.max()
     found = read(port, grid(DIGITS.images[6]))
-    assert set(found) == {"digit", "probabilities", "image", "saliency", "occlusion"}
+    assert set(found) == {"digit", "unlike", "probabilities", "image", "saliency", "occlusion"}
+    assert found["unlike"] is False
     assert found["digit"] == 6 == np.argmax(found["probabilities"])
     np.testing.assert_allclose(np.ravel(found["image"]), image, atol=1e-6)
     expected = model.probabilities(params, image[np.newaxis])[0]
@@ -145,6 +151,36 @@ def test_the_occlusion_is_how_the_score_falls_without_each_pixel(params):
         covered[0, i] = 0
         fall = score - model.logits(params, covered)[0, found.digit]
         np.testing.assert_allclose(found.occlusion.ravel()[i], fall, atol=1e-4)
+
+
+# ---- doubt
+
+SCRIBBLE = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.full((5, 5), 255)).tolist()
+
+
+def test_a_scribble_is_unlike_a_digit(params, manner):
+    read = reading.reader(params, manner)
+    assert read(reading.ink_of(SCRIBBLE)).unlike
+    assert not reading.reader(params)(reading.ink_of(SCRIBBLE)).unlike
+    assert not any(read(image.reshape(8, 8)).unlike for image in DIGITS.images[:20])
+
+
+def test_what_is_said_is_tempered_and_why_is_not(params, manner):
+    manner = manner._replace(temperature=2.5)
+    ink = DIGITS.images[5].reshape(8, 8)
+    plain, tempered = (reading.reader(params, how)(ink) for how in (None, manner))
+    logits = model.logits(params, plain.image.reshape(1, 64))[0] / 2.5
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(tempered.probabilities, expected, rtol=1e-4, atol=1e-6)
+    assert tempered.digit == plain.digit
+    for name in ("saliency", "occlusion"):
+        np.testing.assert_allclose(getattr(tempered, name), getattr(plain, name), atol=1e-5)
+
+
+def test_the_server_says_what_is_unlike_a_digit(params, manner):
+    with serving(params, manner=manner) as port:
+        assert read(port, SCRIBBLE)["unlike"] is True
+        assert read(port, grid(DIGITS.images[0]))["unlike"] is False
 
 
 # ---- corrections
@@ -674,6 +710,41 @@ def test_the_sentence_and_the_digit_never_disagree(page):
         press(page, "c")
         wait(page, lambda _: text(page, "digit") == "?")
     assert page.execute_script("return window.disagreements") == []
+
+
+COMPARE = """
+  window.disagreements = [];
+  const compare = () => {
+    const show = (id) => document.getElementById(id).textContent;
+    const [digit, said] = ["digit", "verdict"].map(show);
+    const none = said.startsWith("This does not look") || said.startsWith("Nothing drawn");
+    if ((digit === "?") !== none) window.disagreements.push([digit, said]);
+  };
+  new MutationObserver(compare).observe(document.querySelector(".verdict"),
+    { childList: true, subtree: true, characterData: true });
+"""
+NONE = "This does not look like one digit."
+ZIGZAG = [[(x, y) for y in np.linspace(0, 1, 9) for x in (0, 1)]]
+
+
+def test_what_looks_like_no_digit_is_called_none(params, manner, browser):
+    with serving(params, manner=manner) as port:
+        browser.get(f"http://127.0.0.1:{port}/")
+        browser.execute_script(COMPARE)
+        for _ in range(2):
+            draw(browser, ZIGZAG)
+            wait(browser, lambda _: text(browser, "verdict") == NONE)
+            assert text(browser, "digit") == "?"
+            shares = browser.find_elements(By.CSS_SELECTOR, "#probabilities td:last-child")
+            assert [share.text for share in shares] == ["–"] * 10
+            assert not browser.find_elements(By.CSS_SELECTOR, "#probabilities .likeliest")
+            press(browser, "c")
+            draw(browser, STROKES[0])
+            wait(browser, lambda _: text(browser, "verdict").startswith("This is a 0"))
+            press(browser, "c")
+            wait(browser, lambda _: text(browser, "verdict") == "Nothing drawn yet.")
+        assert browser.execute_script("return window.disagreements") == []
+        assert console(browser) == []
 
 
 def test_a_correction_is_kept_and_taken_back_on_the_page(page, mine):

@@ -73,7 +73,6 @@ def test_along_an_axis(f, data, seed):
     check(lambda x: f(x, axis=axis), spread(shape, seed))
 
 
-@settings(max_examples=100, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 9))
 def test_indexing(data, seed):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4))
@@ -89,7 +88,6 @@ def test_indexing(data, seed):
     check(lambda x, v: td.at(x)[index].add(v * x[index]), x, v)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     drawn=hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=3),
     seed=st.integers(0, 9),
@@ -99,7 +97,6 @@ def test_broadcasting(drawn, seed):
     check(lambda a, b, c: np.where(a > b, a * c, b / c) + np.hypot(a, c), *xs)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     drawn=hnp.mutually_broadcastable_shapes(
         signature="(m?,n),(n,p?)->(m?,p?)", max_dims=2, max_side=3
@@ -111,7 +108,6 @@ def test_products(drawn, seed):
     check(np.matmul, a, b)
 
 
-@settings(max_examples=60, deadline=None)
 @given(shape=SHAPES, seed=st.integers(0, 9), data=st.data())
 def test_shaping(shape, seed, data):
     x = spread(shape, seed)

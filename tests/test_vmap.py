@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
@@ -26,7 +26,6 @@ def test_batching_rules_are_registered_on_primitives_not_on_names():
     assert batching.rule_of(OPS["add"].primitive) is batching.batch_elementwise
 
 
-@settings(max_examples=60, deadline=None)
 @given(programs())
 def test_any_program_with_its_gradient(drawn):
     calls = [drawn.arguments(1), drawn.arguments(2)]

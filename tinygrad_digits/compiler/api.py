@@ -458,7 +458,7 @@ def _run(
     ]
     given = {id(leaf) for _, leaf, _ in named}
 
-    def boxing(_: list[Any], jit: JitInterpreter, boxed: list[Any]) -> None:
+    def box_leaves(_: list[Any], jit: JitInterpreter, boxed: list[Any]) -> None:
         for path, leaf, enters in named:
             static = leaf.value if isinstance(leaf, Sealed) else leaf
             boxed.append(jit.box(leaf, path) if enters else static)
@@ -472,7 +472,7 @@ def _run(
         return structure
 
     try:
-        structure, _, _ = run_on(jit, traced, (args, kwargs), argnums=(0, 1), boxing=boxing)
+        structure, _, _ = run_on(jit, traced, (args, kwargs), argnums=(0, 1), box=box_leaves)
     except ValueError as error:
         if isinstance(error.__cause__, TracedValueError):  # NumPy's, for `array[i] = t`
             raise error.__cause__ from None

@@ -21,9 +21,9 @@ from ..support.results import copy_leaf, own, own_like
 from ..support.tree import Tree
 from .primitive import NO_OPTIONS, Array
 from .tape import Interpreter, Tape
-from .tensor import Tensor, box
+from .tensor import Tensor, box_leaves
 
-Boxing: TypeAlias = Callable[[list[Any], Any, list[Any]], None]
+BoxLeaves: TypeAlias = Callable[[list[Any], Any, list[Any]], None]
 """(leaves, interpreter, boxed): append to `boxed` each leaf, on the interpreter if it is to be."""
 
 
@@ -34,7 +34,7 @@ def run_on(
     kwargs: dict[str, Any] = NO_OPTIONS,
     *,
     argnums: ArgNums = 0,
-    boxing: Boxing = box,
+    box: BoxLeaves = box_leaves,
 ) -> tuple[Any, list[Any], tree.Structure]:
     """f(*args, **kwargs) with the arguments at `argnums` boxed; then the interpreter is closed.
 
@@ -47,7 +47,7 @@ def run_on(
     leaves, structure = tree.flatten(chosen)
     boxed: list[Any] = []
     try:
-        boxing(leaves, interpreter, boxed)
+        box(leaves, interpreter, boxed)
     except NotDifferentiableError as error:
         path = leaf_paths(args, argnums, f)[len(boxed)]
         raise NotDifferentiableError(f"{path}: {error}") from None
@@ -101,7 +101,7 @@ class ForwardPass:
     def pull_back(self, cotangents: Iterable[Array], *, free: bool) -> Tree:
         """The same as a tree like the arguments, of arrays that are nobody else's."""
         swept = self.sweep(cotangents, free=free)
-        return tree.unflatten(self.params, input_gradients(self.tensors, swept))
+        return tree.unflatten(self.params, collect_gradients(self.tensors, swept))
 
 
 def seed(outputs: Iterable[Tensor], cotangents: Iterable[Array]) -> dict[int, Array]:
@@ -117,7 +117,7 @@ def unbox(leaf: Any, tape: Tape) -> Any:
     return own(leaf.value) if type(leaf) is Tensor and leaf.tape is tape else leaf
 
 
-def input_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
+def collect_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[Any]:
     """The cotangent of each input: zeros if none arrived, and nobody else's memory."""
     grads, taken = [], set()
     index = 0  # the inputs are the first records of a tape; `t[i] = v` gives them later ones

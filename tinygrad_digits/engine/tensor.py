@@ -78,7 +78,7 @@ def record(
     return tensor
 
 
-def box(leaves: list[Any], tape: Tape, boxed: list[Any]) -> None:
+def box_leaves(leaves: list[Any], tape: Tape, boxed: list[Any]) -> None:
     """Append the leaves as inputs of a tape; those that are neither arrays nor numbers as are."""
     for leaf in leaves:
         if type(leaf) is np.ndarray and leaf.dtype.kind == "f":

@@ -17,7 +17,7 @@ from ..support.results import copy_leaf
 from ..support.tree import Tree
 from .cotangent import as_cotangent
 from .primitive import Array
-from .run import ForwardPass, freeze_constants, input_gradients, run_on, unbox
+from .run import ForwardPass, collect_gradients, freeze_constants, run_on, unbox
 from .tape import Pull, Tape
 from .tensor import Tensor
 
@@ -76,7 +76,7 @@ def _value_and_grad(f: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> C
             aux = tree.map(lambda leaf: unbox(leaf, tape), aux)
         value, seeds, pull = _start_sweep(output, tape, f)
         swept = tape.sweep(seeds, free=True, pull=pull)
-        grads = tree.unflatten(structure, input_gradients(tensors, swept))
+        grads = tree.unflatten(structure, collect_gradients(tensors, swept))
         return ((value, aux) if has_aux else value), grads
 
     return both

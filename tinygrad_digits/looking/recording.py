@@ -50,7 +50,7 @@ class RecordingInterpreter(Interpreter):
         Those of all arguments, or of the ones at `argnums`.
         """
 
-        def boxing(leaves: list[Any], _: Interpreter, boxed: list[Any]) -> None:
+        def box_leaves(leaves: list[Any], _: Interpreter, boxed: list[Any]) -> None:
             if argnums is None:
                 paths = leaf_paths(args, tuple(range(len(args))), f)
                 paths += [path for key, x in kwargs.items() for path, _ in tree.items(x, key)]
@@ -62,12 +62,12 @@ class RecordingInterpreter(Interpreter):
                     self.names[boxed[-1].index] = path
 
         if argnums is not None:
-            return run_on(self, f, args, kwargs, argnums=argnums, boxing=boxing)[0]
+            return run_on(self, f, args, kwargs, argnums=argnums, box=box_leaves)[0]
 
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
             return f(*args, **kwargs)
 
-        return run_on(self, call, (args, kwargs), argnums=(0, 1), boxing=boxing)[0]
+        return run_on(self, call, (args, kwargs), argnums=(0, 1), box=box_leaves)[0]
 
     def process_primitive(
         self, op: Primitive, compute: Function, args: tuple[Any, ...], options: dict[str, Any]

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..engine.primitive import Array, Function, Kind
 from ..staging.batching import batch_along_flat, register_batching
-from .derived_rules import vjp_of
+from .derived_rules import compute_vjp
 from .masked_reductions import in_dtype
 from .registering import fallback_for, handles, implement
 
@@ -43,8 +43,8 @@ def scan(op: Function, x: Array, axis: int) -> Array:
 def _cumprod_rule(g: Array, _y: Array, x: Array, axis: int | None = None) -> Array:
     """That of products of two: none divides, so all orders are right at zeros too."""
     if axis is None or not x.shape:
-        return vjp_of(lambda x: scan(np.multiply, x.reshape(-1), 0), (x,), g)[0]
-    return vjp_of(lambda x: scan(np.multiply, x, axis), (x,), g)[0]
+        return compute_vjp(lambda x: scan(np.multiply, x.reshape(-1), 0), (x,), g)[0]
+    return compute_vjp(lambda x: scan(np.multiply, x, axis), (x,), g)[0]
 
 
 cumprod = implement(np.cumprod, _cumprod_rule, kind=Kind.OPAQUE)

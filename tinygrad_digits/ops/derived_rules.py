@@ -13,7 +13,7 @@ from ..support import tree
 from ..support.tree import Tree
 
 
-def vjp_of(
+def compute_vjp(
     f: Callable[..., Tree], args: tuple[Tree, ...], g: Tree, tracked: list[int] | None = None
 ) -> list[Array]:
     """The cotangents of leaves of args (all, or those numbered `tracked`), given that of f(*args).

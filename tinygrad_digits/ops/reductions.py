@@ -13,7 +13,7 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
-from .derived_rules import vjp_of
+from .derived_rules import compute_vjp
 from .elementwise import astype
 from .registering import implement
 from .shaping import broadcast_to
@@ -187,7 +187,7 @@ def prod_rule(g: Array, _y: Array, x: Array, axis: Axis = None, *, keepdims: boo
     def tree(x: Array) -> Array:
         return fold(np.multiply, merge_axes(x, axis)[0]).reshape(g.shape)
 
-    return vjp_of(tree, (x,), g)[0]
+    return compute_vjp(tree, (x,), g)[0]
 
 
 prod = reduction(np.prod, prod_rule, reduction_ufunc=np.multiply)

@@ -78,7 +78,7 @@ def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Vectoriz
     def run(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, BatchInterpreter]:
         batch, plan = _plan_batch(f, in_axes, args, options)
 
-        def boxing(_: list[Any], batch: BatchInterpreter, boxed: list[Any]) -> None:
+        def box_leaves(_: list[Any], batch: BatchInterpreter, boxed: list[Any]) -> None:
             boxed += [x if axis is None else batch.box(move_axis(x, axis, 0)) for x, axis in plan]
 
         output, _, _ = run_on(
@@ -86,20 +86,20 @@ def vmap(f: Callable[P, Any], in_axes: Axes = 0, out_axes: Axes = 0) -> Vectoriz
             lambda args, options: f(*args, **options),
             (args, options),
             argnums=(0, 1),
-            boxing=boxing,
+            box=box_leaves,
         )
         leaves, structure = tree.flatten(output)
         axes = _spread_axes(out_axes, output, "out_axes")
         results = [batch.take_result(within(y), axis) for y, axis in zip(leaves, axes, strict=True)]
         return tree.unflatten(structure, results), batch
 
-    def mapped(*args: Any, **options: Any) -> Any:
+    def map_examples(*args: Any, **options: Any) -> Any:
         return run(args, options)[0]
 
     def loops(*args: Any, **options: Any) -> tuple[str, ...]:
         return tuple(sorted(run(args, options)[1].looped))
 
-    whole = cast("Vectorized[P]", wrap_transform(f, mapped, vmap, in_axes, out_axes))
+    whole = cast("Vectorized[P]", wrap_transform(f, map_examples, vmap, in_axes, out_axes))
     whole.loops = loops
     return whole
 
@@ -302,7 +302,7 @@ def _spread_axes(axes: Axes, whole: Tree, name: str) -> list[Any]:
     """For each leaf of a tree its batch axis, told by a tree of axes that may end earlier."""
     if axes is None or (isinstance(axes, int) and not isinstance(axes, bool)):
         return [axes] * len(tree.flatten(whole)[0])
-    inner, outer = _children(axes), _children(whole)
+    inner, outer = _open_children(axes), _open_children(whole)
     if inner is None or outer is None or inner.keys() != outer.keys():
         raise ShapeError(
             f"{name}: an axis is an int or None, or a tree of them like the arrays; got {axes!r} "
@@ -311,7 +311,7 @@ def _spread_axes(axes: Axes, whole: Tree, name: str) -> list[Any]:
     return [axis for key, child in outer.items() for axis in _spread_axes(inner[key], child, name)]
 
 
-def _children(whole: Tree) -> dict[Any, Tree] | None:
+def _open_children(whole: Tree) -> dict[Any, Tree] | None:
     _, structure = tree.flatten(whole)
     return None if structure is None else structure[0].open(whole)
 

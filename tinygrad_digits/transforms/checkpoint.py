@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine.primitive import Array, Primitive
 from ..engine.tensor import Tensor
-from ..ops.derived_rules import vjp_of
+from ..ops.derived_rules import compute_vjp
 from ..support import tree
 from ..support.errors import NotDifferentiableError
 from ..support.pickling import make_restorable, name_of
@@ -45,12 +45,12 @@ def checkpoint(f: Callable[P, R]) -> Callable[P, R]:
     """
     primitive = make_primitive(f)
 
-    def checkpointed(*args: Any, **named: Any) -> Any:
+    def call_checkpointed(*args: Any, **named: Any) -> Any:
         if any(map(_draws_in_a_program, tree.flatten((args, named))[0])):
             return f(*args, **named)
         return _call_recomputed(primitive, f, args, named)
 
-    return make_restorable(checkpointed, f, checkpoint, f)
+    return make_restorable(call_checkpointed, f, checkpoint, f)
 
 
 def _call_recomputed(
@@ -69,7 +69,7 @@ def _call_recomputed(
             return _call_recomputed(primitive, f, args, named), kept
 
     def pull(_: Tree, kept: Tree, g: Tree, tracked: list[int]) -> list[Array]:
-        return vjp_of(run, tree.map(_copy_generator, kept), g, tracked)
+        return compute_vjp(run, tree.map(_copy_generator, kept), g, tracked)
 
     return CustomCall(primitive, (args, named), run, forward, pull).apply()
 

@@ -329,14 +329,14 @@ def _map_basis(
     batch = BatchInterpreter(sum(x.size for x in arrays))
     n = batch.length
 
-    def boxing(leaves: list[Array], batch: BatchInterpreter, boxed: list[Any]) -> None:
+    def box_leaves(leaves: list[Array], batch: BatchInterpreter, boxed: list[Any]) -> None:
         boxed += map(batch.box, leaves)
 
     basis = [
         np.eye(n, x.size, -part.start, x.dtype).reshape((n, *x.shape))
         for x, part in _slices(arrays)
     ]
-    found, _, _ = run_on(batch, linear, (basis,), boxing=boxing)
+    found, _, _ = run_on(batch, linear, (basis,), box=box_leaves)
     stacks: list[Array] = []
     for each, like in zip(found, likes, strict=True):
         if each is None:

@@ -18,7 +18,7 @@ import numpy as np
 from ..engine.primitive import Array, Primitive
 from ..engine.tape import Tape, interpreters_of
 from ..engine.transforms import vjp
-from ..ops.derived_rules import vjp_of
+from ..ops.derived_rules import compute_vjp
 from ..staging.tracer import bare
 from ..support import tree
 from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeError, TracedValueError
@@ -69,36 +69,36 @@ def fixed_point(
     if tolerance is None:
         tolerance = 100 * max(float(np.finfo(leaf.dtype).eps) for leaf in leaves)
 
-    def stepping(params: Tree) -> Step:
+    def make_step(params: Tree) -> Step:
         return lambda x: f(params, x)
 
-    return _Solver(make_primitive(f), name_of(f), tolerance, max_steps).solve(stepping, params, x0)
+    return _Solver(make_primitive(f), name_of(f), tolerance, max_steps).solve(make_step, params, x0)
 
 
 class _Solver:
-    """How to find the x with step(x) = x, where step = stepping(known), and differentiate it."""
+    """How to find the x with step(x) = x, where step = make_step(known), and differentiate it."""
 
     def __init__(self, primitive: Primitive, name: str, tolerance: float, max_steps: int) -> None:
         self.primitive, self.name = primitive, name
         self.tolerance, self.max_steps = tolerance, max_steps
 
     def solve(
-        self, stepping: Callable[[Tree], Step], known: Tree, x0: Tree, unit: float = 1.0
+        self, make_step: Callable[[Tree], Step], known: Tree, x0: Tree, unit: float = 1.0
     ) -> Tree:
         """x as a function of what is known."""
 
         def run(known: Tree, x0: Tree) -> Tree:
-            return self.iterate(stepping(known), x0, unit)
+            return self.iterate(make_step(known), x0, unit)
 
         def forward(known: Tree, x0: Tree) -> tuple[Tree, Tree]:
             known = tree.map(seal, known)
-            x = self.solve(stepping, known, x0, unit)
+            x = self.solve(make_step, known, x0, unit)
             return x, (known, x)
 
         def pull(_: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
             known, x = residuals
-            w = self.solve(_adjoint(stepping), (known, x, g), stop_gradient(g), unit=0.0)
-            return vjp_of(lambda known: stepping(known)(x), (known,), w, tracked)
+            w = self.solve(_adjoint(make_step), (known, x, g), stop_gradient(g), unit=0.0)
+            return compute_vjp(lambda known: make_step(known)(x), (known,), w, tracked)
 
         return CustomCall(self.primitive, (known, x0), run, forward, pull).apply()
 
@@ -168,12 +168,12 @@ def _number(x: Any) -> Any:
     return np.float64(x) if type(x) in (int, float) else x
 
 
-def _adjoint(stepping: Callable[[Tree], Step]) -> Callable[[Tree], Step]:
+def _adjoint(make_step: Callable[[Tree], Step]) -> Callable[[Tree], Step]:
     """w -> ȳ + (∂f/∂x)ᵀ w, of what is known: (params, x, ȳ)."""
 
     def stepping_back(known: Tree) -> Step:
         params, x, g = known
-        _, pullback = vjp(stepping(params), x)
+        _, pullback = vjp(make_step(params), x)
         return lambda w: tree.map(np.add, g, pullback(w))
 
     return stepping_back

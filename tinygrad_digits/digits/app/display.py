@@ -10,6 +10,7 @@ from ..data.dataset import DIGITS
 from ..extras import extra
 from ..model.evaluation import AVERAGES, Evaluation
 from ..model.gradcheck import TOLERANCES, Agreement
+from ..runs.familiar import Trust
 from ..runs.side_by_side import ComparedRun, find_differences
 from ..training.loop import Epoch
 from .answers import Answer
@@ -119,6 +120,15 @@ def tabulate_evaluation(found: Evaluation) -> Table:
         last = label == classes[-1]
         table.add_row(Text(label), *cells, f"{row['support']:.0f}", end_section=last)
     return table
+
+
+def summarise_trust(trust: Trust) -> str:
+    """One line, of fewer words for a run that knows no doubt."""
+    error = f"calibration error: {trust.calibration_error:.2%}"
+    if trust.calibrated_error is None:
+        return error
+    said = f"{trust.calibrated_error:.2%} at the run's temperature"
+    return f"{error}, {said}; {trust.false_alarms:.1%} look like no digit"
 
 
 def tabulate_predictions(answers: Sequence[Answer]) -> Table:

@@ -16,7 +16,9 @@ from ..data.dataset import CLASSES, PIXELS, Array
 from ..errors import RunError
 from ..images.normalise import SIDE, fit_ink
 from ..model import kinds
+from ..model.familiarity import find_strange
 from ..model.mlp import Params
+from ..runs.familiar import Manner
 
 LARGEST = 64
 """Rows or columns of a drawing: eight for each pixel that the model sees."""
@@ -30,6 +32,9 @@ class Reading(NamedTuple):
     """What the model makes of one drawing."""
 
     digit: int
+    """The likeliest."""
+    unlike: bool
+    """Whether the drawing looks like no digit at all."""
     probabilities: Array
     """(10,), of sum 1."""
     image: Array
@@ -40,10 +45,11 @@ class Reading(NamedTuple):
     """(8, 8): by how much the digit's logit falls where a pixel's ink is taken away."""
 
 
-def reader(params: Params) -> Callable[[Array], Reading]:
+def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Reading]:
     """A function from ink, as `ink_of` returns it, to its `Reading`; compiled here and now.
 
-    Raises RunError where the parameters are not for 64 pixels and ten digits.
+    Without a manner nothing is unlike a digit, and probabilities are as they come. Raises RunError
+    where the parameters are not for 64 pixels and ten digits.
 
     >>> read = reader({"w0": np.eye(64)[:, :10], "b0": np.zeros(10)})
     >>> found = read(np.eye(8))
@@ -55,19 +61,24 @@ def reader(params: Params) -> Callable[[Array], Reading]:
         raise RunError(f"a digit has {PIXELS} pixels and {CLASSES} classes, this model {sizes}")
     compiled = jit(explained)
     dtype = params["w0"].dtype
-    compiled(params, np.zeros((1, PIXELS), dtype))  # so that the first stroke need not wait
+    temperature = np.ones((), dtype) if manner is None else np.array(manner.temperature, dtype)
+    blank = np.zeros((1, PIXELS), dtype)
+    compiled(params, blank, temperature)  # so that the first stroke need not wait
     fit_ink(np.eye(2 * SIDE))  # nor for SciPy
 
     def read(ink: Array) -> Reading:
         image = fit_ink(ink).astype(dtype)
-        (probabilities,), *why = compiled(params, image.reshape(1, PIXELS))
+        row = image.reshape(1, PIXELS)
+        (probabilities,), *why = compiled(params, row, temperature)
         saliency, occlusion = (pixels.reshape(SIDE, SIDE) for pixels in why)
-        return Reading(int(probabilities.argmax()), probabilities, image, saliency, occlusion)
+        unlike = manner is not None and bool(find_strange(manner.familiar, row)[0])
+        digit = int(probabilities.argmax())
+        return Reading(digit, unlike, probabilities, image, saliency, occlusion)
 
     return read
 
 
-def explained(params: Params, x: Array) -> tuple[Array, Array, Array]:
+def explained(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Array, Array]:
     """(n, 64) images -> (n, 10) probabilities, and (n, 64) twice: which pixels decide.
 
     First the gradients of the winning logits (Simonyan et al., Deep Inside Convolutional Networks,
@@ -84,7 +95,8 @@ def explained(params: Params, x: Array) -> tuple[Array, Array, Array]:
     winners = one_hot(np.argmax(scores, axis=1), classes=CLASSES).astype(scores.dtype)
     covered = x[:, None, :] * (1 - np.eye(PIXELS, dtype=x.dtype))  # (n, 64, 64): one pixel a row
     without = np.sum(kinds.logits(params, covered) * winners[:, None, :], axis=2)
-    return softmax(scores), pullback(winners), np.sum(scores * winners, axis=1)[:, None] - without
+    falls = np.sum(scores * winners, axis=1)[:, None] - without
+    return softmax(scores / temperature), pullback(winners), falls
 
 
 def draw_tape(params: Params, image: Array) -> str:

@@ -2,7 +2,8 @@
 
 GET    /             the page; its parts are under /static
 POST   /read         {"pixels": rows of numbers in 0 ... 255, no ink 0}, 8 to 64 rows and columns ->
-                     {"digit", "probabilities": [10], "image", "saliency", "occlusion": [8][8] each}
+                     {"digit", "unlike": whether it looks like none, "probabilities": [10],
+                     "image", "saliency", "occlusion": [8][8] each}
 POST   /tape         {"pixels"} -> {"svg": the tape of that reading, drawn}
 POST   /mine         {"pixels", "strokes": [[[x, y], ...], ...] in 0 ... 1, "digit": what it was} ->
                      {"kept": its name, "folder": where}; see corrections.py
@@ -25,8 +26,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from ..extras import extra
 from ..model.mlp import Params
+from ..runs.familiar import Manner
 from .connections import PATIENCE, Connection
 from .corrections import forget, keep, own_folder
 from .inference import DrawingError, Reading, digit_of, draw_tape, ink_of, reader, strokes_of
@@ -67,18 +71,22 @@ HEADERS = {
 
 
 def application(
-    params: Params, hosts: Collection[str] | None = LOOPBACK, mine: Path | None = None
+    params: Params,
+    hosts: Collection[str] | None = LOOPBACK,
+    mine: Path | None = None,
+    manner: Manner | None = None,
 ) -> Starlette:
     """The page and its reader as an ASGI application.
 
     It answers to the names in `hosts`, with None to any; corrections go to the folder `mine`,
-    by default the user's own. Raises RunError where the model is not one of digits.
+    by default the user's own. With a manner what looks like no digit is said to be none. Raises
+    RunError where the model is not one of digits.
 
     >>> from ..model import init_params
     >>> sorted(route.path for route in application(init_params()).routes)[:2]
     ['/', '/mine']
     """
-    desk = Desk(params, own_folder() if mine is None else mine)
+    desk = Desk(params, manner, own_folder() if mine is None else mine)
     return Starlette(
         routes=[
             *map(make_file_route, FILES),
@@ -95,8 +103,8 @@ def application(
 class Desk:
     """What is answered about drawings, by one model; corrections go to one folder."""
 
-    def __init__(self, params: Params, folder: Path) -> None:
-        self.params, self.folder, self.reading = params, folder, reader(params)
+    def __init__(self, params: Params, manner: Manner | None, folder: Path) -> None:
+        self.params, self.folder, self.reading = params, folder, reader(params, manner)
 
     async def read(self, request: Request) -> JSONResponse:
         """What the drawing is, and why."""
@@ -129,6 +137,7 @@ class Desk:
 
 def run(
     params: Params,
+    manner: Manner | None = None,
     host: str = LOOPBACK[0],
     port: int = 0,
     ready: Callable[[str], object] = lambda _address: None,
@@ -138,7 +147,7 @@ def run(
     Port 0 is any free one. Raises OSError where the host is none of ours or the port is taken.
     """
     hosts = None if host in EVERYWHERE else {*LOOPBACK, host}
-    app = application(params, hosts)
+    app = application(params, hosts, manner=manner)
     with listening(host, port) as listener, contextlib.suppress(KeyboardInterrupt):
         ready(address(listener))
         server(app).run(sockets=[listener])
@@ -268,8 +277,10 @@ def _checked(check: Callable[[Any], T], value: Any) -> T:
 
 def _plain(found: Reading) -> dict[str, Any]:
     """For JSON."""
-    arrays = found._asdict()
-    return {"digit": arrays.pop("digit"), **{name: a.tolist() for name, a in arrays.items()}}
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in found._asdict().items()
+    }
 
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:

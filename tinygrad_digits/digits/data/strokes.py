@@ -65,9 +65,9 @@ def synthesise(n: int, rng: np.random.Generator) -> Dataset:
 
 
 @functools.cache
-def load_pool(dtype: str) -> Dataset:
-    """The synthetic digits that every training draws from, always the same."""
-    images, labels = synthesise(POOL, np.random.default_rng(0))
+def load_pool(dtype: str, n: int = POOL, seed: int = 0) -> Dataset:
+    """Synthetic digits, always the same: by default those that every training draws from."""
+    images, labels = synthesise(n, np.random.default_rng(seed))
     return Dataset(images.astype(dtype), labels)
 
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 MNIST_SIDE = 28
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
-"""Those whose decoders take no more memory than is reckoned with here."""
+"""Those whose decoders take no more memory than is reckoned with here; HEIF is HEIC's, too."""
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+"""That follow "ftyp" in the head of a file, as ISO/IEC 23008-12 has it."""
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
 """That Pillow takes for a pixel; 4 in other modes."""
 DECODER = {"WEBP": 12, "AVIF": 12, "HEIF": 12, "GIF": 8, "TIFF": 8, "progressive": 6}
@@ -195,6 +197,8 @@ def _load_levels(path: Path) -> tuple[Array, float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # we are stricter
             Image.init()
+            if _is_heif(path):
+                _register_heif()
             file = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
         with file:
             longest = max(file.size)
@@ -210,6 +214,21 @@ def _load_levels(path: Path) -> tuple[Array, float]:
     except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         reason = str(error).partition(" '")[0]  # Pillow repeats the path
         raise ImageError(f"not a whole picture or .npy file ({reason})") from error
+
+
+def _is_heif(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS
+
+
+def _register_heif() -> None:
+    """Have Pillow read HEIC, which it does by another package."""
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError("HEIC needs a package more: pip install pillow-heif") from error
+    pillow_heif.register_heif_opener(thumbnails=False)
 
 
 def _scale(levels: Array) -> Array:

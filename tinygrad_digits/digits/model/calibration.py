@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ...ops.losses import one_hot
 from ...ops.softmax import softmax
 from ..data.dataset import Array
 
@@ -12,6 +13,15 @@ COLDEST, HOTTEST = 0.5, 20.0
 """Between which a temperature is sought: where all are right, colder is always likelier."""
 BINS = 15
 """Of confidence, as in the paper."""
+
+
+class Bin(NamedTuple):
+    """Images that a model is about equally sure of."""
+
+    confidence: float
+    """The mean of the winners' probabilities."""
+    accuracy: float
+    images: int
 
 
 def fit_temperature(logits: Array, labels: Array) -> float:
@@ -41,6 +51,34 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     return 2 / (low + high)
 
 
+def temper(probabilities: Array, temperature: float) -> Array:
+    """The probabilities of logits divided by a temperature: (n, classes) -> (n, classes).
+
+    >>> temper(np.array([[0.8, 0.2]]), 2.0).round(3)
+    array([[0.667, 0.333]])
+    """
+    least = np.finfo(probabilities.dtype).tiny  # what is 0 has no logarithm
+    tempered: Array = softmax(np.log(np.maximum(probabilities, least)) / temperature)
+    return tempered
+
+
+def bin_by_confidence(probabilities: Array, labels: Array, bins: int = BINS) -> list[Bin]:
+    """How often a model is right where it is so sure: (n, classes), (n,) -> the bins that have any.
+
+    They are of equal width, of the winners' probabilities.
+
+    >>> bin_by_confidence(np.array([[0.8, 0.2]] * 4), np.array([0, 0, 0, 1]))
+    [Bin(confidence=0.8, accuracy=0.75, images=4)]
+    """
+    confidence = probabilities.max(axis=1).astype(float)
+    right = probabilities.argmax(axis=1) == labels
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return [
+        Bin(float(confidence[own].mean()), float(right[own].mean()), int(own.sum()))
+        for own in (which == i for i in np.unique(which))
+    ]
+
+
 def measure_calibration_error(probabilities: Array, labels: Array, bins: int = BINS) -> float:
     """How far confidence and accuracy are apart on average: (n, classes), (n,) -> 0 ... 1.
 
@@ -53,8 +91,5 @@ def measure_calibration_error(probabilities: Array, labels: Array, bins: int = B
     >>> round(measure_calibration_error(sure, np.array([0, 0, 1, 1, 1])), 3)
     0.4
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = one_hot(which, classes=bins).T @ (right - confidence)  # summed bin by bin
-    return float(abs(gaps).sum() / len(labels))
+    found = bin_by_confidence(probabilities, labels, bins)
+    return sum(one.images * abs(one.accuracy - one.confidence) for one in found) / len(labels)

@@ -10,16 +10,28 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.dataset import Split
+import numpy as np
+
+from ..data.dataset import Array, Dataset, Split
+from ..data.strokes import load_pool
 from ..errors import RunError
 from ..model import kinds
-from ..model.calibration import fit_temperature
-from ..model.familiarity import Familiar, fit_familiar
+from ..model.calibration import fit_temperature, measure_calibration_error, temper
+from ..model.familiarity import (
+    LEVELS,
+    MOST_KNOWN,
+    Familiar,
+    find_strange,
+    fit_familiar,
+    pick_evenly,
+)
 from ..model.mlp import Params
 from .checksummed import parse_facts, seal, unseal
 from .store import FAMILIAR, write_atomically
 
 FORMAT = "tinygrad-digits familiar"
+HELD_OUT, HELD_OUT_SEED = 1000, 1
+"""Synthetic digits that no training has seen, whose pool has another seed."""
 
 
 class Manner(NamedTuple):
@@ -29,20 +41,65 @@ class Manner(NamedTuple):
     familiar: Familiar
 
 
-def fit_manner(params: Params, data: Split) -> Manner | None:
-    """Learn it from the images that were trained on and validated with; None without the latter."""
-    images, labels = data.validation
+class Trust(NamedTuple):
+    """How far a model's answers can be trusted, on images that it has not seen."""
+
+    calibration_error: float
+    """Of the probabilities as they come."""
+    calibrated_error: float | None
+    """Of those that are said."""
+    false_alarms: float | None
+    """Share that looks like no digit. None, both, without a manner."""
+
+
+def fit_manner(params: Params, data: Split, *, synthetic: bool = False) -> Manner | None:
+    """Learn it from the images that were trained on and validated with; None without the latter.
+
+    To a model that was trained on synthetic digits, too, others of their kind are known, and what
+    it makes of new ones counts as well.
+    """
+    known, (images, labels) = data.train.images, data.validation
     if not len(images):
         return None
+    if synthetic:
+        known, (images, labels) = _add_known(known), _add_held_out(data.validation)
     temperature = fit_temperature(kinds.logits_in_parts(params, images), labels)
-    return Manner(temperature, fit_familiar(data.train.images, images))
+    return Manner(temperature, fit_familiar(known, images))
+
+
+def _add_known(images: Array) -> Array:
+    """MOST_KNOWN in all, half of them synthetic or more."""
+    pool = load_pool(str(images.dtype)).images
+    drawn = pool[: max(MOST_KNOWN // 2, MOST_KNOWN - len(images))]
+    return np.concatenate([pick_evenly(images, MOST_KNOWN - len(drawn)), drawn])
+
+
+def _add_held_out(validation: Dataset) -> Dataset:
+    drawn = load_pool(str(validation.images.dtype), HELD_OUT, HELD_OUT_SEED)
+    return Dataset(*(np.concatenate(both) for both in zip(validation, drawn, strict=True)))
+
+
+def measure_trust(manner: Manner | None, probabilities: Array, dataset: Dataset) -> Trust:
+    """Of what a model makes of a dataset, (n, classes): how honest it is, and how often in doubt.
+
+    >>> measure_trust(None, np.array([[0.75, 0.25]] * 4), Dataset(np.eye(4), np.zeros(4, int)))
+    Trust(calibration_error=0.25, calibrated_error=None, false_alarms=None)
+    """
+    images, labels = dataset
+    error = measure_calibration_error(probabilities, labels)
+    if manner is None:
+        return Trust(error, None, None)
+    tempered = temper(probabilities, manner.temperature)
+    strange = find_strange(manner.familiar, images)
+    return Trust(error, measure_calibration_error(tempered, labels), float(strange.mean()))
 
 
 def save_manner(folder: Path, manner: Manner) -> None:
     """Write a run's file, sealed and atomically; MissingExtraError without safetensors."""
     facts = {"temperature": manner.temperature, "limit": manner.familiar.limit}
     metadata = {"format": FORMAT, **{name: json.dumps(fact) for name, fact in facts.items()}}
-    data = seal({"images": manner.familiar.images}, metadata)
+    levels = np.round(manner.familiar.images * LEVELS).astype(np.uint8)  # a quarter of the bytes
+    data = seal({"images": levels}, metadata)
     write_atomically(folder / FAMILIAR, data)
 
 
@@ -61,4 +118,4 @@ def load_manner(folder: Path) -> Manner | None:
     images = arrays.get("images")
     if images is None or images.ndim != 2 or images.dtype != "uint8":
         raise RunError(f"{path}: it holds no images")
-    return Manner(temperature, Familiar(images, limit))
+    return Manner(temperature, Familiar((images / LEVELS).astype(np.float32), limit))

@@ -12,6 +12,7 @@ from ..errors import RunError
 from ..model.evaluation import Evaluation, evaluate
 from ..training.recipe import Config
 from . import store
+from .familiar import Manner, load_manner
 from .material import load_split
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class FinishedRun(NamedTuple):
     metrics: dict[str, Any]
     data: Split
     found: Evaluation
+    manner: Manner | None
 
 
 def read_run(folder: Path) -> FinishedRun:
@@ -39,7 +41,7 @@ def read_run(folder: Path) -> FinishedRun:
     data = load_split(config)
     history, metrics = read_history(folder), read_metrics(folder)
     found = evaluate(saved.params, data.test, config.classes)
-    return FinishedRun(saved, history, metrics, data, found)
+    return FinishedRun(saved, history, metrics, data, found, load_manner(folder))
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

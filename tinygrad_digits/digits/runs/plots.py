@@ -11,6 +11,7 @@ import numpy as np
 from ..data.dataset import DIGITS, SHAPE, Array
 from ..data.folding import fold
 from ..extras import extra
+from ..model.calibration import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,6 +60,27 @@ def draw_curve(history: Sequence[Mapping[str, float]], measure: str) -> Figure:
     axes = figure.subplots()
     axes.patch.set_visible(False)
     _curve(axes, history, measure)
+    axes.legend(frameon=False)
+    return figure
+
+
+def draw_reliability(bins: Mapping[str, Sequence[Bin]]) -> Figure:
+    """How often a model is right where it is so sure, by name, beside the diagonal of honesty."""
+    figure = _figure(3.8, 3.8)
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.2)
+    for (name, found), colour in zip(bins.items(), (VALIDATION, TRAIN), strict=False):
+        confidence, accuracy, images = zip(*found, strict=True)
+        sizes = 8 + 300 * np.array(images) / sum(images)
+        axes.scatter(confidence, accuracy, sizes, color=colour, alpha=0.6, label=name)
+    _bare(axes)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_xlabel("probability of what is said")
+    axes.set_title("Share that is right", loc="left", color=INK)
+    axes.set_xlim(0, 1.05)
+    axes.set_ylim(0, 1.05)
     axes.legend(frameon=False)
     return figure
 

@@ -19,9 +19,11 @@ from ..data.dataset import DIGITS, SHAPE, Array, Dataset, Split
 from ..data.folding import fold
 from ..extras import extra
 from ..model import kinds
+from ..model.calibration import BINS, bin_by_confidence, temper
 from ..model.evaluation import Evaluation
 from ..model.saliency import saliency
 from . import plots, store
+from .familiar import Manner, measure_trust
 from .store import SavedRun
 
 History: TypeAlias = Sequence[Mapping[str, float]]
@@ -68,14 +70,16 @@ def write(
     metrics: Mapping[str, Any],
     data: Split,
     found: Evaluation,
+    manner: Manner | None = None,
 ) -> Path:
     """Write a run's report into its folder, atomically; where the file is.
 
     `history` and `metrics` are what history.json and metrics.json hold, `found` what `evaluate`
-    found on `data.test`. Raises MissingExtraError without matplotlib, Pillow or Jinja.
+    found on `data.test`, `manner` what `familiar.load_manner` finds. Raises MissingExtraError
+    without matplotlib, Pillow or Jinja.
     """
     path = folder / NAME
-    text = render_page(folder.resolve().name, run, history, metrics, data, found)
+    text = render_page(folder.resolve().name, run, history, metrics, data, found, manner)
     store.write_atomically(path, text.encode())
     return path
 
@@ -87,6 +91,7 @@ def render_page(
     metrics: Mapping[str, Any],
     data: Split,
     found: Evaluation,
+    manner: Manner | None = None,
 ) -> str:
     """The report as HTML: as `write`, for a run of this name."""
     return _render(
@@ -96,6 +101,7 @@ def render_page(
         found=found,
         **_describe_run(run, metrics, found),
         **_draw_curves(history),
+        **_draw_reliability(found, data.test, manner),
         **_fill_galleries(run, data.test, found),
         **_draw_first_layer(run),
         **_record_tape(run, data.train),
@@ -159,6 +165,21 @@ def _draw_curves(history: History) -> dict[str, Any]:
         for measure in ("loss", "accuracy")
     }
     return {"curves": {name: data_uris.uri(svg, "image/svg+xml") for name, svg in drawn.items()}}
+
+
+def _draw_reliability(found: Evaluation, test: Dataset, manner: Manner | None) -> dict[str, Any]:
+    """How sure and how right; as the network has it, and as it is said."""
+    said = {"as they come": found.probabilities}
+    if manner is not None:
+        said["as they are said"] = temper(found.probabilities, manner.temperature)
+    bins = {name: bin_by_confidence(shares, test.labels) for name, shares in said.items()}
+    svg = plots.encode_svg(plots.draw_reliability(bins))
+    return {
+        "reliability": data_uris.uri(svg, "image/svg+xml"),
+        "bins": BINS,
+        "manner": manner,
+        "trust": measure_trust(manner, found.probabilities, test),
+    }
 
 
 def _fill_galleries(run: SavedRun, dataset: Dataset, found: Evaluation) -> dict[str, Any]:

@@ -186,12 +186,16 @@ def save(
     settings, params = config.describe(), trained.kept(config)
     save_checkpoint(folder, config, trained)
     store.save_params(folder / store.PARAMS, params, settings)
-    if config.digits and (manner := familiar.fit_manner(params, data)) is not None:
+    manner = None  # which is for digits alone
+    if config.digits:
+        manner = familiar.fit_manner(params, data, synthetic=config.synthetic > 0)
+    if manner is not None:
         familiar.save_manner(folder, manner)
     store.write_json(folder / store.CONFIG, settings)
     store.write_json(folder / "history.json", trained.history)
     found = evaluate(params, data.test, config.classes)
-    achieved = collect_metrics(trained, found)
+    trust = familiar.measure_trust(manner, found.probabilities, data.test)
+    achieved = {**collect_metrics(trained, found), **trust._asdict()}
     store.write_json(folder / "metrics.json", achieved)
     pictures = {
         "curves.png": plots.draw_curves(trained.history),
@@ -202,7 +206,8 @@ def save(
     }
     for name, figure in pictures.items():
         store.write_atomically(folder / name, plots.encode_png(figure))
-    report.write(folder, store.SavedRun(params, settings), trained.history, achieved, data, found)
+    saved = store.SavedRun(params, settings)
+    report.write(folder, saved, trained.history, achieved, data, found, manner)
     return found, achieved
 
 

@@ -38,7 +38,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         warmup: the share of all steps in which the rate grows to `rate` first. "auto": 0.
         weight_decay: how fast weights shrink, times the rate, in "adamw" and "lion"; the L2
             penalty in others. Biases do not decay. None for what suits the optimiser.
-        smoothing: the share of each label that is spread over all classes.
+        smoothing: the share of each label that is spread over all classes. "auto": 0.
         ema: how much a moving average of the parameters keeps in a step; the model is then that
             average. 0 for none.
         batch_size: rows a step; smaller data are one batch.
@@ -94,7 +94,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     (256, 128)
     """
 
-    smoothing: float
+    smoothing: float | str
     synthetic: float
     class_weight: Any
     row_loss = staticmethod(mlp.loss)
@@ -109,7 +109,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         schedule: str = "cosine",
         warmup: float | str = "auto",
         weight_decay: float | None = None,
-        smoothing: float = 0.0,
+        smoothing: float | str = "auto",
         ema: float = 0.0,
         batch_size: int = 64,
         epochs: int | str = "auto",

@@ -18,7 +18,7 @@ Settings = dict[str, Any]
 
 ALIASES = {"hidden_layer_sizes": "hidden", "learning_rate_init": "rate", "max_iter": "epochs"}
 """What scikit-learn's MLPClassifier calls some of them."""
-AUTO = ("hidden", "warmup", "epochs", "augment")
+AUTO = ("hidden", "warmup", "smoothing", "epochs", "augment")
 """Settings that may be "auto"; `rate` and `weight_decay` may be None for the same."""
 
 
@@ -87,6 +87,8 @@ def choose_recipe(settings: Settings, *, images: bool, general: Recipe = GENERAL
     given |= {name: float(given[name]) for name in numbers if name in given}
     free = settings.get("scaling") in ("auto", "range")  # which augmentation needs
     given.setdefault("synthetic", 0.0)
+    if "smoothing" not in settings:  # for labels; a regressor has none
+        given["smoothing"] = 0.0
     given["augment"] = bool(given.get("augment", base.augment and free))
     return dataclasses.replace(base, **given)
 

@@ -50,7 +50,8 @@ def compare(
     command with the same --out goes on. Images of your own are all in memory here.
     """
     own, digits = _read_images(data, label, side)
-    entrants = baselines.make_contenders(digits=own is None or own.digits)
+    make = baselines.make_contenders
+    entrants = make() if own is None or own.digits else make(digits=False)
     seeds, common = range(seed, seed + splits), {"test": baselines.TEST, "among": list(entrants)}
     if own is not None:
         common["data"] = own.path

@@ -14,7 +14,7 @@ from ...images.files import read_file
 from ...model.evaluation import evaluate as evaluate_params
 from ...runs import finished_run, material, run, side_by_side, store
 from ...runs import report as reports
-from ...runs.familiar import load_manner
+from ...runs.familiar import load_manner, measure_trust
 from ...training.recipe import Config
 from .. import corrections, display
 from ..answers import Answer, answer, save_stages
@@ -34,15 +34,21 @@ def evaluate(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained model on the test set of its run, or on what you have drawn."""
+    """Measure a trained model on the test set of its run, or on what you have drawn.
+
+    Also how far its probabilities are from the shares that are right (the expected calibration
+    error), and how many of the digits it would say look like none.
+    """
     saved = store.load_run(folder)
     config = Config.of(saved.config)
     tested = _load_mine(config, as_json) if mine else material.load_split(config).test
     found = evaluate_params(saved.params, tested, config.classes)
+    trust = measure_trust(load_manner(folder), found.probabilities, tested)
     if as_json:
-        print_json(run.describe_evaluation(found))
+        print_json({**run.describe_evaluation(found), **trust._asdict()})
     else:
         show_evaluation(found)
+        say(display.summarise_trust(trust))
 
 
 def _load_mine(config: Config, as_json: bool) -> Dataset:
@@ -69,13 +75,13 @@ def predict(
 ) -> None:
     """Say which digits, or classes of your own, image files show, and how surely.
 
-    A picture (PNG, JPEG, WebP, GIF, TIFF ...) may be of any size, pen, paper and light, and show
-    several digits, which are read line by line; only one of 8x8 pixels is taken as it is. A .npy
-    file holds one or more images of 8x8, (8, 8), (64,), (n, 8, 8) or (n, 64), with pixels 0-1 or
-    0-16 and ink high, as the training data, or of 28x28 with pixels 0-1 or 0-255, as MNIST's. What
-    is unlike all that the run has learnt and validated from is said to be no digit. Of a folder all
-    but hidden files are read. To a run on images of your own, one picture is one image: it becomes
-    grey and gets their size.
+    A picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF; HEIC with the package pillow-heif) may be
+    of any size, pen, paper and light, and show several digits, which are read line by line; only
+    one of 8x8 pixels is taken as it is. A .npy file holds one or more images of 8x8, (8, 8), (64,),
+    (n, 8, 8) or (n, 64), with pixels 0-1 or 0-16 and ink high, as the training data, or of 28x28
+    with pixels 0-1 or 0-255, as MNIST's. What is unlike all that the run has learnt and validated
+    from is said to be no digit. Of a folder all but hidden files are read. To a run on
+    images of your own, one picture is one image: it becomes grey and gets their size.
     """
     saved, manner = store.load_run(folder), load_manner(folder)
     own = saved.own
@@ -155,8 +161,9 @@ def serve(
 ) -> None:
     """Open a page to draw digits on, which the model reads as you draw.
 
-    It shows the probabilities, the 8x8 image that the model sees, and which pixels decided. Ctrl-C
-    ends it. Needs the extra serve.
+    It shows the probabilities, the 8x8 image that the model sees, and which pixels decided, and
+    says of what is unlike all digits that the run knows that it is none. Ctrl-C ends it. Needs the
+    extra serve.
     """
     from .. import serve as server  # an extra of its own
 
@@ -173,4 +180,4 @@ def serve(
         )
     if host in server.EVERYWHERE:
         note("open to all who can reach this computer: they can draw, and nothing else")
-    server.run(saved.params, host, port, ready)
+    server.run(saved.params, load_manner(folder), host, port, ready)

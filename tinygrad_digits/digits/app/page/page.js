@@ -323,7 +323,8 @@ function say(text) {
   announcement = setTimeout(() => { $("announcement").textContent = text; }, SETTLED);
 }
 
-function sentence({ digit, probabilities }) {
+function sentence({ digit, unlike, probabilities }) {
+  if (unlike) return "This does not look like one digit.";
   const share = probabilities[digit];
   if (share >= 0.7) return `This is ${named(digit)}, ${percent(share)}.`;
   const second = probabilities.indexOf(Math.max(...probabilities.filter((_, i) => i !== digit)));
@@ -332,26 +333,35 @@ function sentence({ digit, probabilities }) {
 
 function show(answer) {
   shown = answer;
-  $("digit").textContent = answer.digit;
-  $("winner").textContent = `the ${answer.digit}`;
+  $("digit").textContent = answer.unlike ? "?" : answer.digit;
+  $("winner").textContent = `the ${answer.digit}${answer.unlike ? " (the likeliest)" : ""}`;
+  if (answer.unlike) showNoShares();
+  else showShares(answer);
+  showPictures(answer);
+  say(sentence(answer));
+}
+
+function showShares(answer) {
   rows.forEach(({ row, fill, value }, digit) => {
     row.classList.toggle("likeliest", digit === answer.digit);
     fill.style.width = `${100 * answer.probabilities[digit]}%`;
     value.textContent = percent(answer.probabilities[digit]);
   });
-  showPictures(answer);
-  say(sentence(answer));
+}
+
+function showNoShares() {
+  for (const { row, fill, value } of rows) {
+    row.classList.remove("likeliest");
+    fill.style.width = "0";
+    value.textContent = "–";
+  }
 }
 
 function showNothing() {
   shown = null;
   $("digit").textContent = "?";
   $("winner").textContent = "the digit";
-  for (const { row, fill, value } of rows) {
-    row.classList.remove("likeliest");
-    fill.style.width = "0";
-    value.textContent = "–";
-  }
+  showNoShares();
   for (const name of PICTURES) {
     $(name).getContext("2d").clearRect(0, 0, 8, 8);
     $(name).setAttribute("aria-label", "Nothing yet");
