@@ -21,7 +21,7 @@ from tinygrad_digits.digits.data.dataset import Dataset
 from tinygrad_digits.digits.data.strokes import add_synthetic
 from tinygrad_digits.digits.images.files import ImageError, read_images
 from tinygrad_digits.digits.model import mlp
-from tinygrad_digits.digits.runs import run, store
+from tinygrad_digits.digits.runs import material, run, store
 from tinygrad_digits.digits.training.recipe import configure
 
 SEED = 1000
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 def train(given: dict[str, Any]) -> tuple[Predict, float, float]:
     """By the recipe: (n, 64) -> (n,) labels; accuracy on the test set; seconds of training."""
     config = configure(given)
-    data = run.load_split(config)
+    data = material.load_split(config)
     began = time.perf_counter()
     *_, last = run.start(config, data)
     seconds = time.perf_counter() - began
@@ -55,7 +55,7 @@ def train_svc(share: float) -> tuple[Predict, float, float]:
     from sklearn.svm import SVC
 
     config = configure({})
-    data = run.load_split(config)
+    data = material.load_split(config)
     seen = add_synthetic(Dataset(*data.train), np.random.default_rng(config.seed), share)
     began = time.perf_counter()
     svc = SVC(C=10).fit(*seen)

@@ -30,7 +30,7 @@ from benchmarks.peers import PEERS
 from benchmarks.targets import judged
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.model import manual
-from tinygrad_digits.digits.runs import run
+from tinygrad_digits.digits.runs import material
 from tinygrad_digits.digits.training import optimizer_choice, recipe
 
 ROOT = Path(__file__).parent.parent
@@ -130,7 +130,7 @@ def test_the_recipes_step_is_that_of_train(results):
     assert step["sizes"] == [data.PIXELS, *recipe.RECIPE.hidden, data.CLASSES]
     assert step["batch"] == recipe.RECIPE.batch_size
     config = recipe.configure({})
-    images = run.load_split(config).train.labels
+    images = material.load_split(config).train.labels
     assert config.steps(len(images)) == problem.STEPS
     descends = optimizer_choice.choose_optimizer(config, problem.STEPS)
     start = problem.make(problem.RECIPE_CASE)

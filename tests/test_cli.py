@@ -16,7 +16,7 @@ from tests.programs import program
 from tinygrad_digits.digits import data
 from tinygrad_digits.digits.app import cli
 from tinygrad_digits.digits.model import evaluation, gradcheck, manual
-from tinygrad_digits.digits.runs import run, store
+from tinygrad_digits.digits.runs import material, store
 from tinygrad_digits.digits.training import loop, recipe
 
 FILES = {
@@ -59,7 +59,7 @@ def test_train_writes_a_run_folder_and_prints_the_report(trained):
     assert read(folder, "config.json") == config
     assert (config["seed"], config["epochs"]) == (3, 5)
     assert [row["epoch"] for row in read(folder, "history.json")] == list(range(6))
-    test = run.load_split(recipe.Config.of(config)).test
+    test = material.load_split(recipe.Config.of(config)).test
     accuracy = evaluation.evaluate(params, test).accuracy
     assert read(folder, "metrics.json")["test_accuracy"] == accuracy
     assert f"test accuracy: {accuracy:.2%}" in result.stdout

@@ -9,7 +9,7 @@ import tinygrad_digits as td
 from tinygrad_digits.digits import data, model
 from tinygrad_digits.digits.data.augment import augment
 from tinygrad_digits.digits.model import evaluation
-from tinygrad_digits.digits.runs import run
+from tinygrad_digits.digits.runs import material, run
 from tinygrad_digits.digits.training import loop, optimizer_choice, recipe
 
 SMALL = data.Dataset(np.eye(64), np.arange(64) % 10)
@@ -121,7 +121,7 @@ def test_training_keeps_the_parameters_dtype(make):
 def test_a_jitted_run_equals_the_eager_one_to_the_last_bit(optimizer, dtype):
     config = recipe.Config(epochs=4, rate=recipe.RATES[optimizer], optimizer=optimizer, dtype=dtype)
     assert config.backend == "numpy"
-    digits = run.load_split(config)
+    digits = material.load_split(config)
     jitted = list(run.start(config, digits))
     eager = list(run.start(dataclasses.replace(config, backend=None), digits))
     assert [record.scores() for record in jitted] == [record.scores() for record in eager]
@@ -136,7 +136,7 @@ def test_the_recipes_run_is_the_same_compiled_and_eager(schedule):
     config = recipe.configure(
         {"epochs": 3, "hidden": (9, 8), "schedule": schedule, "ema": 0.9, "smoothing": 0.1}
     )
-    digits = run.load_split(config)
+    digits = material.load_split(config)
     *_, jitted = run.start(config, digits)
     *_, eager = run.start(dataclasses.replace(config, backend=None), digits)
     assert jitted.scores() == eager.scores()
@@ -184,7 +184,7 @@ def test_each_epoch_learns_what_joins_it_and_measures_the_data_alone():
 
 def test_the_recipe_counts_the_steps_with_synthetic_digits():
     config = recipe.configure({"epochs": 2, "hidden": (4,), "synthetic": 0.5})
-    digits = run.load_split(config)
+    digits = material.load_split(config)
     *_, last = run.start(config, digits)
     steps = last.snapshot.state[-1].step
     assert steps == config.steps(len(digits.train.labels)) == 2 * -(-(1293 + 646) // 64)
@@ -296,6 +296,6 @@ def test_the_headline_on_the_plain_split():
     """Plain gradient descent, 64-64-32-10: at least 97 % of the 360 test digits."""
     config = recipe.Config()
     assert (config.optimizer, config.hidden) == ("gd", (64, 32))
-    dataset = run.load_split(config)
+    dataset = material.load_split(config)
     *_, last = run.start(config, dataset)
     assert evaluation.evaluate(last.params, dataset.test).accuracy >= 0.97

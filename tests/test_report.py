@@ -18,7 +18,7 @@ from tinygrad_digits.digits.app import cli
 from tinygrad_digits.digits.data import data_uris
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.model import evaluation
-from tinygrad_digits.digits.runs import plots, report, run, store
+from tinygrad_digits.digits.runs import material, plots, report, store
 from tinygrad_digits.digits.training import recipe
 
 SECTIONS = {
@@ -220,7 +220,7 @@ def test_it_gives_the_figures_of_the_run(opened, folder):
 
 def test_the_gallery_shows_the_surest_mistakes_first(opened, folder):
     params, config = store.load_run(folder)
-    test = run.load_split(recipe.Config.of(config)).test
+    test = material.load_split(recipe.Config.of(config)).test
     found = evaluation.evaluate(params, test)
     wrong = np.flatnonzero(found.predicted != test.labels)
     surest = wrong[found.probabilities[wrong].max(axis=1).argmax()]

@@ -19,7 +19,7 @@ from tests.programs import program
 from tinygrad_digits.digits import errors
 from tinygrad_digits.digits.app import cli
 from tinygrad_digits.digits.app.commands import training
-from tinygrad_digits.digits.runs import checkpoint, checksummed, locking, run, store
+from tinygrad_digits.digits.runs import checkpoint, checksummed, locking, material, run, store
 from tinygrad_digits.digits.training import optimizer_choice, recipe
 
 PROGRAM = [sys.executable, "-m", "tinygrad_digits", "train"]
@@ -58,7 +58,7 @@ class StoppedError(Exception):
 
 def stopped(folder, config, after):
     """A run of which the checkpoint of epoch `after` is the last thing."""
-    digits = run.load_split(config)
+    digits = material.load_split(config)
 
     def save(so_far):
         run.save_checkpoint(folder, config, so_far)
@@ -72,13 +72,13 @@ def stopped(folder, config, after):
 def carried_on(folder):
     """What becomes of a run that is resumed from its checkpoint."""
     saved, config = run.load_checkpoint(folder)
-    digits = run.load_split(config)
+    digits = material.load_split(config)
     before = run.restore(saved, config, digits)
     return run.follow(run.start(config, digits, before.snapshot), lambda _: None, before=before)
 
 
 def whole(config):
-    return run.follow(run.start(config, run.load_split(config)), lambda _: None)
+    return run.follow(run.start(config, material.load_split(config)), lambda _: None)
 
 
 VARIANTS = [
@@ -113,7 +113,7 @@ def test_more_epochs_where_the_rate_does_not_depend_on_them(tmp_path):
     stopped(tmp_path, config, after=2)
     saved, _ = run.load_checkpoint(tmp_path)
     longer = recipe.reconfigure(config, {"epochs": 5})
-    digits = run.load_split(longer)
+    digits = material.load_split(longer)
     before = run.restore(saved, longer, digits)
     after = run.follow(run.start(longer, digits, before.snapshot), lambda _: None, before=before)
     assert outcome(after) == outcome(whole(longer))
@@ -149,14 +149,14 @@ def test_a_checkpoint_of_before_leaves_had_their_names_goes_on(tmp_path):
 def test_the_best_epoch_is_kept_on_the_way(tmp_path):
     erratic = {"optimizer": "gd", "rate": 0.5, "schedule": "constant", "batch_size": 20}
     config = small(epochs=8, ema=0.0, keep="best", augment=False, **erratic)
-    records = list(run.start(config, run.load_split(config)))
+    records = list(run.start(config, material.load_split(config)))
     best = max(records, key=lambda r: (r.validation_accuracy, -r.validation_loss))
     trained = whole(config)
     assert trained.best.epoch == best.epoch < 8
     assert bits(trained.best.params) == bits(trained.kept(config)) == bits(best.params)
     last = dataclasses.replace(config, keep="last")
     assert bits(trained.kept(last)) == bits(records[-1].params)
-    run.save(tmp_path, config, trained, run.load_split(config))
+    run.save(tmp_path, config, trained, material.load_split(config))
     assert bits(store.load_run(tmp_path).params) == bits(best.params)
 
 

@@ -32,10 +32,11 @@ import tinygrad_digits as td
 from tests.browser import chromium, console, requests
 from tests.programs import program
 from tinygrad_digits.digits import errors
-from tinygrad_digits.digits.app import cli, connections, corrections, serve
+from tinygrad_digits.digits.app import cli, connections, serve
 from tinygrad_digits.digits.app import inference as reading
 from tinygrad_digits.digits.app.commands import using
 from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.data import drawings
 from tinygrad_digits.digits.data.augment import augment
 from tinygrad_digits.digits.images import normalise
 from tinygrad_digits.digits.model import mlp as model
@@ -196,7 +197,7 @@ def test_a_correction_is_kept_as_data_and_taken_back(port, mine):
     answer = json.loads(content)
     assert status == 200
     assert answer["folder"] == str(mine)
-    kept = corrections.load(mine)
+    kept = drawings.load(mine)
     assert kept.labels.tolist() == [7]
     np.testing.assert_allclose(kept.images[0], image / image.max(), atol=1e-6)
     (picture,) = mine.glob("7/*.png")
@@ -755,13 +756,13 @@ def test_a_correction_is_kept_and_taken_back_on_the_page(page, mine):
     for label in (1, 7):  # the second instead of the first
         digits[label].click()
         wait(page, lambda _, label=label: f"Kept as a {label}" in text(page, "kept"))
-        assert corrections.load(mine).labels.tolist() == [label]
+        assert drawings.load(mine).labels.tolist() == [label]
     (path,) = mine.glob("7/*.json")
     strokes = json.loads(path.read_text())["strokes"]
     assert len(strokes) == 2
     page.find_element(By.ID, "forget").click()
     wait(page, lambda _: text(page, "kept") == "")
-    assert corrections.load(mine).labels.size == 0
+    assert drawings.load(mine).labels.size == 0
 
 
 def test_the_tape_opens_from_the_page(page):

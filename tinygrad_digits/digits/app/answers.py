@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...ops.softmax import softmax
-from ..data.dataset import Array
+from ..data.dataset import DIGITS, Array
 from ..images.files import Images
 from ..images.normalise import Extent
-from ..model import mlp
+from ..model import kinds
 from ..model.familiarity import find_strange
 from ..model.mlp import Params
 from ..runs.familiar import Manner
@@ -29,23 +29,35 @@ class Answer(NamedTuple):
     """Whether it looks like no digit."""
     box: Extent | None
     """Where it is in a picture."""
+    classes: tuple[str, ...] = DIGITS
 
     @property
     def digit(self) -> int | None:
-        """The likeliest; None for what looks like no digit."""
+        """The likeliest class's place; None for what looks like no digit."""
         return None if self.strange else int(self.probabilities.argmax())
+
+    @property
+    def said(self) -> str | None:
+        """The likeliest class's name; None for what looks like no digit."""
+        return None if self.digit is None else self.classes[self.digit]
 
     def describe(self) -> dict[str, Any]:
         """As what JSON can hold."""
         said: dict[str, Any] = {
             "image": self.image,
-            "digit": self.digit,
+            **({"digit": self.digit} if self.classes == DIGITS else {"class": self.said}),
             "probabilities": self.probabilities.tolist(),
         }
         return said if self.box is None else {**said, "box": self.box._asdict()}
 
 
-def answer(params: Params, manner: Manner | None, path: Path, content: Images) -> list[Answer]:
+def answer(
+    params: Params,
+    manner: Manner | None,
+    path: Path,
+    content: Images,
+    classes: tuple[str, ...] = DIGITS,
+) -> list[Answer]:
     """What the model makes of what a file holds; without a manner nothing looks strange to it.
 
     >>> import numpy as np
@@ -53,7 +65,7 @@ def answer(params: Params, manner: Manner | None, path: Path, content: Images) -
     >>> [one.digit for one in answer(eye, None, Path("x.npy"), Images(np.eye(64)[3:5]))]
     [3, 4]
     """
-    logits = mlp.logits(params, content.images)
+    logits = kinds.logits_in_parts(params, content.images)
     strange = [False] * len(logits)
     if manner is not None:
         logits = logits / manner.temperature
@@ -61,7 +73,7 @@ def answer(params: Params, manner: Manner | None, path: Path, content: Images) -
     boxes: list[Extent | None] = [None] * len(logits) if content.boxes is None else [*content.boxes]
     names = [str(path)] if len(logits) == 1 else [f"{path}[{i}]" for i in range(len(logits))]
     rows = zip(names, softmax(logits), strange, boxes, strict=True)
-    return [Answer(*row) for row in rows]
+    return [Answer(*row, classes) for row in rows]
 
 
 def save_stages(stages: Stages, folder: Path, path: Path) -> Path:

@@ -15,11 +15,12 @@ with extra():
 START, USE, COMPARE, LOOK = "Start here", "With a run", "Many fits", "A look inside"
 COMMANDS = (
     (START, training.train, ("train", "train --epochs 50 --out runs/short",
+                             "train --data my_pictures/ --watch",
                              "train --resume runs/1 --epochs 400")),
     (START, using.serve, ("serve runs/1", "serve runs/1 --port 0 --no-browser")),
     (USE, using.evaluate, ("evaluate runs/1", "evaluate runs/1 --json")),
     (USE, using.predict, ("predict runs/1 seven.png", "predict runs/1 drawn/ --json")),
-    (USE, using.report, ("report runs/1",)),
+    (USE, using.report, ("report runs/1", "report runs/1 runs/2 runs/3")),
     (COMPARE, comparing.compare, ("compare", "compare --splits 3 --out compared.jsonl")),
     (COMPARE, comparing.sweep, ("sweep --grid 'rate=0.001,0.01 hidden=64,32|128,64'",
                                 "sweep --grid 'dropout=0,0.2' --jobs -1 --out swept.jsonl")),

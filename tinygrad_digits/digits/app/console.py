@@ -9,6 +9,8 @@ import functools
 import json
 import re
 import sys
+import threading
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -156,12 +158,17 @@ def note(text: str, as_json: bool = True) -> None:
     (err if as_json else out).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def open_browser(address: str) -> None:
+    """Open a page in a thread of its own, as a browser for terminals would not return."""
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
 def print_json(content: Any) -> None:
     """For scripts."""
     typer.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
 def show_evaluation(found: Evaluation, remark: str = "") -> None:
-    """A table of the digits, and the accuracy."""
+    """A table of the classes, and the accuracy."""
     out.print(display.tabulate_evaluation(found))
     say(f"test accuracy: {found.accuracy:.2%}{remark}")

@@ -1,9 +1,6 @@
 """Readings that somebody has corrected, kept in a folder of his own.
 
-    <folder>/<digit>/<name>.png     the 8x8 image, ink white on black
-    <folder>/<digit>/<name>.json    {"digit", "read", "image": [8][8], "strokes": lists of [x, y]}
-
-One folder a class, so that it is data like any other folder of pictures. Nothing leaves it.
+One folder a class, as data/drawings.py reads them. Nothing leaves it.
 """
 
 from __future__ import annotations
@@ -13,13 +10,12 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data.dataset import CLASSES, PIXELS, Array, Dataset
+from ..data.dataset import Array
 from ..extras import extra
 from ..runs.store import write_atomically
 
@@ -42,9 +38,10 @@ def keep(folder: Path, digit: int, image: Array, strokes: Any, read: int) -> str
     """Write a drawing's (8, 8) image in 0 ... 1 under its true digit; returns the drawing's name.
 
     >>> import tempfile
+    >>> from tinygrad_digits.digits.data import drawings
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = keep(Path(folder), 3, np.eye(8), [], read=8)
-    ...     load(Path(folder)).labels
+    ...     drawings.load(Path(folder)).labels
     array([3])
     """
     name = uuid.uuid4().hex
@@ -64,16 +61,3 @@ def forget(folder: Path, name: str) -> bool:
     for path in found:
         path.unlink()
     return bool(found)
-
-
-def load(folder: Path) -> Dataset:
-    """All that is kept in a folder, as (n, 64) images and (n,) labels; n may be 0."""
-    kept = list(_drawings(folder))
-    images = np.array([drawn["image"] for drawn in kept], float).reshape(-1, PIXELS)
-    return Dataset(images, np.array([drawn["digit"] for drawn in kept], int))
-
-
-def _drawings(folder: Path) -> Iterator[dict[str, Any]]:
-    for digit in range(CLASSES):
-        for path in sorted((folder / str(digit)).glob("*.json")):
-            yield json.loads(path.read_text(encoding="utf-8"))

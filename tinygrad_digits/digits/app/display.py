@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..data.dataset import CLASSES
+from ..data.dataset import DIGITS
 from ..extras import extra
 from ..model.evaluation import AVERAGES, Evaluation
 from ..model.gradcheck import TOLERANCES, Agreement
 from ..runs.familiar import Trust
+from ..runs.side_by_side import ComparedRun, find_differences
 from ..training.loop import Epoch
 from .answers import Answer
 from .baselines import Standing
+from .pace import Pace
 
 with extra():
     from rich.console import Console
@@ -33,10 +34,14 @@ COLUMNS = ("precision", "recall", "f1-score")
 
 
 @contextmanager
-def show_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
-    """A bar on a terminal; elsewhere a line after epochs 0, 1, 2, 4, 8 ... and the last."""
+def show_progress(console: Console, epochs: int, images: int) -> Iterator[Callable[[Epoch], None]]:
+    """A bar on a terminal; elsewhere a line after epochs 0, 1, 2, 4, 8 ... and the last.
+
+    `images` is how many an epoch goes over.
+    """
+    pace = Pace(epochs, images)
     if not console.is_terminal:
-        yield _make_line_printer(console, epochs)
+        yield _make_line_printer(console, pace)
         return
     columns = (
         TextColumn("epoch"),
@@ -49,38 +54,34 @@ def show_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], N
         task = bar.add_task("", total=epochs)
 
         def watch(record: Epoch) -> None:
+            pace.follow(record.epoch)
             reached = f"loss {record.train_loss:.4f}, validation {record.validation_accuracy:6.1%}"
+            if pace.images_per_second:
+                reached += f", {pace.images_per_second:,.0f} images/s"
             bar.update(task, completed=record.epoch, description=reached)
 
         yield watch
 
 
-def _make_line_printer(console: Console, epochs: int) -> Callable[[Epoch], None]:
+def _make_line_printer(console: Console, pace: Pace) -> Callable[[Epoch], None]:
     """What prints a line for some of the epochs, with the seconds that are left at this speed."""
-    began: list[tuple[int, float]] = []
 
     def watch(record: Epoch) -> None:
-        now = record.epoch, time.perf_counter()
-        began.append(now) if not began else None
-        if record.epoch & (record.epoch - 1) == 0 or record.epoch == epochs:
-            left = _tell_left(epochs, began[0], now)
+        pace.follow(record.epoch)
+        if record.epoch & (record.epoch - 1) == 0 or record.epoch == pace.epochs:
             console.print(
-                f"epoch {record.epoch}/{epochs}: {_summarise(record)}{left}", highlight=False
+                f"epoch {record.epoch}/{pace.epochs}: {_summarise(record)}{_tell_pace(pace)}",
+                highlight=False,
+                soft_wrap=True,
             )
 
     return watch
 
 
-def _tell_left(epochs: int, began: tuple[int, float], now: tuple[int, float]) -> str:
-    """How long it will take to the last epoch, from two (epoch, second).
-
-    >>> _tell_left(100, (0, 7.0), (10, 9.0)), _tell_left(100, (100, 9.0), (100, 9.0))
-    ('; 18 s left', '')
-    """
-    gone = now[0] - began[0]
-    if not gone or now[0] == epochs:
+def _tell_pace(pace: Pace) -> str:
+    if pace.images_per_second is None or not pace.seconds_left:
         return ""
-    return f"; {(now[1] - began[1]) / gone * (epochs - now[0]):.0f} s left"
+    return f"; {pace.images_per_second:,.0f} images/s, {pace.seconds_left:.0f} s left"
 
 
 def _summarise(record: Epoch) -> str:
@@ -106,15 +107,18 @@ def count(console: Console, total: int, known: int = 0) -> Iterator[Done]:
 
 
 def tabulate_evaluation(found: Evaluation) -> Table:
-    """Precision, recall and F1 of each digit."""
-    table = Table(title="Test digits", title_justify="left")
-    table.add_column("digit")
+    """Precision, recall and F1 of each class."""
+    classes = [name for name in found.report if name not in AVERAGES]
+    digits = classes == [*DIGITS]
+    table = Table(title="Test digits" if digits else "Test images", title_justify="left")
+    table.add_column("digit" if digits else "class")
     for name in (*COLUMNS, "images"):
         table.add_column(name, justify="right")
-    for digit in (*map(str, range(CLASSES)), *AVERAGES):
-        row = found.report[digit]
+    for label in (*classes, *AVERAGES):
+        row = found.report[label]
         cells = [f"{row[name]:.3f}" for name in COLUMNS]
-        table.add_row(digit, *cells, f"{row['support']:.0f}", end_section=digit == "9")
+        last = label == classes[-1]
+        table.add_row(Text(label), *cells, f"{row['support']:.0f}", end_section=last)
     return table
 
 
@@ -131,13 +135,14 @@ def tabulate_predictions(answers: Sequence[Answer]) -> Table:
     """Of each image: the digit and how surely it is one."""
     table = Table()
     table.add_column("image", overflow="fold")
-    table.add_column("digit", justify="right", style="bold")
+    digits = all(one.classes == DIGITS for one in answers)
+    table.add_column("digit" if digits else "class", justify="right", style="bold")
     table.add_column("probability", justify="right")
     for one in answers:
         if one.strange:
             table.add_row(Text(one.image), "?", "this does not look like one digit")
         else:
-            table.add_row(Text(one.image), str(one.digit), f"{one.probabilities.max():.1%}")
+            table.add_row(Text(one.image), Text(str(one.said)), f"{one.probabilities.max():.1%}")
     return table
 
 
@@ -218,6 +223,28 @@ def spell_settings(settings: dict[str, Any]) -> str:
         return str(value).lower() if isinstance(value, bool | type(None)) else str(value)
 
     return " ".join(f"{name}={said(value)}" for name, value in settings.items())
+
+
+def tabulate_runs(runs: Sequence[ComparedRun]) -> Table:
+    """Of each run what it reached, and the settings that differ."""
+    differences = find_differences([run.config for run in runs])
+    differences.pop("epochs", None)  # which are there already
+    table = Table(title="Runs", title_justify="left")
+    table.add_column("run", overflow="fold")
+    for name in ("test accuracy", "test loss", "epochs", "seconds", *differences):
+        table.add_column(Text(name), justify="right")
+    best = max(run.accuracy for run in runs)
+    for i, run in enumerate(runs):
+        reached = (
+            f"{run.accuracy:.2%}",
+            f"{run.loss:.4f}",
+            f"{run.history[-1]['epoch']:.0f}",
+            f"{run.seconds:.1f}",
+        )
+        settings = (Text(row[i]) for row in differences.values())
+        style = "bold" if run.accuracy == best else ""
+        table.add_row(Text(run.name), *reached, *settings, style=style)
+    return table
 
 
 def percent(accuracy: float | None) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from ..extras import extra
-from ..runs import run
+from ..runs import material
 from ..training.estimator import DigitsClassifier
 from ..training.recipe import Config
 from ..training.settings import check_settings
@@ -119,7 +119,7 @@ def load_training_images(seed: int) -> Dataset:
     >>> load_training_images(0).labels.shape
     (1437,)
     """
-    train, validation, _ = run.load_split(Config(seed=seed))
+    train, validation, _ = material.load_split(Config(seed=seed))
     return Dataset(*map(np.concatenate, zip(train, validation, strict=True)))
 
 

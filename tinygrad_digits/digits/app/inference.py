@@ -15,7 +15,7 @@ from ...ops.softmax import softmax
 from ..data.dataset import CLASSES, PIXELS, Array
 from ..errors import RunError
 from ..images.normalise import SIDE, fit_ink
-from ..model import mlp
+from ..model import kinds
 from ..model.familiarity import find_strange
 from ..model.mlp import Params
 from ..runs.familiar import Manner
@@ -56,7 +56,7 @@ def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Re
     >>> found.digit, int(found.saliency.argmax())
     (0, 0)
     """
-    sizes = mlp.layer_sizes(params)
+    sizes = kinds.layer_sizes(params)
     if (sizes[0], sizes[-1]) != (PIXELS, CLASSES):
         raise RunError(f"a digit has {PIXELS} pixels and {CLASSES} classes, this model {sizes}")
     compiled = jit(explained)
@@ -86,14 +86,15 @@ def explained(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Ar
     how much they fall without a pixel's ink (Zeiler & Fergus, Visualizing and Understanding
     Convolutional Networks, 2014: occlusion, here of one pixel): what the ink that is there does.
 
+    >>> from tinygrad_digits.digits.model import mlp
     >>> probabilities, *why = explained(mlp.init_params(), np.zeros((2, 64)))
     >>> probabilities.shape, [pixels.shape for pixels in why]
     ((2, 10), [(2, 64), (2, 64)])
     """
-    scores, pullback = vjp(lambda x: mlp.logits(params, x), x)
+    scores, pullback = vjp(lambda x: kinds.logits(params, x), x)
     winners = one_hot(np.argmax(scores, axis=1), classes=CLASSES).astype(scores.dtype)
     covered = x[:, None, :] * (1 - np.eye(PIXELS, dtype=x.dtype))  # (n, 64, 64): one pixel a row
-    without = np.sum(mlp.logits(params, covered) * winners[:, None, :], axis=2)
+    without = np.sum(kinds.logits(params, covered) * winners[:, None, :], axis=2)
     falls = np.sum(scores * winners, axis=1)[:, None] - without
     return softmax(scores / temperature), pullback(winners), falls
 
@@ -101,12 +102,13 @@ def explained(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Ar
 def draw_tape(params: Params, image: Array) -> str:
     """The tape of one reading as SVG: from the (8, 8) image to the logit of the digit that it is.
 
+    >>> from tinygrad_digits.digits.model import mlp
     >>> draw_tape(mlp.init_params(), np.zeros((8, 8))).startswith("<svg")
     True
     """
     image = image.reshape(1, PIXELS)
-    digit = int(mlp.predict(params, image)[0])
-    return record(lambda image: mlp.logits(params, image)[0, digit], image).svg()
+    digit = int(kinds.logits(params, image)[0].argmax())
+    return record(lambda image: kinds.logits(params, image)[0, digit], image).svg()
 
 
 def ink_of(pixels: Any) -> Array:

@@ -38,6 +38,13 @@ class ScheduleName(StrEnum):
     one_cycle = "one-cycle"
 
 
+class ModelName(StrEnum):
+    """Choices of --model."""
+
+    mlp = "mlp"
+    conv = "conv"
+
+
 class Keep(StrEnum):
     """Choices of --keep."""
 
@@ -120,6 +127,43 @@ def _recipe_option(name: str, help: str, *flags: str, **options: Any) -> Any:
     )
 
 
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Images of your own: a folder with a folder of pictures for each class, .npz, .csv, "
+        ".parquet, MNIST's IDX files; mine for what you have corrected on the page. "
+        "[default: scikit-learn's digits]",
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        metavar="NAME",
+        help="Which column or array of PATH holds the classes. [default: found by its name]",
+    ),
+]
+Side = Annotated[
+    int | None,
+    typer.Option(
+        "--size",
+        metavar="N",
+        min=2,
+        max=1024,
+        help="Scale the pictures of a folder to NxN. [default: as they are where all are of one "
+        "size up to 64, else as digits of 8x8]",
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Open a page that shows the training while it goes on."),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=0, max=65535, help="Of that page. [default: a free one]"),
+]
+Browser = Annotated[bool, typer.Option(help="Open the page in the browser.")]
 OutFolder = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Run folder. [default: the next of runs/1, ...]"),
@@ -136,6 +180,14 @@ OptionalSeed = Annotated[
     int | None,
     typer.Option(
         metavar="N", min=0, max=2**32 - 1, help=f"Of all that is random. [default: {DEFAULT.seed}]"
+    ),
+]
+ModelOption = Annotated[
+    ModelName | None,
+    typer.Option(
+        "--model",
+        help="Fully connected layers, or two convolutions before them, which reads better and "
+        "takes longer. [default: mlp]",
     ),
 ]
 Epochs = Annotated[
@@ -304,7 +356,7 @@ def read_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     >>> read_settings({"epochs": 3, "rate": None, "out_folder": Path("runs"), "hidden": "8,4"})
     {'epochs': 3, 'hidden': (8, 4)}
     """
-    names = {field.name for field in dataclasses.fields(Config)}
+    names = {field.name for field in dataclasses.fields(Config)} - {"data"}
     given = {name: _read(name, value) for name, value in arguments.items() if name in names}
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.get("eager") or "backend" in given:

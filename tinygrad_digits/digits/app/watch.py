@@ -12,16 +12,20 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from ...ops.softmax import softmax
 from ..data.dataset import Array, Dataset
 from ..extras import extra
-from ..model import mlp
+from ..model import kinds
 from ..model.mlp import Params
+from ..training.loop import Epoch
+from ..training.recipe import Config
+from .pace import Pace
 from .serve import LOOPBACK, Guard, address, listening, make_file_route, server
 
 with extra("serve"):
@@ -58,20 +62,20 @@ class Board:
 def describe_epoch(params: Params, dataset: Dataset) -> dict[str, Any]:
     """The first layer's weights, and the worst mistakes on a dataset: those it was surest of.
 
+    >>> from tinygrad_digits.digits.model import mlp
     >>> found = describe_epoch(mlp.init_params(), Dataset(np.eye(64)[:20], np.arange(20) % 10))
     >>> len(found["weights"]), len(found["mistakes"]) <= MISTAKES
     (32, True)
     """
-    images = np.asarray(dataset.images)
-    shares = mlp.probabilities(params, images)
+    shares = softmax(kinds.logits_in_parts(params, dataset.images))
     read = shares.argmax(axis=1)
     wrong = np.flatnonzero(read != dataset.labels)
     worst = wrong[np.argsort(-shares[wrong, read[wrong]], kind="stable")][:MISTAKES]
     return {
-        "weights": _scaled(params["w0"].T[:UNITS]),
+        "weights": _scaled(kinds.first_layer(params)[:UNITS]),
         "mistakes": [
             {
-                "image": _scaled(images[row : row + 1])[0],
+                "image": _scaled(dataset.images[row : row + 1])[0],
                 "label": int(dataset.labels[row]),
                 "read": int(read[row]),
                 "share": round(float(shares[row, read[row]]), 4),
@@ -79,6 +83,35 @@ def describe_epoch(params: Params, dataset: Dataset) -> dict[str, Any]:
             for row in worst
         ],
     }
+
+
+def make_publisher(
+    board: Board, config: Config, dataset: Dataset, images: int
+) -> Callable[[Epoch], None]:
+    """What puts each epoch over so many images on a board, but for the start."""
+    pace = Pace(config.epochs, images)
+    constant = {"epochs": config.epochs, "shape": config.shape, "classes": config.classes}
+
+    def publish(record: Epoch) -> None:
+        pace.follow(record.epoch)
+        if not record.epoch:
+            return
+        board.publish(
+            {
+                "epoch": record.epoch,
+                **constant,
+                "loss": {"train": record.train_loss, "validation": record.validation_loss},
+                "accuracy": {
+                    "train": record.train_accuracy,
+                    "validation": record.validation_accuracy,
+                },
+                "images_per_second": pace.images_per_second,
+                "seconds_left": pace.seconds_left,
+                **describe_epoch(record.params, dataset),
+            }
+        )
+
+    return publish
 
 
 @contextmanager

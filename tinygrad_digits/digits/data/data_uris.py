@@ -9,6 +9,7 @@ import numpy as np
 
 from ..extras import extra
 from .dataset import Array
+from .folding import fold
 
 MORE, LESS = (0x2A, 0x6F, 0xBB), (0xE0, 0x7B, 0x39)
 """Blue and orange, which also those who do not see red and green alike tell apart."""
@@ -23,30 +24,27 @@ def uri(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def ink(image: Array) -> str:
-    """Black ink on white paper: (64,) or (8, 8) floats, 0 for paper and 1 for ink.
+def ink(image: Array, shape: tuple[int, ...] | None = None) -> str:
+    """Black ink on white paper: a row or a picture of floats, 0 for paper and 1 for ink.
+
+    A row is folded to its shape, else to a square.
 
     >>> ink(np.zeros(64))[:22]
     'data:image/png;base64,'
     """
-    return _png(np.round(255 * (1 - np.clip(_square(image), 0, 1))))
+    return _png(np.round(255 * (1 - np.clip(fold(image, shape), 0, 1))))
 
 
-def signed(image: Array, scale: float | None = None) -> str:
+def signed(image: Array, scale: float | None = None, shape: tuple[int, ...] | None = None) -> str:
     """Blue where positive, orange where negative, the fainter the nearer to 0, which is clear.
 
-    (64,) or (8, 8) floats; the full colours are for `scale`, by default the largest magnitude.
+    As `ink` takes them; the full colours are for `scale`, by default the largest magnitude.
     """
-    image = _square(image)
+    image = fold(image, shape)
     scale = float(np.abs(image).max()) if scale is None else scale
     strength = np.clip(np.abs(image) / (scale or 1.0), 0, 1)[..., None]
     colours = np.where(image[..., None] > 0, MORE, LESS)
     return _png(np.concatenate([colours, np.round(255 * strength)], axis=-1))
-
-
-def _square(image: Array) -> Array:
-    side = round(image.size**0.5)
-    return image.reshape(side, side)
 
 
 def _png(pixels: Array) -> str:

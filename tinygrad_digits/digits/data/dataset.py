@@ -14,6 +14,12 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 
 CLASSES = 10
 PIXELS = 64
+SHAPE = (8, 8)
+DIGITS = tuple("0123456789")
+
+
+class Unread:
+    """Images that are not in memory: rows are read, checked before, when they are asked for."""
 
 
 class Dataset(NamedTuple):
@@ -118,7 +124,8 @@ def validate(images: Any, labels: Any, *, pixels: int = PIXELS, classes: int = C
     tinygrad_digits.support.errors.ShapeError: images must be (n, 64), got (2, 8, 8): \
 flatten them with images.reshape(n, 64)
     """
-    images, labels = np.asarray(images), np.asarray(labels)
+    images = images if isinstance(images, Unread) else np.asarray(images)
+    labels = np.asarray(labels)
     validate_images(images, pixels)
     if labels.ndim != 1:
         raise ShapeError(
@@ -142,11 +149,13 @@ flatten them with images.reshape(n, 64)
 def validate_images(images: Array, pixels: int = PIXELS) -> None:
     """Refuse what is not (n, pixels) floats in 0 ... 1, as `validate` does."""
     if images.ndim != 2 or images.shape[1] != pixels:
-        fits = images.ndim > 1 and images[0].size == pixels
+        fits = images.ndim > 1 and len(images) and images[0].size == pixels
         remedy = f": flatten them with images.reshape(n, {pixels})" if fits else ""
         raise ShapeError(f"images must be (n, {pixels}), got {images.shape}{remedy}")
     if not len(images):
         raise ShapeError("there are no images: (n, pixels) needs n >= 1")
+    if isinstance(images, Unread):
+        return
     if images.dtype.kind != "f":
         raise ValueError(
             f"images must be floating point, got {images.dtype}: for pixels 0-16 use images / 16.0"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..extras import extra
-from ..images import read_images
+from ..images.files import ImageError, read_grey, read_images
 from .dataset import Array
 from .stored import Source, named_source
 
@@ -57,22 +57,23 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _grey(path: Path) -> Array:
-    from PIL import Image
-
     try:
-        with Image.open(path) as file:
-            return np.asarray(file.convert("L"))
-    except (OSError, SyntaxError) as error:
+        return read_grey(path)
+    except ImageError as error:
         raise ValueError(f"{path.parent.name}/{path.name} is not a whole picture") from error
 
 
-def _scaled_to(side: int) -> Callable[[Path], Array]:
+def scale_to(grey: Array, height: int, width: int) -> Array:
+    """A picture's pixels averaged, or repeated, to another size: uint8 (height, width)."""
     from PIL import Image
 
-    def read(path: Path) -> Array:
-        return np.asarray(Image.fromarray(_grey(path)).resize((side, side), Image.Resampling.BOX))
+    if grey.shape == (height, width):
+        return grey
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BOX))
 
-    return read
+
+def _scaled_to(side: int) -> Callable[[Path], Array]:
+    return lambda path: scale_to(_grey(path), side, side)
 
 
 def _digit(path: Path) -> Array:

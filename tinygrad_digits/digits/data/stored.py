@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .dataset import Array, Dataset
+from .dataset import Array, Dataset, Unread
 
 
-class StoredImages:
+class StoredImages(Unread):
     """Rows of a stored array, which become floats in 0 ... 1 when they are asked for.
 
     `images[rows]` reads these rows alone: (n, features) float32. So a minibatch costs a minibatch's
@@ -39,7 +39,7 @@ class StoredImages:
     def __getitem__(self, index: Any) -> Array:
         rows = self.rows[index]
         read = np.asarray(self.stored[rows], np.float32) / np.float32(self.full)
-        return read.reshape(*rows.shape, -1)
+        return read.reshape(*rows.shape, self.shape[1])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[:].astype(dtype or self.dtype, copy=False)

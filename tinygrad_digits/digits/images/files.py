@@ -87,6 +87,19 @@ def read_file(path: Path) -> Images:
         raise ImageError(f"{path}: {error}") from error
 
 
+def read_grey(path: Path) -> Array:
+    """A picture as it is: (height, width) uint8, the brighter the higher; errors as above.
+
+    One larger than LONGEST is averaged down.
+    """
+    from PIL import Image
+
+    levels = np.round(255 * _load_levels(path)[0]).astype(np.uint8)  # (height, width, 1 or 3)
+    if levels.shape[2] == 1:
+        return levels[..., 0]
+    return np.asarray(Image.fromarray(levels).convert("L"))
+
+
 # --- arrays
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data.dataset import CLASSES, Array, Dataset, validate
+from ...ops.losses import cross_entropy
+from ...ops.softmax import softmax
+from ..data.dataset import DIGITS, Array, Dataset, validate
 from ..extras import extra
-from . import mlp
+from . import kinds
 from .mlp import Params
 
 AVERAGES = ("macro avg", "weighted avg")
@@ -21,17 +24,17 @@ class Evaluation(NamedTuple):
     loss: float
     accuracy: float
     confusion: Array
-    """(10, 10) counts: a row for each true digit, a column for each predicted one."""
+    """(classes, classes) counts: a row for each true class, a column for each predicted one."""
     report: dict[str, dict[str, float]]
-    """precision, recall, f1-score and support of each class ("0" ... "9"), and two averages."""
+    """precision, recall, f1-score and support of each class by name, and two averages."""
     predicted: Array
     """(n,) integers."""
     probabilities: Array
-    """(n, 10)."""
+    """(n, classes)."""
 
 
-def evaluate(params: Params, dataset: Dataset) -> Evaluation:
-    """Measure a model on a dataset it has not seen.
+def evaluate(params: Params, dataset: Dataset, classes: Sequence[str] = DIGITS) -> Evaluation:
+    """Measure a model on a dataset it has not seen, whose classes have these names.
 
     Raises ShapeError or ValueError as `validate` does; MissingExtraError without scikit-learn.
 
@@ -42,18 +45,23 @@ def evaluate(params: Params, dataset: Dataset) -> Evaluation:
     """
     with extra():
         from sklearn import metrics
-    images, labels = validate(*dataset, pixels=mlp.layer_sizes(params)[0])
-    probabilities = mlp.probabilities(params, images)
+    pixels, *_ = kinds.layer_sizes(params)
+    images, labels = validate(*dataset, pixels=pixels, classes=len(classes))
+    logits = kinds.logits_in_parts(params, images)
+    probabilities = softmax(logits)
     predicted = probabilities.argmax(axis=1)
-    classes = np.arange(CLASSES)
+    places = np.arange(len(classes))
     report: dict[str, Any] = metrics.classification_report(
-        labels, predicted, labels=classes, output_dict=True, zero_division=0.0
+        labels, predicted, labels=places, output_dict=True, zero_division=0.0
     )
     return Evaluation(
-        loss=float(mlp.loss(params, images, labels)),
+        loss=float(cross_entropy(logits, labels)),
         accuracy=float(metrics.accuracy_score(labels, predicted)),
-        confusion=metrics.confusion_matrix(labels, predicted, labels=classes),
-        report={name: report[name] for name in (*map(str, classes), *AVERAGES)},
+        confusion=metrics.confusion_matrix(labels, predicted, labels=places),
+        report={
+            **{name: report[str(place)] for place, name in enumerate(classes)},
+            **{name: report[name] for name in AVERAGES},
+        },
         predicted=predicted,
         probabilities=probabilities,
     )

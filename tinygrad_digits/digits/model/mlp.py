@@ -19,6 +19,8 @@ from ...support.errors import ShapeError
 Params: TypeAlias = dict[str, Any]
 """Arrays, or Tensors while a tape is recording."""
 
+ROWS = 8192
+"""Images whose logits are taken at a time: 25 MB of them where they are 28x28."""
 SIZES = (64, 64, 32, 10)
 """Pixels, two hidden layers, classes."""
 

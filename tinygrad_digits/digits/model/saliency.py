@@ -10,7 +10,7 @@ from ...engine.primitive import Array
 from ...engine.transforms import grad
 from ...ops.losses import one_hot
 from ...support.errors import ShapeError
-from . import mlp
+from . import kinds
 from .mlp import Params
 
 
@@ -30,13 +30,13 @@ def saliency(params: Params, images: Any) -> Array:
     images = np.asarray(images)
     if images.dtype.kind != "f":
         images = images.astype(float)
-    features, *_, classes = mlp.layer_sizes(params)
+    features, *_, classes = kinds.layer_sizes(params)
     if images.ndim != 2 or images.shape[1] != features:
         raise ShapeError(
             f"saliency needs images (n, {features}), got {images.shape}: "
             f"use images.reshape(-1, {features})"
         )
-    wins = one_hot(mlp.predict(params, images), classes)  # (n, classes)
+    wins = one_hot(np.argmax(kinds.logits(params, images), axis=-1), classes)  # (n, classes)
     # no row's logits depend on another's pixels, so the gradient of the sum is each one's own
-    pixels: Array = grad(lambda x: np.sum(mlp.logits(params, x) * wins))(images)
+    pixels: Array = grad(lambda x: np.sum(kinds.logits(params, x) * wins))(images)
     return pixels

@@ -50,9 +50,9 @@ def _sort(data: bytes) -> bytes:
 
 
 def unseal(
-    path: Path, form: str, unsealed: frozenset[str] = frozenset()
+    path: Path, *forms: str, unsealed: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays and the metadata of a sealed file whose metadata's "format" is `form`.
+    """The arrays and the metadata of a sealed file whose metadata's "format" is one of these.
 
     A file without a seal is let through if its metadata have exactly the keys `unsealed`. Raises
     RunError, naming the file, where it is truncated, altered or not of this program.
@@ -66,8 +66,8 @@ def unseal(
         metadata = dict(json.loads(header).get("__metadata__", {}))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path} is damaged, or not a safetensors file ({error})") from error
-    if metadata.get("format") != form:
-        raise RunError(f"{path} was not saved by this program: it lacks {form!r}")
+    if metadata.get("format") not in forms:
+        raise RunError(f"{path} was not saved by this program: it lacks {forms[0]!r}")
     if metadata.keys() != unsealed:
         _verify(path, data, header)
     try:

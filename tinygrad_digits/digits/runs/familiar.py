@@ -15,7 +15,7 @@ import numpy as np
 from ..data.dataset import Array, Dataset, Split
 from ..data.strokes import load_pool
 from ..errors import RunError
-from ..model import mlp
+from ..model import kinds
 from ..model.calibration import fit_temperature, measure_calibration_error, temper
 from ..model.familiarity import (
     LEVELS,
@@ -63,7 +63,7 @@ def fit_manner(params: Params, data: Split, *, synthetic: bool = False) -> Manne
         return None
     if synthetic:
         known, (images, labels) = _add_known(known), _add_held_out(data.validation)
-    temperature = fit_temperature(mlp.logits(params, images), labels)
+    temperature = fit_temperature(kinds.logits_in_parts(params, images), labels)
     return Manner(temperature, fit_familiar(known, images))
 
 

@@ -13,7 +13,7 @@ from ..model.evaluation import Evaluation, evaluate
 from ..training.recipe import Config
 from . import store
 from .familiar import Manner, load_manner
-from .run import load_split
+from .material import load_split
 
 T = TypeVar("T")
 
@@ -37,11 +37,21 @@ def read_run(folder: Path) -> FinishedRun:
     Raises RunError, naming the file, where one of its files is missing or damaged.
     """
     saved = store.load_run(folder)
-    data = load_split(Config.of(saved.config))
-    history = _read(folder / "history.json", _check_history)
-    metrics = _read(folder / "metrics.json", _check_metrics)
-    found = evaluate(saved.params, data.test)
+    config = Config.of(saved.config)
+    data = load_split(config)
+    history, metrics = read_history(folder), read_metrics(folder)
+    found = evaluate(saved.params, data.test, config.classes)
     return FinishedRun(saved, history, metrics, data, found, load_manner(folder))
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Loss and accuracy, epoch by epoch; RunError as `read_run` raises it."""
+    return _read(folder / "history.json", _check_history)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What metrics.json holds; RunError as `read_run` raises it."""
+    return _read(folder / "metrics.json", _check_metrics)
 
 
 def _check_history(content: Any) -> list[dict[str, float]]:

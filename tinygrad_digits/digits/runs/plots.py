@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.dataset import CLASSES, Array
+from ..data.dataset import DIGITS, SHAPE, Array
+from ..data.folding import fold
 from ..extras import extra
 from ..model.calibration import Bin
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION = "#2a6fbb", "#e07b39"
 INK, FAINT = "#333333", "#dddddd"
+NUMBERED = 20  # classes; the counts of more would be too small to read
 SHOWN = 24  # mistakes; a bad model makes more than a page holds
 
 
@@ -83,34 +85,74 @@ def draw_reliability(bins: Mapping[str, Sequence[Bin]]) -> Figure:
     return figure
 
 
-def draw_confusion(counts: Array) -> Figure:
-    """What was said, for each truth: (10, 10) counts, a row for each true digit."""
+def draw_overlaid(histories: Mapping[str, Sequence[Mapping[str, float]]], measure: str) -> Figure:
+    """Loss or accuracy of several runs by name: solid on validation, dotted on training images."""
+    figure = _figure(5.6, 3.8)
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    for place, (name, history) in enumerate(histories.items()):
+        epochs = [row["epoch"] for row in history]
+        for part, style in (("validation", "-"), ("train", ":")):
+            values = [row[f"{part}_{measure}"] for row in history]
+            label = spell_name(name, most=40) if part == "validation" else None
+            axes.plot(epochs, values, style, color=f"C{place % 10}", linewidth=1.6, label=label)
+    _bare(axes)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_xlabel("epoch")
+    axes.set_title("Cross-entropy" if measure == "loss" else "Accuracy", loc="left", color=INK)
+    axes.legend(frameon=False)
+    if measure == "loss":
+        axes.set_yscale("log")
+    else:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    return figure
+
+
+def draw_confusion(counts: Array, classes: Sequence[str] = DIGITS) -> Figure:
+    """What was said, for each truth: (n, n) counts, a row for each true class."""
     figure = _figure(5.6, 5.6)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # the root makes single errors show
-    for truth in range(CLASSES):
-        for said in range(CLASSES):
-            if count := int(counts[truth, said]):
-                light = shares[truth, said] > 0.25
-                axes.text(said, truth, str(count), ha="center", va="center",
-                          color="white" if light else INK)  # fmt: skip
-    digits = range(CLASSES)
-    axes.set_xticks(digits, labels=map(str, digits))
-    axes.set_yticks(digits, labels=map(str, digits))
-    edges = np.arange(1, CLASSES) - 0.5
-    axes.hlines(edges, -0.5, CLASSES - 0.5, color="white", linewidth=1)
-    axes.vlines(edges, -0.5, CLASSES - 0.5, color="white", linewidth=1)
+    for truth, said in np.argwhere(counts) if len(classes) <= NUMBERED else ():
+        light = shares[truth, said] > 0.25
+        axes.text(said, truth, str(counts[truth, said]), ha="center", va="center",
+                  color="white" if light else INK)  # fmt: skip
+    _name_classes(axes, classes)
     axes.set_xlabel("said")
     axes.set_ylabel("truth")
     right, total = int(np.trace(counts)), int(counts.sum())
-    axes.set_title(f"{right} of {total} test digits right", loc="left", color=INK)
+    axes.set_title(f"{right} of {total} test {_things(classes)} right", loc="left", color=INK)
     _bare(axes, spines=())
     return figure
 
 
-def draw_mistakes(images: Array, labels: Array, probabilities: Array) -> Figure:
-    """The digits taken for others, the surest mistake first: (n, 64), (n,), (n, 10).
+def _name_classes(axes: Axes, classes: Sequence[str]) -> None:
+    """Along both sides, with lines between them; of many, some are named."""
+    places = range(0, len(classes), -(-len(classes) // NUMBERED))
+    upright = max(map(len, classes)) > 2
+    names = [spell_name(classes[i]) for i in places]
+    axes.set_xticks(places, names, rotation=90 if upright else 0)
+    axes.set_yticks(places, names)
+    edges = np.arange(1, len(classes)) - 0.5
+    axes.hlines(edges, -0.5, len(classes) - 0.5, color="white", linewidth=1)
+    axes.vlines(edges, -0.5, len(classes) - 0.5, color="white", linewidth=1)
+
+
+def _things(classes: Sequence[str]) -> str:
+    """What is told apart."""
+    return "digits" if tuple(classes) == DIGITS else "images"
+
+
+def draw_mistakes(
+    images: Array,
+    labels: Array,
+    probabilities: Array,
+    classes: Sequence[str] = DIGITS,
+    shape: tuple[int, ...] = SHAPE,
+) -> Figure:
+    """The images taken for others, the surest mistake first: (n, pixels), (n,), (n, classes).
 
     The caption of each says what the model said, how surely, and the truth.
     """
@@ -122,21 +164,32 @@ def draw_mistakes(images: Array, labels: Array, probabilities: Array) -> Figure:
     rows = max(1, -(-len(shown) // columns))
     figure = _figure(1.35 * columns, 1.7 * rows + 0.45)
     of = "" if len(shown) == len(wrong) else f"; the {len(shown)} surest"
-    title = f"{len(wrong)} of {len(labels)} test digits misread{of}"
+    title = f"{len(wrong)} of {len(labels)} test {_things(classes)} misread{of}"
     figure.suptitle(title, x=0.02, ha="left", color=INK)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(shown) :]:
         axes.axis("off")
     for axes, i in zip(grid, shown, strict=False):
-        axes.imshow(images[i].reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
+        axes.imshow(fold(images[i], shape), cmap="gray_r", vmin=0, vmax=1)
         axes.set_xticks([])
         axes.set_yticks([])
         _bare(axes, spines=("left", "right", "top", "bottom"))
         sure = probabilities[i, said[i]]
-        axes.set_title(f"said {said[i]} ({sure:.1%})\ntruth {labels[i]}", fontsize=9, color=INK)
+        guess, truth = (spell_name(classes[label], most=8) for label in (said[i], labels[i]))
+        axes.set_title(f"said {guess} ({sure:.1%})\ntruth {truth}", fontsize=9, color=INK)
     if not len(wrong):
         figure.text(0.5, 0.45, "none", ha="center", fontsize=20, color=TRAIN)
     return figure
+
+
+def spell_name(name: str, most: int = 20) -> str:
+    r"""A name in a figure: no longer than so, and its dollars are no mathematics.
+
+    >>> spell_name("5"), spell_name("hippopotamus", most=8), spell_name("$1$")
+    ('5', 'hippopo…', '\\$1\\$')
+    """
+    short = name if len(name) <= most else f"{name[: most - 1]}…"
+    return short.replace("$", r"\$")
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -15,12 +15,12 @@ import numpy as np
 
 from ...looking.recording import record
 from ..data import data_uris
-from ..data.dataset import CLASSES, Array, Dataset, Split
+from ..data.dataset import DIGITS, SHAPE, Array, Dataset, Split
+from ..data.folding import fold
 from ..extras import extra
-from ..model import mlp
+from ..model import kinds
 from ..model.calibration import BINS, bin_by_confidence, temper
 from ..model.evaluation import Evaluation
-from ..model.mlp import Params
 from ..model.saliency import saliency
 from . import plots, store
 from .familiar import Manner, measure_trust
@@ -32,6 +32,8 @@ History: TypeAlias = Sequence[Mapping[str, float]]
 NAME = "report.html"
 MISREAD = 48
 """Mistakes that are shown."""
+SAMPLES = 20
+"""Classes of which the heading shows an image."""
 CLOSE = 6
 """Right answers that are shown, the least sure."""
 UNITS = 256
@@ -43,8 +45,8 @@ class Specimen(NamedTuple):
 
     number: int
     """Its place in the test set, from 0."""
-    truth: int
-    said: int
+    truth: str
+    said: str
     sure: float
     """The probability of what was said."""
     of_truth: float
@@ -100,8 +102,8 @@ def render_page(
         **_describe_run(run, metrics, found),
         **_draw_curves(history),
         **_draw_reliability(found, data.test, manner),
-        **_fill_galleries(run.params, data.test, found),
-        **_draw_first_layer(run.params),
+        **_fill_galleries(run, data.test, found),
+        **_draw_first_layer(run),
         **_record_tape(run, data.train),
     )
 
@@ -124,11 +126,37 @@ def _describe_run(run: SavedRun, metrics: Mapping[str, Any], found: Evaluation) 
         "total": total,
         "interval": wilson(right, total),
         "confusion": shade(found.confusion),
-        "sizes": mlp.layer_sizes(run.params),
+        "classes": run.classes,
+        "things": "digits" if run.classes == DIGITS else "images",
+        "width": _shape(run)[1],
+        "height": _shape(run)[0],
+        "kind": kinds.name_of(run.params),
+        "sizes": kinds.layer_sizes(run.params),
         "parameters": sum(array.size for array in run.params.values()),
-        "config": {field: spell(value) for field, value in run.config.items()},
+        "config": {field: spell(value) for field, value in flatten(run.config).items()},
         "environment": metrics.get("environment", {}),
     }
+
+
+def _shape(run: SavedRun) -> tuple[int, int]:
+    """Of its images as they are shown."""
+    height, width = fold(np.zeros(kinds.layer_sizes(run.params)[0]), _image_shape(run)).shape
+    return height, width
+
+
+def _image_shape(run: SavedRun) -> tuple[int, ...]:
+    return run.own.shape if run.own else SHAPE
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """With what is said of the data beside the other settings."""
+    flat: dict[str, Any] = {}
+    for field, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{field}: {name}": part for name, part in value.items()}
+        else:
+            flat[field] = value
+    return flat
 
 
 def _draw_curves(history: History) -> dict[str, Any]:
@@ -154,28 +182,29 @@ def _draw_reliability(found: Evaluation, test: Dataset, manner: Manner | None) -
     }
 
 
-def _fill_galleries(params: Params, dataset: Dataset, found: Evaluation) -> dict[str, Any]:
+def _fill_galleries(run: SavedRun, dataset: Dataset, found: Evaluation) -> dict[str, Any]:
     misread, close = rank_by_confidence(dataset.labels, found.probabilities)
     return {
-        "samples": list(pick_one_of_each(dataset)),
+        "samples": list(pick_one_of_each(dataset, run.classes, _image_shape(run))),
         "mistakes": len(misread),
-        "misread": list(make_specimens(params, dataset, found, misread[:MISREAD])),
-        "close": list(make_specimens(params, dataset, found, close[:CLOSE])),
+        "misread": list(make_specimens(run, dataset, found, misread[:MISREAD])),
+        "close": list(make_specimens(run, dataset, found, close[:CLOSE])),
     }
 
 
-def _draw_first_layer(params: Params) -> dict[str, Any]:
+def _draw_first_layer(run: SavedRun) -> dict[str, Any]:
     """The weights that lead to each unit, as pictures, and for what weight is their full colour.
 
     Hidden units come the heaviest first, classes in their order.
     """
-    weights = params["w0"]
+    weights = kinds.first_layer(run.params)  # (units, inputs)
     scale = float(np.quantile(np.abs(weights), 0.99))  # the largest would leave the others pale
-    order = np.arange(weights.shape[1])
-    if "w1" in params:
-        order = np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:UNITS]
-    units = [Unit(int(i), data_uris.signed(weights[:, i], scale)) for i in order]
-    return {"units": units, "scale": scale}
+    order = np.arange(len(weights))
+    if len(run.params) > 2:
+        order = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:UNITS]
+    shape = _image_shape(run)
+    units = [Unit(int(i), data_uris.signed(weights[i], scale, shape)) for i in order]
+    return {"units": units, "all_units": len(weights), "scale": scale}
 
 
 def _record_tape(run: SavedRun, dataset: Dataset) -> dict[str, Any]:
@@ -183,7 +212,8 @@ def _record_tape(run: SavedRun, dataset: Dataset) -> dict[str, Any]:
     with extra():
         from markupsafe import Markup
     batch = Dataset(*(part[: run.config.get("batch_size")] for part in dataset))
-    recording = record(lambda params: mlp.loss(params, *batch), run.params)
+    loss = kinds.KINDS[kinds.name_of(run.params)].loss
+    recording = record(lambda params: loss(params, *batch), run.params)
     return {"batch": len(batch.labels), "recording": recording, "tape": Markup(recording.svg())}
 
 
@@ -226,30 +256,33 @@ def rank_by_confidence(labels: Array, probabilities: Array) -> tuple[Array, Arra
 
 
 def make_specimens(
-    params: Params, dataset: Dataset, found: Evaluation, chosen: Array
+    run: SavedRun, dataset: Dataset, found: Evaluation, chosen: Array
 ) -> Iterator[Specimen]:
     """The chosen images of a dataset, with what `evaluate` found on it and why."""
     images, labels = (part[chosen] for part in dataset)
+    shape = _image_shape(run)
     for i, image, label, slope in zip(
-        chosen, images, labels, saliency(params, images), strict=True
+        chosen, images, labels, saliency(run.params, images), strict=True
     ):
         said, chances = found.predicted[i], found.probabilities[i]
         yield Specimen(
             number=int(i),
-            truth=int(label),
-            said=int(said),
+            truth=run.classes[label],
+            said=run.classes[said],
             sure=float(chances[said]),
             of_truth=float(chances[label]),
-            image=data_uris.ink(image),
-            saliency=data_uris.signed(slope),
+            image=data_uris.ink(image, shape),
+            saliency=data_uris.signed(slope, shape=shape),
         )
 
 
-def pick_one_of_each(dataset: Dataset) -> Iterator[str]:
-    """The first image of each class that there is."""
-    for digit in range(CLASSES):
-        for i in np.flatnonzero(dataset.labels == digit)[:1]:
-            yield data_uris.ink(dataset.images[i])
+def pick_one_of_each(
+    dataset: Dataset, classes: Sequence[str] = DIGITS, shape: tuple[int, ...] = SHAPE
+) -> Iterator[str]:
+    """The first image of each class that there is; of SAMPLES classes at most."""
+    for label in range(min(len(classes), SAMPLES)):
+        for i in np.flatnonzero(dataset.labels == label)[:1]:
+            yield data_uris.ink(dataset.images[i], shape)
 
 
 def shade(counts: Array) -> list[list[tuple[int, float]]]:

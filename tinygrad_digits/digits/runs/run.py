@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.augment import augment
-from ..data.dataset import CLASSES, PIXELS, Split, load_digits, split
+from ..data.dataset import Split
 from ..data.strokes import add_synthetic
 from ..errors import RunError
 from ..extras import extra
-from ..model import mlp
+from ..model import kinds
 from ..model.evaluation import Evaluation, evaluate
 from ..model.mlp import Params
 from ..training.loop import Epoch, Snapshot, train
@@ -61,18 +61,15 @@ def check_extra() -> None:
         import sklearn.metrics  # noqa: F401
 
 
-def load_split(config: Config) -> Split:
-    """The data as the run sees them."""
-    return split(load_digits(config.dtype), config.seed, stratify=config.stratify)
-
-
 def start(config: Config, data: Split, resume: Snapshot | None = None) -> Iterator[Epoch]:
     """The epochs of a run, or what is left of them, from the one resumed on.
 
     Raises ValueError where the configuration makes no sense.
     """
     rng = np.random.default_rng(config.seed)
-    params = mlp.init_params((PIXELS, *config.hidden, CLASSES), rng, config.dtype)
+    if config.model not in kinds.KINDS:
+        raise ValueError(f"model must be one of {', '.join(kinds.KINDS)}, got {config.model!r}")
+    params = kinds.KINDS[config.model].init_params(config.sizes, rng, config.dtype)
     return train(
         params,
         choose_optimizer(config, config.steps(len(data.train.labels))),
@@ -132,7 +129,7 @@ def _rank(scores: dict[str, float]) -> tuple[float, float]:
 def save_checkpoint(folder: Path, config: Config, trained: Trained) -> None:
     """Write all that `restore` needs, in one file and atomically."""
     facts = {
-        "config": dataclasses.asdict(config),
+        "config": config.describe(),
         "epoch": trained.snapshot.epoch,
         "best": trained.best.epoch,
         "generator": trained.snapshot.generator,
@@ -186,22 +183,26 @@ def save(
     folder: Path, config: Config, trained: Trained, data: Split
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate on the test set and write the run's files: what was found, and metrics.json."""
-    settings, params = dataclasses.asdict(config), trained.kept(config)
+    settings, params = config.describe(), trained.kept(config)
     save_checkpoint(folder, config, trained)
     store.save_params(folder / store.PARAMS, params, settings)
-    manner = familiar.fit_manner(params, data, synthetic=config.synthetic > 0)
+    manner = None  # which is for digits alone
+    if config.digits:
+        manner = familiar.fit_manner(params, data, synthetic=config.synthetic > 0)
     if manner is not None:
         familiar.save_manner(folder, manner)
     store.write_json(folder / store.CONFIG, settings)
     store.write_json(folder / "history.json", trained.history)
-    found = evaluate(params, data.test)
+    found = evaluate(params, data.test, config.classes)
     trust = familiar.measure_trust(manner, found.probabilities, data.test)
     achieved = {**collect_metrics(trained, found), **trust._asdict()}
     store.write_json(folder / "metrics.json", achieved)
     pictures = {
         "curves.png": plots.draw_curves(trained.history),
-        "confusion.png": plots.draw_confusion(found.confusion),
-        "mistakes.png": plots.draw_mistakes(*data.test, found.probabilities),
+        "confusion.png": plots.draw_confusion(found.confusion, config.classes),
+        "mistakes.png": plots.draw_mistakes(
+            *data.test, found.probabilities, config.classes, config.shape
+        ),
     }
     for name, figure in pictures.items():
         store.write_atomically(folder / name, plots.encode_png(figure))

@@ -17,14 +17,16 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.dataset import DIGITS
+from ..data.own import OwnData
 from ..errors import RunError
-from ..model import mlp
+from ..model import kinds
 from ..model.mlp import Params
 from . import locking
 from .checksummed import parse_facts, seal, unseal
@@ -32,6 +34,8 @@ from .checksummed import parse_facts, seal, unseal
 PARAMS, CONFIG, CHECKPOINT = "params.safetensors", "config.json", "checkpoint.safetensors"
 FAMILIAR = "familiar.safetensors"
 FORMAT = "tinygrad-digits mlp"
+FORMATS = {FORMAT: kinds.KINDS["mlp"], "tinygrad-digits conv": kinds.KINDS["conv"]}
+"""Of files of parameters, and the models that these are of."""
 FILES = frozenset(
     {PARAMS, CONFIG, CHECKPOINT, FAMILIAR, "metrics.json", "history.json", "report.html"}
     | {"curves.png", "confusion.png", "mistakes.png"}
@@ -45,6 +49,20 @@ class SavedRun(NamedTuple):
 
     params: Params
     config: dict[str, Any]
+
+    @property
+    def own(self) -> OwnData | None:
+        """The data of somebody's own that it was trained on; RunError where they are damaged."""
+        saved = self.config.get("data")
+        try:
+            return None if saved is None else OwnData.of(saved)
+        except (TypeError, ValueError, KeyError) as error:
+            raise RunError(f"not a configuration of this program: {error}") from error
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of what it tells apart."""
+        return self.own.classes if self.own else DIGITS
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -93,8 +111,8 @@ def save_params(path: Path, params: Params, config: dict[str, Any]) -> None:
     Raises MissingExtraError without safetensors.
     """
     metadata = {
-        "format": FORMAT,
-        "sizes": json.dumps(mlp.layer_sizes(params)),
+        "format": f"tinygrad-digits {kinds.name_of(params)}",
+        "sizes": json.dumps(kinds.layer_sizes(params)),
         "config": json.dumps(config),
     }
     write_atomically(path, seal(params, metadata))
@@ -113,17 +131,23 @@ def load_run(folder: Path) -> SavedRun:
             remedy = f"finish the run with `tinygrad-digits train --resume {folder}`"
         raise RunError(f"{path}: no such file; {remedy}")
     # the first versions of this program sealed nothing
-    params, metadata = unseal(path, FORMAT, unsealed=frozenset({"format", "sizes", "config"}))
+    params, metadata = unseal(path, *FORMATS, unsealed=frozenset({"format", "sizes", "config"}))
     sizes, config = parse_facts(path, metadata, "sizes", "config")
     if not isinstance(config, dict):
         raise RunError(f"{path}: its metadata hold no configuration")
-    return SavedRun(_check(params, sizes, path), config)
+    shapes = FORMATS[metadata["format"]].param_shapes
+    return SavedRun(_check(params, shapes, sizes, path), config)
 
 
-def _check(params: Params, sizes: list[int], path: Path) -> Params:
+def _check(
+    params: Params,
+    shapes: Callable[[list[int]], dict[str, tuple[int, ...]]],
+    sizes: list[int],
+    path: Path,
+) -> Params:
     """The parameters in the model's order, if they are those of a network of these sizes."""
     try:
-        wanted = mlp.param_shapes(sizes)
+        wanted = shapes(sizes)
     except (ValueError, TypeError, RecursionError) as error:
         raise RunError(f"{path}: {error}") from error
     found = {name: array.shape for name, array in params.items()}

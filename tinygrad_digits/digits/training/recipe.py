@@ -30,6 +30,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..data.dataset import DIGITS, PIXELS, SHAPE
+from ..data.own import OwnData
 from ..errors import RunError
 
 RATES = {
@@ -106,6 +108,17 @@ NUMBERS = dataclasses.replace(GENERAL, epochs=200)
 0.87 and 0.92 for 600 rows of Friedman's first function, 0.90 and 0.94 for the digits' numbers; with
 less weight decay, 0.01 instead of 0.5, it is 0.83 and 0.86 after 200."""
 
+OWN = dataclasses.replace(RECIPE, epochs=60, augment=False, synthetic=0.0)
+"""For images of somebody's own, but for those that are 8x8 digits: nothing is known of what may
+happen to them without changing what they show."""
+
+CONV: dict[str, Any] = {"hidden": (64,), "epochs": 40}
+"""What differs for the convolutional model, of which a step takes ten times as long."""
+
+UNTOLD: dict[str, Any] = {"data": None, "model": "mlp"}
+"""Settings that a saved configuration leaves out where they are these, as it did before there were
+others."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -137,13 +150,16 @@ class Config:
     planned: tuple[int, ...] = ()
     """Epochs that the run was meant to have, before it was made longer, where its rate depended on
     them: from there on it followed the schedule of a longer run."""
+    data: OwnData | None = None  # scikit-learn's digits
+    model: str = "mlp"  # or "conv"
 
     @classmethod
     def of(cls, saved: dict[str, Any]) -> Config:
-        """From what `dataclasses.asdict` and JSON made of one; RunError where it is not one."""
+        """From what `describe` and JSON made of one; RunError where it is not one."""
         try:
             lists = {"hidden": tuple(saved["hidden"]), "planned": tuple(saved.get("planned", ()))}
-            config = cls(**{**saved, **lists, "seed": int(saved["seed"])})
+            data = None if saved.get("data") is None else OwnData.of(saved["data"])
+            config = cls(**{**saved, **lists, "seed": int(saved["seed"]), "data": data})
             config._check_types()
         except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
             raise RunError(f"not a configuration of this program: {error}") from error
@@ -151,6 +167,8 @@ class Config:
 
     def _check_types(self) -> None:
         for name, default in vars(type(self)()).items():
+            if name == "data":
+                continue  # which has checked itself
             value = getattr(self, name)
             kinds = (float, int) if isinstance(default, float) else type(default)
             if not isinstance(value, kinds) and (name, value) != ("backend", None):
@@ -159,24 +177,63 @@ class Config:
             if not all(isinstance(number, int) for number in getattr(self, name)):
                 raise TypeError(f"{name} is {getattr(self, name)}")
 
+    def describe(self) -> dict[str, Any]:
+        """As what JSON can hold."""
+        told = dataclasses.asdict(self)
+        return {k: v for k, v in told.items() if k not in UNTOLD or v != UNTOLD[k]}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.data.classes if self.data else DIGITS
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image: (height, width), or (features,)."""
+        return self.data.shape if self.data else SHAPE
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of the layers: pixels, hidden units, classes."""
+        return (math.prod(self.shape), *self.hidden, len(self.classes))
+
+    @property
+    def digits(self) -> bool:
+        """Whether it is for 8x8 images of the digits 0 to 9."""
+        return self.data is None or self.data.digits
+
+    def joined(self, images: int) -> int:
+        """What an epoch over so many images goes over."""
+        return images + round(self.synthetic * images)
+
     def steps(self, images: int) -> int:
         """Of the optimiser, in the whole run over so many images."""
-        joined = images + round(self.synthetic * images)
-        return self.epochs * math.ceil(joined / self.batch_size)
+        return self.epochs * math.ceil(self.joined(images) / self.batch_size)
 
 
 def configure(given: Mapping[str, Any], *, plain: bool = False) -> Config:
     """The recipe's configuration, or the plain one, but for what is given.
 
-    Another optimizer than the recipe's takes a rate that suits it, unless one is given.
+    Another optimizer than the recipe's takes a rate that suits it, unless one is given. Raises
+    ValueError where images of somebody's own are not what is to be done to them.
 
     >>> configure({"epochs": 3, "optimizer": "momentum"}, plain=True).rate
     0.05
     """
-    settings = (PLAIN if plain else RECIPE).settings()
+    own = given.get("data")
+    settings = (PLAIN if plain else RECIPE if own is None or own.digits else OWN).settings()
+    if given.get("model") == "conv" and not plain:
+        settings |= CONV
+    if own is not None and not own.joins:
+        settings["stratify"] = True
     if given.get("optimizer", settings["optimizer"]) != settings["optimizer"]:
         settings["rate"] = RATES[given["optimizer"]]
-    return Config(**{**settings, **given})
+    config = Config(**{**settings, **given})
+    if config.synthetic and not config.digits:
+        raise ValueError("synthetic digits go with 8x8 images of the digits 0 to 9 alone")
+    if config.augment and math.prod(config.shape) != PIXELS:
+        raise ValueError(f"augmentation is for images of 8x8 pixels, not {config.shape}")
+    return config
 
 
 def reconfigure(saved: Config, given: Mapping[str, Any]) -> Config:

@@ -8,30 +8,53 @@ from pathlib import Path
 
 import numpy as np
 
-from ...data.dataset import load_digits
+from ...data.dataset import Dataset, load_digits
+from ...data.own import OwnData
+from ...runs.material import join
 from .. import baselines, display
 from ..console import err, guard, note, out, print_json, refuse_misuse
 from ..journal import open_journal
-from ..options import Dask, FirstSeed, Grid, Jobs, Journal, Json, Parts, Seed, Splits
+from ..options import (
+    Dask,
+    Data,
+    FirstSeed,
+    Grid,
+    Jobs,
+    Journal,
+    Json,
+    Label,
+    Parts,
+    Seed,
+    Side,
+    Splits,
+)
+from ..own_data import open_own
 
 
 @guard
 def compare(
+    data: Data = None,
+    label: Label = None,
+    side: Side = None,
     splits: Splits = 10,
     seed: FirstSeed = 0,
     jobs: Jobs = None,
     out_file: Journal = None,
     as_json: Json = False,
 ) -> None:
-    """Compare the classifier with scikit-learn's on the same splits of the digits.
+    """Compare the classifier with scikit-learn's on the same splits of the digits, or of your own.
 
     Each split trains on 80 % of the images and tests on the others, with each digit in its share.
     Ours is trained as train does by default, and by plain gradient descent; none holds out a
     validation set here. Several jobs at once make each fit slower. Whatever kills it, the same
-    command with the same --out goes on.
+    command with the same --out goes on. Images of your own are all in memory here.
     """
-    seeds, entrants = range(seed, seed + splits), baselines.make_contenders()
-    digits, common = load_digits(np.float32), {"test": baselines.TEST, "among": list(entrants)}
+    own, digits = _read_images(data, label, side)
+    make = baselines.make_contenders
+    entrants = make() if own is None or own.digits else make(digits=False)
+    seeds, common = range(seed, seed + splits), {"test": baselines.TEST, "among": list(entrants)}
+    if own is not None:
+        common["data"] = own.path
     with open_journal(out_file, common, baselines.SplitScore.of) as journal:
         known = [one for one in journal.rows if one.seed in seeds]
         with _counting(len(entrants) * splits, len(known), out_file) as done:
@@ -44,6 +67,17 @@ def compare(
         print_json({"seeds": [*seeds], "standings": [row._asdict() for row in rows]})
     else:
         out.print(display.tabulate_standings(rows, seeds))
+
+
+def _read_images(
+    path: str | None, label: str | None, side: int | None
+) -> tuple[OwnData | None, Dataset]:
+    """What --data, --label and --size name, in memory."""
+    own, read = open_own(path, label, side)
+    if own is None or own.joins or read is None:
+        digits = load_digits(np.float32)
+        return own, digits if read is None else join(digits, read)  # type: ignore[arg-type]
+    return own, Dataset(np.asarray(read.images), read.labels)
 
 
 @guard

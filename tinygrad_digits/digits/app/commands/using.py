@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-import threading
-import webbrowser
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
+from ...data import drawings
+from ...data.dataset import Dataset
+from ...errors import RunError
 from ...extras import extra
 from ...images.files import read_file
 from ...model.evaluation import evaluate as evaluate_params
-from ...runs import finished_run, run, store
+from ...runs import finished_run, material, run, side_by_side, store
 from ...runs import report as reports
 from ...runs.familiar import load_manner, measure_trust
 from ...training.recipe import Config
-from .. import display
+from .. import corrections, display
 from ..answers import Answer, answer, save_stages
-from ..console import guard, note, out, print_json, say, show_evaluation
+from ..console import guard, note, open_browser, out, print_json, say, show_evaluation
 from ..options import Json, RunFolder, Show
+from ..own_files import read_own
 
 with extra():
     import typer
 
 
 @guard
-def evaluate(folder: RunFolder, as_json: Json = False) -> None:
-    """Measure a trained model on the test set of its run.
+def evaluate(
+    folder: RunFolder,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="On what you have drawn and corrected on the page.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure a trained model on the test set of its run, or on what you have drawn.
 
     Also how far its probabilities are from the shares that are right (the expected calibration
     error), and how many of the digits it would say look like none.
     """
     saved = store.load_run(folder)
-    data = run.load_split(Config.of(saved.config))
-    found = evaluate_params(saved.params, data.test)
-    trust = measure_trust(load_manner(folder), found.probabilities, data.test)
+    config = Config.of(saved.config)
+    tested = _load_mine(config, as_json) if mine else material.load_split(config).test
+    found = evaluate_params(saved.params, tested, config.classes)
+    trust = measure_trust(load_manner(folder), found.probabilities, tested)
     if as_json:
         print_json({**run.describe_evaluation(found), **trust._asdict()})
     else:
         show_evaluation(found)
         say(display.summarise_trust(trust))
+
+
+def _load_mine(config: Config, as_json: bool) -> Dataset:
+    """What has been drawn and corrected; RunError where there is nothing, or nothing to read it."""
+    folder = corrections.own_folder()
+    drawn = drawings.load(folder)
+    if not config.digits:
+        raise RunError("what you have drawn are digits of 8x8, and this model reads others")
+    if not len(drawn.labels):
+        raise RunError(f"{folder} holds nothing: correct a reading on the page of `serve` first")
+    if config.data is not None and config.data.joins:
+        note("the run has learnt from some of these, if not from all", as_json)
+    return drawn
 
 
 @guard
@@ -51,22 +73,24 @@ def predict(
     show: Show = None,
     as_json: Json = False,
 ) -> None:
-    """Say which digits image files show, and how surely.
+    """Say which digits, or classes of your own, image files show, and how surely.
 
     A picture (PNG, JPEG, WebP, GIF, BMP, TIFF, PPM, AVIF; HEIC with the package pillow-heif) may be
     of any size, pen, paper and light, and show several digits, which are read line by line; only
     one of 8x8 pixels is taken as it is. A .npy file holds one or more images of 8x8, (8, 8), (64,),
     (n, 8, 8) or (n, 64), with pixels 0-1 or 0-16 and ink high, as the training data, or of 28x28
     with pixels 0-1 or 0-255, as MNIST's. What is unlike all that the run has learnt and validated
-    from is said to be no digit. Of a folder all but hidden files are read.
+    from is said to be no digit. Of a folder all but hidden files are read. To a run on
+    images of your own, one picture is one image: it becomes grey and gets their size.
     """
-    params, manner = store.load_run(folder).params, load_manner(folder)
+    saved, manner = store.load_run(folder), load_manner(folder)
+    own = saved.own
     answers: list[Answer] = []
     failures: list[str] = []
     for path in _open_folders(files):
         try:
-            content = read_file(path)
-            answers += answer(params, manner, path, content)
+            content = read_file(path) if own is None or own.digits else read_own(path, own)
+            answers += answer(saved.params, manner, path, content, saved.classes)
             if show is not None and content.stages is not None:
                 note(f"steps: {save_stages(content.stages, show, path)}", as_json)
         except (ValueError, OSError) as error:
@@ -93,13 +117,32 @@ def _open_folders(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 @guard
-def report(folder: RunFolder) -> None:
-    """Write a run's report again: report.html, one page that needs no network.
+def report(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders that train has made.")
+    ],
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Of several runs the page. [default: compared.html]"
+        ),
+    ] = None,
+) -> None:
+    """Write a run's report again, or compare several runs: one page that needs no network.
 
-    Curves, confusion, mistakes with their saliency, the first layer's weights, the tape, the
-    configuration and the environment. For folders of before there were reports, too.
+    Of one run: curves, confusion, mistakes with their saliency, the first layer's weights, the
+    tape, the configuration and the environment, in its report.html; for folders of before there
+    were reports, too. Of several: what they reached, their curves, and the settings that differ.
     """
-    say(f"report: {reports.write(folder, *finished_run.read_run(folder))}")
+    if len(folders) == 1:
+        if page is not None:
+            raise typer.BadParameter("--out is for the page of several runs")
+        say(f"report: {reports.write(folders[0], *finished_run.read_run(folders[0]))}")
+        return
+    runs = [side_by_side.read_compared(folder) for folder in folders]
+    path = side_by_side.write(page or Path(side_by_side.NAME), runs)
+    out.print(display.tabulate_runs(runs))
+    say(f"report: {path}")
 
 
 @guard
@@ -126,9 +169,15 @@ def serve(
 
     def ready(address: str) -> None:
         say(f"draw at {address} (Ctrl-C ends this)")
-        if browser:  # in a thread of its own, as a browser for terminals would not return
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        if browser:
+            open_browser(address)
 
+    saved = store.load_run(folder)
+    if saved.own is not None and not saved.own.digits:
+        raise RunError(
+            f"the page is for drawing digits, and {folder} reads "
+            f"{', '.join(saved.classes[:3])} ...: use predict {folder} PICTURE"
+        )
     if host in server.EVERYWHERE:
         note("open to all who can reach this computer: they can draw, and nothing else")
-    server.run(store.load_run(folder).params, load_manner(folder), host, port, ready)
+    server.run(saved.params, load_manner(folder), host, port, ready)

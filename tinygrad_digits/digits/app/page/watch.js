@@ -82,7 +82,8 @@ function show(event) {
   curve("accuracy", ["train", "validation"]);
   const { shape, classes } = event;
   if (shape.length === 2) {
-    $("weights").replaceChildren(...event.weights.map((pixels, i) => picture(pixels, shape, `unit ${i + 1}`)));
+    const looked = event.weights[0].length === shape[0] * shape[1] ? shape : [3, 3];  // else kernels
+    $("weights").replaceChildren(...event.weights.map((pixels, i) => picture(pixels, looked, `unit ${i + 1}`)));
     $("mistakes").replaceChildren(...event.mistakes.map(({ image, label, read, share }) =>
       figure(picture(image, shape, `a ${classes[label]}`), `${classes[label]}, read as ${classes[read]}, ${Math.round(100 * share)} %`)));
   }
