@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -36,11 +37,8 @@ from tinygrad_digits.digits.training import optimizer_choice, recipe
 ROOT = Path(__file__).parent.parent
 
 
-WITHOUT_NUMBA = """
-import runpy, sys
-sys.modules["numba"] = None
-runpy.run_module("benchmarks", None, "__main__")
-"""
+WITHOUT_NUMBA = "import sys\nsys.modules['numba'] = None\n"
+"""A sitecustomize.py: of the process, and of those that it starts."""
 PRESENT = ["NumPy", pytest.param("numba", marks=pytest.mark.gate)]  # which compiles for 20 seconds
 
 
@@ -53,16 +51,20 @@ def native(request):
 def out(tmp_path_factory, native):
     out = tmp_path_factory.mktemp("benchmarks")
     options = ("--quick", "--no-peers", "--out", out)
-    done = run_benchmarks(*options) if native else run_benchmarks(*options, code=WITHOUT_NUMBA)
+    custom = tmp_path_factory.mktemp("custom")
+    (custom / "sitecustomize.py").write_text("" if native else WITHOUT_NUMBA)
+    done = run_benchmarks(*options, PYTHONPATH=str(custom))
     assert done.returncode == 0, done.stderr
     (out / "printed.txt").write_text(done.stdout, encoding="utf-8")
     return out
 
 
-def run_benchmarks(*options, code="import runpy; runpy.run_module('benchmarks', None, '__main__')"):
+def run_benchmarks(
+    *options, code="import runpy; runpy.run_module('benchmarks', None, '__main__')", **environment
+):
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, options)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

@@ -33,8 +33,8 @@ from tests.browser import chromium, console, requests
 from tests.programs import program
 from tinygrad_digits.digits import errors
 from tinygrad_digits.digits.app import cli, connections, serve
+from tinygrad_digits.digits.app import console as command_line
 from tinygrad_digits.digits.app import inference as reading
-from tinygrad_digits.digits.app.commands import using
 from tinygrad_digits.digits.data import dataset as data
 from tinygrad_digits.digits.data import drawings
 from tinygrad_digits.digits.data.augment import augment
@@ -545,7 +545,7 @@ def test_the_command_serves_until_ctrl_c(run_folder):
 
 def test_the_command_opens_the_browser_unless_told_not_to(run_folder, monkeypatch):
     opened = threading.Event()
-    monkeypatch.setattr(using.webbrowser, "open", lambda _address: opened.set())
+    monkeypatch.setattr(command_line.webbrowser, "open", lambda _address: opened.set())
     monkeypatch.setattr(serve, "run", lambda *given: given[-1]("http://127.0.0.1:1/"))
     quiet = CliRunner().invoke(cli.app, ["serve", str(run_folder), "--no-browser"])
     assert (quiet.exit_code, opened.is_set()) == (0, False)
@@ -678,7 +678,7 @@ def test_the_pictures_are_of_what_the_server_saw(page):
     image, pulls = (np.array([c.replace("−", "-") for c in of], float) for of in cells)
     assert image.shape == pulls.shape == (64,)
     assert {*image} <= {int(100 * count / 16 + 0.5) for count in range(17)}  # of 4x4 dots
-    assert image.max() > 90
+    assert image.max() > 80
     assert image.reshape(8, 8)[3:5, 3:5].max() < 50  # the hole of the 0
     assert image.reshape(8, 8)[3:5, 2].min() > image.reshape(8, 8)[3:5, 0].max()
     assert pulls.min() < 0 < pulls.max()

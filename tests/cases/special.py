@@ -111,7 +111,7 @@ SUMS = [
         for axis in (-1, 0, None, (0, -1), (1,))
     ],
     *[
-        case(f, normal(*shape)).but(label=f"td.{f.__name__}", reference=by_rows(f.__name__))
+        case(f, normal(*shape)).but(label=name_of(f), reference=by_rows(f.__name__))
         for f in (softmax.softmax, softmax.log_softmax)
         for shape in ROWS
     ],
