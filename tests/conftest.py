@@ -46,6 +46,10 @@ SLOW = {
 """Tests that take long, and why."""
 
 
+IN_THE_GATE = {"test_examples.py", "test_notebook.py"}
+"""Programs that the gate runs anyway, and that take as long as a hundred other tests."""
+
+
 def pytest_ignore_collect(collection_path, config):
     """The quick tier does not even import the slow files, for what they import is slow too."""
     if config.option.markexpr == "quick" and collection_path.name in SLOW:
@@ -54,8 +58,13 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark as quick what neither compiles native code nor is slow; the gate draws more examples."""
+    """Mark as quick what neither compiles native code nor is slow; the gate draws more examples.
+
+    Clusters of processes are the gate's, too.
+    """
     for item in items:
+        if item.path.name in IN_THE_GATE or "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.gate)
         native = "numba" in item.name or "native" in item.name
         slow = item.path.name in SLOW or any(map(item.get_closest_marker, ("slow", "gate")))
         if not native and not slow:
