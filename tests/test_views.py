@@ -337,8 +337,15 @@ WRITES = {
     "v[0] = v[-1]": lambda v, _: setting(v, 0, v[-1]),
     "v.flat[1] += w": lambda v, w: (adding(v.flat, 1, np.tanh(np.sum(w) / (1 + w.size))), v)[1],
     "v.sort": lambda v, _: v.sort() or v,
-    "v.fill": lambda v, _: v.fill(0.5) or v,
+    "v.fill": lambda v, _: filling(v, 0.5),
 }
+
+
+def filling(v, amount):
+    if isinstance(v, np.generic):  # fills a copy, which nobody sees; a Tensor refuses
+        raise TypeError("no array")
+    v.fill(amount)
+    return v
 
 
 def adding(v, index, amount):
