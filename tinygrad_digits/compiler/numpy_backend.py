@@ -294,8 +294,8 @@ class Emitter:
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
         if eqn.op in SUBPROGRAMS:
-            function = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
-            return f"{function}({', '.join(arguments)})"
+            compiled = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
+            return f"{compiled}({', '.join(arguments)})"
         options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
         call = f"{self._bind_function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":

@@ -149,7 +149,8 @@ def compile_switch(eqn: Equation) -> Callable[..., list[Any]]:
     runners = [Runner(compile_program(_prepare(step.program), "branch")) for step in branches.steps]
 
     def switch(index: Any, *leaves: Any) -> list[Any]:
-        return runners[index](*leaves)
+        results: list[Any] = runners[index](*leaves)
+        return results
 
     return switch
 

@@ -82,7 +82,7 @@ SWITCH.apply = lambda *leaves, branches: SwitchCall(branches, [*leaves]).apply()
 def _pull_chosen(
     branches: Branches, kept: list[Any], cts: dict[int, Any], tracked: list[int]
 ) -> list[Any]:
-    """The cotangents of the tracked operands: those that the pullback of the chosen branch gives."""
+    """The cotangents of the tracked operands, by the pullback of the chosen branch."""
     order = sorted(cts)
 
     def pull_back(step: Step) -> Step:
@@ -92,7 +92,7 @@ def _pull_chosen(
             operands, g = tuple(leaves[:count]), [zeros_like(y) for y in step.returned]
             for k, ct in zip(order, leaves[count:], strict=True):
                 g[k] = ct
-            return compute_vjp(lambda *xs: step(*xs), operands, g, tracked)
+            return compute_vjp(step, operands, g, tracked)
 
         examples = [*step.given, *[zeros_like(step.returned[k]) for k in order]]
         return close(pulled, examples)[0]

@@ -244,7 +244,10 @@ class StepPullback:
         dependent = [k for k, y in enumerate(ran.outputs) if ran.tape.is_on(y)]
         wanted = range(m, len(outputs)) if self._wanted is None else self._wanted
         self.ys = [k for k in dependent if k in wanted]
-        box = lambda x, name: trace.box(zeros_like(x), name)  # noqa: E731
+
+        def box(x: Any, name: str) -> Any:
+            return trace.box(zeros_like(x), name)
+
         cts = {k: box(step.returned[k], f"cotangent of carry {k}") for k in self.carries}
         sums = {k: box(step.given[k], f"sum of cotangents of {k}") for k in self.sums}
         cts |= {k: box(step.returned[k], f"cotangent of y {k - m}") for k in self.ys}
@@ -267,7 +270,7 @@ class StepPullback:
     def find_needs(self, residuals: Iterable[int] = ()) -> tuple[list[int], dict[int, Equation]]:
         """What the pullback reads of the step's inside, and the equations that it consists of."""
         program, given = self.program, {*residuals}
-        consts, carries, xs = self.loop.split(self.inputs)
+        consts, _, xs = self.loop.split(self.inputs)
         there = {*consts, *xs, *self.seeds, *program.constants}
         steady = find_steady(program, consts)
         needed: dict[int, None] = {}
@@ -295,7 +298,7 @@ class StepPullback:
         loop, program = self.loop, self.program
         consts, _, xs = loop.split(self.inputs)
         _, equations = self.find_needs(residuals)
-        m, n = len(self.carries), len(self.carries) + len(self.sums)
+        n = len(self.carries) + len(self.sums)
         order = [*consts, *self.seeds[:n], *self.seeds[n:], *residuals, *xs]
         inputs = {i: program.inputs.get(i, ("residual", program.aval(i))) for i in order}
         equations = {
