@@ -262,11 +262,12 @@ class BatchTracer(Tracer):
         return f"Batched({self.tape.length} x {self.dtype}{self.shape})"
 
     def refuse(self, what: str, instead: str = CHOOSE) -> NoReturn:
+        take = ", take elements of a plain one with td.at(array)[index].get()"
+        elsewhere = take if instead is CHOOSE else ""
         raise TracedValueError(
             f"{user_line()}: {what} needs the value of a batched {self.dtype}{self.shape}, which "
-            f"under vmap stands for {self.tape.length} examples at once. {instead}, take elements "
-            "of a plain one with td.at(array)[index].get(), or leave this part out of the mapped "
-            "function"
+            f"under vmap stands for {self.tape.length} examples at once. {instead}{elsewhere}, or "
+            "leave this part out of the mapped function"
         )
 
 

@@ -171,7 +171,10 @@ class ScanDerivative:
         both, step = self.both, self.loop.step
         outputs = [*both.program.outputs[: len(step.returned)], *map(Var, self.residuals)]
         inputs = keep_inputs(both.program, both.inputs)
-        program = dead_code(replace(both.program, inputs=inputs, outputs=outputs))
+        equations = {i: eqn for i, eqn in both.program.equations.items() if i < both.boundary}
+        program = dead_code(
+            replace(both.program, inputs=inputs, equations=equations, outputs=outputs)
+        )
         returned = [find_value(x, program, both.known) for x in outputs]
         return self.loop.replace(step=Step(program, step.given, returned))
 
@@ -276,6 +279,7 @@ class StepPullback:
         needed: dict[int, None] = {}
         taken: dict[int, Equation] = {}
         todo = [x.index for x in self.cotangents if isinstance(x, Var)]
+        todo += [i for i, eqn in program.equations.items() if eqn.effect and i > self.boundary]
         while todo:
             i = todo.pop()
             if i in there or i in taken or i in needed:
