@@ -469,6 +469,16 @@ def test_checkpoints_draw_the_same_again():
     assert_close(less, plain)
 
 
+def test_a_branch_that_draws_has_no_derivative():
+    def f(x, rng):
+        return np.sum(td.cond(x[0] > 0, lambda: x * rng.normal(size=3), lambda: x))
+
+    for x in (H, -H):
+        assert td.jit(f)(x, np.random.default_rng(1)) == f(x, np.random.default_rng(1))
+    with pytest.raises(td.errors.NotDifferentiableError, match="draw before the branch"):
+        td.jit(td.grad(f))(H, np.random.default_rng(1))
+
+
 def test_carries_may_be_donated():
     jitted = td.jit(lambda h, xs: td.scan(lambda c, x: (c + x, None), h, xs)[0], donate="h")
     assert_close(jitted(H.copy(), XS), H + XS.sum(0))

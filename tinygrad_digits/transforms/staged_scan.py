@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..compiler.control import SCAN, Held, Loop, Step
+from ..compiler.control import SCAN, Loop, Step
 from ..compiler.numpy_statements import is_view
 from ..compiler.passes.loops import find_steady
 from ..compiler.passes.shortening import QUIET, dead_code
-from ..compiler.program import Equation, Operand, Var, is_draw
+from ..compiler.program import Equation, Operand, Var
 from ..engine.primitive import Primitive
 from ..engine.run import ForwardPass, seed
 from ..engine.tape import Tape
@@ -28,8 +28,6 @@ from .staged import (
     StagedCall,
     batch_step,
     is_floating,
-    keep_inputs,
-    make_recorded,
     stack_alike,
     zeros_like,
 )
@@ -39,42 +37,24 @@ from .steps import close, find_value
 class ScanCall(StagedCall):
     """A scan of operands: values that all steps read, first carries, arrays to go along."""
 
-    __slots__ = ("loop",)
+    __slots__ = ()
     primitive: ClassVar[Primitive] = SCAN
-    recorded: ClassVar[Primitive] = make_recorded(SCAN)
-
-    def __init__(self, loop: Loop, leaves: list[Any]) -> None:
-        super().__init__(leaves)
-        self.loop = loop
-
-    @property
-    def held(self) -> Loop:
-        return self.loop
-
-    @property
-    def options(self) -> dict[str, Held]:
-        return {"loop": self.loop}
-
-    def with_steps(self, held: Loop, leaves: list[Any]) -> ScanCall:
-        return ScanCall(held, leaves)
+    option: ClassVar[str] = "loop"
 
     def record(self, tape: Tape) -> list[Any]:
-        tape.check_open()
-        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
-        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
-        tracked = [k for k, i in enumerate(parents) if i is not None]
-        derivative = ScanDerivative(self.loop, tracked)
+        parents, inside, tracked = self.take_off(tape)
+        derivative = ScanDerivative(self.held, tracked)
         results = ScanCall(derivative.forward, inside).apply()
-        count = len(self.loop.step.returned)
+        count = len(self.held.step.returned)
         kept = derivative.select_kept(inside, results[count:])
         return record_results(
             tape, self.recorded, parents, results[:count], kept, derivative.pull, tracked
         )
 
     def batch(self, around: BatchInterpreter) -> list[Any]:
-        loop = self.loop
-        stacked = [x.stacked if around.is_on(x) else x for x in self.leaves]
-        consts, carry, xs = loop.split([around.is_on(x) for x in self.leaves])
+        loop: Loop = self.held
+        stacked, every = self.take_stacked(around)
+        consts, carry, xs = loop.split(every)
         wanted = carry + [False] * (len(loop.step.returned) - loop.carries)
         while True:  # until no carry becomes different for each example that was not
             step, has = batch_step(
@@ -97,12 +77,9 @@ class ScanCall(StagedCall):
         return [around.box(y) if on else y for y, on in zip(ys, has, strict=True)]
 
 
-SCAN.apply = lambda *leaves, loop: ScanCall(loop, [*leaves]).apply()
-
-
 def scan_arrays(loop: Loop, leaves: list[Any], every: int = 0) -> list[Any]:
     """The results of a scan; of whose derivative, in segments of so many steps, less is kept."""
-    if not every or any(map(is_draw, loop.step.program.equations.values())):
+    if not every or loop.step.draws:
         return ScanCall(loop, leaves).apply()
     consts, carry, xs = loop.split(leaves)
     every = min(every, loop.length)
@@ -155,7 +132,7 @@ class ScanDerivative:
     def _make_forward(self) -> Loop:
         both, step = self.both, self.loop.step
         outputs = [*both.program.outputs[: len(step.returned)], *map(Var, self.residuals)]
-        inputs = keep_inputs(both.program, both.inputs)
+        inputs = {i: both.program.inputs[i] for i in both.inputs}
         equations = {i: eqn for i, eqn in both.program.equations.items() if i < both.boundary}
         program = dead_code(
             replace(both.program, inputs=inputs, equations=equations, outputs=outputs)
