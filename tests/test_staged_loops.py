@@ -318,6 +318,7 @@ def test_a_printed_program_shows_the_steps():
     text = str(td.jit(rnn).program(W).final)
     assert "loop=6 steps" in text
     assert re.search(r"^ +\| %\d+ +tanh %\d+ ", text, re.M)
+    assert "for i in range(6):" in td.jit(rnn).program(W).source
 
 
 # --- what it costs
