@@ -418,7 +418,9 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
 
 def test_without_llvmlite_one_line_says_what_to_install(tmp_path, monkeypatch):
     def absent(*_args, **_options):
-        raise td.errors.MissingExtraError('llvmlite is absent: pip install "tinygrad-digits[native]"')
+        raise td.errors.MissingExtraError(
+            'llvmlite is absent: pip install "tinygrad-digits[native]"'
+        )
 
     monkeypatch.setattr(loop, "jit", absent)
     result = invoke("train", "--backend", "native", "--out", tmp_path / "run", code=1)

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from . import numpy_backend
+from .namespace import list_names
 from .native import host, library
 from .native.code import ERRORS
 from .native.fusion import Block, Role, find_stored, fuse
 from .native.roles import Roles
-from .native.segment import NOT_PLAIN, Kernel, Segment
-from .namespace import list_names
+from .native.segment import NOT_PLAIN, Kernel, NativeSegment
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
 from .program import Program, is_draw, vars_in
@@ -85,7 +85,7 @@ class NativeEmitter(Emitter):
         self.layouts, self.reasons = roles.layouts, roles.reasons
         program, steps = _reorder(program, self.blocks)
         self.kernels: dict[str, Kernel] = {}
-        self.segments: list[Segment] = []
+        self.segments: list[NativeSegment] = []
         self.program, self.outputs = program, set(vars_in(program.outputs))
         self.layouts.program = program
         self.seen = self._find_seen()
@@ -176,7 +176,7 @@ class NativeEmitter(Emitter):
         """The call of the native function for these blocks."""
         if not blocks:
             return []
-        segment = Segment(f"segment{len(self.segments)}", self)
+        segment = NativeSegment(f"segment{len(self.segments)}", self)
         for block in blocks:
             segment.add(block)
         self.segments.append(segment)

@@ -24,7 +24,9 @@ class SourceArray:
 
     __slots__ = ("dtype", "name", "plain", "shape")
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], plain: bool) -> None:
+    def __init__(
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], plain: bool
+    ) -> None:
         self.name = name
         self.shape = shape
         self.dtype = dtype
@@ -43,7 +45,7 @@ class SourceCall:
 
 
 Writer: TypeAlias = Callable[[SourceCall], Callable[[Any], None] | None]
-"""Call -> what writes native code for it with a `compiler.native.code.Code`, or None.
+"""Call -> what writes native code for it with a `compiler.native.code.FunctionWriter`, or None.
 
 What it writes with, it may do within loops (`with code.loop(n) as k:`): elements of arrays are
 terms with Python's operators, read as `x[k]` and written as `out[k] = x[k] + 1`; with one index an

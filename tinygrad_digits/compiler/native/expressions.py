@@ -87,7 +87,9 @@ def _remainder(a: Term, b: Term) -> Term:
     if not a.is_float:
         safe = (b == 0).select(b.constant(1), b)
         left = a % safe
-        turned = left if a.unsigned else (((left < 0) ^ (b < 0)) & (left != 0)).select(left + b, left)
+        turned = (
+            left if a.unsigned else (((left < 0) ^ (b < 0)) & (left != 0)).select(left + b, left)
+        )
         return (b == 0).select(b.constant(0), turned)
     left = a % b
     turned = ((left < 0) ^ (b < 0)).select(left + b, left)

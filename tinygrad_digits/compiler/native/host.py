@@ -43,6 +43,11 @@ def has_known_layout() -> bool:
     return all(map(_is_as_known, things, _read_items(things)))
 
 
+def describe_layout() -> str:
+    """How segments read objects."""
+    return repr((WORD, ITEMS, DATA, FLAGS) if has_known_layout() else None)
+
+
 def _read_items(things: tuple[Any, ...]) -> list[int]:
     size = len(things) * WORD
     if sys.getsizeof(things) < ITEMS + size:
@@ -58,7 +63,9 @@ def _is_as_known(thing: Any, address: int) -> bool:
         if type(thing).__basicsize__ < FLAGS + ctypes.sizeof(ctypes.c_int):
             return False
         (data,) = struct.unpack("P", ctypes.string_at(address + DATA, WORD))
-        (flags,) = struct.unpack("i", ctypes.string_at(address + FLAGS, ctypes.sizeof(ctypes.c_int)))
+        (flags,) = struct.unpack(
+            "i", ctypes.string_at(address + FLAGS, ctypes.sizeof(ctypes.c_int))
+        )
         return data == thing.ctypes.data and flags & 0xFFFF == thing.flags.num & 0xFFFF
     number = np.asarray(thing)
     return ctypes.string_at(address + DATA, number.nbytes) == number.tobytes()

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Protocol
 from ..plan import Plan
 from ..program import Program
 from . import host
-from .code import POINTER, Code, Place
+from .code import POINTER, FunctionWriter, Place
 from .fusion import Block, Role
-from .layouts import Layout, Layouts
+from .layouts import Layouts, MemoryLayout
 from .nests import Nest
 from .notation import Notation
 from .standalone import write_block
@@ -44,13 +44,13 @@ class Kernel:
     name: str
     block: Block
     parameters: int
-    places: dict[int, tuple[int, Layout]]
+    places: dict[int, tuple[int, MemoryLayout]]
     """For each value in memory the parameter that points to it, and its layout from there."""
     notation: Notation
 
     def write(self, module: ir.Module, emitter: Emitted) -> None:
         """Write the function."""
-        code = Code(module, self.name, self.parameters)
+        code = FunctionWriter(module, self.name, self.parameters)
         places = {}
         for i, (parameter, layout) in self.places.items():
             aval = emitter.program.aval(i)
@@ -75,7 +75,7 @@ class Call(NamedTuple):
 
 
 @dataclass
-class Segment:
+class NativeSegment:
     """One native function, and the names of what goes into its tuple."""
 
     name: str
@@ -142,7 +142,9 @@ class Segment:
         return "\n    ".join([f"{self.name}({', '.join(self.things)}):", *words])
 
     def _write_argument(self, slot: int, offset: int) -> str:
-        return f"{self.things[slot]} + {offset}" if self.things[slot] == "arena" else self.things[slot]
+        return (
+            f"{self.things[slot]} + {offset}" if self.things[slot] == "arena" else self.things[slot]
+        )
 
     # --- machine code
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...staging.lowering import SourceCall, lowering_of
 from ..program import Equation, Operand, Var, map_operand
 from . import products
-from .code import Code, Place
+from .code import FunctionWriter, Place
 from .layouts import Layouts
 
 
@@ -30,7 +30,7 @@ def has_block(index: int, eqn: Equation, layouts: Layouts) -> bool:
     return native(_describe_call(index, eqn, describe)) is not None
 
 
-def write_block(index: int, eqn: Equation, places: dict[int, Place], code: Code) -> None:
+def write_block(index: int, eqn: Equation, places: dict[int, Place], code: FunctionWriter) -> None:
     """The code of an equation that can be a native block."""
 
     def describe(x: Operand) -> Any:
