@@ -16,7 +16,7 @@ from tinygrad_digits.compiler.native import host, products
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def afresh():
     """What has been found out is found out again."""
     caches = (host.has_known_layout, products.find_routines)
@@ -39,7 +39,7 @@ def test_objects_lie_as_cpython_and_numpy_say():
 
 
 @pytest.mark.parametrize("name", ["ITEMS", "DATA", "FLAGS"])
-def test_where_objects_lie_otherwise_arrays_are_asked(name, afresh, monkeypatch):
+def test_where_objects_lie_otherwise_arrays_are_asked(name, monkeypatch):
     monkeypatch.setattr(host, name, getattr(host, name) + host.WORD)
     assert not host.has_known_layout()
     strided = np.repeat(ARGS[0], 2, axis=1)[:, ::2]
@@ -66,7 +66,7 @@ def test_products_are_numpys_own(rng):
         assert_array_equal(got, wanted)
 
 
-def test_without_blas_products_are_left_to_numpy(afresh, monkeypatch):
+def test_without_blas_products_are_left_to_numpy(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # which has no routines
     assert products.find_routines() == {}
     native = td.jit(f, backend="native")
@@ -74,7 +74,7 @@ def test_without_blas_products_are_left_to_numpy(afresh, monkeypatch):
     assert "matmul: called as it is" in str(native.program(*ARGS))
 
 
-def test_an_address_that_does_not_multiply_is_no_blas(afresh, monkeypatch):
+def test_an_address_that_does_not_multiply_is_no_blas(monkeypatch):
     def nothing(*_):
         return None
 

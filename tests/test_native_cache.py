@@ -61,7 +61,7 @@ def test_a_damaged_file_is_made_anew(damage, folder, compiled):
     assert len(file.read_bytes()) == len(whole)
 
 
-def test_the_code_of_another_program_is_not_run(folder, compiled):
+def test_the_code_of_another_program_is_not_run(folder):
     run()
     (file,) = folder.iterdir()
     code = file.read_bytes()
@@ -84,7 +84,7 @@ def test_a_folder_that_others_may_write_to_is_refused(mode, folder, compiled):
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other permissions")
-def test_somebody_elses_folder_is_refused(folder, compiled, monkeypatch):
+def test_somebody_elses_folder_is_refused(monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: -1)
     with pytest.warns(RuntimeWarning, match="others may write to"):
         assert run() == 54
@@ -108,7 +108,7 @@ def test_without_a_home_nothing_is_kept(compiled, monkeypatch):
     assert len(compiled) == 2
 
 
-def test_where_nothing_can_be_written_it_goes_on(compiled, monkeypatch):
+def test_where_nothing_can_be_written_it_goes_on(monkeypatch):
     def refuse(**_):
         raise OSError("read-only")
 
@@ -126,7 +126,7 @@ print(td.jit(op, backend="native")(np.full(3, 5.0))[0])
 
 
 @pytest.mark.parametrize("sign", ["+", "*"])
-def test_formulas_from_outside_are_told_apart(sign, folder):
+def test_formulas_from_outside_are_told_apart(sign):
     """By the machine code that they lead to: nothing else says what a function does."""
     printed = [
         subprocess.run(

@@ -1,8 +1,8 @@
 """The native backend: loops around BLAS calls, compiled to machine code by LLVM.
 
 Equations are fused into blocks (`native.fusion`). Each block becomes a function (`native.nests`,
-`native.standalone`), blocks alike the same one, and consecutive blocks a segment, which Python calls
-with one tuple: the inputs, the arena and the arrays for the results (`native.segment`). As text:
+`native.standalone`), blocks alike the same one, and consecutive blocks a segment, which Python
+calls with one tuple: inputs, arena and arrays for the results (`native.segment`). As text:
 
     kernel1 over (32, 64): p0 = float32(32, 64) ...; p1 = float32(64,) ...; p2 = float32(32, 64) ...
         t3 = add p0, p1 -> float32(32, 64)

@@ -32,6 +32,14 @@ class SourceArray:
         self.dtype = dtype
         self.plain = plain  # whether it is an array that lies in memory row by row
 
+    def __getitem__(self, at: Any) -> Any:
+        """The element at a place: for those that write native code."""
+        raise NotImplementedError
+
+    def __setitem__(self, at: Any, value: Any) -> None:
+        """Write an element."""
+        raise NotImplementedError
+
 
 class SourceCall:
     """An op where code for it is to be written: arrays are SourceArrays, numbers are themselves."""

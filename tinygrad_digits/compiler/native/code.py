@@ -14,12 +14,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from ...staging.lowering import SourceArray
 from ...support.errors import ShapeError
 from .expressions import TYPES, constant, convert
 from .layouts import MemoryLayout, plain_strides
-from .terms import BOOL, INT8, INT64, Term, declare, ir
+from .terms import BOOL, INT8, INT64, Term, declare
 
 POINTER = ir.PointerType()
 ERRORS = (
@@ -88,7 +89,7 @@ class FunctionWriter:
         """A whole number in the type to count with."""
         return Term(self.builder, x.convert(INT64).value)
 
-    def fail_if(self, condition: Term, error: type[Exception] = IndexError) -> None:
+    def fail_if(self, condition: Term, error: type[IndexError | ValueError] = IndexError) -> None:
         """Return the code of an error where the condition holds: then the kernel runs."""
         code = 1 + [type(known) for known in ERRORS].index(error)
         with self.builder.if_then(condition.value, likely=False):

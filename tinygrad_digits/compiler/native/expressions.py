@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from .mathematics import define_function
-from .terms import BOOL, DOUBLE, FLOAT, Term, declare, ir
+from .terms import BOOL, DOUBLE, FLOAT, Term, declare
 
 TYPES: dict[np.dtype[Any], ir.Type] = {
     np.dtype(bool): BOOL,
@@ -31,10 +32,7 @@ def convert(x: Term, dtype: np.dtype[Any]) -> Term:
 
 def constant(builder: ir.IRBuilder, number: Any, dtype: np.dtype[Any]) -> Term:
     """A number of this dtype."""
-    if dtype.kind == "f":
-        value = float(dtype.type(number))  # rounded as NumPy rounds it
-    else:
-        value = int(number)
+    value = float(dtype.type(number)) if dtype.kind == "f" else int(number)  # rounded as by NumPy
     return Term(builder, ir.Constant(TYPES[dtype], value), dtype.kind == "u")
 
 

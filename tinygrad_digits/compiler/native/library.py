@@ -8,10 +8,11 @@ import hashlib
 import pathlib
 from typing import Any, Protocol
 
+from llvmlite import ir
+
 from . import cache, host
 from .machine import Function, Library, compile_text, describe_machine
 from .segment import Emitted, NativeSegment
-from .terms import ir
 
 
 class Native(Emitted, Protocol):

@@ -14,7 +14,7 @@ from llvmlite import binding
 from . import products
 from .code import ALLOCATE, FREE
 
-Function: TypeAlias = Callable[[tuple[Any, ...]], int]
+Function: TypeAlias = Callable[[Any], int]
 
 
 @functools.cache

@@ -29,7 +29,7 @@ from .roles import IDENTITIES, loop_dtypes
 from .terms import Term
 
 PART = 4096
-"""Elements that are added up before their sum is added to the others: float64's error stays small."""
+"""Elements that are added up before their sum is added to the others."""
 
 Steps: TypeAlias = tuple[int, ...]
 

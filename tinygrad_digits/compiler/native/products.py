@@ -15,12 +15,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from ..program import Equation, Operand
 from .code import FunctionWriter, Place
 from .expressions import TYPES, convert
 from .layouts import Layouts
-from .terms import INT64, Term, declare, ir
+from .terms import INT64, Term, declare
 
 ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
 """Of the CBLAS interface (https://www.netlib.org/blas/blast-forum/cblas.tgz, cblas.h)."""
@@ -66,7 +67,7 @@ def _read_addresses(library: ctypes.CDLL) -> dict[str, int]:
 def _multiplies(address: int) -> bool:
     """Whether what is there multiplies matrices of float64 as it should."""
     flag, length, real, array = ctypes.c_int, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
-    kinds = [*[flag] * 3, *[length] * 3, real, *[array, length] * 2, real, array, length]
+    kinds: list[Any] = [*[flag] * 3, *[length] * 3, real, *[array, length] * 2, real, array, length]
     a, b, c = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4), np.zeros((2, 4))
     places = [(x.ctypes.data, x.shape[1]) for x in (a, b, c)]
     gemm = ctypes.CFUNCTYPE(None, *kinds)(address)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
+from llvmlite import ir
+
 from ..plan import Plan
 from ..program import Program
 from . import host
@@ -19,7 +21,7 @@ from .layouts import Layouts, MemoryLayout
 from .nests import Nest
 from .notation import Notation
 from .standalone import write_block
-from .terms import INT8, INT64, ir
+from .terms import INT8, INT64
 
 NOT_PLAIN = -1
 """What a segment returns if an array is not as native code can read it."""
@@ -149,7 +151,7 @@ class NativeSegment:
     # --- machine code
 
     def write(self, module: ir.Module) -> None:
-        """Write the function, as Python calls it; or as it is called where objects are not known."""
+        """Write the function as Python calls it; where objects are not known, of pointers."""
         run = self._write_run(module)
         run.linkage = "internal" if host.has_known_layout() else ""
         if not host.has_known_layout():

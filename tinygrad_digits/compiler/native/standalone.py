@@ -38,13 +38,12 @@ def write_block(index: int, eqn: Equation, places: dict[int, Place], code: Funct
 
     call = _describe_call(index, eqn, describe)
     if eqn.op.function is np.matmul:
-        return products.write(code, *call.args, call.out)
+        a, b = call.args
+        return products.write(code, a, b, call.out)
     native = lowering_of(eqn.op).native
-    assert native is not None
-    write = native(call)
+    write = native(call) if native is not None else None
     assert write is not None
-    write(code)
-    return None
+    return write(code)
 
 
 def _describe_call(index: int, eqn: Equation, describe: Any) -> SourceCall:
