@@ -125,7 +125,7 @@ class NativeSegment:
         slot = self._number(emitter.names[root])
         if emitter.program.aval(root).form != "array":
             self.numbers.add(slot)
-        elif root not in emitter.kept and root not in emitter.program.constants:
+        elif root in emitter.program.inputs or emitter.role.get(root) is Role.NUMPY:
             self.doubtful.add(slot)
         return slot, 0
 
