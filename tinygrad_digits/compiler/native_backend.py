@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,10 @@ from .program import Program, is_draw, vars_in
 
 def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
     """Emit a program with native parts, and compile them."""
-    spare = numpy_backend.compile_program(program, name)
     emitter = NativeEmitter(prepare_for_loops(program), donated)
+    make_spare = functools.cache(lambda: numpy_backend.compile_program(program, name))
     emitter.namespace.things["again"] = functools.partial(
-        _run_again, spare=spare, pure=_is_pure(emitter)
+        _run_again, make_spare=make_spare, pure=_is_pure(emitter)
     )
     source = emitter.source(name)
     start = time.perf_counter()
@@ -54,10 +55,13 @@ def _is_pure(emitter: NativeEmitter) -> bool:
     return not donated and not any(is_draw(eqn) for eqn in emitter.program.equations.values())
 
 
-def _run_again(inputs: Any, code: int, *, spare: Code, pure: bool) -> list[Any]:
+def _run_again(
+    inputs: Any, code: int, *, make_spare: Callable[[], Code], pure: bool
+) -> list[Any]:
     """What NumPy says to inputs for which native code has found an error."""
     if not pure:
         raise ERRORS[code - 1]
+    spare = make_spare()
     return spare.run(inputs, spare.workspace())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 from llvmlite import ir
 
 from .mathematics import define_function
-from .terms import BOOL, DOUBLE, FLOAT, Term, declare
+from .mathematics.formats import scale
+from .terms import BOOL, DOUBLE, FLOAT, Term
 
 TYPES: dict[np.dtype[Any], ir.Type] = {
     np.dtype(bool): BOOL,
@@ -50,19 +52,6 @@ def _call(name: str) -> Callable[..., Term]:
 def _intrinsic(name: str) -> Callable[..., Term]:
     """LLVM's own, which of integers is the number itself."""
     return lambda x, *others: x.call(name, *others) if x.is_float else x
-
-
-def _library(name: str) -> Callable[..., Term]:
-    """A function of the C library."""
-
-    def formula(*xs: Term) -> Term:
-        x = xs[0]
-        types = [each.type for each in xs]
-        full = name if x.type == DOUBLE else f"{name}f"
-        function = declare(x.builder.module, full, ir.FunctionType(x.type, types))
-        return Term(x.builder, x.builder.call(function, [each.value for each in xs]))
-
-    return formula
 
 
 def _add(a: Term, b: Term) -> Term:
@@ -118,8 +107,22 @@ def _heaviside(x: Term, at_zero: Term) -> Term:
     return x.is_nan().select(x, (x == 0).select(at_zero, side))
 
 
-def _both(a: Term, b: Term) -> tuple[Term, Term]:
-    return a.convert(BOOL), b.convert(BOOL)
+def _next_after(x: Term, y: Term) -> Term:
+    """The neighbour of x on the way to y: its bits count up away from 0."""
+    bits = x.bitcast(ir.IntType(x.bits))
+    away = ((x < y) ^ (x < 0)).select(bits + 1, bits - 1).bitcast(x.type)
+    smallest = bits.constant(1).bitcast(x.type).copysign(y)
+    moved = (x == y).select(y, (x == 0).select(smallest, away))
+    return (x.is_nan() | y.is_nan()).select(x + y, moved)
+
+
+def _scale(x: Term, k: Term) -> Term:
+    """x 2**k (np.ldexp): in steps, as 2**k itself may be no number."""
+    limit = 1000 if x.bits == 64 else 120
+    near = k.maximum(-limit).minimum(limit)
+    far = (k - near).maximum(-2 * limit).minimum(2 * limit)
+    steps = (each.convert(ir.IntType(x.bits)) for each in (near, far))
+    return functools.reduce(scale, steps, x)
 
 
 FORMULAS: dict[Any, Callable[..., Term]] = {
@@ -169,7 +172,8 @@ FORMULAS: dict[Any, Callable[..., Term]] = {
     np.rad2deg: lambda x: x * (180 / math.pi),
     np.degrees: lambda x: x * (180 / math.pi),
     np.float_power: _call("power"),
-    np.nextafter: _library("nextafter"),
+    np.nextafter: _next_after,
+    np.ldexp: _scale,
 }
 """Ufuncs as formulas of their operands, which have been converted to one of their loops' dtypes."""
 
