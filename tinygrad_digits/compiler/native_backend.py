@@ -4,7 +4,7 @@ Equations are fused into blocks (`native.fusion`). Each block becomes a function
 `native.standalone`), blocks alike the same one, and consecutive blocks a segment, which Python
 calls with one tuple: inputs, arena and arrays for the results (`native.segment`). As text:
 
-    kernel1 over (32, 64): p0 = float32(32, 64) ...; p1 = float32(64,) ...; p2 = float32(32, 64) ...
+    kernel1 over (32, 64): p0 = float32(32, 64) by (64, 1) of #0; ...
         t3 = add p0, p1 -> float32(32, 64)
         p2 = maximum t3, 0 -> float32(32, 64)
 
@@ -55,9 +55,7 @@ def _is_pure(emitter: NativeEmitter) -> bool:
     return not donated and not any(is_draw(eqn) for eqn in emitter.program.equations.values())
 
 
-def _run_again(
-    inputs: Any, code: int, *, make_spare: Callable[[], Code], pure: bool
-) -> list[Any]:
+def _run_again(inputs: Any, code: int, *, make_spare: Callable[[], Code], pure: bool) -> list[Any]:
     """What NumPy says to inputs for which native code has found an error."""
     if not pure:
         raise ERRORS[code - 1]

@@ -15,7 +15,7 @@ long sums in parts, so that the error does not grow with the length.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,14 +24,12 @@ from ..program import Equation, Operand, Program, Var
 from .code import FunctionWriter, Place
 from .expressions import FORMULAS, constant, convert
 from .fusion import Block, Role
-from .layouts import plain_strides
+from .layouts import Strides, plain_strides
 from .roles import IDENTITIES, loop_dtypes
 from .terms import Term
 
 PART = 4096
 """Elements that are added up before their sum is added to the others."""
-
-Steps: TypeAlias = tuple[int, ...]
 
 
 class Reduction(NamedTuple):
@@ -226,14 +224,14 @@ def _combine(r: Reduction, total: Term, x: Term) -> Term:
 # --- axes
 
 
-def _find_steps(place: Place, shape: tuple[int, ...]) -> Steps:
+def _find_steps(place: Place, shape: tuple[int, ...]) -> Strides:
     """How far one goes in an array along each axis of a loop."""
     missing = len(shape) - len(place.shape)
-    own = [0 if n == 1 else step for n, step in zip(place.shape, place.layout.strides, strict=True)]
+    own = [0 if n == 1 else step for n, step in zip(place.shape, place.strides, strict=True)]
     return (*[0] * missing, *own)
 
 
-def _find_result_steps(eqn: Equation, shape: tuple[int, ...]) -> Steps:
+def _find_result_steps(eqn: Equation, shape: tuple[int, ...]) -> Strides:
     """The same in the result of a reduction."""
     rank, axis = len(shape), eqn.options.get("axis")
     every = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -244,8 +242,8 @@ def _find_result_steps(eqn: Equation, shape: tuple[int, ...]) -> Steps:
 
 
 def _merge_axes(
-    shape: tuple[int, ...], steps: dict[int, Steps]
-) -> tuple[tuple[int, ...], dict[int, Steps]]:
+    shape: tuple[int, ...], steps: dict[int, Strides]
+) -> tuple[tuple[int, ...], dict[int, Strides]]:
     """The axes in the order of their steps, and in one where everything goes on evenly."""
     axes = [axis for axis, n in enumerate(shape) if n > 1]
     axes.sort(key=lambda axis: -sum(abs(each[axis]) for each in steps.values()))
@@ -260,6 +258,6 @@ def _merge_axes(
     return lengths, {i: tuple([own[k] for _, own in merged]) for k, i in enumerate(steps)}
 
 
-def _depth(steps: Steps) -> int:
+def _depth(steps: Strides) -> int:
     """How many loops are around a place before it is known."""
     return max([axis + 1 for axis, step in enumerate(steps) if step], default=0)

@@ -17,7 +17,7 @@ from ..program import Program
 from . import host
 from .code import POINTER, FunctionWriter, Place
 from .fusion import Block, Role
-from .layouts import Layouts, MemoryLayout
+from .layouts import Layouts, Strides
 from .nests import Nest
 from .notation import Notation
 from .standalone import write_block
@@ -46,18 +46,18 @@ class Kernel:
     name: str
     block: Block
     parameters: int
-    places: dict[int, tuple[int, MemoryLayout]]
-    """For each value in memory the parameter that points to it, and its layout from there."""
+    places: dict[int, tuple[int, Strides]]
+    """For each value in memory the parameter that points to it, and its steps from there."""
     notation: Notation
 
     def write(self, module: ir.Module, emitter: Emitted) -> None:
         """Write the function."""
         code = FunctionWriter(module, self.name, self.parameters)
         places = {}
-        for i, (parameter, layout) in self.places.items():
+        for i, (parameter, strides) in self.places.items():
             aval = emitter.program.aval(i)
             pointer = code.function.args[parameter]
-            places[i] = Place(code, pointer, aval.shape, aval.dtype, layout)
+            places[i] = Place(code, pointer, aval.shape, aval.dtype, strides)
         if self.block.shape is not None:
             Nest(self.block, emitter.program, emitter.role, emitter.kept, places, code).write()
         else:
@@ -101,9 +101,10 @@ class NativeSegment:
         places = {}
         for i in dict.fromkeys([*[i for i in read if i not in inside], *stored]):
             if not self._is_literal(i):
-                layout = emitter.layouts.of(i)
-                at = self._locate(layout.root)
-                places[i] = arguments.setdefault(at, len(arguments)), layout
+                root, offset, strides = emitter.layouts.of(i)
+                slot, start = self._locate(root)
+                at = slot, start + offset * emitter.program.aval(i).dtype.itemsize
+                places[i] = arguments.setdefault(at, len(arguments)), strides
         self.results += [
             i for i in stored if i not in emitter.plan.places and i not in emitter.plan.in_place
         ]
@@ -144,9 +145,7 @@ class NativeSegment:
         return "\n    ".join([f"{self.name}({', '.join(self.things)}):", *words])
 
     def _write_argument(self, slot: int, offset: int) -> str:
-        return (
-            f"{self.things[slot]} + {offset}" if self.things[slot] == "arena" else self.things[slot]
-        )
+        return f"{self.things[slot]} + {offset}" if offset else self.things[slot]
 
     # --- machine code
 
@@ -188,7 +187,10 @@ class NativeSegment:
                 builder.gep(starts[slot], [INT64(offset)], source_etype=INT8)
                 for slot, offset in arguments
             ]
-            code = builder.call(module.globals[kernel.name], pointers)
+            routine = module.globals[kernel.name]
+            code = builder.call(routine, pointers)
+            if not routine.may_fail:
+                continue
             with builder.if_then(builder.icmp_signed("!=", code, INT64(0)), likely=False):
                 builder.ret(code)
         builder.ret(INT64(0))
