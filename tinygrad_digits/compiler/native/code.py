@@ -39,12 +39,12 @@ LARGEST_ON_THE_STACK = 1 << 15
 
 
 class FunctionWriter:
-    """A function of pointers that returns a code, and the builder that writes it."""
+    """A function of pointers (and numbers) that returns a code, and the builder that writes it."""
 
-    def __init__(self, module: ir.Module, name: str, pointers: int) -> None:
-        signature = ir.FunctionType(INT64, [POINTER] * pointers)
+    def __init__(self, module: ir.Module, name: str, pointers: int, numbers: int = 0) -> None:
+        signature = ir.FunctionType(INT64, [*[POINTER] * pointers, *[INT64] * numbers])
         self.function = ir.Function(module, signature, name)
-        for argument in self.function.args:
+        for argument in self.function.args[:pointers]:
             argument.add_attribute("noalias")
         self.function.attributes.add("nounwind")
         self.function.attributes.add("noinline")  # LLVM's time grows faster than functions do

@@ -37,16 +37,21 @@ class Notation:
         block: the equations.
         program: that they are part of.
         places: for each value that is in memory its parameter and its strides.
+        in_parts: whether its loops are cut.
     """
 
     def __init__(
-        self, block: Block, program: Program, places: dict[int, tuple[int, Strides]]
+        self,
+        block: Block,
+        program: Program,
+        places: dict[int, tuple[int, Strides]],
+        in_parts: bool = False,
     ) -> None:
         self.program, self.places = program, places
         self.names = {i: f"p{k}" for k, i in enumerate(places)}
         self.is_ours = all(_is_ours(program.equations[i]) for i in block.equations)
         lines = [self._write_equation(i, program.equations[i]) for i in block.equations]
-        over = f"over {block.shape}: " if block.shape is not None else ""
+        over = f"over {block.shape}{' in parts' * in_parts}: " if block.shape is not None else ""
         arrays = [self._write_place(i) for i in places]
         self.text = "\n    ".join([over + "; ".join(arrays), *lines])
 
