@@ -65,10 +65,12 @@ Reduced: TypeAlias = tuple[Term, Term, Term]
 """k, r and the rest of r."""
 
 
-def reduce(x: Term) -> Reduced:
-    """k and r, as two numbers, with x = k pi / 2 + r; |x| < FAR."""
+def reduce(x: Term, short: bool) -> Reduced:
+    """k and r, as two numbers (or one), with x = k pi / 2 + r; |x| < FAR."""
     n, k = round_to_integer(x * (2.0 / pi))
     first = n.fma(-HALF_PI[0], x)
+    if short:
+        return k, n.fma(-HALF_PI[1], first), n.constant(0.0)
     product, missing = multiply_exactly(n, n.constant(HALF_PI[1]))
     second, lost = add_exactly(first, -product)
     return k, *add_smaller(second, n.fma(-HALF_PI[2], lost - missing))
@@ -156,4 +158,5 @@ def _compute(x: Term, name: str, choose: Callable[[Term, Term, Term], Term]) -> 
     def is_far(x: Term) -> Term:
         return (abs(x) >= FAR) & (abs(x) < inf)
 
-    return replace_rarely(x, finish(reduce(x.convert(DOUBLE))), name, is_far, compute_far)
+    near = finish(reduce(x.convert(DOUBLE), short=str(x.scalar) == "float"))
+    return replace_rarely(x, near, name, is_far, compute_far)
