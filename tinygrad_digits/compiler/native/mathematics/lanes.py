@@ -1,7 +1,7 @@
 """Functions that few numbers need another formula for: calls that the vectoriser sees through.
 
 A loop that calls a function is vectorised where LLVM is told of functions that do the same for
-several lanes (its attribute "vector-function-abi-variant", https://llvm.org/docs/LangRef.html): each
+several lanes (attribute "vector-function-abi-variant", https://llvm.org/docs/LangRef.html): each
 looks once whether any lane needs the other formula. To inline the usual formula and to call for the
 rest took 1.6 times as long for sin: nothing stays in vector registers across a call.
 """
