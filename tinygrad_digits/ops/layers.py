@@ -33,7 +33,7 @@ gather = partial(define, kind=Kind.GATHER, unchecked=True)
 
 # --- windows: (c, h, w, n) -> (c, kh, kw, oh, ow, n), the pixel at (i, j) of the window at (y, x).
 # With the sum over c, kh, kw in front, a convolution is one matrix product over the whole batch.
-# With the images last, what is copied are rows of ow n numbers: a fifth of the time at 8 x 8 pixels.
+# With the images last, what is copied are rows of ow n numbers: a fifth of the time at 8 x 8.
 
 
 def _windows(
