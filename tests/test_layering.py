@@ -17,7 +17,7 @@ import tinygrad_digits
 PACKAGE = pathlib.Path(tinygrad_digits.__file__).parent
 NAME = PACKAGE.name
 HEAVY = (
-    "sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors", "numba",
+    "sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors", "llvmlite",
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
@@ -56,8 +56,8 @@ LAYERS = (
 )
 OF_EXTRAS = (
     (
-        ("compiler.blas", "compiler.native_cache", "compiler.ufunc_loops"),
-        {"numba", "llvmlite"},
+        ("compiler.native.terms", "compiler.native.mathematics", "compiler.native.machine"),
+        {"llvmlite"},
     ),
     (("compiler.native",), {"llvmlite"}),
     (("ops.gamma", "ops.scipy_linalg", "optim.minimization"), {"scipy"}),
