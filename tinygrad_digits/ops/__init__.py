@@ -5,6 +5,7 @@ from . import (
     activations,
     assignment,
     batched_indexing,
+    correlation,
     creation,
     cumulative,
     elementwise,
@@ -33,6 +34,7 @@ from . import (
     statistics,
     ufuncs,
     unsupported,
+    windows,
 )
 
 CHAPTERS = (
@@ -56,6 +58,8 @@ CHAPTERS = (
     scipy_linalg,
     softmax,
     activations,
+    windows,
+    correlation,
     layers,
     losses,
     sequences,
