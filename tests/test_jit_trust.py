@@ -59,7 +59,7 @@ def test_arrays_in_any_order_give_the_same():
 
 def test_what_numpy_makes_may_lie_in_any_order():
     """In the same program: it is looked at before native code reads it."""
-    turn = td.define(lambda x: np.asfortranarray(x), lambda g, _y, _x: g, name="turn")
+    turn = td.define(np.asfortranarray, lambda g, _y, _x: g, name="turn")
 
     def weighted(x):
         return np.sum(turn(x * 2) * np.arange(12.0).reshape(3, 4))
