@@ -24,7 +24,7 @@ from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var
 from .axes import PARTS, Axes
 from .code import FunctionWriter, Place
-from .expressions import FORMULAS, constant, convert
+from .expressions import FORMULAS, NAMED, constant, convert
 from .fusion import Block, Role
 from .roles import IDENTITIES, loop_dtypes
 from .terms import BOOL, Term, declare, suffix_of
@@ -206,7 +206,8 @@ class Nest:
             chosen, otherwise = (self._operand(x, dtype) for x in (a, b))
             return self._operand(c, np.dtype(bool)).select(chosen, otherwise)
         if element := lowering_of(eqn.op).element:
-            return convert(element(*[self._operand(x, dtype) for x in eqn.args]), dtype)
+            formula = NAMED[element] if isinstance(element, str) else element
+            return convert(formula(*[self._operand(x, dtype) for x in eqn.args]), dtype)
         dtypes = loop_dtypes(eqn, self.program)
         assert dtypes is not None
         operands = [self._operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
