@@ -125,7 +125,7 @@ class FunctionWriter:
         with self.builder.goto_block(self.start):
             self.builder.position_at_start(self.start)
             pointer = self.builder.alloca(_in_memory(dtype), INT64(size))
-            pointer.align = 64
+            pointer.align, pointer.type = 64, POINTER  # of memory for rows as well as for numbers
         return Place(self, pointer, (size,), dtype)
 
 
@@ -205,21 +205,22 @@ class Place(SourceArray):
     def __setitem__(self, at: Any, value: Term | float) -> None:
         self.store(self._point(at), value)
 
-    def load(self, pointer: Any) -> Term:
-        """The element at an address."""
+    def load(self, pointer: Any, lanes: int = 0) -> Term:
+        """The element at an address, or as many as a vector has lanes."""
         assert self.code is not None
-        loaded = self.code.builder.load(pointer, typ=_in_memory(self.dtype))
+        kind = _in_memory(self.dtype)
+        kind = ir.VectorType(kind, lanes) if lanes else kind
+        loaded = self.code.builder.load(pointer, align=self.dtype.itemsize, typ=kind)
         x = Term(self.code.builder, loaded, self.dtype.kind == "u")
         return x.convert(BOOL) if self.dtype.kind == "b" else x
 
     def store(self, pointer: Any, value: Term | float) -> None:
-        """Write the element at an address."""
+        """Write the element, or the elements, at an address."""
         assert self.code is not None
         x = value if isinstance(value, Term) else constant(self.code.builder, value, self.dtype)
         x = convert(x, self.dtype)
-        self.code.builder.store(
-            x.convert(INT8).value if self.dtype.kind == "b" else x.value, pointer
-        )
+        x = x.convert(INT8) if self.dtype.kind == "b" else x
+        self.code.builder.store(x.value, pointer, align=self.dtype.itemsize)
 
     def load_lanes(self, at: int | Term, lanes: int) -> Term:
         """So many neighbours, of an array in plain order, as a vector."""
