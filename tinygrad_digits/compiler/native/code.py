@@ -28,6 +28,7 @@ ERRORS = (
     IndexError("an index is out of bounds"),
     ShapeError("a label is out of range"),
     ValueError("a value is out of range"),
+    MemoryError("no memory for a table of sums"),
 )
 """What the codes 1, 2 ... that a function can return stand for; 0 is success."""
 
@@ -54,12 +55,12 @@ class FunctionWriter:
         self.start = self.builder.block
         self.taken: list[Any] = []
 
-    def close(self) -> None:
-        """Return success."""
+    def close(self, code: int = 0) -> None:
+        """Return success, or the code of an error."""
         for pointer in self.taken:
             free = declare(self.builder.module, FREE, ir.FunctionType(ir.VoidType(), [POINTER]))
             self.builder.call(free, [pointer])
-        self.builder.ret(INT64(0))
+        self.builder.ret(INT64(code))
 
     def index(self, number: int) -> Term:
         """A whole number, to count with."""
@@ -104,12 +105,12 @@ class FunctionWriter:
         """A whole number in the type to count with."""
         return Term(self.builder, x.convert(INT64).value)
 
-    def fail_if(self, condition: Term, error: type[IndexError | ValueError] = IndexError) -> None:
+    def fail_if(self, condition: Term, error: type[Exception] = IndexError) -> None:
         """Return the code of an error where the condition holds: then the kernel runs."""
         self.function.may_fail = True
-        code = 1 + [type(known) for known in ERRORS].index(error)
+        kinds: list[type[Exception]] = [type(known) for known in ERRORS]
         with self.builder.if_then(condition.value, likely=False):
-            self.builder.ret(INT64(code))
+            self.close(1 + kinds.index(error))
 
     def memory(self, dtype: np.dtype[Any], size: int) -> Place:
         """Memory for a table: the stack's, or if it is large taken until the function returns."""
@@ -117,6 +118,8 @@ class FunctionWriter:
             return self.variable(dtype, size)
         allocate = declare(self.builder.module, ALLOCATE, ir.FunctionType(POINTER, [INT64]))
         pointer = self.builder.call(allocate, [INT64(size * dtype.itemsize)])
+        nothing = self.builder.icmp_unsigned("==", pointer, ir.Constant(POINTER, None))
+        self.fail_if(Term(self.builder, nothing), MemoryError)
         self.taken.append(pointer)
         return Place(self, pointer, (size,), dtype)
 
