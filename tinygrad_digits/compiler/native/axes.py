@@ -16,7 +16,8 @@ from .layouts import Strides, plain_strides
 PARTS = 16
 """Into so many parts the outermost loop over large arrays is cut, on however many threads."""
 LARGE = 1 << 21
-"""Elements, of all arrays of a loop, from which it is worth waking another thread."""
+"""Elements, of all arrays of a loop, from which it is worth waking another thread: that takes 25 us,
+and to add two arrays of half a million takes 80."""
 
 
 class Axes(NamedTuple):
