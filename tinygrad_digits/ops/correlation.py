@@ -60,7 +60,7 @@ def _lay_columns(
 
 
 def _correlate(x: Array, w: Array, strides: Pair, dilation: Pair, margins: Margins) -> Array:
-    padded, (o, _, *window) = extend(x, margins, 0.0), w.shape
+    padded, o, window = extend(x, margins, 0.0), w.shape[0], w.shape[2:]
     size = count_positions(padded.shape[1:3], window, strides, dilation)
     y = np.empty((o, prod(size) * x.shape[3]), np.result_type(x, w))
     for positions, columns in _lay_columns(padded, window, strides, dilation, size):

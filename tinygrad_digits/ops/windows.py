@@ -5,7 +5,9 @@ copied are then rows of many numbers, in a fifth of the time for images of 8 x 8
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import itertools
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -78,15 +80,26 @@ def count_positions(image: Sequence[int], window: Pair, strides: Pair, dilation:
     return down, across
 
 
+@functools.lru_cache(maxsize=256)
 def list_shifts(
     window: Pair, strides: Pair, dilation: Pair, size: Pair
-) -> Iterator[tuple[int, int, Any]]:
+) -> list[tuple[int, int, tuple[slice, ...]]]:
     """For each place (i, j) in a window, where the pixels are that the windows have there."""
-    for i, j in np.ndindex(*window):
-        start = i * dilation[0], j * dilation[1]
-        yield i, j, (slice(None), *[
-            slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(start, strides, size, strict=True)
-        ])  # fmt: skip
+
+    def reach(start: int, stride: int, count: int) -> slice:
+        return slice(start, start + stride * (count - 1) + 1, stride)
+
+    return [
+        (
+            *(i, j),
+            (
+                slice(None),
+                reach(i * dilation[0], strides[0], size[0]),
+                reach(j * dilation[1], strides[1], size[1]),
+            ),
+        )
+        for i, j in itertools.product(*map(range, window))
+    ]
 
 
 # --- (c, h, w, n) -> (c, kh, kw, oh, ow, n), the pixel at (i, j) of the window at (y, x)
