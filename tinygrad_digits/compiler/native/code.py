@@ -21,6 +21,7 @@ from ...support.errors import ShapeError
 from .expressions import TYPES, constant, convert
 from .layouts import Strides, plain_strides
 from .processor import count_registers
+from .rows import RowSums
 from .terms import BOOL, INT8, INT64, Term, declare
 
 POINTER = ir.PointerType()
@@ -100,6 +101,17 @@ class FunctionWriter:
         with self.builder.goto_block(self.start):
             self.builder.position_at_start(self.start)
             return Register(self.builder, self.builder.alloca(kind))
+
+    @contextmanager
+    def blocks(self, size: int, block: int) -> Iterator[Term]:
+        """Where blocks begin that cover so many numbers, the last one pushed back to the end."""
+        with self.loop(-(-size // block)) as k:
+            start = k * block
+            yield (start > size - block).select(size - block, start) if size % block else start
+
+    def sum_rows(self, *what: Any) -> None:
+        """Sums of rows in blocks of registers: see `rows.RowSums`."""
+        RowSums(*what).write(self)
 
     def as_index(self, x: Term) -> Term:
         """A whole number in the type to count with."""
