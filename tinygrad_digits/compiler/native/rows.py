@@ -65,16 +65,20 @@ class RowSums:
 
 
 def choose_block(count: int, vectors: int, registers: int) -> tuple[int, int]:
-    """The rows and vectors of a block that takes the fewest steps, and then the largest one.
+    """The rows and vectors of a block that takes the fewest steps, and then the fewest loads.
 
     >>> choose_block(32, 56, 24), choose_block(32, 4, 24), choose_block(10, 1, 24)
-    ((8, 3), (8, 2), (10, 1))
+    ((8, 3), (4, 4), (10, 1))
     """
-    blocks = [(min(count, registers // wide), wide) for wide in range(1, min(4, vectors) + 1)]
+    blocks = [
+        (tall, wide)
+        for wide in range(1, min(4, vectors) + 1)
+        for tall in range(1, min(count, registers // wide) + 1)
+    ]
 
-    def cost(block: tuple[int, int]) -> tuple[int, int]:
+    def cost(block: tuple[int, int]) -> tuple[float, int]:
         tall, wide = block
         steps = -(-count // tall) * tall * -(-vectors // wide) * wide
-        return steps, -tall * wide
+        return steps * (1 + 2 / (tall * wide)), tall + wide  # a block costs two steps of its own
 
     return min(blocks, key=cost)
