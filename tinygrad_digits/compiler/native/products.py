@@ -18,6 +18,7 @@ import numpy as np
 from llvmlite import ir
 
 from ..program import Equation, Operand
+from . import small_products
 from .code import FunctionWriter, Place
 from .expressions import TYPES, convert
 from .layouts import Layouts
@@ -118,6 +119,8 @@ def write(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
         return _write_gemv(code, a, b, out)
     if len(a.shape) == 1 or a.shape[0] == 1:
         return _write_gemv(code, _turn(b), a, out)
+    if small_products.pays(a, b):
+        return small_products.write(code, a, b, out)
     return _write_gemm(code, a, b, out)
 
 
