@@ -318,6 +318,7 @@ def test_a_printed_program_shows_the_steps():
     text = str(td.jit(rnn).program(W).final)
     assert "loop=6 steps" in text
     assert re.search(r"^ +\| %\d+ +tanh %\d+ ", text, re.M)
+    assert "for i in range(6):" in td.jit(rnn).program(W).source
 
 
 # --- what it costs
@@ -364,6 +365,34 @@ def test_a_forward_pass_needs_no_memory_for_its_steps(how):
 
 
 # --- what a step may use, and what not
+
+
+def test_large_arrays_that_a_step_uses_are_constants_of_it(rng):
+    """And zeros, ones and parameters without a use, of which a derivative is made, are as well."""
+    a, x = rng.standard_normal((2, 60, 60)) / 60
+
+    def loss(params):
+        def step(c, _):
+            c = np.tanh(c @ a + params["used"])
+            return c, np.sum(np.mean(c, 0))
+
+        last, ys = td.scan(step, x, length=4)
+        return np.sum(last**2) + np.sum(ys)
+
+    params = {"used": x, "unused": 2 * x}
+    jitted = td.jit(td.grad(loss))
+    assert_close(jitted(params), td.grad(loss)(params))
+    assert_close(td.grad(loss)(params)["unused"], 0 * x)
+    scans = held(jitted.program(params).final, SCAN)
+    assert all(
+        any(
+            c is not None and c.shape == (60, 60)
+            for c in each.options["loop"].step.program.constants.values()
+        )
+        for each in scans[:1]
+    )
+    second = td.grad(lambda p: np.sum(td.grad(loss)(p)["used"] ** 2))
+    assert_close(td.jit(second)(params), second(params))
 
 
 def test_a_generator_goes_along_in_the_carry():
@@ -439,6 +468,16 @@ def test_checkpoints_draw_the_same_again():
 
     plain, less = (td.grad(f)(W, np.random.default_rng(5), k) for k in (False, 2))
     assert_close(less, plain)
+
+
+def test_a_branch_that_draws_has_no_derivative():
+    def f(x, rng):
+        return np.sum(td.cond(x[0] > 0, lambda: x * rng.normal(size=3), lambda: x))
+
+    for x in (H, -H):
+        assert td.jit(f)(x, np.random.default_rng(1)) == f(x, np.random.default_rng(1))
+    with pytest.raises(td.errors.NotDifferentiableError, match="draw before the branch"):
+        td.jit(td.grad(f))(H, np.random.default_rng(1))
 
 
 def test_carries_may_be_donated():

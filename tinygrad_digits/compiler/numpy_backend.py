@@ -64,7 +64,7 @@ def assemble(emitter: Emitter, name: str, source: str) -> Code:
     lines = source.splitlines(keepends=True)
     linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
     weakref.finalize(run, linecache.cache.pop, filename, None)
-    return Code(run, emitter.workspace, source, emitter.plan)
+    return Code(run, emitter.workspace, "\n".join([source, *emitter.inside]), emitter.plan)
 
 
 _serials = itertools.count(1)
@@ -109,8 +109,8 @@ GIVEN: dict[str, Any] = {
 }
 """What the source of every program can use."""
 
-SUBPROGRAMS: dict[Primitive, Callable[[Equation], Callable[..., Any]]] = {}
-"""How the function of an equation that holds programs is made (`numpy_loops`)."""
+SUBPROGRAMS: dict[Primitive, Callable[[Equation], Any]] = {}
+"""How the function of an equation that holds programs is made, with its source (`numpy_loops`)."""
 
 
 class Emitter:
@@ -124,6 +124,7 @@ class Emitter:
         self.names = self.namespace.values
         self.outputs = set(vars_in(program.outputs))
         self.read = {*program.last_uses()}
+        self.inside: list[str] = []  # the sources of the loops in it
         self.writers = {
             i: w
             for i, eqn in program.equations.items()
@@ -317,8 +318,9 @@ class Emitter:
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
         if eqn.op in SUBPROGRAMS:
-            compiled = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
-            return f"{compiled}({', '.join(arguments)})"
+            function = SUBPROGRAMS[eqn.op](eqn)
+            self.inside.append(function.source)
+            return f"{self.namespace.bind(eqn.op.name, function)}({', '.join(arguments)})"
         options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
         call = f"{self._bind_function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":
