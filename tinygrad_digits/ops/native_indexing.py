@@ -13,14 +13,15 @@ from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 from ..staging.lowering import SourceArray, SourceCall, register_lowering
-from .indexing import scatter, take
+from .indexing import put, scatter, take
 
 
 class _Sliced(NamedTuple):
-    """An axis of which one goes to an axis of the result."""
+    """A slice of so many elements, and the axis of the result that it becomes."""
 
     start: int
     step: int
+    length: int
     axis: int
 
 
@@ -33,6 +34,17 @@ class _Places(NamedTuple):
     parts: list[_Part]
     shape: tuple[int, ...]
     axis: int
+    rank: int
+    """Of the result."""
+
+    def find_shape(self) -> tuple[int, ...]:
+        """The shape of x[index]."""
+        shape = [1] * self.rank
+        shape[self.axis : self.axis + len(self.shape)] = self.shape
+        for part in self.parts:
+            if isinstance(part, _Sliced):
+                shape[part.axis] = part.length
+        return tuple(shape)
 
     def check(self, code: Any, shape: tuple[int, ...]) -> None:
         """Fail where a place is not in the array."""
@@ -92,6 +104,30 @@ def _write_scatter(call: SourceCall) -> Callable[[Any], None] | None:
     return write
 
 
+def _write_put(call: SourceCall) -> Callable[[Any], None] | None:
+    x, v = call.args
+    if not isinstance(x, SourceArray) or not x.shape:
+        return None
+    places, out = _find_places(call.options["index"], x.shape), call.out
+    if places is None:
+        return None
+    taken = places.find_shape()
+    given = v.shape if isinstance(v, SourceArray) else ()
+    if 0 in taken or len(given) > len(taken):
+        return None
+
+    def write(code: Any) -> None:
+        places.check(code, x.shape)
+        with code.loops(x.shape) as at:
+            out[at] = x[at]
+        with code.loops(taken) as at:
+            within = at[len(at) - len(given) :]
+            own = tuple([0 if n == 1 else k for n, k in zip(given, within, strict=True)])
+            out[places.find(code, x.shape, at)] = v[own] if isinstance(v, SourceArray) else v
+
+    return write
+
+
 def _find_places(index: Any, shape: tuple[int, ...]) -> _Places | None:
     """An index in its parts, if it consists of what is native."""
     parts = _complete([*index] if isinstance(index, tuple) else [index], len(shape))
@@ -111,16 +147,18 @@ def _find_places(index: Any, shape: tuple[int, ...]) -> _Places | None:
             position += 1
         elif isinstance(part, slice):
             start, stop, step = part.indices(n := shape[len(found)])
-            found.append(_Sliced(start, step, position))
+            length = len(range(start, stop, step))
+            found.append(_Sliced(start, step, length, position))
             position += 1
-            if not range(start, stop, step):
+            if not length:
                 return None
         else:
             n = shape[len(found)]
             if isinstance(part, int) and not -n <= part < n:
                 return None
             found.append(part % n if isinstance(part, int) else part)
-    return _Places(found, own, axis)
+    rank = max(position, axis + len(own))
+    return _Places(found, own, axis, rank)
 
 
 def _is_native(part: Any) -> bool:
@@ -150,3 +188,4 @@ def _find_first_axis(parts: list[Any]) -> int:
 
 register_lowering(take, function=operator.getitem, native=_write_take)
 register_lowering(scatter, native=_write_scatter)
+register_lowering(put, native=_write_put)

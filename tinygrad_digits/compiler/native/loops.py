@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..control import SCAN, SWITCH, Branches, Loop, Step, While
-from ..program import Aval, Equation, Program, Var
+from ..program import Aval, Equation, Var
 from .code import POINTER, FunctionWriter, Place
 from .expressions import constant
 from .layouts import Layouts, Strides, plain_strides
 from .roles import NotNativeError
 from .segment import Kernels, NativeLoop
 from .steps import StepCode, Table, round_up
-from .terms import INT8, INT64, Term
+from .terms import INT8, INT64
 
 
 def lower_loop(eqn: Equation, layouts: Layouts, kernels: Kernels) -> NativeLoop:
@@ -36,14 +35,10 @@ def lower_loop(eqn: Equation, layouts: Layouts, kernels: Kernels) -> NativeLoop:
     return NativeWhile(eqn, layouts, kernels)
 
 
-def _lower_step(
-    step: Step, strides: Sequence[Strides | None], kernels: Kernels
-) -> StepCode:
+def _lower_step(step: Step, strides: Sequence[Strides | None], kernels: Kernels) -> StepCode:
     """A step, whose inputs have these strides where they do not lie row by row."""
     program = step.program
-    given = {
-        i: own for i, own in zip(program.inputs, strides, strict=True) if own is not None
-    }
+    given = {i: own for i, own in zip(program.inputs, strides, strict=True) if own is not None}
     for x in (*program.outputs, *map(Var, program.inputs)):
         aval = program.aval(x.index)
         if aval.form not in ("array", "scalar"):
@@ -130,11 +125,9 @@ class _Base:
     def is_ours(self) -> bool:
         return all(code.is_ours for code in self.codes)
 
-    def _describe(self, what: str, *more: str) -> str:
-        texts = [code.segment.text for code in self.codes]
-        outputs = [f"returns {', '.join(code.names[x.index] for x in code.program.outputs)}" for code in self.codes]
-        lines = [line for text, out in zip(texts, outputs, strict=True) for line in (*text.splitlines(), out)]
-        return "\n".join([what, *more, *[f"    {line}" for line in lines]])
+    def _describe(self, what: str) -> str:
+        lines = [f"    {line}" for code in self.codes for line in code.text.splitlines()]
+        return "\n".join([what, *lines])
 
 
 class NativeScan(_Base):
@@ -220,10 +213,8 @@ class NativeScan(_Base):
             if k not in results:
                 continue
             old, new = carries.places[k]
-            if table.has(i):
-                pointer = table[i]
-            else:
-                pointer = (new if self.loop.length else old).pointer
+            unread = (new if self.loop.length else old).pointer
+            pointer = table[i] if table.has(i) else unread
             _copy(code, Place(code, pointer, old.shape, old.dtype), results[k])
 
 
@@ -346,7 +337,7 @@ class NativeSwitch(_Base):
     ) -> None:
         builder = code.builder
         which, *operands = operands
-        index = which[()].convert(INT64) if isinstance(which, Place) else Term(builder, INT64(int(which)))
+        index = which[()].convert(INT64) if isinstance(which, Place) else code.index(int(which))
         after = code.function.append_basic_block()
         blocks = [code.function.append_basic_block() for _ in self.codes]
         choice = builder.switch(index.value, blocks[0])

@@ -131,9 +131,7 @@ class Kernel:
         if self.sums:
             self._write_sums(module)
 
-    def _write_loop(
-        self, loop: NativeLoop, code: FunctionWriter, places: dict[int, Place]
-    ) -> None:
+    def _write_loop(self, loop: NativeLoop, code: FunctionWriter, places: dict[int, Place]) -> None:
         program = self.emitter.program
         first, *items = self.block.equations
         operands = [
@@ -159,7 +157,9 @@ class Kernel:
             pointer = code.function.args[parameter]
             places[i] = Place(code, pointer, aval.shape, aval.dtype, strides)
         for i in self.block.equations:
-            if self.axes is None and self.loop is None and i not in places:  # nobody reads what comes out
+            if (
+                self.axes is None and self.loop is None and i not in places
+            ):  # nobody reads what comes out
                 aval = emitter.program.aval(i)
                 places[i] = Place(
                     code, code.memory(aval.dtype, prod(aval.shape)).pointer, aval.shape, aval.dtype

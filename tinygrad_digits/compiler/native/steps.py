@@ -52,7 +52,9 @@ class StepCode:
         blocks = fuse(program, find_role)
         if roles.reasons:
             i, reason = next(iter(roles.reasons.items()))
-            raise NotNativeError(f"its step's %{i} {program.equations[i].op.name} is not native: {reason}")
+            raise NotNativeError(
+                f"its step's %{i} {program.equations[i].op.name} is not native: {reason}"
+            )
         self.kept = find_stored(program, blocks)
         self.layouts, self.loops = roles.layouts, roles.loops
         self.program, births = reorder(program, blocks)
@@ -87,6 +89,12 @@ class StepCode:
     def is_ours(self) -> bool:
         """Whether its text says all."""
         return all(call.kernel.notation.is_ours for call in self.segment.calls)
+
+    @property
+    def text(self) -> str:
+        """It, in writing."""
+        results = [self.names[x.index] for x in self.program.outputs]
+        return f"{self.segment.text}\n    return {', '.join(results)}"
 
     def write(self, module: ir.Module) -> Any:
         """The function of a table; written once."""

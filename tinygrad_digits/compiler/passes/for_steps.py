@@ -50,7 +50,7 @@ def _own_results(program: Program) -> Program:
             outputs.append(y)
             continue
         if not isinstance(y, Var):
-            y, number = Var(next(fresh)), y  # noqa: PLW2901
+            y, number = Var(next(fresh)), y
             constants[y.index] = np.asarray(number)
         aval = Aval.of(constants[y.index]) if y.index in constants else program.aval(y.index)
         copied = next(fresh)
@@ -76,9 +76,7 @@ def _lift_constants(held: Held) -> tuple[Held, list[Any]]:
         numbers = [i if owner is step else next(fresh) for owner, i, _ in lifted]
         inputs = {i: ("constant", Aval.of(x)) for i, x in zip(numbers, arrays, strict=True)}
         constants = {i: x for i, x in step.program.constants.items() if not x.ndim}
-        program = replace(
-            step.program, inputs=inputs | step.program.inputs, constants=constants
-        )
+        program = replace(step.program, inputs=inputs | step.program.inputs, constants=constants)
         return Step(program, [*arrays, *step.given], step.returned)
 
     held = held.map(lift)
