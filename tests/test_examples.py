@@ -108,6 +108,63 @@ def test_larger_than_memory_learns_from_chunks(tmp_path):
     assert float(accuracy) > 75
 
 
+def png(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_gaussian_mixture_finds_the_petals_by_curvature(tmp_path):
+    output = run(example("gaussian_mixture.py"), tmp_path, "--steps", "60", "--out", "picture.png")
+    rows = {line.split()[0]: line.split()[1:] for line in output.splitlines()[1:4]}
+    assert int(rows["Newton-CG"][0]) < 40 < int(rows["BFGS"][0])
+    assert float(rows["Newton-CG"][-1]) < 1e-6 < 1e-3 < float(rows["CG"][-1])
+    (distance,) = re.findall(r"each mean within (\S+)", output)
+    assert float(distance) < 0.1
+    (moved,) = re.findall(r"expectation maximization moves it by (\S+)", output)
+    assert float(moved) < 1e-6
+    assert png(tmp_path / "picture.png")
+
+
+def test_variational_autoencoder_beats_what_knows_no_image(tmp_path):
+    options = ("--epochs", "60", "--out", "picture.png")
+    output = run(example("variational_autoencoder.py"), tmp_path, *options)
+    bounds = [float(nats) for nats in re.findall(r"(\d+\.\d+) nats a test image", output)]
+    assert bounds[-1] < bounds[0] - 1.5
+    assert png(tmp_path / "picture.png")
+
+
+def test_variational_inference_stays_below_the_integral_and_bends(tmp_path):
+    options = ("--steps", "600", "--out", "picture.png")
+    output = run(example("variational_inference.py"), tmp_path, *options)
+    for line in output.splitlines()[1:4]:
+        gaussian, flow = map(float, line.split()[2:])
+        assert -0.01 < flow < gaussian / 3
+    assert png(tmp_path / "picture.png")
+
+
+def test_adversarial_networks_draw_every_digit(tmp_path):
+    options = ("--steps", "1500", "--out", "picture.png")
+    output = run(example("adversarial_networks.py"), tmp_path, *options)
+    (off, spread), *_ = re.findall(r"off by (\S+), their standard deviations by (\S+)", output)
+    assert float(off) < 0.05
+    assert float(spread) < 0.05
+    shares = [int(share) for share in re.findall(r"\d:(\d+)%", output)]
+    assert len(shares) == 10
+    assert min(shares) >= 2
+    assert png(tmp_path / "picture.png")
+
+
+def test_bayesian_optimization_finds_the_minimum_in_twenty_evaluations(tmp_path):
+    options = ("--evaluations", "20", "--out", "picture.png")
+    output = run(example("bayesian_optimization.py"), tmp_path, *options)
+    gap, at_random = map(float, re.findall(r": (\S+) above the minimum", output))
+    assert gap < 1e-3 < 1e-2 < at_random
+    (best,) = re.findall(r"\((\S+), (\S+)\)", output)
+    signs = 1 if float(best[0]) > 0 else -1
+    assert signs * float(best[0]) == pytest.approx(0.0898, abs=0.02)
+    assert signs * float(best[1]) == pytest.approx(-0.7127, abs=0.02)
+    assert png(tmp_path / "picture.png")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_has_its_test(path):
     assert f'example("{path.name}")' in Path(__file__).read_text()
