@@ -95,7 +95,7 @@ PORTS = {
     "variational_autoencoder": Port("loss", _variational_autoencoder, "batch 64, float32"),
     "variational_inference": Port("negative_bound", _variational_inference, "6 layers, 256 points"),
     "fluid": Port("loss", _fluid, "40 steps of 64 x 64 cells"),
-    "bayesian_optimization": Port("loss", _bayesian_optimization, "30 points known, 60 sought"),
+    "bayesian_optimization": Port("loss", _bayesian_optimization, "30 points known, 40 sought"),
     "adversarial_networks": Port(
         "discriminator_loss", _adversarial_networks, "batch 64, float32, second derivatives"
     ),

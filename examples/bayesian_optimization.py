@@ -14,7 +14,7 @@ import tinygrad_digits as td
 
 LOWER, UPPER = np.array([-2.0, -1.0]), np.array([2.0, 1.0])
 LOWEST = -1.031628453489877  # at ±(0.0898, -0.7127): Surjanovic and Bingham's library
-STARTS, FIRST = 60, 6
+STARTS, FIRST = 40, 6
 
 
 def camel(x):
@@ -85,6 +85,7 @@ def search(rng, evaluations):
         found = td.minimize(
             loss, random_points(rng, STARTS), args=(params, x, y),
             bounds=(np.tile(LOWER, (STARTS, 1)), np.tile(UPPER, (STARTS, 1))),
+            options={"maxiter": 30},  # what little is left to climb then is not worth it
         )  # fmt: skip
         best = expected_improvement(params, x, y, found.x).argmax()
         x = np.concatenate([x, found.x[best : best + 1]])

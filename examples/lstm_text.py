@@ -1,8 +1,8 @@
-"""An LSTM that reads sums letter by letter, and comes to know how they end.
+"""An LSTM that reads sums letter by letter: it learns to spell, then learns them by heart.
 
-It is shown "three plus four is seven." and the like, and predicts each next character. The words it
-has to spell, the results to work out; some sums are never shown. The network is that of Hochreiter
-and Schmidhuber, 1997, with the forget gate of Gers et al., 2000.
+It is shown "three plus four is seven." and the like, and predicts each next character. One sum in
+five is never shown; what surprises it there is the result, which it would have to work out. The
+network is that of Hochreiter and Schmidhuber, 1997, with the forget gate of Gers et al., 2000.
 """
 
 import argparse
@@ -31,18 +31,21 @@ def encode(text):
 
 def init_params(rng):
     """Weights of variance 1 / inputs; forget gates begin open."""
-    size, gates = len(ALPHABET), 4 * HIDDEN
-    bias = np.zeros(gates)
+
+    def weights(inputs, outputs):
+        return (rng.standard_normal((inputs, outputs)) / np.sqrt(inputs)).astype(np.float32)
+
+    bias = np.zeros(4 * HIDDEN, np.float32)
     bias[HIDDEN : 2 * HIDDEN] = 1
     return {
-        "embedding": rng.standard_normal((size, gates)),
-        "recurrent": rng.standard_normal((HIDDEN, gates)) / np.sqrt(HIDDEN), "bias": bias,
-        "readout": rng.standard_normal((HIDDEN, size)) / np.sqrt(HIDDEN), "offset": np.zeros(size),
+        "embedding": weights(len(ALPHABET), 4 * HIDDEN), "bias": bias,
+        "recurrent": weights(HIDDEN, 4 * HIDDEN),
+        "readout": weights(HIDDEN, len(ALPHABET)), "offset": np.zeros(len(ALPHABET), np.float32),
     }  # fmt: skip
 
 
 def initial_state(n):
-    return np.zeros((n, HIDDEN)), np.zeros((n, HIDDEN))
+    return np.zeros((n, HIDDEN), np.float32), np.zeros((n, HIDDEN), np.float32)
 
 
 def predict(params, state, characters):
@@ -118,7 +121,7 @@ def draw(params, sums, losses, out) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", default="lstm_text.png", help="where to draw the picture")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)

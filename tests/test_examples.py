@@ -5,9 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import tinygrad_digits as td
+from benchmarks import ports
+
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+    fifteen sixteen seventeen eighteen"""
 
 
 def run(example: Path, folder: Path, *arguments: str) -> str:
@@ -133,7 +141,7 @@ def test_variational_autoencoder_beats_what_knows_no_image(tmp_path):
 
 
 def test_variational_inference_stays_below_the_integral_and_bends(tmp_path):
-    options = ("--steps", "600", "--out", "picture.png")
+    options = ("--steps", "400", "--out", "picture.png")
     output = run(example("variational_inference.py"), tmp_path, *options)
     for line in output.splitlines()[1:4]:
         gaussian, flow = map(float, line.split()[2:])
@@ -142,7 +150,7 @@ def test_variational_inference_stays_below_the_integral_and_bends(tmp_path):
 
 
 def test_adversarial_networks_draw_every_digit(tmp_path):
-    options = ("--steps", "1500", "--out", "picture.png")
+    options = ("--steps", "1000", "--out", "picture.png")
     output = run(example("adversarial_networks.py"), tmp_path, *options)
     (off, spread), *_ = re.findall(r"off by (\S+), their standard deviations by (\S+)", output)
     assert float(off) < 0.05
@@ -163,6 +171,46 @@ def test_bayesian_optimization_finds_the_minimum_in_twenty_evaluations(tmp_path)
     assert signs * float(best[0]) == pytest.approx(0.0898, abs=0.02)
     assert signs * float(best[1]) == pytest.approx(-0.7127, abs=0.02)
     assert png(tmp_path / "picture.png")
+
+
+def test_fluid_drifts_towards_the_nabla(tmp_path):
+    output = run(example("fluid.py"), tmp_path, "--steps", "25", "--out", "picture.png")
+    before, after = map(float, re.findall(r"loss (\S+)", output))
+    assert after < before / 10
+    assert png(tmp_path / "picture.png")
+
+
+def test_hidden_markov_sums_over_all_paths_and_ends_where_baum_welch_does(tmp_path):
+    options = ("--rolls", "1000", "--steps", "100", "--out", "picture.png")
+    output = run(example("hidden_markov.py"), tmp_path, *options)
+    forward, all_paths = map(float, re.findall(r"(-\d+\.\d{12})", output))
+    assert forward == pytest.approx(all_paths, rel=1e-12)
+    truth, gradient, baum_welch = map(float, re.findall(r" (\d\.\d{6})", output))
+    assert gradient == pytest.approx(baum_welch, abs=2e-6)
+    assert gradient < truth  # of these rolls the best model is a little better than the true one
+    six, kept = map(float, re.findall(r"with (\d\.\d{3})", output))
+    assert six == pytest.approx(0.5, abs=0.08)
+    assert kept == pytest.approx(0.9, abs=0.08)
+    (off,) = re.findall(r"add up to 1 within (\S+)", output)
+    assert float(off) < 1e-10
+    assert png(tmp_path / "picture.png")
+
+
+def test_lstm_text_learns_to_spell(tmp_path):
+    output = run(example("lstm_text.py"), tmp_path, "--steps", "150", "--out", "picture.png")
+    nats = [float(value) for value in re.findall(r"(\d\.\d+) nats a character", output)]
+    assert nats[-1] < 0.45 < nats[0]  # at random: log 27 = 3.3
+    (answer,) = re.findall(r"three plus four is (\w+)\.", output)
+    assert answer in WORDS
+    assert png(tmp_path / "picture.png")
+
+
+@pytest.mark.parametrize("name", ports.PORTS)
+def test_gradients_of_examples_have_the_same_bits_under_jit(name):
+    eager = ports.own_gradient(name, lambda f: f)()
+    jitted = ports.own_gradient(name, td.jit)()
+    assert ports.distance(eager) > 0
+    td.tree.map(np.testing.assert_array_equal, eager, jitted)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
