@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -13,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tinygrad_digits as td
 from benchmarks import __main__ as main
 from benchmarks import (
     by_recipe,
@@ -23,7 +21,6 @@ from benchmarks import (
     memory,
     peers,
     pinning,
-    ports,
     problem,
     steps,
     timing,
@@ -331,24 +328,3 @@ def test_pays_after_as_many_steps_as_save_the_first_call():
     assert first_call.pays_after(0.001, JIT, step(eager=15, jit=5)) == pytest.approx(100)
     assert first_call.pays_after(0.001, JIT, step(eager=5, jit=5)) is None
     assert first_call.pays_after(0.001, NUMBA, step(eager=15, jit=5)) is None
-
-
-def test_examples_gradients_are_a_table(monkeypatch):
-    monkeypatch.setattr(ports, "BACKENDS", {JIT: ("numpy", [])})
-    monkeypatch.setattr(ports, "PEERS", {"json": lambda name: None})  # a module, but no gradient
-    measured = ports.measure("variational_autoencoder", budget=0)
-    assert measured["json"] == "TypeError"
-    head, _, row = ports.rows({"variational_autoencoder": measured})
-    assert head == "| gradient of | eager | jit | json |"
-    assert re.fullmatch(
-        r"\| variational_autoencoder: .*( \| \S+ ms \(\S+ s\)){2} \| TypeError \|", row
-    )
-
-
-def test_examples_gradients_that_differ_are_not_timed(monkeypatch):
-    gradient = ports.own_gradient("variational_autoencoder", td.jit)
-    bent = {"json": lambda name: lambda: td.tree.map(lambda g: 1.01 * g, gradient())}
-    monkeypatch.setattr(ports, "BACKENDS", {})
-    monkeypatch.setattr(ports, "PEERS", bent)
-    with pytest.raises(AssertionError, match=r"variational_autoencoder: json is off by 1\.0e-02"):
-        ports.measure("variational_autoencoder", budget=0)
