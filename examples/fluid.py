@@ -30,27 +30,32 @@ def velocity(vorticity):
     return down, right
 
 
-def advect(fields, down, right):
-    """Each cell gets what was where its fluid comes from, between four cells: (c, n, n)."""
+def trace_back(down, right):
+    """Where each cell's fluid comes from: a cell, and how far towards the next, down and right."""
     row = np.clip(ROWS - DT * down, 0, SIZE - 1.001)
     column = np.clip(COLUMNS - DT * right, 0, SIZE - 1.001)
     i, j = np.floor(row).astype(int), np.floor(column).astype(int)
-    a, b = row - i, column - j
-    above = (1 - b) * fields[:, i, j] + b * fields[:, i, j + 1]
-    below = (1 - b) * fields[:, i + 1, j] + b * fields[:, i + 1, j + 1]
+    return i, j, row - i, column - j
+
+
+def interpolate(field, i, j, a, b):
+    above = (1 - b) * field[i, j] + b * field[i, j + 1]
+    below = (1 - b) * field[i + 1, j] + b * field[i + 1, j + 1]
     return (1 - a) * above + a * below
 
 
-def step(fields, _=None):
-    """Vorticity and smoke, (2, n, n), a moment later; and the smoke."""
-    fields = advect(fields, *velocity(fields[0]))
-    return fields, fields[1]
+def step(state, _=None):
+    """Vorticity and smoke a moment later, each (n, n); and the smoke."""
+    vorticity, smoke = state
+    origin = trace_back(*velocity(vorticity))
+    smoke = interpolate(smoke, *origin)
+    return (interpolate(vorticity, *origin), smoke), smoke
 
 
 def simulate(modes, smoke):
     """The smoke after each step, by amplitudes of sines as the vorticity at the beginning."""
     vorticity = SINES[:, :MODES] @ modes @ SINES[:MODES]
-    _, history = td.scan(step, np.stack([vorticity, smoke]), None, length=STEPS)
+    _, history = td.scan(step, (vorticity, smoke), None, length=STEPS)
     return history
 
 
