@@ -25,9 +25,9 @@ from .contenders import BACKENDS, missing
 from .timing import interleaved
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TOLERANCE = 1e-3
-"""How far a gradient may be from the tape's, relative to its length: float32 in some examples, and
-sums of another order. Of the same formulas, so an error of a rule would be far larger."""
+TOLERANCE = 1e-5
+"""How far a gradient may be from the tape's, relative to its length: some are of float32, and sums
+have another order."""
 
 
 class Port(NamedTuple):

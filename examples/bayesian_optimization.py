@@ -97,10 +97,11 @@ def draw(x, y, params, at_random, out) -> None:
     a, b = np.meshgrid(np.linspace(-2, 2, 121), np.linspace(-1, 1, 81))
     new = np.stack([a.ravel(), b.ravel()], axis=1)
     mean, _ = predict(params, x, y, new)
+    improvement = np.log10(expected_improvement(params, x, y, new).clip(1e-6))
     maps = {
         "the function, and where it was evaluated": camel(new),
         "what the process believes": mean,
-        "where an improvement is expected now": expected_improvement(params, x, y, new),
+        "where an improvement is expected now (logarithms)": improvement,
     }
     axes_of_maps = [grid[0, 0], grid[0, 1], grid[1, 0]]
     for axes, (title, values) in zip(axes_of_maps, maps.items(), strict=True):

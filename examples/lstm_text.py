@@ -44,8 +44,9 @@ def init_params(rng):
     }  # fmt: skip
 
 
-def initial_state(n):
-    return np.zeros((n, HIDDEN), np.float32), np.zeros((n, HIDDEN), np.float32)
+def initial_state(params, n):
+    zeros = np.zeros((n, HIDDEN), params["bias"].dtype)
+    return zeros, zeros
 
 
 def predict(params, state, characters):
@@ -54,9 +55,8 @@ def predict(params, state, characters):
     def step(state, x):
         hidden, cell = state
         gates = x + hidden @ params["recurrent"]  # (n, 4 hidden)
-        enter, keep, leave = (
-            td.special.expit(gates[:, k * HIDDEN : (k + 1) * HIDDEN]) for k in range(3)
-        )
+        opened = td.special.expit(gates[:, : 3 * HIDDEN])
+        enter, keep, leave = np.split(opened, 3, axis=1)
         cell = keep * cell + enter * np.tanh(gates[:, 3 * HIDDEN :])
         hidden = leave * np.tanh(cell)
         return (hidden, cell), hidden
@@ -68,7 +68,7 @@ def predict(params, state, characters):
 
 def loss(params, text):
     """Nats a character, of all after the first: (t, n) -> ()."""
-    _, log_p = predict(params, initial_state(text.shape[1]), text[:-1])
+    _, log_p = predict(params, initial_state(params, text.shape[1]), text[:-1])
     t, n = np.meshgrid(np.arange(len(text) - 1), np.arange(text.shape[1]), indexing="ij")
     return -np.mean(log_p[t, n, text[1:]])
 
@@ -82,7 +82,7 @@ def windows(rng, sums):
 
 def complete(params, prompt, limit=12):
     """The likeliest continuation, up to its full stop."""
-    state, log_p = predict(params, initial_state(1), encode(prompt)[:, None])
+    state, log_p = predict(params, initial_state(params, 1), encode(prompt)[:, None])
     answer = ""
     while not answer.endswith(".") and len(answer) < limit:
         answer += ALPHABET[log_p[-1, 0].argmax()]
@@ -102,7 +102,7 @@ def draw(params, sums, losses, out) -> None:
     lines = [". " + sentence(*s) for s in sums]
     surprises = np.zeros((len(lines), max(map(len, lines)) - 3))
     for row, line in enumerate(lines):
-        _, log_p = predict(params, initial_state(1), encode(line[:-1])[:, None])
+        _, log_p = predict(params, initial_state(params, 1), encode(line[:-1])[:, None])
         for k, character in enumerate(line[2:-1]):
             surprises[row, k] = -log_p[k + 1, 0, ALPHABET.index(character)]
             color = "w" if surprises[row, k] > 1.5 else "k"

@@ -1,5 +1,6 @@
 """The gradients of the examples: the same from the tape, a program and the peers, and a table."""
 
+import importlib.util
 import re
 
 import numpy as np
@@ -16,6 +17,34 @@ def test_gradients_of_examples_have_the_same_bits_under_jit(name):
     jitted = ports.own_gradient(name, td.jit)()
     assert ports.distance(eager) > 0
     td.tree.map(np.testing.assert_array_equal, eager, jitted)
+
+
+@pytest.mark.parametrize("name", ports.PORTS)
+def test_gradients_are_differences(name, rng):
+    module, port = ports.load(name), ports.PORTS[name]
+    first, *rest = td.tree.map(double, port.arguments(module))
+    direction = td.tree.map(lambda x: rng.standard_normal(np.shape(x)), first)
+
+    def along(t):
+        params = td.tree.map(lambda x, d: x + t * d, first, direction)
+        return getattr(module, port.loss)(params, *rest)
+
+    step = 1e-6
+    difference = (along(step) - along(-step)) / (2 * step)
+    assert td.grad(along)(0.0) == pytest.approx(difference, rel=1e-6)
+
+
+def double(x):
+    return x.astype(float) if getattr(x, "dtype", None) == np.float32 else x
+
+
+@pytest.mark.parametrize("name", ports.PORTS)
+def test_gradients_are_those_of_the_peers_that_are_installed(name):
+    ours = ports.own_gradient(name, lambda f: f)()
+    for peer, make in ports.PEERS.items():
+        if importlib.util.find_spec(peer):
+            off = ports.distance(make(name)(), ours) / ports.distance(ours)
+            assert off < ports.TOLERANCE, peer
 
 
 def test_gradients_are_a_table(monkeypatch):
