@@ -137,18 +137,21 @@ class JitInterpreter(Interpreter):
             compute = op.kernel
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
-            y = compute(*values[0], **values[1])
+            y = self.compute(compute, *values)
         except Exception as error:
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
             raise
         effect = any(map(is_generator, _leaves(values)))
         if effect and self.inside:
-            raise TracedValueError(
-                f"{user_line()}: {op.name} draws from a generator that the step of a loop was not "
-                "given, which would be done once and not in every step; make it a part of the carry"
-            )
+            _refuse_draw(op)
         return self.add_equation(op, operands, named_operands, y, effect or op.effect)
+
+    def compute(
+        self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """The actual value of an op."""
+        return function(*args, **options)
 
     def add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
@@ -357,6 +360,13 @@ def _refuse(what: str, traced: JitTracer | None = None, instead: str = CHOOSE) -
         f"{user_line()}: {what} {described}, which jit does not know while it traces the function. "
         f"{instead}, make the argument static (td.jit(f, static_argnames=...)), or leave this part "
         "out of the jitted function"
+    )
+
+
+def _refuse_draw(op: Primitive) -> NoReturn:
+    raise TracedValueError(
+        f"{user_line()}: {op.name} draws from a generator that the step of a loop was not given, "
+        "which would be done once and not in every step; make it a part of the carry"
     )
 
 

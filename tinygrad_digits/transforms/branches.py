@@ -24,7 +24,16 @@ from ..support.errors import ShapeError
 from ..support.tree import Tree
 from .carries import Carry, Parts, as_leaf
 from .staged_branches import SwitchCall, WhileCall
-from .steps import close_all, find_example, find_traces, scalar
+from .steps import (
+    TraceFound,
+    close_all,
+    find_captured,
+    find_example,
+    find_traces,
+    group_records,
+    look_for_traces,
+    scalar,
+)
 
 Branch = Callable[..., Tree]
 
@@ -90,21 +99,32 @@ def while_loop(
     np.float64(192.0)
     """
     carry = Carry("while_loop", init)
+    leaves = [*carry.leaves, *find_captured(cond), *find_captured(body)]
+    try:
+        if traces := find_traces(leaves):
+            raise TraceFound(traces)
+        with group_records(leaves, "while_loop"):
+            return _run_while(cond, body, carry, max_steps)
+    except TraceFound as found:
+        return _stage_while(cond, body, carry, max_steps, found.traces)
+
+
+def _run_while(
+    cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], carry: Carry, max_steps: int | None
+) -> Tree:
+    """The steps, one after the other; until the last example is done, where there are many."""
     leaves, steps = carry.leaves, 0
-    if traces := find_traces(leaves):
-        return _stage_while(cond, body, carry, max_steps, traces)
     while max_steps is None or steps < max_steps:
         go_on = _read("while_loop", cond(carry.open(leaves)), bool)
-        if traces := find_traces([go_on]):
-            return _stage_while(cond, body, carry, max_steps, traces)
+        look_for_traces([go_on])
         if not np.any(bare(go_on) if isinstance(go_on, Tracer) else go_on):
             break
         returned = carry.take(body(carry.open(leaves)))
         if isinstance(go_on, Tracer):
             returned = [_where(go_on, new, old) for new, old in zip(returned, leaves, strict=True)]
         leaves, steps = returned, steps + 1
-        if steps == 1 and (traces := find_traces(leaves)):
-            return _stage_while(cond, body, carry, max_steps, traces)
+        if steps == 1:
+            look_for_traces(leaves)
     return carry.open(leaves)
 
 
@@ -155,17 +175,14 @@ def _stage_choice(
     parts = Parts(leaves)
     forms: list[Carry] = []
 
-    def open_branch(branch: Branch) -> Callable[[list[Any]], list[Any]]:
-        def run(arrays: list[Any]) -> list[Any]:
-            result = branch(*tree.unflatten(structure, parts.merge(arrays)))
-            if not forms:
-                forms.append(Carry(name, result, "result"))
-            return Parts(forms[0].take(result)).arrays
-
-        return run
+    def run(arrays: list[Any], branch: Branch) -> list[Any]:
+        result = branch(*tree.unflatten(structure, parts.merge(arrays)))
+        if not forms:
+            forms.append(Carry(name, result, "result"))
+        return Parts(forms[0].take(result)).arrays
 
     examples = [scalar(find_example(x)) for x in parts.arrays]
-    steps, captured = close_all([*map(open_branch, branches)], examples, traces)
+    steps, captured = close_all([(run, branch) for branch in branches], examples, traces)
     call = SwitchCall(Branches(steps), [index, *captured, *parts.arrays])
     return forms[0].open(Parts(forms[0].leaves).merge(call.apply()))
 
@@ -180,14 +197,14 @@ def _stage_while(
     """Both functions traced once, and a call of the loop."""
     parts = Parts(carry.leaves)
 
-    def test(leaves: list[Any]) -> list[Any]:
+    def test(leaves: list[Any], cond: Callable[[Tree], Any]) -> list[Any]:
         go_on = cond(carry.open(parts.merge(leaves)))
         return [_read("while_loop", go_on, np.bool_) != 0]
 
-    def step(leaves: list[Any]) -> list[Any]:
+    def step(leaves: list[Any], body: Callable[[Tree], Tree]) -> list[Any]:
         return parts.pick(carry.take(body(carry.open(parts.merge(leaves)))))
 
     examples = [scalar(find_example(x)) for x in parts.arrays]
-    (goes_on, again), captured = close_all([test, step], examples, traces)
+    (goes_on, again), captured = close_all([(test, cond), (step, body)], examples, traces)
     loop = While(goes_on, again, len(captured), max_steps)
     return carry.open(parts.merge(WhileCall(loop, [*captured, *parts.arrays]).apply()))

@@ -28,7 +28,16 @@ from .branches import while_loop
 from .carries import Carry, Parts, as_leaf, form_of
 from .checkpoint import checkpoint as checkpointed
 from .staged_scan import scan_arrays
-from .steps import close, find_example, find_traces, scalar
+from .steps import (
+    TraceFound,
+    close,
+    find_captured,
+    find_example,
+    find_traces,
+    group_records,
+    look_for_traces,
+    scalar,
+)
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 
@@ -117,15 +126,17 @@ class Steps:
     def run(self, checkpoint: bool | int = False) -> tuple[Tree, Tree]:
         """The steps as an equation, if a trace is under way, or else one by one."""
         every = self._read_checkpoint(checkpoint)
-        traces = find_traces([*self.carry.leaves, *self.xs])
+        leaves = [*self.carry.leaves, *self.xs, *find_captured(self.f)]
+        traces = find_traces(leaves)
         if traces or (every and not any(is_generator(x) for x in self.carry.leaves)):
             if self.length:
                 return self.run_staged(traces, every)
         elif every:
             return self.run_segments(every)
         try:
-            carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
-        except _TraceFound as found:
+            with group_records(leaves, f"{self.loop}, {self.length} steps"):
+                carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
+        except TraceFound as found:
             return self.run_staged(found.traces, every)
         return self.carry.open(carry), ys
 
@@ -143,9 +154,9 @@ class Steps:
         """The x of a step."""
         return tree.unflatten(self.structure, [x if x is None else x[i] for x in xs])
 
-    def step(self, carry: list[Any], x: Tree) -> tuple[list[Any], Tree]:
+    def step(self, carry: list[Any], x: Tree, f: Step | None = None) -> tuple[list[Any], Tree]:
         """One step, on the leaves of the carry."""
-        returned = self.f(self.carry.open(carry), x)
+        returned = (f or self.f)(self.carry.open(carry), x)
         if not (isinstance(returned, tuple) and len(returned) == 2):
             raise TypeError(
                 f"{self.loop}: a step returns a pair (carry, y), got {type(returned).__name__}"
@@ -166,8 +177,7 @@ class Steps:
             if columns is None:
                 y_structure, outline = structure, tree.outline(structure)
                 columns = [[] for _ in leaves]
-                if traces := find_traces([*carry, *leaves]):
-                    raise _TraceFound(traces)
+                look_for_traces([*carry, *leaves])
             elif tree.outline(structure) != outline:
                 raise ShapeError(f"{self.loop}: y changes its structure from step to step")
             for column, leaf in zip(columns, leaves, strict=True):
@@ -197,30 +207,22 @@ class Steps:
         carry, xs = Parts(self.carry.leaves), Parts(self.xs)
         y_parts: list[tuple[Parts, tree.Structure]] = []
 
-        def step(leaves: list[Any]) -> list[Any]:
+        def step(leaves: list[Any], f: Step) -> list[Any]:
             m = len(carry.arrays)
             x = tree.unflatten(self.structure, xs.merge(leaves[m:]))
-            after, y = self.step(carry.merge(leaves[:m]), x)
+            after, y = self.step(carry.merge(leaves[:m]), x, f)
             y_leaves, y_structure = tree.flatten(y)
             y_parts.append((Parts([as_leaf(y) for y in y_leaves]), y_structure))
             return [*carry.pick(after), *y_parts[0][0].arrays]
 
         examples = [find_example(x) for x in carry.arrays]
         examples += [find_example(x)[0] for x in xs.arrays]
-        closed, captured = close(step, [scalar(x) for x in examples], traces)
+        closed, captured = close(step, [scalar(x) for x in examples], traces, user=self.f)
         loop = Loop(closed, len(captured), len(carry.arrays), self.length, self.reverse)
         results = scan_arrays(loop, [*captured, *carry.arrays, *xs.arrays], every)
         m, (y, y_structure) = loop.carries, y_parts[0]
         last = self.carry.open(carry.merge(results[:m]))
         return last, tree.unflatten(y_structure, y.merge(results[m:]))
-
-
-class _TraceFound(Exception):  # noqa: N818 (a signal, which nobody sees)
-    """The first step has met a trace that was not among what the scan was given."""
-
-    def __init__(self, traces: list[Any]) -> None:
-        super().__init__()
-        self.traces = traces
 
 
 def _count_steps(loop: str, xs: list[tuple[str, Any]], length: int | None) -> int:
