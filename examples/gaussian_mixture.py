@@ -33,18 +33,17 @@ def precision_factors(params):
 
 
 def log_joint(params, x):
-    """log p(component, x): (n, d) -> (n, k)."""
+    """log p(component, x): (n, d) -> (k, n)."""
     log_weights = params["logits"] - td.special.logsumexp(params["logits"])
-    offsets = x[:, None, :] - params["means"]  # (n, k, d)
-    whitened = np.einsum("nkd,kde->nke", offsets, precision_factors(params))
     log_determinants = np.sum(params["log_diagonals"], axis=1)
-    constant = 0.5 * DIMENSIONS * np.log(2 * np.pi)
-    return log_weights + log_determinants - constant - 0.5 * np.sum(whitened**2, axis=2)
+    constants = log_weights + log_determinants - 0.5 * DIMENSIONS * np.log(2 * np.pi)
+    whitened = (x - params["means"][:, None]) @ precision_factors(params)  # (k, n, d)
+    return constants[:, None] - 0.5 * np.sum(whitened**2, axis=2)
 
 
 def loss(params, x):
     """Minus the mean log likelihood."""
-    return -np.mean(td.special.logsumexp(log_joint(params, x), axis=1))
+    return -np.mean(td.special.logsumexp(log_joint(params, x), axis=0))
 
 
 def init_params(rng, k=PETALS):
@@ -58,18 +57,18 @@ def init_params(rng, k=PETALS):
 
 
 def responsibilities(params, x):
-    """p(component | x): (n, k)."""
+    """p(component | x): (k, n)."""
     joint = log_joint(params, x)
-    return np.exp(joint - td.special.logsumexp(joint, axis=1, keepdims=True))
+    return np.exp(joint - td.special.logsumexp(joint, axis=0))
 
 
 def maximize_expectation(params, x):
     """Means and covariances after one step of expectation maximization, which ends at a maximum."""
     share = responsibilities(params, x)
-    share = share / share.sum(axis=0)
-    means = share.T @ x
-    offsets = x[:, None, :] - means
-    return means, np.einsum("nk,nkd,nke->kde", share, offsets, offsets)
+    share = share / share.sum(axis=1, keepdims=True)
+    means = share @ x
+    offsets = x - means[:, None]  # (k, n, d)
+    return means, np.swapaxes(share[:, :, None] * offsets, 1, 2) @ offsets
 
 
 def fit(method, params, x, steps):
@@ -101,7 +100,7 @@ def draw(path, x, out, norms) -> None:
     for shade, params in zip(np.linspace(0.1, 1, len(path)) ** 3, path, strict=True):
         for outline, color in zip(ellipses(params), colors, strict=True):
             flower.plot(*outline.T, color=color, alpha=shade, linewidth=1)
-    components = responsibilities(path[-1], x).argmax(axis=1)
+    components = responsibilities(path[-1], x).argmax(axis=0)
     flower.scatter(*x.T, c=colors[components], s=4, alpha=0.6, linewidths=0)
     flower.set(title=f"The components on their way: {len(path) - 1} steps", aspect="equal")
     flower.set(xlim=(-3.4, 3.4), ylim=(-3.4, 3.4))
