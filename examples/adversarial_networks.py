@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument(
         "--out", default="adversarial_networks.png", help="where to draw the picture"
     )
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=6000)
     options = parser.parse_args()
 
     rng = np.random.default_rng(0)

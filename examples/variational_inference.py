@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument(
         "--out", default="variational_inference.png", help="where to draw the picture"
     )
-    parser.add_argument("--steps", type=int, default=3000, help="of each fit")
+    parser.add_argument("--steps", type=int, default=2000, help="of each fit")
     options = parser.parse_args()
 
     figure = Figure(figsize=(3.2 * len(TARGETS), 10), layout="constrained")
