@@ -25,7 +25,7 @@ from ..support.errors import ShapeError
 from ..support.foreign import admit
 from ..support.tree import Tree
 from .branches import while_loop
-from .carries import Carry, Parts, as_leaf, form_of
+from .carries import Carry, Parts, as_leaf, form_of, refuse_changes
 from .checkpoint import checkpoint as checkpointed
 from .staged_scan import scan_arrays
 from .steps import (
@@ -125,19 +125,22 @@ class Steps:
 
     def run(self, checkpoint: bool | int = False) -> tuple[Tree, Tree]:
         """The steps as an equation, if a trace is under way, or else one by one."""
-        every = self._read_checkpoint(checkpoint)
         leaves = [*self.carry.leaves, *self.xs, *find_captured(self.f)]
-        traces = find_traces(leaves)
-        if traces or (every and not any(is_generator(x) for x in self.carry.leaves)):
-            if self.length:
-                return self.run_staged(traces, every)
-        elif every:
+        every = self._read_checkpoint(checkpoint)
+        with group_records(leaves, f"{self.loop}, {self.length} steps"):
+            try:
+                look_for_traces(leaves)
+                return self.run_alone(every)
+            except TraceFound as found:
+                return self.run_staged(found.traces, every)
+
+    def run_alone(self, every: int) -> tuple[Tree, Tree]:
+        """The same without a trace under way."""
+        if every and any(is_generator(x) for x in self.carry.leaves):
             return self.run_segments(every)
-        try:
-            with group_records(leaves, f"{self.loop}, {self.length} steps"):
-                carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
-        except TraceFound as found:
-            return self.run_staged(found.traces, every)
+        if every and self.length:
+            return self.run_staged([], every)
+        carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
         return self.carry.open(carry), ys
 
     def _read_checkpoint(self, every: bool | int) -> int:
@@ -166,9 +169,7 @@ class Steps:
     def run_on(self, carry: list[Any], xs: list[Any], length: int) -> tuple[list[Any], Tree]:
         """The steps, one after the other: the leaves of the last carry, and the ys."""
         if not length:
-            blank = [x if x is None else np.zeros(x.shape[1:], x.dtype)[()] for x in xs]
-            y = self.step(carry, tree.unflatten(self.structure, blank))[1]
-            return carry, tree.map(_stack_none, y)
+            return carry, self._run_none()
         columns: list[list[Any]] | None = None
         y_structure: tree.Structure = None
         for i in reversed(range(length)) if self.reverse else range(length):
@@ -185,6 +186,12 @@ class Steps:
                     column.append(leaf)
         step = -1 if self.reverse else 1
         return carry, tree.unflatten(y_structure, [_stack(c[::step]) for c in columns or ()])
+
+    def _run_none(self) -> Tree:
+        """The ys of no steps: of the form that one would have."""
+        blank = [x if x is None else np.zeros(x.shape[1:], x.dtype)[()] for x in self.xs]
+        y = self.step(self.carry.leaves, tree.unflatten(self.structure, blank))[1]
+        return tree.map(_stack_none, y)
 
     def run_segments(self, k: int) -> tuple[Tree, Tree]:
         """The same in segments, of which a tape keeps what they begin with."""
@@ -204,6 +211,8 @@ class Steps:
 
     def run_staged(self, traces: list[Any], every: int) -> tuple[Tree, Tree]:
         """The step traced once, and one call of all steps."""
+        if not self.length:
+            return self.carry.open(self.carry.leaves), self._run_none()
         carry, xs = Parts(self.carry.leaves), Parts(self.xs)
         y_parts: list[tuple[Parts, tree.Structure]] = []
 
@@ -211,6 +220,7 @@ class Steps:
             m = len(carry.arrays)
             x = tree.unflatten(self.structure, xs.merge(leaves[m:]))
             after, y = self.step(carry.merge(leaves[:m]), x, f)
+            refuse_changes(self.carry.leaves, after, self.carry)
             y_leaves, y_structure = tree.flatten(y)
             y_parts.append((Parts([as_leaf(y) for y in y_leaves]), y_structure))
             return [*carry.pick(after), *y_parts[0][0].arrays]

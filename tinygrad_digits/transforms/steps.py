@@ -33,6 +33,9 @@ from ..support.tree import Tree
 from ..support.user_lines import user_line
 from .calls import refuse_captured
 
+SMALL = 1 << 12
+"""Bytes up to which an array that a step uses is copied into its program."""
+
 
 class StepInterpreter(JitInterpreter):
     """Turns a function into a closed program."""
@@ -52,14 +55,16 @@ class StepInterpreter(JitInterpreter):
         return tracer
 
     def operand(self, x: Any) -> Any:
+        if isinstance(x, np.ndarray) and x.nbytes > SMALL and x.flags.c_contiguous:
+            return Var(self.lift(x).index)
         if not isinstance(x, Tensor) or x.tape is self:
             return super().operand(x)
         x.tape.check_open()
         return Var(self.lift(x).index)
 
     def lift(self, x: Any) -> Any:
-        """The input that stands for a Tensor of another interpreter."""
-        if x.tape is self or x.tape.closed:
+        """The input that stands for a Tensor of another interpreter, or for a large array."""
+        if isinstance(x, Tensor) and (x.tape is self or x.tape.closed):
             return x
         if id(x) not in self._seen:
             self._seen[id(x)] = tracer = self.box(find_example(x), "a captured value")
