@@ -49,6 +49,24 @@ def everything(x):
     }
 
 
+def test_gradients_of_rows_read_one_by_one_are_let_go():
+    rows = np.ones((40, 64, 64))
+
+    def f(rows):
+        h = np.zeros((64, 64))
+        for row in rows:
+            h = np.tanh(h + row)
+        return np.sum(h)
+
+    jitted = td.jit(td.grad(f))
+    assert_same(jitted(rows), td.grad(f)(rows))
+    tracemalloc.start()
+    jitted(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * rows.nbytes  # each row's gradient is as large as all the rows
+
+
 def test_results_share_memory_with_nothing(backend, rng):
     captured = np.ones((3, 3))
 
@@ -372,21 +390,3 @@ def test_numba_needs_its_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(td.errors.MissingExtraError, match=r"tinygrad-digits\[jit\]"):
         td.jit(np.sin, backend="numba")
-
-
-def test_gradients_of_rows_read_one_by_one_are_let_go():
-    rows = np.ones((40, 64, 64))
-
-    def f(rows):
-        h = np.zeros((64, 64))
-        for row in rows:
-            h = np.tanh(h + row)
-        return np.sum(h)
-
-    jitted = td.jit(td.grad(f))
-    assert_same(jitted(rows), td.grad(f)(rows))
-    tracemalloc.start()
-    jitted(rows)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 5 * rows.nbytes  # each row's gradient is as large as all the rows
