@@ -255,14 +255,15 @@ class Emitter:
         spent = self._find_spent(indices)
         for i in indices:
             eqn = self.program.equations[i]
-            if i in self.preallocated:
+            statements = [] if i in self.preallocated else self._write_statements(i, eqn)
+            if not statements:
                 continue
             if eqn.errors != errors and eqn.errors is not None:
                 state = self.namespace.bind(f"errors{i}", eqn.errors)
                 body.append(f"    with errstate(**{state}):")
             errors = eqn.errors
             indent = "    " if errors is None else "        "
-            body += [indent + statement for statement in self._write_statements(i, eqn)]
+            body += [indent + statement for statement in statements]
             if i in spent:
                 body.append(f"{indent}del {', '.join(spent[i])}")
         return body

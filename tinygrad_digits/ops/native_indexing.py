@@ -65,4 +65,12 @@ def _find_place(code: Any, places: list[Any], shape: tuple[int, ...], k: Any) ->
 
 
 register_lowering(take, function=operator.getitem, native=_write_take)
-register_lowering(scatter, native=_write_scatter)
+
+
+def _find_row(options: dict[str, Any]) -> int | None:
+    """The row that an integer names; one that is traced has no number yet."""
+    index = options["index"]
+    return index if type(index) is int else None
+
+
+register_lowering(scatter, native=_write_scatter, row=_find_row)
