@@ -187,5 +187,13 @@ def _find_first_axis(parts: list[Any]) -> int:
 
 
 register_lowering(take, function=operator.getitem, native=_write_take)
-register_lowering(scatter, native=_write_scatter)
 register_lowering(put, native=_write_put)
+
+
+def _find_row(options: dict[str, Any]) -> int | None:
+    """The row that an integer names; one that is traced has no number yet."""
+    index = options["index"]
+    return index if type(index) is int else None
+
+
+register_lowering(scatter, native=_write_scatter, row=_find_row)
