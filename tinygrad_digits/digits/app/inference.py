@@ -71,7 +71,8 @@ def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Re
         row = image.reshape(1, PIXELS)
         (probabilities,), *why = compiled(params, row, temperature)
         saliency, occlusion = (pixels.reshape(SIDE, SIDE) for pixels in why)
-        unlike = manner is not None and bool(find_strange(manner.familiar, row)[0])
+        known = manner.familiar if manner is not None else None
+        unlike = known is not None and bool(find_strange(known, row)[0])
         digit = int(probabilities.argmax())
         return Reading(digit, unlike, probabilities, image, saliency, occlusion)
 

@@ -38,7 +38,8 @@ class Manner(NamedTuple):
     """How the model's answers are to be taken."""
 
     temperature: float
-    familiar: Familiar
+    familiar: Familiar | None
+    """None to a model of other images than digits, to which nothing looks strange."""
 
 
 class Trust(NamedTuple):
@@ -49,11 +50,16 @@ class Trust(NamedTuple):
     calibrated_error: float | None
     """Of those that are said."""
     false_alarms: float | None
-    """Share that looks like no digit. None, both, without a manner."""
+    """Share that looks like no digit. None, both, without a manner; this one, to whom nothing is
+    strange."""
 
 
-def fit_manner(params: Params, data: Split, *, synthetic: bool = False) -> Manner | None:
+def fit_manner(
+    params: Params, data: Split, *, synthetic: bool = False, doubts: bool = True
+) -> Manner | None:
     """Learn it from the images that were trained on and validated with; None without the latter.
+
+    Without `doubts`, as for images of any size, nothing is to look strange.
 
     To a model that was trained on synthetic digits, too, others of their kind are known, and what
     it makes of new ones counts as well.
@@ -64,7 +70,7 @@ def fit_manner(params: Params, data: Split, *, synthetic: bool = False) -> Manne
     if synthetic:
         known, (images, labels) = _add_known(known), _add_held_out(data.validation)
     temperature = fit_temperature(kinds.logits_in_parts(params, images), labels)
-    return Manner(temperature, fit_familiar(known, images))
+    return Manner(temperature, fit_familiar(known, images) if doubts else None)
 
 
 def _add_known(images: Array) -> Array:
@@ -90,17 +96,22 @@ def measure_trust(manner: Manner | None, probabilities: Array, dataset: Dataset)
     if manner is None:
         return Trust(error, None, None)
     tempered = temper(probabilities, manner.temperature)
-    strange = find_strange(manner.familiar, images)
-    return Trust(error, measure_calibration_error(tempered, labels), float(strange.mean()))
+    alarms = None
+    if manner.familiar is not None:
+        alarms = float(find_strange(manner.familiar, images).mean())
+    return Trust(error, measure_calibration_error(tempered, labels), alarms)
 
 
 def save_manner(folder: Path, manner: Manner) -> None:
     """Write a run's file, sealed and atomically; MissingExtraError without safetensors."""
-    facts = {"temperature": manner.temperature, "limit": manner.familiar.limit}
+    facts: dict[str, float] = {"temperature": manner.temperature}
+    arrays = {}
+    if manner.familiar is not None:
+        facts["limit"] = manner.familiar.limit
+        levels = np.round(manner.familiar.images * LEVELS)
+        arrays["images"] = levels.astype(np.uint8)  # a quarter of the bytes
     metadata = {"format": FORMAT, **{name: json.dumps(fact) for name, fact in facts.items()}}
-    levels = np.round(manner.familiar.images * LEVELS).astype(np.uint8)  # a quarter of the bytes
-    data = seal({"images": levels}, metadata)
-    write_atomically(folder / FAMILIAR, data)
+    write_atomically(folder / FAMILIAR, seal(arrays, metadata))
 
 
 def load_manner(folder: Path) -> Manner | None:
@@ -112,10 +123,13 @@ def load_manner(folder: Path) -> Manner | None:
     if not path.is_file():
         return None
     arrays, metadata = unseal(path, FORMAT)
-    temperature, limit = parse_facts(path, metadata, "temperature", "limit")
-    if not all(type(fact) is float and fact > 0 for fact in (temperature, limit)):
+    names = ["temperature", "limit"][: 2 if arrays else 1]
+    facts = parse_facts(path, metadata, *names)
+    if not all(type(fact) is float and fact > 0 for fact in facts):
         raise RunError(f"{path}: its temperature and limit must be positive numbers")
+    if not arrays:
+        return Manner(facts[0], None)
     images = arrays.get("images")
     if images is None or images.ndim != 2 or images.dtype != "uint8":
         raise RunError(f"{path}: it holds no images")
-    return Manner(temperature, Familiar((images / LEVELS).astype(np.float32), limit))
+    return Manner(facts[0], Familiar((images / LEVELS).astype(np.float32), facts[1]))
