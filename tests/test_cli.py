@@ -17,7 +17,7 @@ from tinygrad_digits.digits import data
 from tinygrad_digits.digits.app import cli
 from tinygrad_digits.digits.model import evaluation, gradcheck, manual
 from tinygrad_digits.digits.runs import material, store
-from tinygrad_digits.digits.training import loop, recipe
+from tinygrad_digits.digits.training import backends, loop, recipe
 
 FILES = {
     "checkpoint.safetensors", "params.safetensors", "familiar.safetensors", "config.json",
@@ -41,7 +41,8 @@ def invoke(*args, code=0):
 def trained(tmp_path_factory):
     """A run folder, and what `train` printed."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    return folder, invoke("train", "--plain", "--out", folder, "--epochs", 5, "--seed", 3)
+    options = ["--plain", "--epochs", 5, "--seed", 3, "--backend", "numpy"]
+    return folder, invoke("train", "--out", folder, *options)
 
 
 def names(folder):
@@ -310,6 +311,12 @@ def test_misuse_exits_with_2(args, tmp_path, monkeypatch):
         (["evaluate"], "RUN is missing"),
         (["sweep", "--grid", "speed=1"], "grid: "),
         (["compare", "--jobs", "0"], "--jobs: processes are 1 or more, or -1 for all cores"),
+        (["evaluate", "run", "--json=3"], "--json takes no value"),
+        (["predict", "run", "--show"], "--show takes a value"),
+        (
+            ["sweep", "--grid", "rate"],
+            "grid: a part is name=choice,choice; in 'rate' there is no =",
+        ),
     ],
 )
 def test_misuse_is_said_in_one_line_of_our_own(args, message, tmp_path, monkeypatch):
@@ -416,14 +423,30 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_compiles_is_chosen_and_kept(tmp_path, monkeypatch):
+    for there, wanted in ((None, "numpy"), ("a spec", "native")):
+        with monkeypatch.context() as patched:
+            patched.setattr(backends.importlib.util, "find_spec", lambda _, found=there: found)
+            assert recipe.configure({}).backend == wanted
+            assert recipe.configure({"backend": "auto"}).backend == wanted
+    assert recipe.configure({"backend": "numpy"}).backend == "numpy"
+    assert recipe.configure({"backend": None}).backend is None
+    small = ["--hidden", "none", "--epochs", 1]
+    invoke("train", *small, "--backend", "numpy", "--out", tmp_path / "run")
+    invoke("train", "--resume", tmp_path / "run", "--backend", "auto", "--epochs", 2)
+    assert store.load_run(tmp_path / "run").config["backend"] == "numpy"
+
+
 def test_without_llvmlite_one_line_says_what_to_install(tmp_path, monkeypatch):
     def absent(*_args, **_options):
-        raise td.errors.MissingExtraError('llvmlite is absent: pip install "tinygrad-digits[native]"')
+        raise td.errors.MissingExtraError(
+            'llvmlite is absent: pip install "tinygrad-digits[native]"'
+        )
 
     monkeypatch.setattr(loop, "jit", absent)
     result = invoke("train", "--backend", "native", "--out", tmp_path / "run", code=1)
     (line,) = result.stderr.splitlines()
-    assert line == 'error: llvmlite is absent: pip install "tinygrad-digits[native]"'
+    assert line == "error: llvmlite is absent: install the extra native"
     assert not list(tmp_path.iterdir())  # refused before there is a folder
 
 

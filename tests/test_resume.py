@@ -305,7 +305,7 @@ def test_unasked_it_is_written_once_in_a_while(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    invoke("train", *SMALL, "--epochs", 2, "--out", folder)
+    invoke("train", *SMALL, "--epochs", 2, "--backend", "numpy", "--out", folder)
     return folder
 
 

@@ -64,7 +64,8 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         warm_start: let `fit` go on from where the last one left.
         dtype: "float32" or "float64"; None for float32 on 8x8 images, elsewhere for that of the
             data, float64 where they have neither.
-        backend: of `jit`; None for eager.
+        backend: of `jit`, "numpy" or "native"; None for eager. "auto": "native" where llvmlite is
+            installed, else "numpy", with last bits of its own.
         random_state: for the initial weights, the batches, augmentation and the data set aside.
         verbose: print a line an epoch.
         hidden_layer_sizes, learning_rate_init, max_iter: other names of `hidden`, `rate` and
@@ -125,7 +126,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         tol: float = 1e-4,
         warm_start: bool = False,
         dtype: Any = None,
-        backend: str | None = "numpy",
+        backend: str | None = "auto",
         random_state: Any = None,
         verbose: bool = False,
         hidden_layer_sizes: Sequence[int] | int | None = None,
@@ -267,7 +268,7 @@ class DigitsRegressor(RegressorMixin, Network):  # type: ignore[misc]
         tol: float = 1e-4,
         warm_start: bool = False,
         dtype: Any = None,
-        backend: str | None = "numpy",
+        backend: str | None = "auto",
         random_state: Any = None,
         verbose: bool = False,
         hidden_layer_sizes: Sequence[int] | int | None = None,

@@ -33,6 +33,7 @@ from typing import Any
 from ..data.dataset import DIGITS, PIXELS, SHAPE
 from ..data.own import OwnData
 from ..errors import RunError
+from .backends import AUTO, choose_backend
 
 RATES = {
     "gd": 0.3,
@@ -137,7 +138,7 @@ class Config:
     hidden: tuple[int, ...] = PLAIN.hidden
     dtype: str = "float32"  # half the memory traffic of float64, and the digits are exact in it
     stratify: bool = False  # the plain train_test_split, on which others publish their figures
-    backend: str | None = "numpy"  # which gives the same bits as None, eager; "numba" does not
+    backend: str | None = "numpy"  # which gives the same bits as None, eager; "native" does not
     schedule: str = PLAIN.schedule
     warmup: float = PLAIN.warmup
     weight_decay: float = PLAIN.weight_decay
@@ -214,8 +215,9 @@ class Config:
 def configure(given: Mapping[str, Any], *, plain: bool = False) -> Config:
     """The recipe's configuration, or the plain one, but for what is given.
 
-    Another optimizer than the recipe's takes a rate that suits it, unless one is given. Raises
-    ValueError where images of somebody's own are not what is to be done to them.
+    Another optimizer than the recipe's takes a rate that suits it, unless one is given; the backend
+    is "auto", of which the configuration keeps what it stands for here. Raises ValueError where
+    images of somebody's own are not what is to be done to them.
 
     >>> configure({"epochs": 3, "optimizer": "momentum"}, plain=True).rate
     0.05
@@ -228,7 +230,8 @@ def configure(given: Mapping[str, Any], *, plain: bool = False) -> Config:
         settings["stratify"] = True
     if given.get("optimizer", settings["optimizer"]) != settings["optimizer"]:
         settings["rate"] = RATES[given["optimizer"]]
-    config = Config(**{**settings, **given})
+    backend = choose_backend(given.get("backend", AUTO))
+    config = Config(**{**settings, **given, "backend": backend})
     if config.synthetic and not config.digits:
         raise ValueError("synthetic digits go with 8x8 images of the digits 0 to 9 alone")
     if config.augment and math.prod(config.shape) != PIXELS:
@@ -251,6 +254,8 @@ def reconfigure(saved: Config, given: Mapping[str, Any]) -> Config:
     ...
     ValueError: the run to resume has rate 0.3, not 0.1: leave that out, or start another run
     """
+    if given.get("backend") == AUTO:  # which is whatever the run has
+        given = {name: value for name, value in given.items() if name != "backend"}
     for name, value in given.items():
         ours = getattr(saved, name)
         if value != ours and name != "epochs":
