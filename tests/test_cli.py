@@ -175,6 +175,18 @@ def _rows(table):
     return [row for row in rows if row[-1].endswith("%")]
 
 
+def test_predict_says_where_in_a_picture_each_digit_is(trained, tmp_path):
+    picture = np.full((90, 200), 255, np.uint8)
+    picture[20:70, 30:36] = picture[25:72, 130:136] = 0
+    Image.fromarray(picture).save(tmp_path / "x.png")
+    Image.fromarray(picture[:, :90]).save(tmp_path / "y.png")
+    said = invoke("predict", trained[0], tmp_path / "x.png").stdout
+    for box in ("30,20 - 36,70", "130,25 - 136,72"):
+        assert box in said
+    assert "left,top - right,bottom" in said
+    assert "left,top" not in invoke("predict", trained[0], tmp_path / "y.png").stdout
+
+
 def test_predict_names_the_files_that_it_cannot_read(trained, tmp_path):
     folder, _ = trained
     np.save(tmp_path / "good.npy", data.load_digits().images[0])

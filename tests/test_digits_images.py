@@ -571,6 +571,17 @@ def _captions(figure):
     return [axes.get_title() or axes.get_title("left") for axes in figure.axes]
 
 
+def test_a_line_of_digits_is_drawn_as_wide_as_it_is():
+    page = np.ones((60, 400, 1))
+    for left in range(10, 380, 55):
+        page[10:50, left : left + 5] = 0
+    sheet = show.draw_stages(reading.read_digits(page))
+    assert sheet.width == show.ROW + 2 * show.GAP
+    strip = show.ROW * 60 // 400 + show.CAPTION + show.GAP
+    digits = 4 * (show.PANEL + show.CAPTION + show.GAP)  # seven, two panels each
+    assert abs(sheet.height - 5 * strip - digits - show.GAP) <= 5
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_curves_show_train_and_validation(epochs):
     figure = plots.draw_curves(_history(epochs))

@@ -69,10 +69,10 @@ def answer(
     """
     logits = kinds.logits_in_parts(params, content.images)
     strange = [False] * len(logits)
+    if manner is not None and manner.familiar is not None:
+        strange = find_strange(manner.familiar, content.images, logits).tolist()
     if manner is not None:
         logits = logits / manner.temperature
-    if manner is not None and manner.familiar is not None:
-        strange = find_strange(manner.familiar, content.images).tolist()
     boxes: list[Extent | None] = [None] * len(logits) if content.boxes is None else [*content.boxes]
     places = [None] if len(logits) == 1 else [*range(len(logits))]
     names = [str(path) if place is None else f"{path}[{place}]" for place in places]

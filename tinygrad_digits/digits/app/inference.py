@@ -72,7 +72,7 @@ def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Re
         (probabilities,), *why = compiled(params, row, temperature)
         saliency, occlusion = (pixels.reshape(SIDE, SIDE) for pixels in why)
         known = manner.familiar if manner is not None else None
-        unlike = known is not None and bool(find_strange(known, row)[0])
+        unlike = known is not None and bool(find_strange(known, row, kinds.logits(params, row))[0])
         digit = int(probabilities.argmax())
         return Reading(digit, unlike, probabilities, image, saliency, occlusion)
 

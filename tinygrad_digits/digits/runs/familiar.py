@@ -7,6 +7,7 @@ the same: without a warning of what is no digit, and with probabilities as they 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,8 +70,9 @@ def fit_manner(
         return None
     if synthetic:
         known, (images, labels) = _add_known(known), _add_held_out(data.validation)
-    temperature = fit_temperature(kinds.logits_in_parts(params, images), labels)
-    return Manner(temperature, fit_familiar(known, images) if doubts else None)
+    logits = kinds.logits_in_parts(params, images)
+    familiar = fit_familiar(known, images, logits) if doubts else None
+    return Manner(fit_temperature(logits, labels), familiar)
 
 
 def _add_known(images: Array) -> Array:
@@ -85,10 +87,12 @@ def _add_held_out(validation: Dataset) -> Dataset:
     return Dataset(*(np.concatenate(both) for both in zip(validation, drawn, strict=True)))
 
 
-def measure_trust(manner: Manner | None, probabilities: Array, dataset: Dataset) -> Trust:
+def measure_trust(
+    params: Params, manner: Manner | None, probabilities: Array, dataset: Dataset
+) -> Trust:
     """Of what a model makes of a dataset, (n, classes): how honest it is, and how often in doubt.
 
-    >>> measure_trust(None, np.array([[0.75, 0.25]] * 4), Dataset(np.eye(4), np.zeros(4, int)))
+    >>> measure_trust({}, None, np.array([[0.75, 0.25]] * 4), Dataset(np.eye(4), np.zeros(4, int)))
     Trust(calibration_error=0.25, calibrated_error=None, false_alarms=None)
     """
     images, labels = dataset
@@ -98,7 +102,8 @@ def measure_trust(manner: Manner | None, probabilities: Array, dataset: Dataset)
     tempered = temper(probabilities, manner.temperature)
     alarms = None
     if manner.familiar is not None:
-        alarms = float(find_strange(manner.familiar, images).mean())
+        logits = kinds.logits_in_parts(params, images)
+        alarms = float(find_strange(manner.familiar, images, logits).mean())
     return Trust(error, measure_calibration_error(tempered, labels), alarms)
 
 
@@ -107,7 +112,7 @@ def save_manner(folder: Path, manner: Manner) -> None:
     facts: dict[str, float] = {"temperature": manner.temperature}
     arrays = {}
     if manner.familiar is not None:
-        facts["limit"] = manner.familiar.limit
+        facts |= {"limit": manner.familiar.limit, "weight": manner.familiar.weight}
         levels = np.round(manner.familiar.images * LEVELS)
         arrays["images"] = levels.astype(np.uint8)  # a quarter of the bytes
     metadata = {"format": FORMAT, **{name: json.dumps(fact) for name, fact in facts.items()}}
@@ -123,13 +128,17 @@ def load_manner(folder: Path) -> Manner | None:
     if not path.is_file():
         return None
     arrays, metadata = unseal(path, FORMAT)
-    names = ["temperature", "limit"][: 2 if arrays else 1]
-    facts = parse_facts(path, metadata, *names)
-    if not all(type(fact) is float and fact > 0 for fact in facts):
-        raise RunError(f"{path}: its temperature and limit must be positive numbers")
+    names = ["temperature", "limit"] if arrays else ["temperature"]
+    facts = parse_facts(path, {"weight": "0.0", **metadata}, *names, "weight")
+    temperature, *limits, weight = facts
+    if not all(type(fact) is float and math.isfinite(fact) for fact in facts):
+        raise RunError(f"{path}: its temperature, limit and weight must be numbers")
+    if temperature <= 0 or weight < 0:
+        raise RunError(f"{path}: its temperature must be positive, its weight not negative")
     if not arrays:
-        return Manner(facts[0], None)
+        return Manner(temperature, None)
     images = arrays.get("images")
     if images is None or images.ndim != 2 or images.dtype != "uint8":
         raise RunError(f"{path}: it holds no images")
-    return Manner(facts[0], Familiar((images / LEVELS).astype(np.float32), facts[1]))
+    levels = (images / LEVELS).astype(np.float32)
+    return Manner(temperature, Familiar(levels, limits[0], weight))

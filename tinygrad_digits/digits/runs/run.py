@@ -192,7 +192,7 @@ def save(
     store.write_json(folder / store.CONFIG, settings)
     store.write_json(folder / "history.json", trained.history)
     found = evaluate(params, data.test, config.classes)
-    trust = familiar.measure_trust(manner, found.probabilities, data.test)
+    trust = familiar.measure_trust(params, manner, found.probabilities, data.test)
     achieved = {**collect_metrics(trained, found), **trust._asdict()}
     store.write_json(folder / "metrics.json", achieved)
     pictures = {
