@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import functools
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..program import Equation, Operand, Program, Var
 
+Strides: TypeAlias = tuple[int, ...]
+"""Steps along the axes, in elements."""
 
-class Layout(NamedTuple):
-    """The value whose memory it is, the first element in it, and steps along the axes."""
+
+class MemoryLayout(NamedTuple):
+    """The value whose memory it is, and where in it the elements are."""
 
     root: int
     offset: int
-    strides: tuple[int, ...]
-    """Both in elements."""
+    strides: Strides
 
 
 @functools.cache
@@ -35,12 +37,12 @@ class Layouts:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.views: dict[int, Layout] = {}
+        self.views: dict[int, MemoryLayout] = {}
 
-    def of(self, index: int) -> Layout:
+    def of(self, index: int) -> MemoryLayout:
         """The layout of a value."""
         view = self.views.get(index)
-        return view or Layout(index, 0, plain_strides(self.program.aval(index).shape))
+        return view or MemoryLayout(index, 0, plain_strides(self.program.aval(index).shape))
 
     def is_plain(self, x: Operand) -> bool:
         """Whether an operand is an array that lies row by row."""
@@ -61,11 +63,13 @@ class Layouts:
             return False
         size = root.itemsize
         offset = (view.ctypes.data - root.ctypes.data) // size
-        self.views[index] = Layout(layout.root, offset, tuple([n // size for n in view.strides]))
+        self.views[index] = MemoryLayout(
+            layout.root, offset, tuple([n // size for n in view.strides])
+        )
         return True
 
 
-def _lay(root: Any, layout: Layout, shape: tuple[int, ...]) -> Any:
+def _lay(root: Any, layout: MemoryLayout, shape: tuple[int, ...]) -> Any:
     """A view with this layout."""
     flat = root.reshape(-1)[layout.offset :]
     strides = tuple([n * root.itemsize for n in layout.strides])

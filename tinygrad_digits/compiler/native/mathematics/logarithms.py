@@ -1,7 +1,7 @@
 """log and its kin: x = 2**k (1 + f), and a series in s = f / (2 + f).
 
-The series is that of log(1 + f) = f - f**2 / 2 + s (f**2 / 2 + R(s**2)), whose leading terms are exact
-or nearly so (K. C. Ng's, in Sun's fdlibm).
+log(1 + f) = f - f**2 / 2 + s (f**2 / 2 + R(s**2)), whose leading terms are exact or nearly so
+(K. C. Ng's way, in Sun's fdlibm).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .formats import (
     to_number,
 )
 
-LOG = Polynomial(  # (2 artanh(s) - 2 s) / s**3 in s**2 for s**2 < 0.02944, within 2**-59, 2**-37 of 2 s
+LOG = Polynomial(  # (2 artanh(s) - 2 s) / s**3 in s**2 < 0.02944, within 2**-59 and 2**-37 of 2 s
     (
         *(0.6666666666666734, 0.399999999994154, 0.28571428742250343, 0.22222198584365427),
         *(0.18183563905159733, 0.1531405729911445, 0.1479592019357501),
@@ -36,11 +36,14 @@ def decompose(x: Term) -> tuple[Term, Term]:
     """k and f, between sqrt(1/2) - 1 and sqrt(2) - 1, with x = 2**k (1 + f); x is positive."""
     form = format_of(x)
     subnormal = x < 2.0 ** (1 - form.bias)
-    bits = to_bits(subnormal.select(x * 2.0**form.mantissa, x))
-    k = (bits - to_bits(x.constant(sqrt(0.5)))) >> form.mantissa
-    m = (bits - (k << form.mantissa)).bitcast(x.scalar)
-    lowered = subnormal.select(x.constant(-form.mantissa), 0.0)
-    return to_number(k, x) + lowered, m - 1.0
+    k, f = split(to_bits(subnormal.select(x * 2.0**form.mantissa, x)), x)
+    return to_number(k, x) + subnormal.select(x.constant(-form.mantissa), 0.0), f
+
+
+def split(bits: Term, x: Term) -> tuple[Term, Term]:
+    """k as an integer, and f, of a normal number given by its bits."""
+    k = (bits - to_bits(x.constant(sqrt(0.5)))) >> format_of(x).mantissa
+    return k, (bits - (k << format_of(x).mantissa)).bitcast(x.scalar) - 1.0
 
 
 def sum_series(f: Term) -> tuple[Term, Term]:
@@ -125,7 +128,8 @@ def _log1p_far(x: Term, near: Term) -> Term:
 def arctanh(x: Term) -> Term:
     """log((1 + x) / (1 - x)) / 2."""
     a = abs(x)
-    return (log1p(2.0 * a / (1.0 - a)) * 0.5).copysign(x)
+    double = a + a
+    return (log1p(double + double * a / (1.0 - a)) * 0.5).copysign(x)
 
 
 def softplus(x: Term) -> Term:
