@@ -31,8 +31,9 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
 
     On ten splits of scikit-learn's digits (seeds 0 to 9) the defaults read 99.42 %, 98.89 % on the
     worst, natively as by NumPy; an SVC(C=10) reads 99.11 % and 98.61 %. A fit takes 3 seconds of a
-    core in native code, 4 by NumPy. With synthetic=0.5, as the program trains, it takes half as long
-    again, reads 99.4 % (98.33 % on the worst natively, 98.61 % by NumPy), and other hands better.
+    core in native code, 4 by NumPy. With synthetic=0.5, as the program trains, it takes half as
+    long again, reads 99.4 % (98.33 % on the worst natively, 98.61 % by NumPy), and other hands
+    better.
 
     Args:
         hidden: the sizes of the hidden layers; () makes it a logistic regression. "auto": (64, 32).
