@@ -74,8 +74,9 @@ def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
     invoke("train", "--out", tmp_path / "again", *options)
     again = store.load_run(tmp_path / "again").params
     td.tree.map(np.testing.assert_array_equal, again, store.load_run(folder).params)
-    options = ["--hidden", "7", "--dtype", "float64", "--optimizer", "momentum", "--rate", 0.01]
-    invoke("train", "--plain", "--out", tmp_path / "b", "--epochs", 1, "--batch-size", 50, *options)
+    others = ["--hidden", "7", "--dtype", "float64", "--optimizer", "momentum", "--rate", 0.01]
+    options = ["--plain", "--backend", "numpy", "--epochs", 1, "--batch-size", 50, *others]
+    invoke("train", "--out", tmp_path / "b", *options)
     params, config = store.load_run(tmp_path / "b")
     assert params["w0"].shape == (64, 7)
     assert params["w0"].dtype == np.float64

@@ -75,7 +75,7 @@ def test_a_run_of_any_shape_and_names_learns_and_says_what_it_found(trained):
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     assert metrics["test_accuracy"] > 0.9
     assert [*metrics["report"]][:3] == [*NAMES]
-    assert not (folder / store.FAMILIAR).exists()
+    assert familiar.load_manner(folder).familiar is None
 
 
 def test_a_configuration_with_data_survives_json_and_one_without_is_as_it_was():
