@@ -252,8 +252,7 @@ REFUSED = {
     "fields": (np.zeros(3, [("a", float)]), r"x\['name'\]"),
     "dates": (np.zeros(3, "M8[s]"), "timedelta64"),
     "durations": (np.zeros(3, "m8[s]"), "timedelta64"),
-    "text": (np.array(["a", "b", "c"]), "real arrays"),
-    "complex": (S + 1j, "real arrays"),
+    "text": (np.array(["a", "b", "c"]), "arrays and numbers"),
     "Series of objects": (series(S).astype(object), r"\.astype\(float\)"),
     "Series of text": (series(["a", "b", "c"]), r"\.astype\(float\)"),
     "Series of categories": (series([1, 2, 3]).astype("category"), r"\.cat\.codes"),
@@ -359,7 +358,6 @@ LEAVES = {
     "dates": np.array(["2020-01-01"], "M8[D]"),
     "a date": np.datetime64("2020-01-01"),
     "durations": np.zeros(2, "m8[s]"),
-    "complex": 1j,
     "integers": np.array([1, 2]),
 }
 
@@ -395,7 +393,7 @@ def test_what_cannot_be_differentiated_is_refused_with_its_path(transform):
             TRANSFORMS[transform](params)
 
 
-NUMBERS_ALONE = {"complex", "integers", "object"}
+NUMBERS_ALONE = {"integers", "object"}
 """Leaves that other trees than those of derivatives may have."""
 
 

@@ -77,12 +77,13 @@ class Interpreter:
     implement `process_primitive`. One that is closed has seen its function return.
     """
 
-    __slots__ = ("indices", "records", "serial")
+    __slots__ = ("indices", "is_complex", "records", "serial")
 
     def __init__(self) -> None:
         self.serial = tick()  # of two interpreters, the one with the larger number is inside
         self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share one
         self.records: dict[int, tuple[Any, ...]] = {}
+        self.is_complex = False  # whether an input is
         OPEN[self.serial] = None
 
     def __del__(self, forget: Any = OPEN.pop) -> None:

@@ -5,6 +5,7 @@ from . import (
     activations,
     assignment,
     batched_indexing,
+    complex_parts,
     creation,
     cumulative,
     elementwise,
@@ -37,6 +38,7 @@ from . import (
 
 CHAPTERS = (
     elementwise,
+    complex_parts,
     powers,
     sinc_and_i0,
     ufuncs,

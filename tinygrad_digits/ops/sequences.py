@@ -15,6 +15,7 @@ from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
+from .complex_parts import break_holomorphy, conj, refuse_order
 from .indexing import getitem, scatter
 from .registering import handles, implement
 from .views import Way, share
@@ -108,7 +109,7 @@ def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
         [] if end is None else [np.ravel(as_array(end)).astype(x.dtype)]
         for end in (to_begin, to_end)
     )
-    if x.dtype.kind != "f" and (before or after):
+    if x.dtype.kind not in "fc" and (before or after):
         raise TypeError(f"ediff1d: floats cannot be put at the ends of {x.dtype} differences")
     return np.concatenate([*before, x[1:] - x[:-1], *after])
 
@@ -122,7 +123,7 @@ def gradient(f: Array, *varargs: Any, axis: Axis = None, edge_order: int = 1) ->
     np.float64(-1.0)
     """
     f = as_array(f)
-    f = f if f.dtype.kind == "f" else f.astype(np.float64)
+    f = f if f.dtype.kind in "fc" else f.astype(np.float64)
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
     spacings = list(varargs) or [1.0]
     if len(spacings) == 1 and (not varargs or np.ndim(spacings[0]) == 0):
@@ -141,10 +142,12 @@ def gradient(f: Array, *varargs: Any, axis: Axis = None, edge_order: int = 1) ->
 def _steps(spacing: Any, length: int) -> Array:
     """The distance from one sample to the next, or all of them where they may differ."""
     if np.ndim(spacing) == 0:
+        refuse_order("gradient: a spacing", spacing)
         return spacing
     if np.shape(spacing) != (length,):
         raise ValueError(f"gradient: {length} samples at coordinates of shape {np.shape(spacing)}")
     at = as_array(spacing)
+    refuse_order("gradient: coordinates", at)
     steps = np.diff(at if at.dtype.kind == "f" else at.astype(np.float64))
     known = not isinstance(steps, Tensor)
     return steps[0] if known and (steps == steps[0]).all() else steps
@@ -278,6 +281,7 @@ def interp(
     x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None
 ) -> Array:
     """numpy.interp, differentiable in where it looks, in the knots and in the values there."""
+    refuse_order("interp", x, xp)
     if period is not None:
         if period == 0:
             raise ValueError("interp: period must not be 0")
@@ -316,10 +320,10 @@ def _correlate_full(g: Array, a: Array, v: Array, mode: str) -> Array:
 convolved = define(
     np.convolve,
     lambda g, _y, a_like, v, mode="full": np.correlate(
-        _convolve_full(g, a_like, v, mode), v, mode="valid"
+        _convolve_full(g, a_like, v, mode), conj(v), mode="valid"
     ),
     lambda g, _y, a, v_like, mode="full": np.correlate(
-        _convolve_full(g, a, v_like, mode), a, mode="valid"
+        _convolve_full(g, a, v_like, mode), conj(a), mode="valid"
     ),
     kind=Kind.OPAQUE,
     unchecked=True,
@@ -327,14 +331,15 @@ convolved = define(
 correlated = define(
     np.correlate,
     lambda g, _y, a_like, v, mode="valid": np.convolve(
-        _correlate_full(g, a_like, v, mode), v, mode="valid"
+        _correlate_full(g, a_like, v, mode), conj(v), mode="valid"
     ),
-    lambda g, _y, a, v_like, mode="valid": np.correlate(
-        _correlate_full(g, a, v_like, mode), a, mode="valid"
-    )[::-1],
+    lambda g, _y, a, v_like, mode="valid": conj(
+        np.correlate(_correlate_full(g, a, v_like, mode), conj(a), mode="valid")[::-1]
+    ),
     kind=Kind.OPAQUE,
     unchecked=True,
 )
+break_holomorphy(correlated)
 
 
 def _vector(x: Array) -> Array:

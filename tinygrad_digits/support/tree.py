@@ -187,6 +187,12 @@ def is_float(leaf: Any) -> bool:
     return type(leaf) is float or getattr(getattr(leaf, "dtype", None), "kind", "") == "f"
 
 
+def is_inexact(leaf: Any) -> bool:
+    """Whether a leaf is floating point, real or complex."""
+    kind = getattr(getattr(leaf, "dtype", None), "kind", "")
+    return type(leaf) in (float, complex) or kind in ("f", "c")
+
+
 def strong(x: Any) -> Any:
     """A float as the NumPy scalar that it is worth, also where it is a tracer."""
     return np.float64(x) if type(x) is float else x.strong() if hasattr(x, "strong") else x

@@ -23,7 +23,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias
 import numpy as np
 
 from ..engine.primitive import Array
-from ..engine.run import ForwardPass, detach, freeze_constants, run_on, seed
+from ..engine.run import ForwardPass, detach, run_on, seed
 from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..engine.transforms import grad
@@ -31,6 +31,7 @@ from ..support import tree
 from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
+from ..support.memory import freeze_constants
 from ..support.options import suggest_options
 from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
 from ..support.results import copy_leaf
@@ -116,8 +117,10 @@ def _directions(
         x, v = next(inputs), as_array(v)
         if v.shape != x.shape:
             raise ShapeError(f"{name}: {path} has shape {x.shape}, but its tangent {v.shape}")
-        if v.dtype.kind not in "fiub":
-            raise NotDifferentiableError(f"{name}: the tangent of {path} is {v.dtype}, not real")
+        if v.dtype.kind not in ("fiubc" if x.dtype.kind == "c" else "fiub"):
+            raise NotDifferentiableError(
+                f"{name}: the tangent of {path} is {v.dtype}, not {x.dtype}"
+            )
         directions.append(v if v.dtype == x.dtype else v.astype(x.dtype))
     return directions
 
