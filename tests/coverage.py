@@ -57,7 +57,8 @@ DIFFERENTIABLE = {
     "linear algebra": """
         np.dot np.vdot np.inner np.outer np.tensordot np.einsum np.kron np.cross np.trace
         np.linalg.inv np.linalg.det np.linalg.slogdet np.linalg.solve np.linalg.lstsq
-        np.linalg.cholesky np.linalg.qr np.linalg.eigh np.linalg.eigvalsh np.linalg.svd
+        np.linalg.cholesky np.linalg.qr np.linalg.eig np.linalg.eigvals
+        np.linalg.eigh np.linalg.eigvalsh np.linalg.svd
         np.linalg.svdvals np.linalg.pinv np.linalg.norm np.linalg.vector_norm np.linalg.matrix_norm
         np.linalg.matrix_power np.linalg.multi_dot np.linalg.tensorinv np.linalg.tensorsolve
         np.linalg.cond np.linalg.matmul np.linalg.matrix_transpose np.linalg.outer np.linalg.cross
@@ -68,7 +69,14 @@ DIFFERENTIABLE = {
         np.convolve np.correlate np.polyval np.bincount np.histogram np.histogram_bin_edges
         np.linspace np.logspace np.geomspace np.full_like np.copy np.astype
         np.apply_along_axis np.apply_over_axes np.polyadd np.polysub np.polyder np.polyint np.poly
-        np.polyfit np.fft.fftshift np.fft.ifftshift np.lib.stride_tricks.sliding_window_view
+        np.polyfit np.roots np.sort_complex np.lib.stride_tricks.sliding_window_view
+        """,
+    "Fourier transforms": """
+        np.fft.fft np.fft.ifft np.fft.rfft np.fft.irfft np.fft.hfft np.fft.ihfft np.fft.fft2
+        np.fft.ifft2 np.fft.fftn np.fft.ifftn np.fft.rfft2 np.fft.irfft2 np.fft.rfftn np.fft.irfftn
+        np.fft.fftshift np.fft.ifftshift td.fft.dct td.fft.idct td.fft.dst td.fft.idst td.fft.dctn
+        td.fft.idctn td.fft.dstn td.fft.idstn td.signal.fftconvolve td.signal.hilbert td.signal.stft
+        td.signal.istft
         """,
     "scipy": """
         td.special.expit td.special.logit td.special.erf td.special.erfc td.special.erfinv

@@ -1066,8 +1066,8 @@ def test_rules_that_disagree_on_options_are_refused_at_once():
 
 
 def test_a_missing_rule_is_named_by_its_module():
-    with pytest.raises(TypeError, match=r"np\.linalg\.eigvals: .*complex.*np\.linalg\.eigh"):
-        td.grad(np.linalg.eigvals)(X)
+    with pytest.raises(TypeError, match=r"np\.histogram2d: .*np\.ravel_multi_index"):
+        td.grad(lambda x: np.histogram2d(x, x))(X)
     unknown = np.frompyfunc(lambda x: x, 1, 1)
     with pytest.raises(TypeError, match="no derivative rule"):
         unknown(on_tape(X))

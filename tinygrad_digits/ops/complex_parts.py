@@ -12,6 +12,7 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind, Op
+from ..engine.tensor import Tensor
 from ..support.errors import NotDifferentiableError
 from ..support.substitutes import NUMPY
 from .nondifferentiable import OPS as CONSTANT
@@ -25,6 +26,13 @@ def is_complex(x: Any) -> bool:
     """Whether an array, a number, or what stands in for one, is complex."""
     dtype = getattr(x, "dtype", None)
     return type(x) is complex if dtype is None else dtype.kind == "c"
+
+
+def is_known(x: Array) -> bool:
+    """Whether values are there to be looked at: not under `jit` and `vmap`."""
+    while type(x) is Tensor:
+        x = x.value
+    return not isinstance(x, Tensor)
 
 
 def conj(x: Array) -> Array:

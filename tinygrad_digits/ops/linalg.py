@@ -47,7 +47,6 @@ from ..staging.batching import (
 from ..staging.lowering import register_lowering
 from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
-from ..support.substitutes import REFUSED
 from ..support.user_lines import warn
 from .complex_parts import adjoint, break_holomorphy, conj, imag, is_complex, real
 from .products import SMALL_LETTERS
@@ -522,12 +521,6 @@ EighResult: Any = type(np.linalg.eigh(np.eye(1)))
 def eigh(a: Array, UPLO: Any = "L") -> Any:
     """numpy.linalg.eigh: (..., n, n) -> eigenvalues, (..., n), and eigenvectors, (..., n, n)."""
     return EighResult(*_eigh_parts(_packed_eigh(a, UPLO=UPLO)))
-
-
-REFUSED[np.linalg.eig] = REFUSED[np.linalg.eigvals] = (
-    "the eigenvalues of a matrix that is not symmetric are complex in general, and derivatives "
-    "here are real; for a symmetric one write np.linalg.eigh or np.linalg.eigvalsh"
-)
 
 
 # --- singular values: packed as u above s above v, (..., 2 + m + 1 + n, k)

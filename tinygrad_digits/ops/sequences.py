@@ -15,7 +15,7 @@ from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
-from .complex_parts import break_holomorphy, conj, refuse_order
+from .complex_parts import break_holomorphy, conj, is_complex, is_known, refuse_order
 from .indexing import getitem, scatter
 from .registering import handles, implement
 from .views import Way, share
@@ -43,6 +43,13 @@ def sort(a: Array, axis: int | None = -1, kind: Any = None, *, stable: bool | No
     x, along = (np.ravel(a), 0) if axis is None else (a, axis)
     along = normalize_axis_index(along, x.ndim)
     return np.take_along_axis(x, np.argsort(x, axis=along, kind="stable"), axis=along)
+
+
+@handles(np.sort_complex)
+def sort_complex(a: Array) -> Array:
+    """numpy.sort_complex: by the real parts, then by the imaginary ones; the result is complex."""
+    wide = np.clongdouble if a.dtype.char == "g" else complex
+    return np.sort(a) if is_complex(a) else np.sort(a).astype(wide)
 
 
 def _places(x: Array, kth: Any, axis: int, kind: Any) -> Array:
@@ -413,14 +420,18 @@ def polyint(p: Array, m: int = 1, k: Array = None) -> Array:
 
 @handles(np.poly)
 def poly(seq_of_zeros: Array) -> Array:
-    """numpy.poly: the coefficients of the polynomial with these zeros; of a vector only."""
+    """numpy.poly: the polynomial that has these zeros, or the eigenvalues of a matrix."""
     zeros = _vector(seq_of_zeros)
-    if zeros.ndim != 1:
-        raise ValueError(f"poly: the zeros are a vector, got an array of shape {zeros.shape}")
+    if zeros.ndim == 2 and zeros.shape[0] == zeros.shape[1] > 0:
+        zeros = np.linalg.eigvals(zeros)
+    elif zeros.ndim != 1:
+        raise ValueError(f"poly: the zeros are a vector or a matrix, got {zeros.shape}")
     zeros = zeros.astype(np.mintypecode(zeros.dtype.char))
     p = np.ones(1, zeros.dtype)
     for i in range(zeros.shape[0]):
         p = np.convolve(p, np.concatenate([np.ones(1, p.dtype), -zeros[i : i + 1]]))
+    if is_complex(p) and is_known(p) and np.all(np.sort(zeros) == np.sort(np.conjugate(zeros))):
+        p = np.real(p)  # as NumPy does of zeros that come in pairs
     return p if zeros.shape[0] else 1.0
 
 
@@ -437,23 +448,6 @@ def polyfit(x: Array, y: Array, deg: int, rcond: Any = None, *, w: Array = None)
     scale = np.sqrt(np.sum(powers * powers, axis=0))
     rcond = x.shape[0] * np.finfo(x.dtype).eps if rcond is None else rcond
     return (np.linalg.lstsq(powers / scale, y, rcond)[0].T / scale).T
-
-
-# --- spectra: complex, so not here, but for moving their middle
-
-
-@handles(np.fft.fftshift)
-def fftshift(x: Array, axes: Axis = None) -> Array:
-    """numpy.fft.fftshift: the second half of each axis before the first."""
-    axes = normalize_axis_tuple(range(x.ndim) if axes is None else axes, x.ndim)
-    return np.roll(x, tuple([x.shape[axis] // 2 for axis in axes]), axes)
-
-
-@handles(np.fft.ifftshift)
-def ifftshift(x: Array, axes: Axis = None) -> Array:
-    """numpy.fft.ifftshift, which undoes fftshift."""
-    axes = normalize_axis_tuple(range(x.ndim) if axes is None else axes, x.ndim)
-    return np.roll(x, tuple([-(x.shape[axis] // 2) for axis in axes]), axes)
 
 
 register_batching(batch_along_flat, unwrap)

@@ -1,0 +1,32 @@
+"""Cases of ops.complex_parts, as functions of the real and the imaginary part."""
+
+import numpy as np
+
+from tests.cases import case, nonzero, normal
+from tinygrad_digits.ops import complex_parts
+
+
+def parts(x, y):
+    z = np.exp(x + 1j * y)
+    return np.real(z), z.imag
+
+
+def directions(x, y):
+    return np.angle(x + 1j * y), np.angle(x + 1j * y, deg=True)
+
+
+def sign(x, y):
+    return np.sign(x + 1j * y)
+
+
+def quarter_turn(x, y):
+    return complex_parts.quarter_turn(x + 1j * y)
+
+
+CASES = [
+    case(parts, normal(3), normal(3)),
+    case(parts, normal(2, 1), normal(3)),
+    case(directions, nonzero(3), nonzero(3)),
+    case(sign, nonzero(3), nonzero(3)),
+    case(quarter_turn, nonzero(2, 2), nonzero(2)),
+]
