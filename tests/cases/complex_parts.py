@@ -11,6 +11,10 @@ def parts(x, y):
     return np.real(z), z.imag
 
 
+def real(x, y):
+    return np.real(x + 1j * y)
+
+
 def directions(x, y):
     return np.angle(x + 1j * y), np.angle(x + 1j * y, deg=True)
 
@@ -27,6 +31,7 @@ CASES = [
     case(parts, normal(3), normal(3)),
     case(parts, normal(2, 1), normal(3)),
     case(directions, nonzero(3), nonzero(3)),
+    case(real, normal(3), normal(3)),
     case(sign, nonzero(3), nonzero(3)),
     case(quarter_turn, nonzero(2, 2), nonzero(2)),
 ]

@@ -12,7 +12,7 @@ change places.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
@@ -23,9 +23,9 @@ from .complex_parts import break_holomorphy, conj, is_complex
 from .registering import handles, implement
 
 Axis: TypeAlias = int | tuple[int, ...] | None
-Norm: TypeAlias = str | None
+Norm: TypeAlias = Literal["backward", "ortho", "forward"] | None
 
-TRANSPOSED: dict[Norm, str] = {
+TRANSPOSED: dict[Norm, Norm] = {
     None: "forward",
     "backward": "forward",
     "ortho": "ortho",

@@ -31,9 +31,7 @@ def fftconvolve(in1: Array, in2: Array, mode: str = "full", axes: Any = None) ->
         raise ValueError(f"fftconvolve: mode is 'full', 'same' or 'valid', got {mode!r}")
     pairs = [(a.shape[i], b.shape[i]) for i in along]
     if mode == "valid" and not (all(m >= n for m, n in pairs) or all(m <= n for m, n in pairs)):
-        raise ValueError(
-            "fftconvolve: with mode='valid' one array is at least as long in each axis"
-        )
+        raise ValueError("fftconvolve: mode='valid' is for an array at least as long in each axis")
     full = [m + n - 1 for m, n in pairs]
     sizes = [_find_fast_length(n) for n in full]
     plain = not (is_complex(a) or is_complex(b))
@@ -150,9 +148,9 @@ def stft(
 ) -> tuple[Array, Array, Array]:
     """scipy.signal.stft: (frequencies, times, Z), Z the spectra of windows along the signal.
 
-    x: (..., n) -> Z: (..., frequencies, times): half of the spectrum of a real signal, all of a
-    complex one. `window` is "hann", "hamming", "boxcar" or an array. The other arguments mean what
-    they mean there.
+    x: (..., n) -> Z: (..., frequencies, times); with another `axis`, frequencies take its place.
+    They are half of the spectrum of a real signal, all of a complex one. `window` is "hann",
+    "hamming", "boxcar" or an array. The other arguments mean what they mean there.
 
     >>> f, t, z = stft(np.cos(np.pi / 2 * np.arange(32)), nperseg=8)
     >>> z.shape, f[abs(z[:, 4]).argmax()]
@@ -171,7 +169,8 @@ def stft(
     z = transform(pieces, frames.length) * frames.scale(scaling, fs)
     frequency = np.fft.fftfreq if is_complex(x) else np.fft.rfftfreq
     times = (np.arange(count) * frames.step + n / 2 - half) / fs
-    return frequency(frames.length, 1 / fs), times, np.swapaxes(z, -1, -2)
+    z = np.moveaxis(z, -1, axis if axis >= 0 else axis - 1)
+    return frequency(frames.length, 1 / fs), times, z
 
 
 def _surround(x: Array, before: int, after: int) -> Array:
