@@ -14,6 +14,9 @@ from tinygrad_digits.support.tree import is_inexact
 GAUGES = {"np.linalg.eigh", "np.linalg.svd"}
 """Functions whose vectors have arbitrary phases: see the tests of what no phase changes."""
 
+UNORDERED = {"np.unique_values"}
+"""Functions whose results come in the order of a hash table."""
+
 ORDERED = """
     np.max np.min np.amax np.amin np.nanmax np.nanmin np.maximum np.minimum np.fmax np.fmin np.ptp
     np.clip np.histogram_bin_edges
@@ -22,18 +25,15 @@ ORDERED = """
 """Functions that compare, which NumPy does with complex numbers, and a derivative does not."""
 
 REAL_PARTS = {
-    "np.pad": "fills by the largest and the smallest",
-    "np.var": "with a real dtype=",
-    "np.std": "with a real dtype=",
-    "np.nanvar": "with a real dtype=",
-    "np.nanstd": "with a real dtype=",
-    **dict.fromkeys(("np.maximum.reduce", "np.minimum.reduce"), "but with a real dtype="),
-    **dict.fromkeys(("np.maximum.reduceat", "np.minimum.reduceat"), "but with a real dtype="),
-    "np.histogram": "but of complex weights",
+    "np.pad": "with extremes",
+    **dict.fromkeys(("np.var", "np.std", "np.nanvar", "np.nanstd"), "with a real dtype="),
+    **dict.fromkeys(("np.maximum.reduce", "np.minimum.reduce"), "without a real dtype="),
+    **dict.fromkeys(("np.maximum.reduceat", "np.minimum.reduceat"), "without a real dtype="),
+    "np.histogram": "of complex data, only weights",
     "np.cov": "with complex weights of observations",
     "np.gradient": "with complex spacings",
     "np.interp": "with complex places",
-    "td.at": "the larger or the smaller of two",
+    "td.at": "with min and max",
 }
 """Functions of which some cases are refused, and why."""
 

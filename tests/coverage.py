@@ -14,6 +14,7 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
+from tests.complexes import GAUGES, REAL_PARTS, UNORDERED, verdict
 from tinygrad_digits.compiler.fusion import Role
 from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.compiler.roles import Roles
@@ -209,9 +210,20 @@ def _row(name, chapters_and_cases):
         ", ".join(tested),
         ", ".join(refused),
         ", ".join(calls),
+        complex_of(name, cases),
         f"cases/{chapter}.py ({len(cases)})",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def complex_of(name, cases):
+    """Of a function of NumPy's, or under one of its names: what becomes of complex arrays."""
+    if not name.startswith(("np.", "td.fft.", "td.signal.")):
+        return ""
+    verdicts = {"right"} if name in GAUGES | UNORDERED else {verdict(name, c) for c in cases}
+    if "right" in verdicts:
+        return f"yes, not {REAL_PARTS[name]}" if name in REAL_PARTS else "yes"
+    return "refused" if "refused" in verdicts else ""
 
 
 def _is_usual(case):
@@ -224,10 +236,14 @@ HEAD = """# What can be differentiated
 Made from the rows and their cases by `python -m tests.coverage --write`. For each function: the
 orders of derivative that are compared with central differences; the keywords that work, each in a
 case; those that are refused by name; the ops, of the function and its gradient, that the numba
-backend does not compile but calls as they are; and where the cases stand, in `tests/`. Every case
-is also run in float32 and float16, on arrays with odd strides, and as a program of `td.jit`."""
-COLUMNS = """| function | orders | keywords | refused | called from native code | tested in |
-| --- | --- | --- | --- | --- | --- |"""
+backend does not compile but calls as they are; whether complex arrays work, where NumPy takes them
+(`complexes.py`); and where the cases stand, in `tests/`. Every case is also run in float32 and
+float16, on arrays with odd strides, and as a program of `td.jit`."""
+TITLES = (
+    *("function", "orders", "keywords", "refused", "called from native code", "complex"),
+    "tested in",
+)
+COLUMNS = f"| {' | '.join(TITLES)} |\n|{' --- |' * len(TITLES)}"
 CONSTANT_HEAD = """Constant almost everywhere, or not about values: on a Tensor they give the plain
 result that they give on its value (`cases/constant.py`)."""
 REFUSED_HEAD = "On a Tensor these raise NotDifferentiableError with the reason."

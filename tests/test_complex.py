@@ -17,6 +17,7 @@ from tests.complexes import (
     GAUGES,
     ORDERED,
     REAL_PARTS,
+    UNORDERED,
     complex_functions,
     draw,
     loss,
@@ -27,7 +28,6 @@ from tests.complexes import (
 from tests.jit_programs import assert_same
 
 NUMPYS = [name for name in complex_functions() if name.startswith(("np.", "Tensor."))]
-UNORDERED = {"np.unique_values"}  # its result comes in the order of a hash table
 Z = np.array([[0.3 + 1.2j, -0.7 - 0.1j, 2.1j], [0.4, -1.1 + 0.9j, 0.6 - 0.8j]])
 S = np.array([[2 + 1j, 0.5 - 0.3j, 0.1j], [0.2 + 0.7j, 1.5 - 1j, 0.4], [-0.3, 0.2j, 1 + 0.2j]])
 

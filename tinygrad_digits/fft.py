@@ -10,7 +10,7 @@ are NumPy's, which do.
 
 >>> import numpy as np, tinygrad_digits as td
 >>> td.grad(lambda x: np.sum(np.abs(td.fft.rfft(x)) ** 2))(np.array([1.0, 0.0, 0.0]))
-array([4., 0., 0.])
+array([4., 1., 1.])
 """
 
 from numpy.fft import (

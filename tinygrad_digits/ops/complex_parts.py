@@ -24,8 +24,7 @@ elementwise = partial(define, kind=Kind.ELEMENTWISE, unchecked=True)
 
 def is_complex(x: Any) -> bool:
     """Whether an array, a number, or what stands in for one, is complex."""
-    dtype = getattr(x, "dtype", None)
-    return type(x) is complex if dtype is None else dtype.kind == "c"
+    return getattr(getattr(x, "dtype", None), "kind", None) == "c" or type(x) is complex
 
 
 def is_known(x: Array) -> bool:

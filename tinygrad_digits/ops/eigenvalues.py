@@ -119,8 +119,8 @@ def eigvals(a: Array) -> Array:
     >>> import tinygrad_digits as td
     >>> a = np.array([[0.0, 1.0], [-4.0, 0.0]])
     >>> td.grad(lambda a: np.abs(np.linalg.eigvals(a)).max())(a).round(6)
-    array([[ 0. ,  1. ],
-           [-0.25,  0. ]])
+    array([[ 0.  ,  1.  ],
+           [-0.25,  0.  ]])
     """
     values = _complex_eigvals(a)
     return real(values) if _are_real(values, a) else values
@@ -152,7 +152,7 @@ def roots(p: Array) -> Array:
 
     >>> import tinygrad_digits as td
     >>> td.grad(lambda p: np.roots(p)[0].real)(np.array([1.0, 2.0, 5.0]))
-    array([-1.  , -0.5 ,  0.  ])
+    array([ 1. , -0.5,  0. ])
     """
     p = np.atleast_1d(as_array(p))
     if p.ndim != 1:

@@ -19,6 +19,7 @@ from ..support import tree
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import without_labels
 from ..support.pickling import name_of
+from ..support.results import conjugate_leaf
 from ..support.tree import Tree
 
 Derivative: TypeAlias = Callable[[Tree, Tree, Tree, list[int]], list[Array]]
@@ -70,7 +71,9 @@ class CustomCall(NamedTuple):
             return y
         arrays, unflatten_residuals = _partition(residuals, lambda x: hasattr(x, "dtype"))
         tracked = [k for k, index in enumerate(parents) if index is not None]
-        pullback = CallPullback(self, unflatten_residuals, unpack_floats, tracked)
+        of_parts = value.dtype.kind != "c"
+        unpack_cotangents = _unpack_pairs(unpack_floats) if of_parts else unpack_floats
+        pullback = CallPullback(self, unflatten_residuals, unpack_cotangents, tracked)
         sources = (*parents, *[None] * len(arrays))
         inputs = (*[None] * len(parents), *arrays)
         options = {"pull": pullback}
@@ -119,7 +122,9 @@ def _pull_argument(k: int, g: Array, _y: Array, *inputs: Any, pull: CallPullback
 
 def make_primitive(f: Any) -> Primitive:
     """A primitive for the calls of f, each of which brings its derivative along."""
-    return Primitive(f, VariadicRule(_pull_argument), name_of(f), Kind.OPAQUE)
+    primitive = Primitive(f, VariadicRule(_pull_argument), name_of(f), Kind.OPAQUE)
+    primitive.holomorphic = False  # nobody knows
+    return primitive
 
 
 def refuse_captured(primitive: Primitive, results: Tree, newest: int) -> None:
@@ -138,10 +143,15 @@ def _forget_value(x: Any) -> Any:
 
 def _pack_floats(y: Tree) -> tuple[Array | None, Callable[[Array], Tree]]:
     """The floating-point leaves of y as one array (None without any), and the way back."""
-    floats, unflatten = _partition(y, tree.is_float)
+    floats, unflatten = _partition(y, tree.is_inexact)
     if len(floats) > 1:
         return tree.ravel(y)
     return (tree.strong(floats[0]) if floats else None), lambda x: unflatten([x])
+
+
+def _unpack_pairs(unpack: Callable[[Array], Tree]) -> Callable[[Array], Tree]:
+    """How cotangents are unpacked: with (a, b) for the parts of x + iy, Re((a - ib)(dx + i dy))."""
+    return lambda g: tree.map(conjugate_leaf, unpack(g))
 
 
 def _partition(
