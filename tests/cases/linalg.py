@@ -22,12 +22,12 @@ def rank_one(m, n):
 
 
 def eigenpairs(a, b):
-    values, vectors = np.linalg.eig(a + 1j * b)
+    values, vectors = np.linalg.eig(a + b * 1j)
     return values, vectors
 
 
 def eigenvalues(a, b):
-    return np.linalg.eigvals(a + 1j * b)
+    return np.linalg.eigvals(a + b * 1j)
 
 
 def lstsq_cases():

@@ -106,7 +106,7 @@ FILTERS = [
 
 
 def zeros(p, q):
-    return np.roots(p + 1j * q)
+    return np.roots(p + q * 1j)
 
 
 POLYNOMIALS = [
@@ -192,7 +192,7 @@ MAKING = [
 
 
 def zeros(p, q):
-    return np.roots(p + 1j * q)
+    return np.roots(p + q * 1j)
 
 
 CASES = [

@@ -22,6 +22,7 @@ from .tape import Pull, Tape
 from .tensor import Tensor
 
 P = ParamSpec("P")
+_REAL = frozenset({np.float64, np.float32})  # the outputs of most functions
 
 
 @suggest_options
@@ -83,7 +84,7 @@ def _value_and_grad(
             output, aux = outputs.split_aux(output, f)
             aux = tree.map(lambda leaf: unbox(leaf, tape), aux)
         value, seeds, pull = _start_sweep(output, tape, f)
-        if type(value) is not np.float64 or holomorphic:
+        if type(value) not in _REAL or holomorphic:
             pull = outputs.check_complex(value, tensors, pull, f, holomorphic)
         grads = collect_gradients(tensors, tape.sweep(seeds, free=True, pull=pull))
         if tape.is_complex and not holomorphic:  # the direction to descend against

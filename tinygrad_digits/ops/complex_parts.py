@@ -74,7 +74,7 @@ imaginary_part: Op = elementwise(
 
 
 def _quarter_turn(z: Array) -> Array:
-    y = np.empty_like(z)
+    y = np.empty(z.shape, np.result_type(z, np.complex64))
     y.real, y.imag = -z.imag, z.real
     return y[()]
 
@@ -139,7 +139,7 @@ def _phase_rule(g: Array, y: Array, z: Array) -> Array:
 
     With w = g y that is Re(i w Im(dz / z)) = Re(i Im(w) / z dz). NaN at 0, where abs has its kink.
     """
-    return 1j * imag(g * y) * conj(y) / np.absolute(z)
+    return imaginary_part(g * y) * 1j * conj(y) / np.absolute(z)
 
 
 phase: Function = elementwise(np.sign, _phase_rule, name="sign")
