@@ -168,7 +168,7 @@ def stft(
     transform = np.fft.fft if is_complex(x) else np.fft.rfft
     z = transform(pieces, frames.length) * frames.scale(scaling, fs)
     frequency = np.fft.fftfreq if is_complex(x) else np.fft.rfftfreq
-    times = (np.arange(count) * frames.step + n / 2 - half) / fs
+    times = (np.arange(count) * frames.step + (0 if boundary else n / 2)) / fs
     z = np.moveaxis(z, -1, axis if axis >= 0 else axis - 1)
     return frequency(frames.length, 1 / fs), times, z
 
