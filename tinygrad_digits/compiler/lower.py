@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..support import tree
 from ..support.loading import load
-from . import numpy_backend
+from . import numpy_backend, numpy_loops  # noqa: F401 (which says how loops are written)
 from .fast_call import FastCall, Known, compile_fast_call
 from .passes import PASSES
 from .passes.for_numpy import column_maxima, pack_small_calls
@@ -99,6 +99,7 @@ def lower_program(
     name: str,
     backend: str,
     donate: frozenset[str],
+    threads: int | None,
     seconds: float,
 ) -> Lowered:
     """Through the passes, one after the other, and through the backend."""
@@ -112,9 +113,10 @@ def lower_program(
         for i, (path, value) in final.inputs.items()
         if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
     )
-    code: numpy_backend.Code = _load_backend(backend).compile_program(final, name, donated)
+    compiled = _load_backend(backend).compile_program(final, name, donated, threads)
+    code: numpy_backend.Code = compiled
     times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
-    if backend == "numba":
+    if backend == "native":
         times["compiled"] = code.seconds
     return Lowered(stages, structure, code, name, times)
 

@@ -6,6 +6,7 @@ from . import (
     assignment,
     batched_indexing,
     complex_parts,
+    correlation,
     cosines,
     creation,
     cumulative,
@@ -20,6 +21,7 @@ from . import (
     masked_reductions,
     matrix_functions,
     methods,
+    native_correlation,
     native_indexing,
     nondifferentiable,
     powers,
@@ -37,6 +39,7 @@ from . import (
     statistics,
     ufuncs,
     unsupported,
+    windows,
 )
 
 CHAPTERS = (
@@ -62,6 +65,8 @@ CHAPTERS = (
     scipy_linalg,
     softmax,
     activations,
+    windows,
+    correlation,
     layers,
     losses,
     sequences,
@@ -84,6 +89,7 @@ __all__ = [
     "OPS",
     "batched_indexing",
     "methods",
+    "native_correlation",
     "native_indexing",
     "nondifferentiable",
     "protocol",
