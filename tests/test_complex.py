@@ -6,6 +6,7 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -365,6 +366,23 @@ def test_the_triangle_that_is_not_read_gets_nothing():
         g = td.grad(lambda a: np.sum(np.abs(f(a)) ** 2))(a)  # noqa: B023
         assert_array_equal(np.triu(g, 1), 0)
         assert_array_equal(np.diagonal(g).imag, 0)
+
+
+def test_equations_of_triangles():
+    """Against SciPy, with the conjugate transpose for trans="C"."""
+    b, lower = S[:, :2], np.linalg.cholesky(S @ S.conj().T)
+    for trans in (0, 1, 2):
+        f = functools.partial(td.linalg.solve_triangular, trans=trans, lower=True)
+        assert_allclose(f(lower, b), scipy.linalg.solve_triangular(lower, b, trans, lower=True))
+        td.check_grads(f, np.tril(lower), b)
+    solve = lambda c, b: td.linalg.cho_solve((c, True), b)  # noqa: E731
+    assert_allclose(solve(lower, b), scipy.linalg.cho_solve((lower, True), b))
+    td.check_grads(solve, lower, b)
+    upper = lower.conj().T
+    assert_allclose(td.linalg.cho_solve((upper, False), b), solve(lower, b))
+    td.check_grads(td.linalg.expm, S / 2, order=1)
+    with pytest.raises(TypeError, match="eigh"):
+        td.linalg.funm(np.exp, S)
 
 
 def test_determinants_of_complex_matrices():

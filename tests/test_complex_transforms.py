@@ -125,6 +125,30 @@ def test_a_derivative_of_ones_own_is_paired_without_a_conjugate():
         td.grad(cube, holomorphic=True)(1j)
 
 
+def test_loops_carry_complex_numbers():
+    """A Schroedinger equation in steps, against the same in Python."""
+    angles = np.linspace(0.1, 0.9, 5)
+
+    def rotate(state, angle):
+        state = np.exp(1j * angle) * state + 0.1j * state[::-1]
+        return state, np.abs(state) ** 2
+
+    def loss(state, angles):
+        state, sizes = td.scan(rotate, state, angles)
+        return np.sum(sizes[-1] * np.arange(3)) + np.sum(state.real)
+
+    def plain(state, angles):
+        for angle in angles:
+            state, size = rotate(state, angle)
+        return np.sum(size * np.arange(3)) + np.sum(state.real)
+
+    both = td.grad(loss, (0, 1))
+    for got, wanted in zip(both(Z, angles), td.grad(plain, (0, 1))(Z, angles), strict=True):
+        assert_allclose(got, wanted, rtol=1e-12)
+    for got, wanted in zip(td.jit(both)(Z, angles), both(Z, angles), strict=True):
+        assert_same(got, wanted)
+
+
 def test_an_op_of_ones_own():
     cube = td.define(lambda z: z**3, lambda g, y, z: g * 3 * z**2, name="cube")
     td.check_grads(cube, Z)
@@ -228,6 +252,24 @@ def test_a_program_of_complex_numbers_is_eager_to_the_bit_and_right(steps):
     got, wanted = td.jit(both)(Z, X), both(Z, X)
     assert_same(td.tree.flatten(got)[0], td.tree.flatten(wanted)[0])
     td.check_grads(f, Z, X, order=1, rtol=1e-5)
+
+
+def test_a_program_leaves_complex_numbers_to_numpy(backend):
+    """Also where real loops around them are compiled."""
+    x = np.linspace(-1, 1, 24).reshape(4, 6)
+
+    def f(x, z):
+        w = np.exp(1j * x) * z + 0.5
+        sizes = np.abs(np.fft.fft(w, axis=1)) ** 2
+        chosen = np.where(x > 0, w, 0)
+        return np.sum(np.tanh(sizes) * x) + np.sum(chosen.real + np.maximum(x, 0) * w.imag)
+
+    both = td.value_and_grad(f, (0, 1))
+    z = x + 1j * x[::-1]
+    got, wanted = td.jit(both, backend=backend)(x, z), both(x, z)
+    for a, b in zip(td.tree.flatten(got)[0], td.tree.flatten(wanted)[0], strict=True):
+        assert a.dtype == b.dtype
+        assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
 # --- Fourier transforms, beside their cases

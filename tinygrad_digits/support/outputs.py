@@ -54,8 +54,8 @@ def check_complex(value: Any, leaves: list[Any], pull: Any, f: Any, holomorphic:
     def pull_holomorphic(index: int, record: Any, rule: Any, g: Any) -> Any:
         if not record.op.holomorphic:
             raise NotDifferentiableError(
-                f"{name_of(f)} is not holomorphic: {record.op.name} has no complex derivative. "
-                "Without holomorphic=True, grad takes the gradient of a real loss"
+                f"{name_of(f)} is not holomorphic: {record.op.name} has no complex derivative, or "
+                "hides its ops. Without holomorphic=True, grad takes the gradient of a real loss"
             )
         return record.pull(rule, g) if pull is None else pull(index, record, rule, g)
 

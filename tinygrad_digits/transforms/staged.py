@@ -74,7 +74,9 @@ class StagedCall:
 def make_recorded(primitive: Primitive) -> Primitive:
     """What tapes call a loop, with the rule that asks the record for its pullback."""
     rule = VariadicRule(pull_argument)
-    return Primitive(primitive.kernel, rule, primitive.name, Kind.OPAQUE)
+    recorded = Primitive(primitive.kernel, rule, primitive.name, Kind.OPAQUE)
+    recorded.holomorphic = False  # its steps might not be
+    return recorded
 
 
 def _has_calls(step: Step) -> bool:
