@@ -229,6 +229,15 @@ def test_check_grads_sees_a_wrong_conjugate():
         td.check_grads(wrong, Z)
 
 
+@pytest.mark.parametrize("value", [np.array(0.7j), np.complex128(0.7j), 0.7j, np.array([0.7j])])
+def test_a_gradient_comes_back_as_its_argument_was(value):
+    f = td.grad(lambda z: np.sum(np.abs(np.exp(z)) ** 2) + np.sum(z.imag))
+    for g in (f(value), td.jit(f)(value), td.hvp(lambda z: np.sum(np.abs(z) ** 2), value, value)):
+        assert g.shape == np.shape(value)
+        assert isinstance(g, np.ndarray) == isinstance(value, np.ndarray)
+        assert g.dtype == complex
+
+
 # --- random programs, eager against compiled
 
 UNARY = (

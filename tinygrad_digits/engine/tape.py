@@ -209,7 +209,8 @@ class Tape(Interpreter):
     def gradients(self, y: Any, *inputs: Any, g: Array | None = None) -> tuple[Array, ...]:
         """The cotangents of inputs of this tape, given `g` (ones by default) for y: all Tensors.
 
-        Zeros where y does not depend on an input. The tape is kept: sweep it as often as you like.
+        Zeros where y does not depend on an input. Of complex numbers they are those of `vjp`, not
+        conjugated as `grad` has them. The tape is kept: sweep it as often as you like.
         """
         for x in (y, *inputs):
             if x.tape is not self:

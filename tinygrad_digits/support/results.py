@@ -36,7 +36,9 @@ def copy_leaf(leaf: Any) -> Any:
 
 def conjugate_leaf(x: Any) -> Any:
     """The conjugate of a complex array or number; anything else as it is."""
-    return np.conjugate(x) if getattr(getattr(x, "dtype", None), "kind", "") == "c" else x
+    if getattr(getattr(x, "dtype", None), "kind", "") != "c":
+        return x
+    return np.conjugate(x) if x.shape else own_like(np.conjugate(x), x)
 
 
 def _is_traced_0d(value: Any) -> bool:
