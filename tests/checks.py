@@ -163,11 +163,11 @@ def leaves(results):
 
 
 def is_numeric(y):
-    return isinstance(y, np.ndarray | np.generic | float | int)
+    return isinstance(y, np.ndarray | np.generic | float | int | complex)
 
 
 def total(results):
-    return sum(np.sum(y * y) for y in results)
+    return sum(np.sum(np.real(y * y)) for y in results)
 
 
 def assert_is_the_loop(f, *stacked, axes=None, rtol=1e-9, atol=1e-11):

@@ -14,6 +14,7 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
+from tests.complexes import GAUGES, REAL_PARTS, UNORDERED, verdict
 from tinygrad_digits.compiler.native.fusion import Role
 from tinygrad_digits.compiler.native.roles import Roles
 from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
@@ -57,7 +58,8 @@ DIFFERENTIABLE = {
     "linear algebra": """
         np.dot np.vdot np.inner np.outer np.tensordot np.einsum np.kron np.cross np.trace
         np.linalg.inv np.linalg.det np.linalg.slogdet np.linalg.solve np.linalg.lstsq
-        np.linalg.cholesky np.linalg.qr np.linalg.eigh np.linalg.eigvalsh np.linalg.svd
+        np.linalg.cholesky np.linalg.qr np.linalg.eig np.linalg.eigvals
+        np.linalg.eigh np.linalg.eigvalsh np.linalg.svd
         np.linalg.svdvals np.linalg.pinv np.linalg.norm np.linalg.vector_norm np.linalg.matrix_norm
         np.linalg.matrix_power np.linalg.multi_dot np.linalg.tensorinv np.linalg.tensorsolve
         np.linalg.cond np.linalg.matmul np.linalg.matrix_transpose np.linalg.outer np.linalg.cross
@@ -68,7 +70,14 @@ DIFFERENTIABLE = {
         np.convolve np.correlate np.polyval np.bincount np.histogram np.histogram_bin_edges
         np.linspace np.logspace np.geomspace np.full_like np.copy np.astype
         np.apply_along_axis np.apply_over_axes np.polyadd np.polysub np.polyder np.polyint np.poly
-        np.polyfit np.fft.fftshift np.fft.ifftshift np.lib.stride_tricks.sliding_window_view
+        np.polyfit np.roots np.sort_complex np.lib.stride_tricks.sliding_window_view
+        """,
+    "Fourier transforms": """
+        np.fft.fft np.fft.ifft np.fft.rfft np.fft.irfft np.fft.hfft np.fft.ihfft np.fft.fft2
+        np.fft.ifft2 np.fft.fftn np.fft.ifftn np.fft.rfft2 np.fft.irfft2 np.fft.rfftn np.fft.irfftn
+        np.fft.fftshift np.fft.ifftshift td.fft.dct td.fft.idct td.fft.dst td.fft.idst td.fft.dctn
+        td.fft.idctn td.fft.dstn td.fft.idstn td.signal.fftconvolve td.signal.hilbert td.signal.stft
+        td.signal.istft
         """,
     "scipy": """
         td.special.expit td.special.logit td.special.erf td.special.erfc td.special.erfinv
@@ -201,9 +210,20 @@ def _row(name, chapters_and_cases):
         ", ".join(tested),
         ", ".join(refused),
         ", ".join(calls),
+        complex_of(name, cases),
         f"cases/{chapter}.py ({len(cases)})",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def complex_of(name, cases):
+    """Of a function of NumPy's, or under one of its names: what becomes of complex arrays."""
+    if not name.startswith(("np.", "td.fft.", "td.signal.")):
+        return ""
+    verdicts = {"right"} if name in GAUGES | UNORDERED else {verdict(name, c) for c in cases}
+    if "right" in verdicts:
+        return f"yes, not {REAL_PARTS[name]}" if name in REAL_PARTS else "yes"
+    return "refused" if "refused" in verdicts else ""
 
 
 def _is_usual(case):
@@ -216,10 +236,14 @@ HEAD = """# What can be differentiated
 Made from the rows and their cases by `python -m tests.coverage --write`. For each function: the
 orders of derivative that are compared with central differences; the keywords that work, each in a
 case; those that are refused by name; the ops, of the function and its gradient, that the native
-backend does not compile but calls as they are; and where the cases stand, in `tests/`. Every case
-is also run in float32 and float16, on arrays with odd strides, and as a program of `td.jit`."""
-COLUMNS = """| function | orders | keywords | refused | called from native code | tested in |
-| --- | --- | --- | --- | --- | --- |"""
+backend does not compile but calls as they are; whether complex arrays work, where NumPy takes them
+(`complexes.py`); and where the cases stand, in `tests/`. Every case is also run in float32 and
+float16, on arrays with odd strides, and as a program of `td.jit`."""
+TITLES = (
+    *("function", "orders", "keywords", "refused", "called from native code", "complex"),
+    "tested in",
+)
+COLUMNS = f"| {' | '.join(TITLES)} |\n|{' --- |' * len(TITLES)}"
 CONSTANT_HEAD = """Constant almost everywhere, or not about values: on a Tensor they give the plain
 result that they give on its value (`cases/constant.py`)."""
 REFUSED_HEAD = "On a Tensor these raise NotDifferentiableError with the reason."

@@ -17,7 +17,7 @@ def weighted(name):
 
     def scalar(*args):
         y = OPS[name](*args, **OPTIONS.get(name, {}))
-        return np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape).astype(y.dtype))
+        return np.sum(np.real(y * np.cos(np.arange(y.size)).reshape(y.shape).astype(y.dtype)))
 
     return scalar
 

@@ -66,8 +66,8 @@ MORE = {
 }
 LENIENT = {"Tensor.compress", "Tensor.repeat", "Tensor.transpose", "td.log_probabilities"}
 """A Python number has no methods; of its stand-in these are there."""
-NEEDS_FLOATS = {"np.histogram_bin_edges"}
-"""Of integers it is traced as a whole, and may then have any number of bins."""
+NEEDS_FLOATS = {"np.histogram_bin_edges", "np.roots"}
+"""Of integers, or of nothing, they are traced as a whole; how much there is depends on values."""
 
 
 @pytest.mark.parametrize("name", BY_FUNCTION)

@@ -201,6 +201,37 @@ def test_lstm_text_learns_to_spell(tmp_path):
     assert png(tmp_path / "picture.png")
 
 
+def test_a_phase_is_retrieved(tmp_path):
+    output = run(example("phase_retrieval.py"), tmp_path, "--out", "picture.png")
+    (correlation,) = re.findall(r"correlation with the object (\S+)", output)
+    assert float(correlation) > 0.999
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_shaped_pulse_leaks_nothing(tmp_path):
+    output = run(example("shaped_pulse.py"), tmp_path, "--out", "picture.png")
+    rows = re.findall(r"infidelity (\S+), leaked into level 2 (\S+)", output)
+    (before, leak), (after, none) = [[float(number) for number in row] for row in rows]
+    assert after < 1e-6 < 1e-3 < before
+    assert none < 1e-6 < 1e-4 < leak
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_filter_has_ripples_of_one_height(tmp_path):
+    output = run(example("filter_design.py"), tmp_path, "--out", "picture.png")
+    window, gradient = map(float, re.findall(r"deviation (\S+) dB", output))
+    assert gradient < -31 < window
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_burgers_equation_is_run_backwards(tmp_path):
+    output = run(example("burgers.py"), tmp_path, "--out", "picture.png")
+    assert "of complex128" in output
+    (error,) = re.findall(r"off by (\S+)%", output)
+    assert float(error) < 2
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_has_its_test(path):
     assert f'example("{path.name}")' in Path(__file__).read_text()

@@ -38,8 +38,8 @@ def test_a_kernel_that_returns_a_python_float_is_an_error(kind):
         td.grad(op)(ROW)
 
 
-@pytest.mark.parametrize("dtype", [int, bool, complex])
-def test_a_kernel_that_returns_no_real_floats_is_an_error(dtype):
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_a_kernel_that_returns_no_floats_is_an_error(dtype):
     op = td.define(lambda x: x.astype(dtype), lambda g, y, x: g, name="cast")
     with pytest.raises(
         (td.errors.RuleError, td.errors.NotDifferentiableError),

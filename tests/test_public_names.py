@@ -15,7 +15,7 @@ import scipy.special
 import tinygrad_digits as td
 from tinygrad_digits.support import errors as defined
 
-ROOMS = ("errors", "linalg", "nn", "optim", "special", "tree")
+ROOMS = ("errors", "fft", "linalg", "nn", "optim", "signal", "special", "tree")
 FLAT = """
     AutodiffError ChangedArrayError ConvergenceError DegenerateWarning DisconnectedWarning
     Each EscapedTensorError GradientMismatchError Kind LostGradientError Minimum

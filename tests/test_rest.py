@@ -56,10 +56,6 @@ def test_a_refusal_gives_its_reason(name):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (np.fft.fft, "np.fft.fft: complex"),
-        (np.sort_complex, "np.sort_complex: complex"),
-        (np.roots, "np.roots: roots may be complex"),
-        (np.linalg.eigvals, "np.linalg.eigvals: .*eigh"),
         (lambda t: np.gcd(t, 2), "np.gcd: it is about integers"),
         (lambda t: np.polymul(t, t), "np.convolve"),
         (lambda t: np.union1d(t, t), r"take t\[index\]"),
@@ -310,8 +306,8 @@ def test_a_rank_is_no_news_to_polyfit():
 
 
 def test_the_message_of_a_function_without_an_answer_names_it():
-    with pytest.raises(td.errors.NotDifferentiableError, match=re.escape("np.roots")):
-        td.vjp(np.roots, X)
+    with pytest.raises(td.errors.NotDifferentiableError, match=re.escape("np.union1d")):
+        td.vjp(lambda x: np.union1d(x, x), X)
 
 
 @pytest.mark.parametrize("num", [0, 1])

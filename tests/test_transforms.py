@@ -353,12 +353,6 @@ def test_integers_and_bools_are_refused_by_their_path(leaf):
         td.vjp(loss, {"name": "x", "layers": [leaf]})
 
 
-@pytest.mark.parametrize("leaf", [1j, np.ones(2, complex), np.complex64(1)])
-def test_complex_numbers_are_refused_by_their_path(leaf):
-    with pytest.raises(TypeError, match=r"model\.layers\[0\]\.w.*complex.*real"):
-        td.grad(lambda model: 1.0)(Model([Layer(leaf, 1.0)]))
-
-
 @pytest.mark.parametrize(
     "leaf", [np.ma.array([1.0, 2.0], mask=[0, 1]), type("Celsius", (float,), {})(2.0)]
 )
@@ -1072,8 +1066,8 @@ def test_rules_that_disagree_on_options_are_refused_at_once():
 
 
 def test_a_missing_rule_is_named_by_its_module():
-    with pytest.raises(TypeError, match=r"np\.linalg\.eigvals: .*complex.*np\.linalg\.eigh"):
-        td.grad(np.linalg.eigvals)(X)
+    with pytest.raises(TypeError, match=r"np\.histogram2d: .*np\.ravel_multi_index"):
+        td.grad(lambda x: np.histogram2d(x, x))(X)
     unknown = np.frompyfunc(lambda x: x, 1, 1)
     with pytest.raises(TypeError, match="no derivative rule"):
         unknown(on_tape(X))

@@ -162,7 +162,7 @@ UFUNCS = sorted({f for f in NUMPY if isinstance(f, np.ufunc)}, key=lambda f: f._
 WITH_RULES = [
     f
     for f in UFUNCS
-    if not f.signature and getattr(getattr(NUMPY[f], "primitive", None), "rules", (0,))
+    if not f.signature and getattr(getattr(NUMPY[f], "primitive", None), "rules", f is not np.sign)
 ]
 
 
@@ -246,8 +246,8 @@ def test_dtype_casts_the_operands_first(dtype):
         assert pullback(value).dtype == np.float64
 
 
-@pytest.mark.parametrize("dtype", [int, bool, complex])
-def test_a_dtype_that_is_not_real_floating_point_is_an_error(dtype):
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_a_dtype_that_is_not_floating_point_is_an_error(dtype):
     with pytest.raises(td.errors.NotDifferentiableError, match=rf"add.*dtype=.*{dtype.__name__}"):
         td.vjp(lambda x: np.add(x, 1, dtype=dtype), X)
 
@@ -453,13 +453,10 @@ def test_tensors_may_be_keywords_of_a_constant_function():
     assert td.vjp(lambda x: np.isin(element=[0.5, 9], test_elements=x), X)[0].tolist() == [1, 0]
 
 
-def test_complex_operands_are_an_error_that_says_so():
-    for f in (lambda x: np.add(x, 1j), lambda x: np.arctan2(x, 1j), lambda x: x % 1j):
-        with pytest.raises((td.errors.NotDifferentiableError, TypeError), match="complex"):
+def test_what_numpy_does_not_define_for_complex_numbers_raises_as_there():
+    for f in (lambda x: np.arctan2(x, 1j), lambda x: x % 1j):
+        with pytest.raises(TypeError, match="not supported for the input types"):
             td.vjp(f, X)
-    for f in (np.angle, np.real_if_close, np.conj, np.real, np.imag):
-        with pytest.raises(td.errors.NotDifferentiableError, match="complex"):
-            td.vjp(f, X + 1j)
 
 
 # --- what has no rule is constant

@@ -7,7 +7,7 @@
     new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads
     fits         minimize, optim
-    namespaces   nn, special, linalg, optim, tree, errors
+    namespaces   nn, special, linalg, fft, signal, optim, tree, errors
 
 >>> import numpy as np, tinygrad_digits as td
 >>> td.grad(lambda x: np.sum(np.tanh(x) ** 2))(np.array([0.0, 1.0]))
@@ -53,6 +53,7 @@ __all__ = [
     "define",
     "elementwise_grad",
     "errors",
+    "fft",
     "fixed_point",
     "fori_loop",
     "grad",
@@ -72,6 +73,7 @@ __all__ = [
     "profile",
     "record",
     "scan",
+    "signal",
     "special",
     "stop_gradient",
     "switch",
@@ -82,7 +84,7 @@ __all__ = [
     "while_loop",
 ]
 
-_NAMESPACES = ("errors", "linalg", "nn", "optim", "special", "tree")
+_NAMESPACES = ("errors", "fft", "linalg", "nn", "optim", "signal", "special", "tree")
 _LATER = {
     "associative_scan": "transforms.loops",
     "check_grads": "looking.checking",
@@ -130,7 +132,7 @@ _MOVED = {"Each": "VariadicRule"} | {
 """Names that stood at the top until 0.1, and where they are now."""
 
 if TYPE_CHECKING:  # what is imported later; names that have moved are none for type checkers
-    from . import errors, linalg, nn, optim, special, tree
+    from . import errors, fft, linalg, nn, optim, signal, special, tree
     from .looking.checking import check_grads
     from .looking.debugging import debug
     from .looking.profiling import profile

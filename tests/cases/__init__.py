@@ -118,9 +118,9 @@ def method(name):
 
 
 def room_of(name: str) -> str:
-    """Where users find one of our functions: td.special, td.nn, td.linalg or td itself."""
-    rooms = ("td.special", td.special), ("td.nn", td.nn), ("td.linalg", td.linalg)
-    return next((path for path, room in rooms if name in room.__all__), "td")
+    """Where users find one of our functions: td.special, td.nn, td.linalg ... or td itself."""
+    rooms = {room: getattr(td, room) for room in ("special", "nn", "linalg", "fft", "signal")}
+    return next((f"td.{room}" for room in rooms if name in rooms[room].__all__), "td")
 
 
 def name_of(function) -> str:
@@ -167,14 +167,18 @@ class Drawn:
 
     def weighted(self, *xs):
         """A scalar in which every element of the result has a weight of its own."""
-        return sum(
-            np.sum(y * np.cos(np.arange(math.prod(y.shape))).reshape(y.shape).astype(y.dtype))
-            for y in self(*xs)
-        )
+        return sum(np.sum(np.real(y * _weights(y).astype(y.dtype))) for y in self(*xs))
+
+
+def _weights(y):
+    weights = np.cos(np.arange(math.prod(y.shape))).reshape(y.shape)
+    return weights * (1 - 0.5j) if y.dtype.kind == "c" else weights
 
 
 def is_float(y) -> bool:
-    return type(y) is float or getattr(getattr(y, "dtype", None), "kind", "") == "f"
+    """Whether y is floating point, real or complex."""
+    kind = getattr(getattr(y, "dtype", None), "kind", "")
+    return type(y) in (float, complex) or kind in ("f", "c")
 
 
 def chapters():

@@ -21,6 +21,15 @@ def rank_one(m, n):
     return Draw(lambda rng: np.outer(rng.uniform(0.5, 2, m), rng.uniform(0.5, 2, n)))
 
 
+def eigenpairs(a, b):
+    values, vectors = np.linalg.eig(a + b * 1j)
+    return values, vectors
+
+
+def eigenvalues(a, b):
+    return np.linalg.eigvals(a + b * 1j)
+
+
 def lstsq_cases():
     return [
         case(np.linalg.lstsq, spread(4, 2), normal(4, 3), rcond=None),
@@ -283,6 +292,10 @@ FACTORS = [
     case(np.linalg.eigh, spread(3, 3), "L"),
     case(np.linalg.eigh, normal(1, 1)),
     case(np.linalg.eigh, normal(0, 0)),
+    case(eigenpairs, spread(3, 3), normal(3, 3)).but(label="np.linalg.eig"),
+    case(eigenpairs, spread(2, 2, 2), normal(2, 2)).but(label="np.linalg.eig"),
+    case(eigenvalues, spread(3, 3), normal(3, 3)).but(label="np.linalg.eigvals"),
+    case(eigenvalues, spread(2, 2, 2), normal(2, 2)).but(label="np.linalg.eigvals"),
     case(np.linalg.eigvalsh, symmetric(3, 3)),
     case(np.linalg.eigvalsh, spread(2, 2, 2), UPLO="U"),
     case(np.linalg.svd, spread(3, 3)),

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tests.cases import Draw, case, distinct, increasing, normal, positive, uniform
+from tests.cases import Draw, case, distinct, increasing, nonzero, normal, positive, uniform
 
 SHAPE = "its result has a shape that depends on values"
 SORTED = {"sorted": True} if "sorted" in inspect.signature(np.unique).parameters else {}
@@ -103,8 +103,17 @@ FILTERS = [
     case(np.correlate, TIMES, normal(2)),
     case(np.correlate, normal(3), NUMBERS, "full"),
 ]
+
+
+def zeros(p, q):
+    return np.roots(p + q * 1j)
+
+
 POLYNOMIALS = [
     case(np.polyval, normal(4), normal(3)),
+    case(zeros, nonzero(4), nonzero(4)).but(label="np.roots"),
+    case(np.sort_complex, distinct(4)),
+    case(np.sort_complex, distinct(3, 2)),
     case(np.polyval, normal(3), 2.0),
     case(np.polyval, [1.0, -2.0, 3], normal(2, 2)),
     case(np.polyval, normal(0), normal(2)),
@@ -122,10 +131,6 @@ POLYNOMIALS = [
     case(np.polyfit, increasing(5), normal(5), 2),
     case(np.polyfit, increasing(5), normal(5, 2), 1, w=positive(5)),
     case(np.polyfit, [0.0, 1.0, 3.0], normal(3), deg=1, rcond=1e-12),
-    case(np.fft.fftshift, normal(5)),
-    case(np.fft.fftshift, normal(3, 4), axes=1),
-    case(np.fft.ifftshift, normal(3, 5), axes=(0, -1)),
-    case(np.fft.ifftshift, normal(3)),
 ]
 MAKING = [
     case(np.copy, normal(2, 3)),
@@ -184,6 +189,12 @@ MAKING = [
     case(np.apply_over_axes, np.sum, normal(2, 3, 4), [0, -1]),
     case(np.apply_over_axes, np.mean, normal(2, 3), 1),
 ]
+
+
+def zeros(p, q):
+    return np.roots(p + q * 1j)
+
+
 CASES = [
     *SORTING,
     *DIFFERENCES,

@@ -56,6 +56,9 @@ UNFUSED = {
     np.nanstd,
     np.linalg.cond,
     np.linalg.multi_dot,
+    np.linalg.eig,
+    np.linalg.eigvals,
+    np.roots,
 }
 """Functions of which NumPy rounds, or makes scalars, otherwise than the ops that stand in."""
 

@@ -98,7 +98,7 @@ def _apply_to_any(primitive: Primitive, compute: Function) -> Function:
 
 # --- its short cuts
 
-_NUMBERS = frozenset({int, float})
+_NUMBERS = frozenset({int, float, complex})
 
 
 def _apply_to_one(primitive: Primitive, compute: Function, general: Function) -> Function:
@@ -133,13 +133,13 @@ def _apply_to_two(primitive: Primitive, compute: Function, general: Function) ->
             tape, value_a = a.tape, a.value
             if type(b) is Tensor and b.tape is tape:
                 value_b, parents, reads = b.value, (a.index, b.index), both
-            elif type(b) in _NUMBERS or (type(b) is np.ndarray and b.dtype.kind in "fiub"):
+            elif type(b) in _NUMBERS or (type(b) is np.ndarray and b.dtype.kind in "fiubc"):
                 value_b, parents, reads = b, (a.index, None), only_a
             else:
                 return general(a, b)
         elif type(b) is Tensor:
             tape, value_b = b.tape, b.value
-            if type(a) in _NUMBERS or (type(a) is np.ndarray and a.dtype.kind in "fiub"):
+            if type(a) in _NUMBERS or (type(a) is np.ndarray and a.dtype.kind in "fiubc"):
                 value_a, parents, reads = a, (None, b.index), only_b
             else:
                 return general(a, b)

@@ -18,8 +18,8 @@ def as_cotangent(g: Any, y: Array) -> Array:
     shape, dtype = getattr(y, "shape", ()), getattr(y, "dtype", np.dtype(float))
     if g.shape != shape:
         raise ShapeError(f"the cotangent has shape {g.shape}, the output {shape}")
-    if g.dtype.kind not in "fiub":
-        raise NotDifferentiableError(f"a cotangent is an array of real numbers, not of {g.dtype}")
+    if g.dtype.kind not in ("fiubc" if dtype.kind == "c" else "fiub"):
+        raise NotDifferentiableError(f"a cotangent of {dtype} is no array of {g.dtype}")
     return g if g.dtype == dtype else g.astype(dtype)
 
 
@@ -28,10 +28,12 @@ def conform(
 ) -> Array:
     """A cotangent in the dtype of its primal.
 
-    One in the dtype of the op's output is cast: a float32 parameter that met float64 data has a
-    float32 gradient. Anything else is a mistake in the op's rule, and a RuleError.
+    One in the precision of the op's output is cast: a float32 parameter that met float64 data has
+    a float32 gradient. A real primal takes the real part: with dL = Re(ct dx) and a real dx, that
+    is what is left. Anything else is a mistake in the op's rule, and a RuleError.
     """
-    if ct.dtype != dtype and ct.dtype == y_dtype:
+    if ct.dtype != dtype and ct.dtype.char.lower() in (y_dtype.char.lower(), dtype.char.lower()):
+        ct = np.real(ct) if dtype.kind != "c" else ct
         ct = ct.astype(dtype)
     if ct.shape != shape or ct.dtype != dtype:
         raise wrong_cotangent(op.name, ct, f"{dtype}{shape}", y_dtype)

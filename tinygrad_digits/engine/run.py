@@ -6,7 +6,6 @@ ForwardPass : what that has left on a tape, ready for sweeps of any kind
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -139,18 +138,3 @@ def detach(ct: Array | None, value: Array) -> Array:
     while type(value) is Tensor and value.tape.closed:  # `t[i] = v` moved it to an inner tape
         value = value.value
     return own_like(ct, value)
-
-
-def freeze_constants(tape: Tape) -> None:
-    """Copy the constants that the records keep: their owner may write into them before a sweep."""
-    copies: dict[int, Any] = {}  # of each array one, though several records may keep it
-
-    def freeze(x: Any, parent: int | None = None) -> Any:
-        constant = parent is None and isinstance(x, np.ndarray)
-        return copy.deepcopy(x, copies) if constant else x
-
-    for index, record in zip(tape.records, tape, strict=True):
-        if None in record.parents or record.options:
-            kept = tuple(map(freeze, record.inputs, record.parents))
-            options = {name: freeze(option) for name, option in record.options.items()}
-            tape.records[index] = record._replace(inputs=kept, options=options)

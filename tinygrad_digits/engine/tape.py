@@ -78,12 +78,13 @@ class Interpreter:
     implement `process_primitive`. One that is closed has seen its function return.
     """
 
-    __slots__ = ("indices", "records", "serial")
+    __slots__ = ("indices", "is_complex", "records", "serial")
 
     def __init__(self) -> None:
         self.serial = tick()  # of two interpreters, the one with the larger number is inside
         self.indices: Iterator[int] = itertools.count()  # atomic too: threads may share one
         self.records: dict[int, tuple[Any, ...]] = {}
+        self.is_complex = False  # whether an input is
         OPEN[self.serial] = None
 
     def __del__(self, forget: Any = OPEN.pop) -> None:
@@ -208,7 +209,8 @@ class Tape(Interpreter):
     def gradients(self, y: Any, *inputs: Any, g: Array | None = None) -> tuple[Array, ...]:
         """The cotangents of inputs of this tape, given `g` (ones by default) for y: all Tensors.
 
-        Zeros where y does not depend on an input. The tape is kept: sweep it as often as you like.
+        Zeros where y does not depend on an input. Of complex numbers they are those of `vjp`, not
+        conjugated as `grad` has them. The tape is kept: sweep it as often as you like.
         """
         for x in (y, *inputs):
             if x.tape is not self:

@@ -24,7 +24,7 @@ class Tensor(ArrayMethods):
     """A value on a tape. Ops on it are recorded; no array under it is ever written.
 
     `Tensor(value, tape)` makes an input of a tape by hand (see `Tape`); the transforms do it for
-    you. Raises NotDifferentiableError where the value is not real floating point.
+    you. Raises NotDifferentiableError where the value is not floating point, real or complex.
     """
 
     __slots__ = ("__weakref__", "index", "source", "tape", "value", "views")
@@ -41,6 +41,7 @@ class Tensor(ArrayMethods):
         self.value = value.copy() if isinstance(value, np.ndarray) else value  # stays as it is now
         self.tape = tape
         self.index = record(tape, self.value).index
+        tape.is_complex |= self.value.dtype.kind == "c"
 
     def __repr__(self) -> str:
         live = self.index in self.tape.records

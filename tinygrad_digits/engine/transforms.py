@@ -7,25 +7,28 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from ..support import tree
+from ..support import outputs, tree
 from ..support.argnums import ArgNums, all_argnums
 from ..support.foreign import within
+from ..support.memory import freeze_constants
 from ..support.options import suggest_options
-from ..support.outputs import check_arrays, check_constant, refuse_array, split_aux
 from ..support.pickling import RestorableCall, make_restorable, wrap_transform
-from ..support.results import copy_leaf
+from ..support.results import conjugate_leaf, copy_leaf
 from ..support.tree import Tree
 from .cotangent import as_cotangent
 from .primitive import Array
-from .run import ForwardPass, collect_gradients, freeze_constants, run_on, unbox
+from .run import ForwardPass, collect_gradients, run_on, unbox
 from .tape import Pull, Tape
 from .tensor import Tensor
 
 P = ParamSpec("P")
+_REAL = frozenset({np.float64, np.float32})  # the outputs of most functions
 
 
 @suggest_options
-def grad(f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False) -> Callable[P, Any]:
+def grad(
+    f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False, holomorphic: bool = False
+) -> Callable[P, Any]:
     """The gradient of a scalar function: `grad : (params -> scalar) -> params -> like params`.
 
     Args:
@@ -33,6 +36,8 @@ def grad(f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False) ->
         argnums: the position, or a tuple of positions, of the arguments to differentiate; negative
             ones count from the end. A tuple gives a tuple of gradients.
         has_aux: f returns (scalar, aux); then the result is (gradient, aux).
+        holomorphic: f is a complex function of complex numbers, and the result its complex
+            derivative. Otherwise the gradient of a complex z = x + iy is dL/dx + i dL/dy.
 
     A gradient has the tree structure, shapes and dtypes of its argument; leaves that are not
     arrays or numbers stay as they are. Raises NotDifferentiableError (a TypeError) for integer
@@ -43,18 +48,18 @@ def grad(f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False) ->
     >>> grad(grad(np.sin))(0.5) == -np.sin(0.5)
     np.True_
     """
-    both = _value_and_grad(f, argnums, has_aux)
+    both = _value_and_grad(f, argnums, has_aux, holomorphic)
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, grads = both(*args, **kwargs)
         return (grads, value[1]) if has_aux else grads
 
-    return wrap_transform(f, gradient, grad, argnums, has_aux=has_aux)
+    return wrap_transform(f, gradient, grad, argnums, has_aux=has_aux, holomorphic=holomorphic)
 
 
 @suggest_options
 def value_and_grad(
-    f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False
+    f: Callable[P, Any], argnums: ArgNums = 0, *, has_aux: bool = False, holomorphic: bool = False
 ) -> Callable[P, tuple[Any, Any]]:
     """The value and the gradient: `(params -> scalar) -> params -> (scalar, like params)`.
 
@@ -63,20 +68,28 @@ def value_and_grad(
     >>> value_and_grad(lambda x: x**2)(3.0)
     (np.float64(9.0), np.float64(6.0))
     """
-    both = _value_and_grad(f, argnums, has_aux)
-    return wrap_transform(f, both, value_and_grad, argnums, has_aux=has_aux)
+    both = _value_and_grad(f, argnums, has_aux, holomorphic)
+    return wrap_transform(
+        f, both, value_and_grad, argnums, has_aux=has_aux, holomorphic=holomorphic
+    )
 
 
-def _value_and_grad(f: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> Callable[..., Any]:
+def _value_and_grad(
+    f: Callable[..., Any], argnums: ArgNums, has_aux: bool, holomorphic: bool
+) -> Callable[..., tuple[Any, Any]]:
     def both(*args: Any, **kwargs: Any) -> Any:
         tape, aux = Tape(), None
         output, tensors, structure = run_on(tape, f, args, kwargs, argnums=argnums)
         if has_aux:
-            output, aux = split_aux(output, f)
+            output, aux = outputs.split_aux(output, f)
             aux = tree.map(lambda leaf: unbox(leaf, tape), aux)
         value, seeds, pull = _start_sweep(output, tape, f)
-        swept = tape.sweep(seeds, free=True, pull=pull)
-        grads = tree.unflatten(structure, collect_gradients(tensors, swept))
+        if type(value) not in _REAL or holomorphic:
+            pull = outputs.check_complex(value, tensors, pull, f, holomorphic)
+        grads = collect_gradients(tensors, tape.sweep(seeds, free=True, pull=pull))
+        if tape.is_complex and not holomorphic:  # the direction to descend against
+            grads = [conjugate_leaf(ct) for ct in grads]
+        grads = tree.unflatten(structure, grads)
         return ((value, aux) if has_aux else value), grads
 
     return both
@@ -89,11 +102,11 @@ def _start_sweep(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Arra
     if type(output) is Tensor and output.tape is tape:
         value = output.value
         if value.shape != () and output.size != 1:
-            refuse_array(value.shape, f)
+            outputs.refuse_array(value.shape, f)
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}, None
         return unbox(output, tape), {output.index: np.ones_like(value)}, tape.find_pull([output])
-    check_constant(output, f)
+    outputs.check_constant(output, f)
     return copy_leaf(output), {}, None
 
 
@@ -113,7 +126,7 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
         raise TypeError("vjp(f, *primals) needs at least one primal to differentiate at")
     primals = tree.map(copy_leaf, primals)
     ran = ForwardPass(f, primals, all_argnums(primals), has_aux=has_aux)
-    check_arrays(ran.outputs, f)
+    outputs.check_arrays(ran.outputs, f)
     freeze_constants(ran.tape)
 
     def pullback(g: Tree) -> Any:

@@ -4,6 +4,7 @@ For y = f(x), a random direction v and a random cotangent u, two numbers must ag
 
     <u, (f(x + h v) - f(x - h v)) / 2h>     and     <vjp(f, x)(u), v>
 
+with <u, v> the real part of sum(u v), and directions in the whole plane where numbers are complex.
 The error of the left one is O(h^2) from the curvature and O(eps / h) from rounding; h = eps^(1/3)
 balances them (Nocedal and Wright, Numerical Optimization, section 8.1).
 """
@@ -37,7 +38,7 @@ def check_grads(
     is the gradient's own gradient, and so on.
 
     Args:
-        f: any function of trees of real floating-point arrays that returns such a tree.
+        f: any function of trees of real or complex floating-point arrays that returns such a tree.
         args: where to check; keep away from kinks.
         order: how many derivatives.
         rtol: relative to the sum of the terms' sizes; 50 sqrt(eps) by default, which is 7e-7 in
@@ -54,11 +55,9 @@ def check_grads(
     name = name_of(f)
     leaves, structure = tree.flatten(args)
     paths = [path for path, _ in tree.items(args, "args")]
-    moving = [i for i, leaf in enumerate(leaves) if tree.is_float(leaf)]
+    moving = [i for i, leaf in enumerate(leaves) if tree.is_inexact(leaf)]
     if not moving:
-        raise TypeError(
-            f"check_grads({name}): none of the arguments is a real floating-point array"
-        )
+        raise TypeError(f"check_grads({name}): none of the arguments is a floating-point array")
 
     def flat(*values: Array) -> list[Array]:
         """f as a function from a row of arrays to a list of them."""
@@ -113,23 +112,20 @@ def _check_one(
     after, before = x + step, x - step
     ahead = f(*primals[:k], after, *primals[k + 1 :])
     behind = f(*primals[:k], before, *primals[k + 1 :])
-    direction = (after - before).astype(float)  # what rounding left of 2 steps
+    direction = _wide(after - before)  # what rounding left of 2 steps
     if not all(np.isfinite(y).all() for y in (*ahead, *behind)):
         raise GradientMismatchError(
             f"{what}: the function is not finite at x + h or x - h, |h| up to "
             f"{np.abs(step).max():.1e}; check at another x, or rescale it"
         )
     changes = [
-        np.asarray(u, float) * (np.asarray(a, float) - np.asarray(b, float))
+        np.real(_wide(u) * (_wide(a) - _wide(b)))
         for u, a, b in zip(cotangents, ahead, behind, strict=True)
     ]
-    products = np.asarray(grad, float) * direction
+    products = np.real(_wide(grad) * direction)
     expected, got = sum(float(np.sum(c)) for c in changes), float(np.sum(products))
     size = max(sum(float(np.sum(np.abs(c))) for c in changes), float(np.sum(np.abs(products))))
-    sizes = [
-        np.sum(np.abs(np.multiply(u, a, dtype=float)))
-        for u, a in zip(cotangents, ahead, strict=True)
-    ]
+    sizes = [np.sum(np.abs(_wide(u) * _wide(a))) for u, a in zip(cotangents, ahead, strict=True)]
     rtol, atol = tolerances
     allowed = (50 * eps**0.5 if rtol is None else rtol) * size
     allowed += 50 * eps * float(sum(sizes)) if atol is None else atol
@@ -142,5 +138,14 @@ def _check_one(
         )
 
 
+def _wide(x: Array) -> Array:
+    """x in double precision, real or complex."""
+    return np.asarray(x, np.result_type(x, float))
+
+
 def _random_like(x: Array, rng: np.random.Generator) -> Array:
-    return np.asarray(rng.standard_normal(np.shape(x)), getattr(x, "dtype", float))
+    dtype = np.dtype(getattr(x, "dtype", float))
+    if dtype.kind == "c":
+        pairs = rng.standard_normal((*np.shape(x), 2))
+        return np.asarray(pairs @ np.array([1, 1j]), dtype)
+    return np.asarray(rng.standard_normal(np.shape(x)), dtype)

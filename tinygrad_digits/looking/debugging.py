@@ -203,7 +203,7 @@ def _explain_change(use: ArrayUse, op: str, where: str) -> ChangedArrayError:
 
 
 def _is_same(before: Array, x: Array) -> bool:
-    return np.array_equal(before, x, equal_nan=x.dtype.kind == "f")
+    return np.array_equal(before, x, equal_nan=x.dtype.kind in "fc")
 
 
 def debug(f: F, argnums: ArgNums | None = None) -> F:
@@ -253,7 +253,7 @@ def _is_finite(x: Any) -> bool:
             "debug looks at values, which a program that is being traced has not got; watch it "
             "from outside, with td.debug(td.jit(f))"
         )
-    return not tree.is_float(value) or bool(np.isfinite(value).all())
+    return not tree.is_inexact(value) or bool(np.isfinite(value).all())
 
 
 def _describe(x: Any, place: tuple[int, ...], shape: tuple[int, ...]) -> str:

@@ -79,7 +79,9 @@ class RecordingInterpreter(Interpreter):
         parents = tuple([x.index if self.is_on(x) else None for x in args])
         inputs = tuple([x.value if self.is_on(x) else x for x in args])
         y = _compute(op, compute, inputs, options)
-        return self.record(op, parents, inputs, options, y) if op.rules and tree.is_float(y) else y
+        return (
+            self.record(op, parents, inputs, options, y) if op.rules and tree.is_inexact(y) else y
+        )
 
     def process_call(self, call: Any) -> Tree:
         """A call whose derivative, if an outer tape takes it, is its own; its ops are seen here."""
@@ -96,8 +98,8 @@ class RecordingInterpreter(Interpreter):
         return tree.map(self.box, outer.apply())
 
     def box(self, x: Any) -> Any:
-        """A leaf on this interpreter, if it is a real number or an array of them."""
-        return self.record(None, (), (), {}, x) if tree.is_float(x) else x
+        """A leaf on this interpreter, if it is a floating-point number or an array of them."""
+        return self.record(None, (), (), {}, x) if tree.is_inexact(x) else x
 
     def unbox_all(self, whole: Tree) -> Tree:
         """A tree without this interpreter."""

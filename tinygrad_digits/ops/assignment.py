@@ -15,6 +15,7 @@ from ..support.errors import (
 )
 from ..support.foreign import as_array, explain_refusal
 from ..support.substitutes import REFUSED
+from .complex_parts import is_complex
 from .indexing import (
     TAKING,
     count_repeats,
@@ -109,9 +110,14 @@ class Elements:
 
     def _check(self, v: Array) -> None:
         """Raise NotDifferentiableError where casting v would end its gradient."""
-        if type(v) is Tensor and self.x.dtype.kind != "f":
+        if type(v) is Tensor and self.x.dtype.kind not in "fc":
             raise NotDifferentiableError(
                 f"an array of {self.x.dtype} cannot hold a Tensor: make it .astype(float) first"
+            )
+
+        if self.x.dtype.kind == "f" and is_complex(v):
+            raise NotDifferentiableError(
+                f"an array of {self.x.dtype} holds no complex numbers: make it .astype(complex)"
             )
 
     def _fit(self, v: Array) -> Array:
@@ -119,7 +125,7 @@ class Elements:
         self._check(v)
         shape = self.get().shape
         v = as_array(v)
-        if isinstance(self.x, Tensor) and v.dtype.kind not in "fiub":
+        if isinstance(self.x, Tensor) and v.dtype.kind not in "fiubc":
             raise NotDifferentiableError(f"td.at(x)[index]: {explain_refusal(v)}")
         if v.ndim > len(shape):
             v = np.reshape(v, v.shape[v.ndim - len(shape) :])  # assignments take (1, 3) for (3,)

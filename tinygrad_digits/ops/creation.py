@@ -11,6 +11,7 @@ from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_whole, register_batching
 from ..support.foreign import as_array
+from .complex_parts import refuse_order
 from .indexing import getitem, scatter
 from .registering import handles
 from .selection import held
@@ -199,6 +200,7 @@ def histogram_bin_edges(
            [0.5, 0.5],
            [0. , 1. ]])
     """
+    refuse_order("histogram", a, bins)
     given = _without_gradient(bins, range)
     edges = (named_edges_of if isinstance(bins, str) else edges_of)(a, **given)
     if np.ndim(bins):

@@ -16,6 +16,8 @@ from ..engine.primitive import Array, Function, Kind
 from ..staging.batching import batch_elementwise, batch_whole, register_batching
 from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, no_rule_with
+from ..support.user_lines import warn
+from .complex_parts import break_holomorphy, conj, is_complex, quarter_turn, refuse_order
 from .registering import handles, implement
 
 elementwise = partial(implement, kind=Kind.ELEMENTWISE)
@@ -67,9 +69,13 @@ divide = elementwise(
 )
 negative = elementwise(np.negative, lambda g, _y, _x: -g)
 positive = elementwise(np.positive, lambda g, _y, _x: g)
-absolute = elementwise(np.absolute, lambda g, _y, x: along_sign(g, x))
+absolute = elementwise(
+    np.absolute,
+    lambda g, _y, x: g * conj(np.sign(x)) if is_complex(x) else along_sign(g, x),
+)
 fabs = elementwise(np.fabs, lambda g, _y, x: along_sign(g, x))
-conjugate = elementwise(np.conjugate, lambda g, _y, _x: g)
+conjugate = elementwise(np.conjugate, lambda g, _y, _x: conj(g))
+break_holomorphy(absolute, conjugate)
 square = elementwise(np.square, lambda g, _y, x: 2 * g * x)
 sqrt = elementwise(np.sqrt, lambda g, y, _x: g * (0.5 / y))
 cbrt = elementwise(np.cbrt, lambda g, y, _x: g * (1 / 3) / y / y)
@@ -141,6 +147,8 @@ def _finite(x: Array) -> Array:
 
 def _bell(x: Array) -> Array:
     """1 / (1 + x**2), scaled by a power of 2 so that it underflows before x**2 overflows."""
+    if is_complex(x):  # near i and -i, where the sum would cancel
+        return 1 / ((1 + 1j * x) * (1 - 1j * x))
     eps = float(np.finfo(np.result_type(x, 0.0)).eps)
     return eps / (eps + eps * x * x)
 
@@ -154,6 +162,10 @@ COSH_IS_VECTORISED = not {"AVX512_SKX", "X86_V4"}.isdisjoint(SIMD["SIMD Extensio
 
 
 def _over_square_cosh(a: Array, x: Array) -> Array:
+    if x.dtype.kind == "c":  # 0 where cosh overflows, of which complex division makes NaN
+        far = np.abs(np.real(x)) > math.log(float(np.finfo(x.dtype).max)) - 1
+        cosh = np.cosh(np.where(far, 0, x))
+        return np.where(far, 0, a / cosh / cosh)
     if COSH_IS_VECTORISED:
         cosh = np.cosh(x)
         return a / cosh / cosh
@@ -170,17 +182,41 @@ over_square_cosh: Function = own(
 """a / cosh(x)**2, the slope of tanh. 1 - tanh(x)**2 is cheaper, and has lost all its digits at 20,
 half of them at 9."""
 
+
+def _root_of_square_less(x: Array) -> Array:
+    """√(1 - x**2), of complex numbers on the side of the branch cuts that the zeros' signs say.
+
+    Those are lost in 1 - x and 1 + x, but not in x - 1 and x - (-1).
+    """
+    if is_complex(x):
+        return np.sqrt(-(x - 1)) * np.sqrt(x - (-1))
+    return np.sqrt(square_less(x))
+
+
+def _root_of_square_more(x: Array) -> Array:
+    """√(1 + x**2)"""
+    return _root_of_square_less(quarter_turn(x)) if is_complex(x) else np.hypot(x, 1.0)
+
+
+def _root_above(x: Array) -> Array:
+    """√(x + 1)"""
+    return np.sqrt(x - (-1) if is_complex(x) else x + 1)
+
+
 sin = elementwise(np.sin, lambda g, _y, x: g * np.cos(x))
 cos = elementwise(np.cos, lambda g, _y, x: -g * np.sin(x))
-tan = elementwise(np.tan, lambda g, y, _x: g * (1 + y * y))
-arcsin = elementwise(np.arcsin, lambda g, _y, x: g / np.sqrt(square_less(x)))
-arccos = elementwise(np.arccos, lambda g, _y, x: -g / np.sqrt(square_less(x)))
+tan = elementwise(
+    np.tan,
+    lambda g, y, x: over_square_cosh(g, 1j * x) if is_complex(y) else g * (1 + y * y),
+)
+arcsin = elementwise(np.arcsin, lambda g, _y, x: g / _root_of_square_less(x))
+arccos = elementwise(np.arccos, lambda g, _y, x: -g / _root_of_square_less(x))
 arctan = elementwise(np.arctan, lambda g, _y, x: g * bell(x))
 sinh = elementwise(np.sinh, lambda g, _y, x: g * np.cosh(x))
 cosh = elementwise(np.cosh, lambda g, _y, x: g * np.sinh(x))
 tanh = elementwise(np.tanh, lambda g, _y, x: over_square_cosh(g, x))
-arcsinh = elementwise(np.arcsinh, lambda g, _y, x: g / np.hypot(x, 1.0))
-arccosh = elementwise(np.arccosh, lambda g, _y, x: g / np.sqrt(x - 1) / np.sqrt(x + 1))
+arcsinh = elementwise(np.arcsinh, lambda g, _y, x: g / _root_of_square_more(x))
+arccosh = elementwise(np.arccosh, lambda g, _y, x: g / np.sqrt(x - 1) / _root_above(x))
 arctanh = elementwise(np.arctanh, lambda g, _y, x: g / square_less(x))
 deg2rad = elementwise(np.deg2rad, lambda g, _y, _x: np.deg2rad(g))
 radians = elementwise(np.radians, lambda g, _y, _x: np.radians(g))
@@ -329,15 +365,6 @@ def frexp(x: Array, /) -> tuple[Array, Array]:
     return ldexp(x, -exponent), exponent
 
 
-# --- real numbers as complex ones
-
-
-@handles(np.real, np.real_if_close)
-def real(x: Array, tol: float = 100) -> Array:  # noqa: ARG001 (no imaginary part is ever close)
-    """numpy.real and numpy.real_if_close: a Tensor is real."""
-    return x
-
-
 # --- choices between values
 
 
@@ -346,6 +373,8 @@ def _of_first(g: Array, y: Array, a: Array, b: Array) -> Array:
 
     By selection: 0 times an infinite g, as sqrt(maximum(x, 0)) has at -1, would be NaN.
     """
+    if is_complex(g):
+        refuse_order("maximum and minimum", g)
     return np.where((a == y) | (a != a), g, 0) / (1 + (a == b).astype(g.dtype))
 
 
@@ -355,6 +384,8 @@ def _of_second(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 def _of_first_number(g: Array, y: Array, a: Array, b: Array) -> Array:
     """Of fmax and fmin: g where y is a; a half of it where a and b tie, or both are NaN."""
+    if is_complex(g):
+        refuse_order("fmax and fmin", g)
     tie = (a == b) | ((a != a) & (b != b))
     return np.where((a == y) | tie, g, 0) / (1 + tie.astype(g.dtype))
 
@@ -405,6 +436,7 @@ def clip(x: Array, a_min: Array = None, a_max: Array = None, **limits: Array) ->
     if (low is not None and a_min is not None) or (high is not None and a_max is not None):
         raise TypeError("clip: a limit was given twice, as min or max and as a_min or a_max")
     low, high = a_min if low is None else low, a_max if high is None else high
+    refuse_order("clip", x, low, high)
     return _clip(x, -np.inf if low is None else low, np.inf if high is None else high)
 
 
@@ -424,6 +456,9 @@ def nan_to_num(
     """
     if not copy:
         raise NotDifferentiableError("nan_to_num: a Tensor is not changed in place (copy=False)")
+    if is_complex(x):
+        parts = (nan_to_num(part, True, nan, posinf, neginf) for part in (np.real(x), np.imag(x)))
+        return next(parts) + 1j * next(parts)
     limits = np.finfo(x.dtype)
     y = where(np.isnan(x), nan, x)
     y = where(np.equal(x, np.inf), float(limits.max) if posinf is None else posinf, y)
@@ -455,9 +490,15 @@ def astype(x: Array, dtype: Any, *, copy: bool = True) -> Array:
     kind = np.dtype(dtype).kind
     if not copy and x.dtype == dtype:
         return x
-    if kind not in "fiub":
-        raise NotDifferentiableError(f"astype: a Tensor is real, it cannot become {dtype}")
-    return cast(x, dtype=dtype) if kind == "f" else _leave(x, dtype)
+    if kind not in "fiubc":
+        raise NotDifferentiableError(f"astype: a Tensor is of numbers, it cannot become {dtype}")
+    if kind == "f" and is_complex(x):
+        warn(NO_IMAGINARY_PART, np.exceptions.ComplexWarning)  # as NumPy
+        x = np.real(x)
+    return cast(x, dtype=dtype) if kind in "fc" else _leave(x, dtype)
+
+
+NO_IMAGINARY_PART = "Casting complex values to real discards the imaginary part"
 
 
 if hasattr(np, "astype"):  # NumPy 2.1

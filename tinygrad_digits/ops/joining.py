@@ -340,7 +340,7 @@ def _arrays(*xs: Any) -> list[Array]:
 
 def _number_elements(x: Array, values: Array) -> tuple[Array, Array]:
     """x and values end to end as one vector, and the places of the values in it."""
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in "fc":
         raise NotDifferentiableError(f"an array of {x.dtype} cannot hold a Tensor: .astype(float)")
     both = join(np.reshape(x, -1), np.reshape(values, -1).astype(x.dtype))
     return both, x.size + places(values)

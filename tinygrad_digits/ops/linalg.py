@@ -20,6 +20,9 @@ and slices of that. Three conventions hold throughout:
   gradient just named, loses its derivative with respect to how the equal ones mix: a
   DegenerateWarning says so. The same holds for singular values that are equal or 0; the polar
   factor u @ vh stays right at equal ones.
+- Of complex matrices, what is symmetric here is Hermitian. A rule that conjugates is written for
+  conj(g), the gradient that dL = Re(sum of conj(conj(g)) dy) pairs with dy, and returns the
+  conjugate of a's.
 - Matrices are the last two axes; there may be any others before them.
 """
 
@@ -44,8 +47,8 @@ from ..staging.batching import (
 from ..staging.lowering import register_lowering
 from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
-from ..support.substitutes import REFUSED
 from ..support.user_lines import warn
+from .complex_parts import adjoint, break_holomorphy, conj, imag, is_complex, real
 from .products import SMALL_LETTERS
 from .reductions import unit
 from .registering import handles, implement
@@ -72,12 +75,12 @@ def _half(like: Array, upper: bool = False) -> Array:
 def _mirror(x: Array, upper: bool = False) -> Array:
     """The symmetric matrix of which x has one triangle."""
     triangle = _half(x, upper) * x
-    return triangle + _t(triangle)
+    return triangle + adjoint(triangle)
 
 
 def _onto(x: Array, upper: bool = False) -> Array:
     """The transpose of `_mirrored`: the cotangent of a symmetric matrix, for one triangle."""
-    return _half(x, upper) * (x + _t(x))
+    return _half(x, upper) * (x + adjoint(x))
 
 
 def _inverses(x: Array, regular: Array) -> Array:
@@ -86,8 +89,8 @@ def _inverses(x: Array, regular: Array) -> Array:
 
 
 def _product(left: Array, values: Array, right: Array) -> Array:
-    """left @ diag(values) @ right.T"""
-    return (left * values[..., None, :]) @ _t(right)
+    """left @ diag(values) @ right.T, or its adjoint"""
+    return (left * values[..., None, :]) @ adjoint(right)
 
 
 # --- inverses and linear equations
@@ -200,16 +203,17 @@ def _cofactors(a: Array, *directions: Array) -> Array:
     """The derivative of det(a), and of that in each of the directions: (..., n, n).
 
     For orthogonal u and vh, det(a) is det(u) det(u.T @ a @ vh.T) det(vh). With those of the
-    singular values u.T @ a @ vh.T is diagonal, and zeros there do no harm.
+    singular values u.T @ a @ vh.T is diagonal, and zeros there do no harm. (Unitary matrices have
+    adjoints there, and the cofactors of u are det(u) conj(u).)
     """
     if not a.size:  # of 0 x 0 matrices, or of none
         return np.zeros(np.broadcast_shapes(a.shape, *[x.shape for x in directions]), a.dtype)
     u, s, vh = _svd_or_nan(a)
     orientation = np.sign(np.linalg.det(u) * np.linalg.det(vh))
     if not directions:
-        return _product(u, orientation[..., None] * _others(s, 1), _t(vh))
-    inside = _cofactors_of_diagonal(s, [_t(u) @ x @ _t(vh) for x in directions])
-    return orientation[..., None, None] * (u @ inside @ vh)
+        return _product(conj(u), orientation[..., None] * _others(s, 1), _t(vh))
+    inside = _cofactors_of_diagonal(s, [adjoint(u) @ x @ adjoint(vh) for x in directions])
+    return orientation[..., None, None] * (conj(u) @ inside @ conj(vh))
 
 
 def _cofactors_of_diagonal(s: Array, directions: list[Array]) -> Array:
@@ -254,21 +258,26 @@ det = implement(
     lambda g, _y, a: g[..., None, None] * cofactors(a),  # Giles 2.2.4
     kind=Kind.OPAQUE,
 )
-_sign_and_log = define(
-    _slogdet,
-    lambda g, _y, a: g[..., 1, None, None] * _t(inverse_or_nan(a)),
-    name="slogdet",
-    unchecked=True,
-)
+
+
+def _slogdet_rule(g: Array, y: Array, a: Array) -> Array:
+    """With w = tr(inv(a) da), the logarithm grows by Re(w), and a complex sign by i sign Im(w)."""
+    each = g[..., 1]
+    if is_complex(a):
+        each = each + 1j * imag(g[..., 0] * y[..., 0])
+    return each[..., None, None] * _t(inverse_or_nan(a))
+
+
+_sign_and_log = define(_slogdet, _slogdet_rule, name="slogdet", unchecked=True)
 SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 
 @handles(np.linalg.slogdet)
 def slogdet(a: Array) -> Any:
-    """numpy.linalg.slogdet: (sign, logabsdet); the sign is constant."""
+    """numpy.linalg.slogdet: (sign, logabsdet); the sign of a real matrix is constant."""
     both = _sign_and_log(a)
     sign, log = (both[..., 0], both[..., 1]) if both.ndim > 1 else (both[0], both[1])
-    return SlogdetResult(np.sign(sign), log)
+    return SlogdetResult(sign if is_complex(a) else np.sign(sign), real(log))
 
 
 # --- Cholesky factors
@@ -276,10 +285,10 @@ def slogdet(a: Array) -> Any:
 
 def _cholesky_rule(g: Array, y: Array, _a: Array, *, upper: bool = False) -> Array:
     """Murray, put onto the triangle that NumPy reads."""
-    g, lower = (_t(g), _t(y)) if upper else (g, y)
-    inside = _half(y) * (_t(lower) @ g)
-    half = np.linalg.solve(_t(lower), inside)
-    return _onto(_t(np.linalg.solve(_t(lower), _t(half))), upper)
+    g, lower = (adjoint(conj(g)), adjoint(y)) if upper else (conj(g), y)
+    inside = _half(y) * (adjoint(lower) @ g)
+    half = np.linalg.solve(adjoint(lower), inside)
+    return conj(_onto(adjoint(np.linalg.solve(adjoint(lower), adjoint(half))), upper))
 
 
 def _cholesky(a: Array, *, upper: bool = False) -> Array:
@@ -306,17 +315,18 @@ def _qr_rule(g: Array, y: Array, a: Array) -> Array:
     """Roberts; in a wide matrix, [square, rest], q comes from the square, and q @ r is the rest."""
     m, n = a.shape[-2:]
     check_qr(g, y, m=m)
+    g = conj(g)
     gq, gr, q, r = _t(g[..., :m]), g[..., m:], _t(y[..., :m]), y[..., m:]
     if m >= n:
-        return _qr_of_columns(gq, gr, q, r)
-    gq = gq + a[..., m:] @ _t(gr[..., m:])
+        return conj(_qr_of_columns(gq, gr, q, r))
+    gq = gq + a[..., m:] @ adjoint(gr[..., m:])
     left = _qr_of_columns(gq, gr[..., :m], q, r[..., :m])
-    return np.concatenate([left, q @ gr[..., m:]], axis=-1)
+    return conj(np.concatenate([left, q @ gr[..., m:]], axis=-1))
 
 
 def _qr_of_columns(gq: Array, gr: Array, q: Array, r: Array) -> Array:
-    inside = _mirror(r @ _t(gr) - _t(gq) @ q)
-    return _t(np.linalg.solve(r, _t(gq + q @ inside)))
+    inside = _mirror(r @ adjoint(gr) - adjoint(gq) @ q)
+    return adjoint(np.linalg.solve(r, adjoint(gq + q @ inside)))
 
 
 def _check_qr(g: Array, y: Array, m: int) -> Array:
@@ -423,7 +433,7 @@ def _eigh(a: Array, UPLO: Any = "L", paired: bool = False) -> Array:  # noqa: AR
 def _eigh_parts(packed: Array) -> tuple[Array, Array]:
     rows, values = packed.shape[-2], TOLD
     return (
-        read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :],
+        real(read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :]),
         read(packed, start=values + 1, stop=rows, told=VECTORS),
     )
 
@@ -431,31 +441,48 @@ def _eigh_parts(packed: Array) -> tuple[Array, Array]:
 def _eigh_rule(g: Array, y: Array, _a: Array, UPLO: Any = "L", paired: bool = False) -> Array:
     """Giles 3.1."""
     check_eigh(g, y, paired=paired)
+    g = conj(g)
     values, vectors = _eigh_parts(y)
     distances = values[..., None, :] - values[..., :, None]
     largest = np.maximum(np.abs(values[..., :1]), np.abs(values[..., -1:]))[..., None]
     apart = np.abs(distances) > _rounding(g.dtype, *vectors.shape[-1:]) * largest
-    inside = _inverses(distances, apart) * (_t(vectors) @ g[..., TOLD + 1 :, :])
+    inside = _inverses(distances, apart) * (adjoint(vectors) @ g[..., TOLD + 1 :, :])
     inside = inside + np.eye(values.shape[-1], dtype=g.dtype) * g[..., TOLD, None, :]
-    return _onto(vectors @ inside @ _t(vectors), UPLO.upper() == "U")
+    return conj(_onto(vectors @ inside @ adjoint(vectors), UPLO.upper() == "U"))
 
 
 def _check_eigh(g: Array, y: Array, paired: bool = False) -> Array:
-    """Warn where a cotangent asks how the vectors of equal eigenvalues mix."""
-    values, vectors = y[..., TOLD, :], y[..., TOLD + 1 :, :]
+    """Warn where a cotangent asks how the vectors of equal eigenvalues mix, or for a phase."""
+    if is_complex(y):
+        turning = np.sum(g[..., TOLD + 1 :, :] * y[..., TOLD + 1 :, :], axis=-2)
+        _check_phases("eigh", turning, g)
+        g = conj(g)
+    values, vectors = y[..., TOLD, :].real, y[..., TOLD + 1 :, :]
     n = values.shape[-1]
     limit = _indistinct(y.dtype, n) * np.abs(values).max(-1, initial=0)[..., None, None]
     if not (np.diff(values) <= limit[..., 0]).any():
         return np.zeros(np.broadcast_shapes(g.shape, y.shape)[:-2], bool)
     close = np.abs(values[..., None, :] - values[..., :, None]) <= limit
     close &= ~np.eye(n, dtype=bool)
-    mixing = _t(vectors) @ g[..., TOLD + 1 :, :]
+    mixing = adjoint(vectors) @ g[..., TOLD + 1 :, :]
     lost = _differ(mixing, close)
     arrived = (g[..., TOLD:, :] != 0).any(-2)
     lost |= _are_lost(close.any(-1), arrived, _are_together(g, paired))
     if lost.any():
         _warn_of_equals("eigh: eigenvalues", "a")
     return lost
+
+
+def _check_phases(who: str, turning: Array, g: Array) -> None:
+    """Warn where a cotangent depends on the phases of vectors: dL = -Im(turning) dphase."""
+    size = np.abs(g).max((-2, -1), initial=0)[..., None]
+    if (np.abs(turning.imag) > 1e4 * np.finfo(g.dtype).eps * size).any():
+        warn(
+            f"{who}: what is differentiated depends on the phases of complex vectors, which are "
+            "arbitrary, and so is this gradient: use what no phase changes, as abs(v) or products "
+            "of v with its conjugate",
+            DegenerateWarning,
+        )
 
 
 def _differ(mixing: Array, close: Array) -> Array:
@@ -469,13 +496,13 @@ def _differ(mixing: Array, close: Array) -> Array:
     own = np.diagonal(mixing, axis1=-2, axis2=-1)
     unlike = np.abs(own[..., None, :] - own[..., :, None]) > noise
     beside = (np.abs(mixing) > noise) | (np.abs(_t(mixing)) > noise)
-    rotated = np.abs(mixing - _t(mixing)) > noise
+    rotated = np.abs(mixing - adjoint(mixing)) > noise
     return (close & (rotated | (unlike & ~beside))).any((-2, -1))
 
 
 def _eigvalsh_rule(g: Array, _y: Array, a: Array, UPLO: Any = "L") -> Array:
     _, vectors = _eigh_parts(_packed_eigh(a, UPLO=UPLO, paired=True))  # with g, which values make
-    return _onto(_product(vectors, g, vectors), UPLO.upper() == "U")
+    return conj(_onto(_product(vectors, g, vectors), UPLO.upper() == "U"))
 
 
 def _rounding(dtype: Any, *lengths: int) -> float:
@@ -496,26 +523,20 @@ def eigh(a: Array, UPLO: Any = "L") -> Any:
     return EighResult(*_eigh_parts(_packed_eigh(a, UPLO=UPLO)))
 
 
-REFUSED[np.linalg.eig] = REFUSED[np.linalg.eigvals] = (
-    "the eigenvalues of a matrix that is not symmetric are complex in general, and derivatives "
-    "here are real; for a symmetric one write np.linalg.eigh or np.linalg.eigvalsh"
-)
-
-
 # --- singular values: packed as u above s above v, (..., 2 + m + 1 + n, k)
 
 
 def _svd(a: Array, hermitian: bool = False, paired: bool = False) -> Array:  # noqa: ARG001
     u, s, vh = np.linalg.svd(a, full_matrices=False, hermitian=hermitian)
     told = np.zeros((*s.shape[:-1], TOLD, s.shape[-1]), s.dtype)
-    return np.concatenate([told, u, s[..., None, :], _t(vh)], axis=-2)
+    return np.concatenate([told, u, s[..., None, :], adjoint(vh)], axis=-2)
 
 
 def _svd_parts(packed: Array, m: int) -> tuple[Array, Array, Array]:
     rows, values = packed.shape[-2], TOLD + m
     return (
         read(packed, start=TOLD, stop=values, told=VECTORS),
-        read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :],
+        real(read(packed, start=values, stop=values + 1, told=VALUES)[..., 0, :]),
         read(packed, start=values + 1, stop=rows, told=VECTORS),
     )
 
@@ -535,32 +556,36 @@ def _svd_rule(
     """
     m, n = a_like.shape[-2:]
     check_svd(g, y, m=m, paired=paired)
-    (gu, gs, gv), (u, s, v) = _svd_slices(g, m), _svd_parts(y, m)
+    (gu, gs, gv), (u, s, v) = _svd_slices(conj(g), m), _svd_parts(y, m)
     tiny = _rounding(g.dtype, m, n) * s[..., :1]
     distances, sums = s[..., None, :] - s[..., :, None], s[..., None, :] + s[..., :, None]
-    of_u, of_v = _t(u) @ gu, _t(v) @ gv
-    of_u, of_v = of_u - _t(of_u), of_v - _t(of_v)
+    of_u, of_v = adjoint(u) @ gu, adjoint(v) @ gv
+    of_u, of_v = of_u - adjoint(of_u), of_v - adjoint(of_v)
     inside = _inverses(distances, np.abs(distances) > tiny[..., None]) * (of_u + of_v) / 2
     inside = inside + _inverses(sums, sums > tiny[..., None]) * (of_u - of_v) / 2
     inside = inside + np.eye(s.shape[-1], dtype=g.dtype) * gs[..., None, :]
-    result = u @ inside @ _t(v)
+    result = u @ inside @ adjoint(v)
     each = _inverses(s, s > tiny)
     if m > n:
-        result = result + _product(gu - u @ (_t(u) @ gu), each, v)
+        result = result + _product(gu - u @ (adjoint(u) @ gu), each, v)
     if m < n:
-        result = result + _product(u, each, gv - v @ (_t(v) @ gv))
-    return _onto(result) if hermitian else result
+        result = result + _product(u, each, gv - v @ (adjoint(v) @ gv))
+    return conj(_onto(result) if hermitian else result)
 
 
 def _check_svd(g: Array, y: Array, m: int, paired: bool = False) -> Array:
     """Warn where a cotangent asks how the vectors of singular values mix that are equal, or 0."""
-    (gu, _, gv), (u, s, v) = _svd_slices(g, m), _svd_slices(y, m)
+    (gu, _, gv), (u, s, v) = _svd_slices(conj(g), m), _svd_slices(y, m)
+    s = s.real
+    if is_complex(y):
+        turning = np.sum(conj(gu) * u, axis=-2) + np.sum(conj(gv) * v, axis=-2)
+        _check_phases("svd", turning, g)
     limit = _indistinct(y.dtype, m, v.shape[-2]) * s[..., :1]
     zero, close = s <= limit, np.abs(s[..., None, :] - s[..., :, None]) <= limit[..., None]
     close &= ~np.eye(s.shape[-1], dtype=bool)
     if not (zero.any() or close.any()):
         return np.zeros(np.broadcast_shapes(g.shape, y.shape)[:-2], bool)
-    of_u, of_v = _t(u) @ gu, _t(v) @ gv
+    of_u, of_v = adjoint(u) @ gu, adjoint(v) @ gv
     both_zero = close & zero[..., None, :] & zero[..., :, None]
     lost = _differ(of_u + of_v, close) | _differ(of_u - of_v, both_zero)
     outside = np.abs(gu - u @ of_u).sum(-2) + np.abs(gv - v @ of_v).sum(-2)
@@ -583,7 +608,7 @@ def _singular_values_rule(g: Array, _y: Array, a: Array, hermitian: bool = False
     packed = _packed_svd(a, hermitian=hermitian, paired=True)  # with g, which the values make
     u, s, v = _svd_parts(packed, a.shape[-2])
     result = _product(u, g * (s > _rounding(g.dtype, *a.shape[-2:]) * s[..., :1]), v)
-    return _onto(result) if hermitian else result
+    return conj(_onto(result) if hermitian else result)
 
 
 check_svd = define(_check_svd, name="check_svd")
@@ -610,7 +635,7 @@ def svd(
             "columns that it adds are arbitrary; write full_matrices=False"
         )
     u, s, v = _svd_parts(_packed_svd(a, hermitian=hermitian), m)
-    return SVDResult(u, s, _t(v))
+    return SVDResult(u, s, adjoint(v))
 
 
 @handles(np.linalg.svdvals)
@@ -625,10 +650,11 @@ def svdvals(x: Array, /) -> Array:
 def _pinv_rule(g: Array, y: Array, a: Array, hermitian: bool = False) -> Array:
     """Golub, equation 4.12: where the rank stays as it is."""
     a = _mirror(a) if hermitian else a
-    result = _t(y) @ g @ _t(y)
-    right, left = _t(g) @ y @ _t(y), _t(y) @ y @ _t(g)
+    g, back = conj(g), adjoint(y)
+    result = back @ g @ back
+    right, left = adjoint(g) @ y @ back, back @ y @ adjoint(g)
     result = (right - a @ (y @ right)) + (left - (left @ y) @ a) - result
-    return _onto(result) if hermitian else result
+    return conj(_onto(result) if hermitian else result)
 
 
 pinv = implement(
@@ -649,19 +675,19 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
 def _lstsq_parts(packed: Array, a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
     n, k = a.shape[1], b.shape[1]
     x, rest = packed[: n * k].reshape((n, k)), packed[n * k :]
-    return x, rest[:k], rest[k:-1], rest[-1]
+    return x, real(rest[:k]), real(rest[k:-1]), real(rest[-1])
 
 
 def _lstsq_rule_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
     """Of x = pinv(a) @ b, and of the squares of b - a @ x."""
     (x, *_), (gx, gr, *_) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
     of_x = _pinv_rule(gx @ b.T, _pinv_of(a, rcond, g.dtype), a)
-    return of_x - 2 * ((b - a @ x) * gr) @ x.T
+    return of_x - 2 * (conj(b - a @ x) * gr) @ x.T
 
 
 def _lstsq_rule_b(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
     (x, *_), (gx, gr, *_) = _lstsq_parts(y, a, b), _lstsq_parts(g, a, b)
-    return _pinv_of(a, rcond, g.dtype).T @ gx + 2 * (b - a @ x) * gr
+    return _pinv_of(a, rcond, g.dtype).T @ gx + 2 * conj(b - a @ x) * gr
 
 
 def _pinv_of(a: Array, rcond: float | None, dtype: Any) -> Array:
@@ -721,11 +747,11 @@ def _norm_rule(
         shape = [1 if i in axes else n for i, n in enumerate(x.shape)]
         g, y = g.reshape(shape), y.reshape(shape)
     if ord in (None, 2, "fro", "f"):
-        return g * unit(x, axis=tuple(axes))
+        return g * conj(unit(x, axis=tuple(axes)))
     sizes = np.abs(x)
     if ord < 1:
         sizes = sizes + (x == 0) * y  # the ratio is 1 for an element that is 0: its sign is 0
-    return np.where(y == 0, 0, g * np.sign(x) * (sizes / y) ** (ord - 1))
+    return np.where(y == 0, 0, g * conj(np.sign(x)) * (sizes / y) ** (ord - 1))
 
 
 def _axes(x: Array, axis: Any) -> list[int]:
@@ -767,7 +793,7 @@ def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) ->
 
 def _norm_of_vectors(x: Array, ord: float, axis: Any, keepdims: bool) -> Array:
     if ord == 0:
-        return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
+        return np.sum((x != 0).astype(real(x).dtype), axis=axis, keepdims=keepdims)
     sizes = np.abs(x)
     if ord == 1:
         return np.sum(sizes, axis=axis, keepdims=keepdims)
@@ -828,6 +854,9 @@ def cond(x: Array, p: Any = None) -> Array:
     singular = np.logical_and(np.isnan(ratio), np.logical_not(np.any(np.isnan(x), axis=(-2, -1))))
     return np.where(singular, np.inf, ratio)[()]
 
+
+break_holomorphy(_sign_and_log, cholesky, _packed_qr, _packed_eigh, eigvalsh, _packed_svd, _norm)
+break_holomorphy(singular_values, lstsq_values, _packed_lstsq, pinv)
 
 # --- for many examples at once
 

@@ -16,6 +16,7 @@ from ..support.errors import NotDifferentiableError
 from ..support.foreign import as_array
 from ..support.user_lines import warn
 from . import reductions
+from .complex_parts import is_complex, refuse_order
 from .reductions import Axis, _count, _restore, prod_rule
 from .registering import fallback_for, handles
 
@@ -68,6 +69,7 @@ def _extreme_rule(
     g: Array, y: Array, x: Array, where: Array, axis: Axis, initial: float | None, *, nan: bool
 ) -> Array:
     """Shared evenly among what equals the extreme: elements, `initial`, and NaN if that counts."""
+    refuse_order("max and min", x)
     chosen = ((x == y) | (x != x) if nan else x == y) & where
     ties = np.sum(chosen, axis=axis, keepdims=True) + (y == initial)
     return g * (chosen / np.maximum(ties, 1)).astype(g.dtype)
@@ -99,7 +101,7 @@ def selection(x: Array, where: Any) -> Array:
 
 def floating(dtype: Any) -> Any:
     """What dtype= says, which has to be something that can be differentiated."""
-    if np.dtype(dtype).kind != "f":
+    if np.dtype(dtype).kind not in "fc":
         raise NotDifferentiableError(
             f"dtype={np.dtype(dtype)} would end the gradient: it takes floating-point types; "
             "for others write x.astype(dtype)"
@@ -220,6 +222,8 @@ def _varies(x: Array, known: Array, axis: Axis) -> Array:
     """Whether what is known differs: if not, the deviations are no more than rounding."""
     if not x.size:
         return known  # and there are no deviations
+    if is_complex(x):
+        return _varies(np.real(x), known, axis) | _varies(np.imag(x), known, axis)
     largest = np.max(np.where(known, x, -np.inf), axis=axis, keepdims=True)
     return largest != np.min(np.where(known, x, np.inf), axis=axis, keepdims=True)
 
@@ -269,6 +273,8 @@ def _deviate(
     if not isinstance(freedom, Tensor) and np.any(freedom <= 0):
         message = "Degrees of freedom <= 0 for slice" + "." * nan  # as NumPy
         warn(message, RuntimeWarning)
+    if is_complex(deviation):
+        deviation = np.absolute(deviation)
     squares = np.sum(np.square(deviation), axis=axis, keepdims=keepdims, where=where)
     if nan:
         some = freedom > 0
@@ -291,6 +297,8 @@ def _spreading(op: Function | None, *, root: bool, nan: bool) -> Function:
         mean: Array | None = None,
         correction: float | None = None,
     ) -> Array:
+        if is_complex(x) and dtype is not None and np.dtype(dtype).kind != "c":
+            raise NotDifferentiableError(f"dtype={np.dtype(dtype)} is not that of complex numbers")
         x, ddof = in_dtype(x, dtype), _freedom(ddof, correction)
         if op is not None and where is True and mean is None:
             return op(x, axis, ddof=ddof, keepdims=keepdims)

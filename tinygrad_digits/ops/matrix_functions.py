@@ -40,7 +40,7 @@ def funm(f: Elementwise, a: Array) -> Array:
             one that treats both triangles alike write funm(f, (a + a.T) / 2).
 
     Raises LinAlgError where a is not square, ShapeError where f is not elementwise,
-    NotDifferentiableError where it uses Tensors of its own.
+    NotDifferentiableError where it uses Tensors of its own, or a is complex.
 
     >>> import tinygrad_digits as td
     >>> td.grad(lambda a: td.linalg.funm(np.sqrt, a).trace())(np.diag([4.0, 4.0, 25.0]))
@@ -51,6 +51,11 @@ def funm(f: Elementwise, a: Array) -> Array:
     a = a if hasattr(a, "dtype") else np.asarray(a, float)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"funm takes symmetric matrices, (..., n, n), got {a.shape}")
+    if a.dtype.kind == "c":
+        raise NotDifferentiableError(
+            "funm takes real matrices; of a Hermitian one write w, v = np.linalg.eigh(a), and then "
+            "v * f(w) @ v.conj().T"
+        )
     a = a if a.dtype.kind == "f" else a.astype(float)
     return _funm(np.tril(a) + np.tril(a, -1).swapaxes(-1, -2), f=f)
 

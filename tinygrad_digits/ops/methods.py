@@ -37,7 +37,9 @@ def _conj(x: Tensor) -> Array:
 
 
 def _imag(x: Tensor) -> Array:
-    """ndarray.imag: zeros."""
+    """ndarray.imag: of a real array zeros."""
+    if x.dtype.kind == "c":
+        return np.imag(x)
     return np.zeros_like(x) if x.is_array else np.zeros_like(x)[()]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..engine.define import define, primitive
 from ..engine.primitive import Array, Function, Kind
+from .complex_parts import is_complex
 from .elementwise import square
 from .registering import handles, implement
 
@@ -114,13 +115,26 @@ def times_log(y: Array, a: Array, b: Array) -> Array:
 
 
 def _by_base(g: Array, _y: Array, a: Array, b: Array) -> Array:
+    if is_complex(g):
+        return g * _complex_slope(a, b)
     if type(b) is int:  # which a program knows, and which makes the next derivative as cheap
         return g * (b * a ** (b - 1 if b else 0))
     return g * power_slope(a, b, by_base=1, by_exponent=0)
 
 
 def _by_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
-    return g * times_log(y, a, b)
+    return g * (_complex_log(y, a) if is_complex(g) else times_log(y, a, b))
+
+
+def _complex_slope(a: Array, b: Array) -> Array:
+    """b a**(b-1), and 0 where b is; on the branch cut of a the side is that of a**b."""
+    return b * a ** (b - 1 + (b == 0))
+
+
+def _complex_log(y: Array, a: Array) -> Array:
+    """y log(a), for y = a**b, and 0 where y is."""
+    zero = np.equal(y, 0)
+    return np.where(zero, 0, y) * np.log(np.where(zero, 1, a).astype(y.dtype))
 
 
 _power = define(np.power, _by_base, _by_exponent, kind=Kind.ELEMENTWISE, unchecked=True)
@@ -138,13 +152,19 @@ def power(a: Array, b: Array, /) -> Any:
 
 
 def _wide(g: Array, *inputs: Array) -> list[Array]:
-    """float_power computes in float64, whatever its arguments are."""
-    return [x.astype(g.dtype) if hasattr(x, "dtype") else float(x) for x in inputs]
+    """float_power computes in float64 or complex128, whatever its arguments are."""
+    return [x.astype(g.dtype) if hasattr(x, "dtype") else g.dtype.type(x).item() for x in inputs]
+
+
+def _by_base_of_any(g: Array, _y: Array, a: Array, b: Array) -> Array:
+    return g * (
+        _complex_slope(a, b) if is_complex(g) else power_slope(a, b, by_base=1, by_exponent=0)
+    )
 
 
 float_power = implement(
     np.float_power,
-    lambda g, _y, a, b: g * power_slope(*_wide(g, a, b), by_base=1, by_exponent=0),
-    lambda g, y, a, b: g * times_log(y, *_wide(g, a, b)),
+    lambda g, y, a, b: _by_base_of_any(g, y, *_wide(g, a, b)),
+    lambda g, y, a, b: _by_exponent(g, y, *_wide(g, a, b)),
     kind=Kind.ELEMENTWISE,
 )

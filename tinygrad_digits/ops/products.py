@@ -16,6 +16,7 @@ from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, Rule, batch_two_axes, register_batching, widen
 from ..support.errors import ShapeError, no_rule_with
 from ..support.foreign import as_array
+from .complex_parts import break_holomorphy, conj
 from .indexing import put
 from .registering import handles, implement
 from .views import Way, share
@@ -106,8 +107,8 @@ def dot(a: Array, b: Array) -> Array:
 
 @handles(np.vdot)
 def vdot(a: Array, b: Array, /) -> Array:
-    """numpy.vdot: the product of all elements by all elements, as of vectors."""
-    return np.dot(np.reshape(a, -1), np.reshape(b, -1))
+    """numpy.vdot: the product of all elements by all elements, as of vectors; a is conjugated."""
+    return np.dot(conj(np.reshape(a, -1)), np.reshape(b, -1))
 
 
 @handles(np.inner)
@@ -268,11 +269,11 @@ def matrix_power(a: Array, n: int) -> Array:
 
 
 def _vecdot_left(g: Array, _y: Array, _a: Array, b: Array) -> Array:
-    return g[..., None] * b
+    return conj(g[..., None] * b)
 
 
 def _vecdot_right(g: Array, _y: Array, a: Array, _b: Array) -> Array:
-    return g[..., None] * a
+    return g[..., None] * conj(a)
 
 
 _vecdot = define(np.vecdot, _vecdot_left, _vecdot_right, kind=Kind.PRODUCT, unchecked=True)
@@ -296,7 +297,7 @@ register_batching(_batch_vectors(1, 1), _vecdot)
 
 @handles(np.vecdot)
 def vecdot(a: Array, b: Array, /, *, axis: int = -1, keepdims: bool = False) -> Array:
-    """numpy.vecdot: (..., n) and (..., n) -> (...), products of vectors along an axis."""
+    """numpy.vecdot: (..., n) and (..., n) -> (...), products of vectors; a is conjugated."""
     a, b = (x if axis == -1 else np.moveaxis(x, axis, -1) for x in (as_array(a), as_array(b)))
     return np.expand_dims(_vecdot(a, b), axis) if keepdims else _vecdot(a, b)
 
@@ -311,17 +312,19 @@ if hasattr(np, "matvec"):  # NumPy 2.2
     matvec = implement(
         np.matvec,
         lambda g, _y, _a, b: g[..., None] * b[..., None, :],
-        lambda g, _y, a, _b: np.vecmat(g, a),
+        lambda g, _y, a, _b: np.vecmat(conj(g), a),
         kind=Kind.PRODUCT,
     )
     vecmat = implement(
         np.vecmat,
-        lambda g, _y, _a, b: np.matvec(b, g),
-        lambda g, _y, a, _b: a[..., None] * g[..., None, :],
+        lambda g, _y, _a, b: conj(np.matvec(b, g)),
+        lambda g, _y, a, _b: conj(a)[..., None] * g[..., None, :],
         kind=Kind.PRODUCT,
     )
     register_batching(_batch_vectors(2, 1), matvec)
     register_batching(_batch_vectors(1, 2), vecmat)
+    break_holomorphy(vecmat)
+break_holomorphy(_vecdot)
 
 
 # --- the trace

@@ -13,6 +13,7 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
+from .complex_parts import break_holomorphy, conj, is_complex, refuse_order
 from .derived_rules import compute_vjp
 from .elementwise import astype
 from .registering import implement
@@ -57,7 +58,7 @@ def _mean(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
         return np.mean(x, axis=axis, keepdims=keepdims)
     if not x.shape and axis is not None:
         np.mean(np.zeros(()), axis=axis)  # which refuses an axis, unlike np.sum
-    exact = {"e": np.float32}.get(x.dtype.char, x.dtype if x.dtype.kind == "f" else np.float64)
+    exact = {"e": np.float32}.get(x.dtype.char, x.dtype if x.dtype.kind in "fc" else np.float64)
     total = sum(astype(x, exact), axis, keepdims=keepdims)  # in what np.mean accumulates
     return astype(total / _count(x, axis), np.float16 if x.dtype.char == "e" else exact)
 
@@ -87,7 +88,8 @@ def _unit(x: Array, axis: Axis = None) -> Array:
     """x / its length along axes, and 0 where that is 0; squares neither over- nor underflow."""
     peak = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
     scaled = x / (peak + (peak == 0))
-    length = np.sqrt(np.sum(np.square(scaled), axis=axis, keepdims=True))
+    squares = np.square(np.abs(scaled) if is_complex(x) else scaled)
+    length = np.sqrt(np.sum(squares, axis=axis, keepdims=True))
     return scaled / (length + (length == 0))
 
 
@@ -96,9 +98,10 @@ def _unit_rule(g: Array, y: Array, x: Array, axis: Axis = None) -> Array:
 
     The part along y is taken off twice, and the second time what the first rounded away.
     """
-    g = g - y * np.sum(g * y, axis=axis, keepdims=True)
-    g = g - y * np.sum(g * y, axis=axis, keepdims=True)
-    return g / np.sum(y * x, axis=axis, keepdims=True)
+    along = conj(y)
+    g = g - along * np.real(np.sum(g * y, axis=axis, keepdims=True))
+    g = g - along * np.real(np.sum(g * y, axis=axis, keepdims=True))
+    return g / np.real(np.sum(along * x, axis=axis, keepdims=True))
 
 
 unit = define(_unit, _unit_rule, name="unit", kind=Kind.REDUCTION, unchecked=True, composite=True)
@@ -119,7 +122,7 @@ def _var_rule(
     if not x.size:
         return np.zeros_like(x)
     deviation = x - np.mean(x, axis=axis, keepdims=True)
-    return _restore(g, x, axis, keepdims) * deviation * _per_degree(2.0, x, axis, ddof)
+    return _restore(g, x, axis, keepdims) * conj(deviation) * _per_degree(2.0, x, axis, ddof)
 
 
 def _std_rule(
@@ -128,15 +131,23 @@ def _std_rule(
     """That of a length, of x - mean, by √(n - ddof); 0 for constant data, whose mean is rounded."""
     if not x.size:
         return np.zeros_like(x)
-    varies = np.max(x, axis=axis, keepdims=True) != np.min(x, axis=axis, keepdims=True)
+    varies = vary(x, axis)
     deviation = (x - np.mean(x, axis=axis, keepdims=True)) * varies
     freedom = _count(x, axis) - ddof
     scale = 1 / freedom**0.5 if freedom > 0 else np.nan
-    return _restore(g, x, axis, keepdims) * (unit(deviation, axis=axis) * scale)
+    return _restore(g, x, axis, keepdims) * (conj(unit(deviation, axis=axis)) * scale)
+
+
+def vary(x: Array, axis: Axis) -> Array:
+    """Whether not all elements along an axis are the same."""
+    if is_complex(x):
+        return vary(np.real(x), axis) | vary(np.imag(x), axis)
+    return np.max(x, axis=axis, keepdims=True) != np.min(x, axis=axis, keepdims=True)
 
 
 var = reduction(np.var, _var_rule)
 std = reduction(np.std, _std_rule)
+break_holomorphy(unit, var, std)
 
 
 # --- extremes
@@ -146,6 +157,8 @@ def _extreme_rule(
     g: Array, y: Array, x: Array, axis: Axis = None, *, keepdims: bool = False
 ) -> Array:
     """Shared evenly among the elements that equal the extreme (or are NaN, as it is then)."""
+    if is_complex(g):
+        refuse_order("max and min", x)
     chosen = (x == _restore(y, x, axis, keepdims)) | (x != x)
     share = chosen / np.sum(chosen, axis=axis, keepdims=True)  # float64: it may be one of many
     return _restore(g, x, axis, keepdims) * share.astype(g.dtype)

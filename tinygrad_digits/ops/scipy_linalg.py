@@ -10,6 +10,7 @@ from ..engine.primitive import Array, Kind
 from ..staging.batching import batch_last_axes, register_batching
 from ..support.errors import extra
 from ..support.foreign import as_array
+from .complex_parts import conj
 
 TRANSPOSED = {0: False, "N": False, 1: True, "T": True, 2: True, "C": True}
 
@@ -94,7 +95,8 @@ def solve_triangular(
     """scipy.linalg.solve_triangular: (..., n, n) and (n,) or (..., n, k) -> x with a @ x = b.
 
     Only one triangle of a is read, and gets a gradient; with trans=1 (or "T") it is transposed
-    first. Raises LinAlgError where a is singular, MissingExtraError without SciPy.
+    first, with 2 (or "C") its conjugate is. Raises LinAlgError where a is singular,
+    MissingExtraError without SciPy.
 
     >>> import tinygrad_digits as td
     >>> a = np.array([[2.0, 1], [0, 4]])
@@ -104,6 +106,7 @@ def solve_triangular(
     if trans not in TRANSPOSED:
         raise ValueError(f"solve_triangular: trans is 0 or 'N', 1 or 'T', 2 or 'C', not {trans!r}")
     a, b = (as_array(x, float) for x in (a, b))
+    a = conj(a) if trans in (2, "C") else a
     columns = b.reshape((-1, 1)) if b.ndim == 1 else b
     x = _solve(a, columns, trans=int(TRANSPOSED[trans]), lower=bool(lower),
                unit_diagonal=bool(unit_diagonal), check_finite=bool(check_finite))  # fmt: skip
@@ -119,7 +122,7 @@ def cho_solve(c_and_lower: tuple[Array, bool], b: Array, *, check_finite: bool =
     array([0.25      , 0.11111111])
     """
     c, lower = c_and_lower
-    first, then = (0, 1) if lower else (1, 0)
+    first, then = (0, 2) if lower else (2, 0)
     half = solve_triangular(c, b, first, lower, check_finite=check_finite)
     return solve_triangular(c, half, then, lower, check_finite=check_finite)
 

@@ -15,6 +15,7 @@ from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
+from .complex_parts import break_holomorphy, conj, is_complex, is_known, refuse_order
 from .indexing import getitem, scatter
 from .registering import handles, implement
 from .views import Way, share
@@ -42,6 +43,13 @@ def sort(a: Array, axis: int | None = -1, kind: Any = None, *, stable: bool | No
     x, along = (np.ravel(a), 0) if axis is None else (a, axis)
     along = normalize_axis_index(along, x.ndim)
     return np.take_along_axis(x, np.argsort(x, axis=along, kind="stable"), axis=along)
+
+
+@handles(np.sort_complex)
+def sort_complex(a: Array) -> Array:
+    """numpy.sort_complex: by the real parts, then by the imaginary ones; the result is complex."""
+    wide = np.clongdouble if a.dtype.char == "g" else complex
+    return np.sort(a) if is_complex(a) else np.sort(a).astype(wide)
 
 
 def _places(x: Array, kth: Any, axis: int, kind: Any) -> Array:
@@ -108,7 +116,7 @@ def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
         [] if end is None else [np.ravel(as_array(end)).astype(x.dtype)]
         for end in (to_begin, to_end)
     )
-    if x.dtype.kind != "f" and (before or after):
+    if x.dtype.kind not in "fc" and (before or after):
         raise TypeError(f"ediff1d: floats cannot be put at the ends of {x.dtype} differences")
     return np.concatenate([*before, x[1:] - x[:-1], *after])
 
@@ -122,7 +130,7 @@ def gradient(f: Array, *varargs: Any, axis: Axis = None, edge_order: int = 1) ->
     np.float64(-1.0)
     """
     f = as_array(f)
-    f = f if f.dtype.kind == "f" else f.astype(np.float64)
+    f = f if f.dtype.kind in "fc" else f.astype(np.float64)
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
     spacings = list(varargs) or [1.0]
     if len(spacings) == 1 and (not varargs or np.ndim(spacings[0]) == 0):
@@ -141,10 +149,12 @@ def gradient(f: Array, *varargs: Any, axis: Axis = None, edge_order: int = 1) ->
 def _steps(spacing: Any, length: int) -> Array:
     """The distance from one sample to the next, or all of them where they may differ."""
     if np.ndim(spacing) == 0:
+        refuse_order("gradient: a spacing", spacing)
         return spacing
     if np.shape(spacing) != (length,):
         raise ValueError(f"gradient: {length} samples at coordinates of shape {np.shape(spacing)}")
     at = as_array(spacing)
+    refuse_order("gradient: coordinates", at)
     steps = np.diff(at if at.dtype.kind == "f" else at.astype(np.float64))
     known = not isinstance(steps, Tensor)
     return steps[0] if known and (steps == steps[0]).all() else steps
@@ -278,6 +288,7 @@ def interp(
     x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None, period: Any = None
 ) -> Array:
     """numpy.interp, differentiable in where it looks, in the knots and in the values there."""
+    refuse_order("interp", x, xp)
     if period is not None:
         if period == 0:
             raise ValueError("interp: period must not be 0")
@@ -316,10 +327,10 @@ def _correlate_full(g: Array, a: Array, v: Array, mode: str) -> Array:
 convolved = define(
     np.convolve,
     lambda g, _y, a_like, v, mode="full": np.correlate(
-        _convolve_full(g, a_like, v, mode), v, mode="valid"
+        _convolve_full(g, a_like, v, mode), conj(v), mode="valid"
     ),
     lambda g, _y, a, v_like, mode="full": np.correlate(
-        _convolve_full(g, a, v_like, mode), a, mode="valid"
+        _convolve_full(g, a, v_like, mode), conj(a), mode="valid"
     ),
     kind=Kind.OPAQUE,
     unchecked=True,
@@ -327,14 +338,15 @@ convolved = define(
 correlated = define(
     np.correlate,
     lambda g, _y, a_like, v, mode="valid": np.convolve(
-        _correlate_full(g, a_like, v, mode), v, mode="valid"
+        _correlate_full(g, a_like, v, mode), conj(v), mode="valid"
     ),
-    lambda g, _y, a, v_like, mode="valid": np.correlate(
-        _correlate_full(g, a, v_like, mode), a, mode="valid"
-    )[::-1],
+    lambda g, _y, a, v_like, mode="valid": conj(
+        np.correlate(_correlate_full(g, a, v_like, mode), conj(a), mode="valid")[::-1]
+    ),
     kind=Kind.OPAQUE,
     unchecked=True,
 )
+break_holomorphy(correlated)
 
 
 def _vector(x: Array) -> Array:
@@ -408,14 +420,18 @@ def polyint(p: Array, m: int = 1, k: Array = None) -> Array:
 
 @handles(np.poly)
 def poly(seq_of_zeros: Array) -> Array:
-    """numpy.poly: the coefficients of the polynomial with these zeros; of a vector only."""
+    """numpy.poly: the polynomial that has these zeros, or the eigenvalues of a matrix."""
     zeros = _vector(seq_of_zeros)
-    if zeros.ndim != 1:
-        raise ValueError(f"poly: the zeros are a vector, got an array of shape {zeros.shape}")
+    if zeros.ndim == 2 and zeros.shape[0] == zeros.shape[1] > 0:
+        zeros = np.linalg.eigvals(zeros)
+    elif zeros.ndim != 1:
+        raise ValueError(f"poly: the zeros are a vector or a matrix, got {zeros.shape}")
     zeros = zeros.astype(np.mintypecode(zeros.dtype.char))
     p = np.ones(1, zeros.dtype)
     for i in range(zeros.shape[0]):
         p = np.convolve(p, np.concatenate([np.ones(1, p.dtype), -zeros[i : i + 1]]))
+    if is_complex(p) and is_known(p) and np.all(np.sort(zeros) == np.sort(np.conjugate(zeros))):
+        p = np.real(p)  # as NumPy does of zeros that come in pairs
     return p if zeros.shape[0] else 1.0
 
 
@@ -432,23 +448,6 @@ def polyfit(x: Array, y: Array, deg: int, rcond: Any = None, *, w: Array = None)
     scale = np.sqrt(np.sum(powers * powers, axis=0))
     rcond = x.shape[0] * np.finfo(x.dtype).eps if rcond is None else rcond
     return (np.linalg.lstsq(powers / scale, y, rcond)[0].T / scale).T
-
-
-# --- spectra: complex, so not here, but for moving their middle
-
-
-@handles(np.fft.fftshift)
-def fftshift(x: Array, axes: Axis = None) -> Array:
-    """numpy.fft.fftshift: the second half of each axis before the first."""
-    axes = normalize_axis_tuple(range(x.ndim) if axes is None else axes, x.ndim)
-    return np.roll(x, tuple([x.shape[axis] // 2 for axis in axes]), axes)
-
-
-@handles(np.fft.ifftshift)
-def ifftshift(x: Array, axes: Axis = None) -> Array:
-    """numpy.fft.ifftshift, which undoes fftshift."""
-    axes = normalize_axis_tuple(range(x.ndim) if axes is None else axes, x.ndim)
-    return np.roll(x, tuple([-(x.shape[axis] // 2) for axis in axes]), axes)
 
 
 register_batching(batch_along_flat, unwrap)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind
+from .complex_parts import is_complex
 from .registering import implement
 
 elementwise = partial(implement, kind=Kind.ELEMENTWISE)
@@ -17,6 +18,8 @@ elementwise = partial(implement, kind=Kind.ELEMENTWISE)
 
 def _turned_sine(x: Array, quarters: int) -> Array:
     """sin(pi x + quarters pi/2), by what x is more than a whole number, which is exact."""
+    if is_complex(x):
+        return np.sin(np.pi * x + quarters * (np.pi / 2))
     whole = np.rint(x)
     rest, turn = x - whole, np.remainder(2 * np.remainder(whole, 2) + quarters, 4)
     rest = np.where(turn % 2 == 0, rest, 0.5 - np.abs(rest))

@@ -14,6 +14,7 @@ from ..engine.primitive import Array, Function, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_last_axes, register_batching
 from ..support.foreign import as_array
+from .complex_parts import is_complex, refuse_order
 from .masked_reductions import selection
 from .reductions import Axis, _restore
 
@@ -34,6 +35,7 @@ def relu(x: Array) -> Array:
     """
     if type(x) is np.ndarray and x.dtype.kind == "f" and x.size <= _MANY and x.flags.c_contiguous:
         return np.maximum(x, _zeros(x.shape, x.dtype))
+    refuse_order("relu", x)
     return np.maximum(x, 0)
 
 
@@ -54,6 +56,8 @@ def logistic(x: Array) -> Array:
 
     y (1 - y) would take no call of exp, but have no digits left for y close to 1.
     """
+    if is_complex(x):
+        return 0.25 / np.square(np.cosh(0.5 * x))
     with np.errstate(under="ignore"):
         e = np.exp(np.minimum(x, np.negative(x)))
         return e / np.square(1 + e)
@@ -66,6 +70,8 @@ def sigmoid(x: Array) -> Array:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
+    if is_complex(x):
+        return 1 / (1 + np.exp(-x))
     with np.errstate(under="ignore"):
         e = np.exp(np.minimum(x, np.negative(x)))
         return np.maximum(e, np.greater_equal(x, 0)) / (1 + e)  # np.where takes 3 times as long
@@ -153,6 +159,8 @@ def logsumexp(
     x = _mask_out(x, where)
     if b is None and not return_sign:
         return _logsumexp_of(x, axis, keepdims=keepdims)
+    if return_sign:
+        refuse_order("logsumexp with return_sign", x, b)
     b = 1.0 if b is None else np.asarray(b) if isinstance(b, list) else b
     most = peak_of(x, b, axis=axis)
     peak = np.where(np.isfinite(most), most, 0)  # inf - inf would be NaN

@@ -12,6 +12,7 @@ from ..staging.batching import BatchedCall, are_plain, move_axis, register_batch
 from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
+from .complex_parts import conj, is_complex, refuse_order
 from .masked_reductions import floating
 from .reductions import Axis, merge_axes
 from .registering import handles
@@ -240,6 +241,7 @@ def _checked_weights(name: str, weights: Any, n: int) -> Array:
     weights = as_array(weights)
     if weights.shape != (n,):
         raise ShapeError(f"cov: {n} observations need {name} of shape ({n},), got {weights.shape}")
+    refuse_order(f"cov: {name}", weights)
     if isinstance(weights, Tensor):
         return weights
     if name == "fweights" and np.any(weights != np.around(weights)):
@@ -275,7 +277,7 @@ def cov(
     each, freedom = _weighing(fweights, aweights, ddof, x.shape[1])
     x = x - np.average(x, axis=1, weights=each, keepdims=True)
     scaled = x if each is None else x * each.astype(x.dtype)
-    c = (x @ np.transpose(scaled)) * (1.0 / np.maximum(freedom, 0.0)).astype(x.dtype)
+    c = (x @ conj(np.transpose(scaled))) * (1.0 / np.maximum(freedom, 0.0)).astype(x.dtype)
     return np.squeeze(c)
 
 
@@ -305,5 +307,8 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
     if not c.shape:
         return c / c
     every = np.arange(len(c))
-    deviation = np.sqrt(c[every, every])
-    return np.clip(c / deviation[:, None] / deviation, -1, 1)
+    deviation = np.sqrt(np.real(c[every, every]))
+    c = c / deviation[:, None] / deviation
+    if is_complex(c):
+        return np.clip(np.real(c), -1, 1) + 1j * np.clip(np.imag(c), -1, 1)
+    return np.clip(c, -1, 1)

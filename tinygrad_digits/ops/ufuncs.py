@@ -14,9 +14,9 @@ from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind, Op, Primitive
 from ..staging.batching import batch_along_flat, batch_reduction, register_batching
 from ..support.errors import NotDifferentiableError, no_rule_with
-from ..support.foreign import as_array, as_real
+from ..support.foreign import as_array, as_numbers
 from ..support.substitutes import NUMPY
-from . import elementwise, powers  # noqa: F401 (whose ufuncs these are)
+from . import complex_parts, elementwise, powers  # noqa: F401 (whose ufuncs these are)
 from .masked_reductions import selection
 from .reductions import Axis
 from .softmax import shares
@@ -50,7 +50,7 @@ def call_ufunc(
             raise no_rule_with(ufunc.__name__, name, ("dtype", "where"))
     if where is not True and ufunc.signature:
         raise no_rule_with(ufunc.__name__, "where", ("dtype",))
-    operands = [x if _is_number(x) else as_real(x) for x in inputs]
+    operands = [x if _is_number(x) else as_numbers(x) for x in inputs]
     if dtype is not None:
         operands = _cast(ufunc, operands, dtype)
     return (
@@ -70,7 +70,7 @@ def _call_masked(ufunc: Ufunc, operands: list[Array], mask: Array) -> Any:
 
 def _is_number(x: Any) -> bool:
     """Whether x is a Python number, which takes the dtype of the arrays that it meets."""
-    return type(x) in (int, float, bool) or getattr(x, "is_number", False)
+    return type(x) in (int, float, bool, complex) or getattr(x, "is_number", False)
 
 
 def _kind(x: Any) -> Any:
@@ -80,9 +80,9 @@ def _kind(x: Any) -> Any:
 
 def _cast(ufunc: Ufunc, operands: list[Array], dtype: Any) -> list[Array]:
     """The operands in the dtypes in which NumPy computes a result of this dtype."""
-    if np.dtype(dtype).kind != "f":
+    if np.dtype(dtype).kind not in "fc":
         raise NotDifferentiableError(
-            f"{ufunc.__name__}: with a Tensor dtype= is real floating point, not {np.dtype(dtype)}"
+            f"{ufunc.__name__}: with a Tensor dtype= is floating point, not {np.dtype(dtype)}"
         )
     given = [_kind(x) if _is_number(x) else x.dtype for x in operands]
     signature = (*[None] * ufunc.nin, *[np.dtype(dtype)] * ufunc.nout)

@@ -11,8 +11,6 @@ from ..engine.define import define
 from ..engine.primitive import Kind
 from ..support.substitutes import INSTEAD, NUMPY, REFUSED
 
-COMPLEX = "complex numbers have no place on a tape"
-FOURIER = f"{COMPLEX}; write a real transform as a product, cosines @ t"
 INTEGERS = "it is about integers, and derivatives about floats; give it plain arrays"
 DATES = "dates have no derivative; give it plain arrays"
 SETS = "it chooses elements by their values; find them in tensor.value, and take t[index]"
@@ -20,12 +18,6 @@ ZEROS = "leading zeros are dropped, so that its shape depends on values"
 FILES = "a file takes bare numbers: give it tensor.value"
 
 REASONS = {
-    FOURIER: """
-        fft.fft fft.fft2 fft.fftn fft.ifft fft.ifft2 fft.ifftn fft.rfft fft.rfft2 fft.rfftn
-        fft.irfft fft.irfft2 fft.irfftn fft.hfft fft.ihfft
-        """,
-    COMPLEX: "sort_complex",
-    f"roots may be complex: {COMPLEX}": "roots",
     INTEGERS: """
         bitwise_and bitwise_count bitwise_or bitwise_xor invert left_shift right_shift gcd lcm
         packbits unpackbits ravel_multi_index unravel_index ix_
@@ -86,8 +78,12 @@ INSTEAD |= {
             *("bisect", "ridder", "toms748"),
         )
     },
-    **dict.fromkeys(("scipy.signal.fftconvolve", "scipy.signal.oaconvolve"), "np.convolve"),
-    "scipy.fft": "a real transform as a product, cosines @ t",
+    "scipy.signal.oaconvolve": "td.signal.fftconvolve, or np.convolve",
+    **{
+        f"scipy.signal.{name}": f"td.signal.{name}"
+        for name in ("fftconvolve", "hilbert", "stft", "istft")
+    },
+    "scipy.fft": "td.fft, with transforms of the same names, or np.fft",
     "scipy.spatial.distance": "np.linalg.norm(a[:, None] - b, axis=-1)",
     "scipy.stats": DENSITIES,
     "scipy.sparse": "A @ t, for products with a sparse matrix of constants",

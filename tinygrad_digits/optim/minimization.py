@@ -186,8 +186,8 @@ def _check(params: Tree) -> None:
     """Raise NotDifferentiableError unless there are numbers, and all are floating point."""
     floats = 0
     for path, leaf in tree.items(params, "params"):
-        floats += tree.is_float(leaf)
-        if is_numeric(leaf) and not tree.is_float(leaf):
+        floats += tree.is_inexact(leaf)
+        if is_numeric(leaf) and not tree.is_inexact(leaf):
             kind = getattr(leaf, "dtype", type(leaf).__name__)
             raise NotDifferentiableError(
                 f"minimize: {path} is {kind}; make it real floating point, with .astype(float)"
@@ -205,8 +205,10 @@ def _bounds(params: Tree, bounds: tuple[Tree, Tree]) -> list[Array]:
         whole = tree.map(lambda _, b=bound: b, params) if _is_number(bound) else bound
 
         def spread(p: Any, b: Any, none: float = none) -> Any:
-            if not tree.is_float(p):
+            if not tree.is_inexact(p):
                 return p
+            if getattr(p, "dtype", np.dtype(type(p))).kind == "c":
+                return _bound_parts(np.shape(p), none if b is None else b)
             return np.array(np.broadcast_to(none if b is None else b, np.shape(p)), float)
 
         try:
@@ -214,6 +216,13 @@ def _bounds(params: Tree, bounds: tuple[Tree, Tree]) -> list[Array]:
         except ValueError as error:
             raise ShapeError(f"minimize: bounds do not fit params: {error}") from None
     return vectors
+
+
+def _bound_parts(shape: tuple[int, ...], bound: Any) -> Array:
+    """The same bound for real and imaginary parts; a complex one has one for each."""
+    parts = np.empty(shape, complex)
+    parts.real, parts.imag = np.real(bound), np.imag(bound) if np.iscomplexobj(bound) else bound
+    return parts
 
 
 def _is_number(bound: Any) -> bool:

@@ -63,7 +63,7 @@ def gradient_descent(rate: Rate) -> Optimizer:
 
         def plain_step(p: Any, g: Any) -> Any:  # 0.3 us less for each array
             usual = type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape
-            if usual and p.dtype.kind == "f":
+            if usual and p.dtype.kind in "fc":
                 return p - rate * g
             return step(p, fit_gradient(p, g)) if is_numeric(p) else p
 
@@ -246,7 +246,7 @@ def chain(*parts: Transform | Optimizer) -> Optimizer:
 def _fit_leaf(p: Any, g: Any) -> Any:
     """A gradient in its parameter's dtype; of what is no number, what the parameters have."""
     usual = type(p) is type(g) is np.ndarray and p.dtype is g.dtype and p.shape == g.shape
-    if usual and p.dtype.kind == "f":
+    if usual and p.dtype.kind in "fc":
         return g
     return fit_gradient(p, g) if is_numeric(p) else p
 

@@ -25,8 +25,10 @@ from .leaves import (
     each,
     each_of,
     match_dtype,
+    square_size,
     weaken,
     with_grads,
+    zero_sizes,
     zeros,
 )
 
@@ -67,7 +69,9 @@ def clip_by_global_norm(limit: float) -> Transform:
 
 
 def _double(g: Any) -> Any:
-    return g.astype(np.float64) if getattr(g, "dtype", None) in (np.float16, np.float32) else g
+    wide = {"e": np.float64, "f": np.float64, "F": np.complex128}
+    dtype = getattr(g, "dtype", None)
+    return g.astype(wide[dtype.char]) if dtype is not None and dtype.char in wide else g
 
 
 @pickle_as_call
@@ -112,7 +116,7 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
     eps = check_positive("eps", eps)
 
     def init(params: Tree) -> AdamState:
-        return AdamState(np.int64(0), zeros(params), zeros(params))
+        return AdamState(np.int64(0), zeros(params), zero_sizes(params))
 
     def apply(grads: Tree, state: AdamState, params: Tree) -> tuple[Tree, AdamState]:
         step = state.step + 1
@@ -122,7 +126,7 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -
         def leaf(m: Any, v: Any, g: Any) -> tuple[Any, Any, Any]:
             m = apply_in_place(np.add, beta1 * m, (1 - beta1) * g)
             v = apply_in_place(
-                np.add, beta2 * v, apply_in_place(np.multiply, np.square(g), 1 - beta2)
+                np.add, beta2 * v, apply_in_place(np.multiply, square_size(g), 1 - beta2)
             )
             root = apply_in_place(np.multiply, np.sqrt(v), match_dtype(factor, v))
             return m, v, m / apply_in_place(np.add, root, match_dtype(least, v))
@@ -144,10 +148,10 @@ def scale_by_rms(beta: float = 0.9, eps: float = 1e-8) -> Transform:
     beta, eps = check_fraction("beta", beta), check_positive("eps", eps)
 
     def apply(grads: Tree, square: Tree, params: Tree) -> tuple[Tree, Tree]:
-        square = _average(beta, square, each(np.square, grads))
+        square = _average(beta, square, each(square_size, grads))
         return each(lambda g, v: g / (np.sqrt(v) + eps), grads, square), square
 
-    return Transform(zeros, apply)
+    return Transform(zero_sizes, apply)
 
 
 @pickle_as_call
@@ -161,10 +165,10 @@ def scale_by_adagrad(eps: float = 1e-10) -> Transform:
     eps = check_positive("eps", eps)
 
     def apply(grads: Tree, square: Tree, params: Tree) -> tuple[Tree, Tree]:
-        square = each(lambda v, g: v + g * g, square, grads)
+        square = each(lambda v, g: v + square_size(g), square, grads)
         return each(lambda g, v: g / (np.sqrt(v) + eps), grads, square), square
 
-    return Transform(zeros, apply)
+    return Transform(zero_sizes, apply)
 
 
 @pickle_as_call

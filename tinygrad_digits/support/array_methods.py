@@ -384,11 +384,11 @@ class ArrayMethods:
 
     @property
     def real(self) -> Self:
-        return self
+        return NUMPY[np.real](self)
 
     @property
     def imag(self) -> Any:
-        """Zeros: a Tensor is real."""
+        """Zeros, where it is real."""
         return NUMPY[np.ndarray.imag](self)
 
     def conj(self) -> Self:

@@ -142,8 +142,8 @@ def as_array(x: Any, dtype: Any = None) -> Any:
     return array if hasattr(x, "dtype") else np.asarray(array, dtype)
 
 
-def as_real(x: Any) -> Any:
-    """x as an array of real numbers, or at least of complex ones, which each op refuses itself."""
+def as_numbers(x: Any) -> Any:
+    """x as an array of numbers."""
     array = as_array(x)
     if array.dtype.kind not in "fiubc":
         raise NotDifferentiableError(explain_refusal(array))
@@ -161,21 +161,25 @@ def without_labels(x: Any) -> Any:
 
 
 def check_returns(function: Callable[..., Any], who: str) -> Callable[..., Any]:
-    """The function, held to returning a real floating-point array, and one of its own."""
+    """The function, held to returning a floating-point array, and one of its own."""
 
     @functools.wraps(function)
     def checked(*args: Any, **options: Any) -> Any:
         y = without_labels(function(*args, **options))
-        if type(y) in (int, float) and all(type(x) in (int, float) for x in args):
+        if type(y) in _PYTHONS and all(type(x) in _PYTHONS for x in args):
             return y  # under a trace, as without it
-        if not hasattr(y, "shape") or getattr(getattr(y, "dtype", None), "kind", "") != "f":
+        kind = getattr(getattr(y, "dtype", None), "kind", "")
+        if not hasattr(y, "shape") or kind not in ("f", "c"):
             raise RuleError(
-                f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a real "
+                f"{who} returned {getattr(y, 'dtype', type(y).__name__)}; it must return a "
                 "floating-point array or NumPy scalar, as np.asarray(..., float) makes one"
             )
         return y.copy() if any(y is x for x in args) else y
 
     return checked
+
+
+_PYTHONS = (int, float, complex)
 
 
 def take(x: Any, gate: Gate) -> Any:
@@ -209,13 +213,16 @@ def explain_refusal(x: Any) -> str:
     return f"a Tensor cannot be combined with {name_type(x) if dtype is None else dtype}; " + (
         f"write {remedy}"
         if remedy
-        else "the operands of a differentiated op are real arrays and numbers"
+        else "the operands of a differentiated op are arrays and numbers"
     )
 
 
 # --- as an operand of a Tensor
 
-PLAIN: set[type] = {np.ndarray, float, int, bool, str, type(None), np.float64, np.float32}
+PLAIN: set[type] = {
+    *(np.ndarray, float, int, bool, complex, str, type(None)),
+    *(np.float64, np.float32, np.complex128, np.complex64),
+}
 """Types that meet a Tensor as they are; its own is added by the engine."""
 
 
@@ -253,10 +260,10 @@ def refuse_tensors(options: dict[str, Any], who: str) -> None:
 
 
 def as_operand(x: Any, who: str, among: Iterable[Any] = ()) -> Any:
-    """An operand that is not differentiated, if it is real; lists become arrays."""
+    """An operand that is not differentiated, if it is of numbers; lists become arrays."""
     kind = type(x)
     if kind is np.ndarray:
-        if x.dtype.kind in "fiub":
+        if x.dtype.kind in "fiubc":
             return x
     elif kind in PLAIN and kind is not str and x is not None:
         return x
@@ -264,7 +271,7 @@ def as_operand(x: Any, who: str, among: Iterable[Any] = ()) -> Any:
         return as_operand(np.asarray(x), who)
     else:
         x = admit(x, who, among)
-        if getattr(getattr(x, "dtype", None), "kind", "O") in "fiub":
+        if getattr(getattr(x, "dtype", None), "kind", "O") in "fiubc":
             return x
     raise NotDifferentiableError(f"{who}: {explain_refusal(x)}")
 
@@ -327,20 +334,18 @@ def is_numeric(leaf: Any) -> bool:
 
 
 def as_parameter(value: Any) -> Any:
-    """A value that can be differentiated; Python numbers become float64."""
+    """A value that can be differentiated; Python numbers become float64 or complex128."""
     if isinstance(value, numbers.Real) and not isinstance(value, np.generic | bool):
         value = np.float64(value)
+    elif type(value) is complex:
+        value = np.complex128(value)
     if hasattr(value, "strong"):  # a Python number under a trace
         value = value.strong()
     refuse_leaf(value)
-    dtype = getattr(value, "dtype", np.dtype(complex if isinstance(value, complex) else object))
-    if dtype.kind != "f":
+    dtype = getattr(value, "dtype", np.dtype(object))
+    if dtype.kind not in "fc":
         raise NotDifferentiableError(
-            f"cannot differentiate with respect to {dtype} values; "
-            + (
-                "only real numbers have derivatives here"
-                if dtype.kind == "c"
-                else "make them real floating point first, with .astype(float)"
-            )
+            f"cannot differentiate with respect to {dtype} values; make them floating point "
+            "first, with .astype(float)"
         )
     return value

@@ -1,6 +1,9 @@
-"""How the C library manages the memory of arrays."""
+"""The memory of arrays: how the C library manages it, and what a tape must not leave to others."""
 
 from __future__ import annotations
+
+import copy
+from typing import Any
 
 import numpy as np
 
@@ -13,3 +16,18 @@ def keep_freed_memory() -> None:
     page: up to half of a step. One large block, never touched, raises that bound.
     """
     np.empty(1 << 24, np.uint8)
+
+
+def freeze_constants(tape: Any) -> None:
+    """Copy the constants that the records keep: their owner may write into them before a sweep."""
+    copies: dict[int, Any] = {}  # of each array one, though several records may keep it
+
+    def freeze(x: Any, parent: int | None = None) -> Any:
+        constant = parent is None and isinstance(x, np.ndarray)
+        return copy.deepcopy(x, copies) if constant else x
+
+    for index, record in zip(tape.records, tape, strict=True):
+        if None in record.parents or record.options:
+            kept = tuple(map(freeze, record.inputs, record.parents))
+            options = {name: freeze(option) for name, option in record.options.items()}
+            tape.records[index] = record._replace(inputs=kept, options=options)

@@ -28,6 +28,40 @@ def refuse_array(shape: tuple[int, ...], f: Any) -> NoReturn:
     )
 
 
+def check_complex(value: Any, leaves: list[Any], pull: Any, f: Any, holomorphic: bool) -> Any:
+    """What runs the rules of a sweep: `pull`, and with `holomorphic` what refuses other ops.
+
+    Raises NotDifferentiableError for a complex output without `holomorphic`, and with it for a
+    real output or parameter.
+    """
+    kind = "c" if type(value) is complex else getattr(value, "dtype", np.dtype(float)).kind
+    if not holomorphic:
+        if kind == "c":
+            raise NotDifferentiableError(
+                f"{name_of(f)} returned a complex number, which has no gradient: return a real "
+                "one, as .real or abs make, or take the complex derivative of a holomorphic "
+                "function with holomorphic=True"
+            )
+        return pull
+    kinds = {kind, *[x.dtype.kind for x in leaves if isinstance(x, ArrayMethods)]}
+    if kinds != {"c"}:
+        raise NotDifferentiableError(
+            f"holomorphic=True is for complex functions of complex numbers; {name_of(f)} has real "
+            "parameters, or returned a real number: leave it out, or make them complex with "
+            ".astype(complex)"
+        )
+
+    def pull_holomorphic(index: int, record: Any, rule: Any, g: Any) -> Any:
+        if not record.op.holomorphic:
+            raise NotDifferentiableError(
+                f"{name_of(f)} is not holomorphic: {record.op.name} has no complex derivative, or "
+                "hides its ops. Without holomorphic=True, grad takes the gradient of a real loss"
+            )
+        return record.pull(rule, g) if pull is None else pull(index, record, rule, g)
+
+    return pull_holomorphic
+
+
 def check_constant(output: Any, f: Any) -> None:
     """Warn of an output that is not on the tape; NotDifferentiableError unless a real scalar."""
     kind = getattr(getattr(output, "dtype", None), "kind", None)
@@ -47,7 +81,7 @@ def check_constant(output: Any, f: Any) -> None:
 def check_arrays(outputs: list[Any], f: Any) -> None:
     """Raise NotDifferentiableError for an output that is neither an array nor a number."""
     for leaf in outputs:
-        if not isinstance(leaf, ArrayMethods | int | float | np.ndarray | np.generic):
+        if not isinstance(leaf, ArrayMethods | int | float | complex | np.ndarray | np.generic):
             raise NotDifferentiableError(
                 f"{name_of(f)} must return arrays, got {type(leaf).__name__}"
             )

@@ -34,6 +34,13 @@ def copy_leaf(leaf: Any) -> Any:
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
+def conjugate_leaf(x: Any) -> Any:
+    """The conjugate of a complex array or number; anything else as it is."""
+    if getattr(getattr(x, "dtype", None), "kind", "") != "c":
+        return x
+    return np.conjugate(x) if x.shape else own_like(np.conjugate(x), x)
+
+
 def _is_traced_0d(value: Any) -> bool:
     """Whether a value is a tracer of an array (not of a scalar) without axes."""
     return getattr(value, "is_scalar", True) is False and not value.shape

@@ -139,9 +139,10 @@ def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
 def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
     """`ravel : tree -> (vector, unravel)`: the floating-point leaves, end to end, and the way back.
 
-    Python floats count as such leaves; all others stay in the tree. The vector has the dtype that
-    holds every leaf; unravel gives each its own again, and its shape. Works on Tensors too, so a
-    gradient passes both ways. Raises ShapeError where unravel is given another length.
+    Python floats count as such leaves; all others stay in the tree. The vector is real: a complex
+    number takes two places, its real and its imaginary part. It has the dtype that holds every
+    leaf; unravel gives each its own again, and its shape. Works on Tensors too, so a gradient
+    passes both ways. Raises ShapeError where unravel is given another length.
 
     >>> vector, unravel = ravel({"w": np.array([[1.0, 2.0]]), "b": 3.0, "name": "linear"})
     >>> vector
@@ -152,14 +153,15 @@ def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
     refuse_leaves(tree, "tree")
     leaves, _ = flatten(tree)
     _, structure = flatten(map(lambda _: None, tree))  # which keeps none of the leaves
-    places = [i for i, leaf in enumerate(leaves) if is_float(leaf)]
+    places = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
     floats = [strong(leaves[i]) for i in places]
-    dtype = np.result_type(*[x.dtype for x in floats]) if floats else np.dtype(float)
-    parts = [x.reshape((-1,)).astype(dtype) for x in floats]
+    flat = [_split(x) if x.dtype.kind == "c" else x.reshape((-1,)) for x in floats]
+    dtype = np.result_type(*[x.dtype for x in flat]) if flat else np.dtype(float)
+    parts = [x.astype(dtype) for x in flat]
     vector = np.concatenate(parts) if parts else np.zeros(0)
     forms = [(x.shape, x.dtype, _is_scalar(x)) for x in floats]
-    ends = [*accumulate(math.prod(shape) for shape, _, _ in forms)]
-    rest = [None if is_float(leaf) else leaf for leaf in leaves]
+    ends = [*accumulate(math.prod(x.shape) for x in flat)]
+    rest = [None if is_inexact(leaf) else leaf for leaf in leaves]
 
     def unravel(vector: Any) -> Tree:
         length = ends[-1] if ends else 0
@@ -167,7 +169,10 @@ def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
             raise ShapeError(f"unravel: needs shape ({length},), got {vector.shape}")
         full, start = list(rest), 0
         for i, end, (shape, dtype, scalar) in zip(places, ends, forms, strict=True):
-            part = vector[start] if scalar else vector[start:end].reshape(shape)
+            if dtype.kind == "c":
+                part = _join(vector[start:end].reshape((*shape, 2)))
+            else:
+                part = vector[start] if scalar else vector[start:end].reshape(shape)
             full[i], start = part.astype(dtype), end
         return unflatten(structure, full)
 
@@ -183,13 +188,27 @@ def refuse_leaves(tree: Tree, name: str) -> None:
             raise NotDifferentiableError(f"{path}: {error}") from None
 
 
-def is_float(leaf: Any) -> bool:
-    return type(leaf) is float or getattr(getattr(leaf, "dtype", None), "kind", "") == "f"
+def is_inexact(leaf: Any) -> bool:
+    """Whether a leaf is floating point, real or complex."""
+    kind = getattr(getattr(leaf, "dtype", None), "kind", "")
+    return type(leaf) in (float, complex) or kind in ("f", "c")
+
+
+def _split(z: Any) -> Any:
+    """(...) complex numbers -> real and imaginary part of each in turn, as a vector."""
+    return np.stack([np.real(z), np.imag(z)], axis=-1).reshape((-1,))
+
+
+def _join(pairs: Any) -> Any:
+    """(..., 2) -> (...) complex numbers."""
+    return pairs[..., 0] + 1j * pairs[..., 1]
 
 
 def strong(x: Any) -> Any:
-    """A float as the NumPy scalar that it is worth, also where it is a tracer."""
-    return np.float64(x) if type(x) is float else x.strong() if hasattr(x, "strong") else x
+    """A number as the NumPy scalar that it is worth, also where it is a tracer."""
+    if type(x) in (float, complex):
+        return np.float64(x) if type(x) is float else np.complex128(x)
+    return x.strong() if hasattr(x, "strong") else x
 
 
 def _is_scalar(x: Any) -> bool:

@@ -21,6 +21,7 @@ from ..support import tree
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import without_labels
 from ..support.pickling import name_of
+from ..support.results import conjugate_leaf
 from ..support.tree import Tree
 
 Derivative: TypeAlias = Callable[[Tree, Tree, Tree, list[int]], list[Array]]
@@ -74,10 +75,12 @@ class CustomCall(NamedTuple):
             return y
         arrays, unflatten_residuals = _partition(residuals, lambda x: hasattr(x, "dtype"))
         tracked = [k for k, index in enumerate(parents) if index is not None]
+        of_parts = value.dtype.kind != "c"
+        unpack_cotangents = _unpack_pairs(unpack_floats) if of_parts else unpack_floats
         pull, avals = self.pull, self.avals  # and not the arguments, which could not be freed
 
         def pull_back(arrays: list[Array], g: Array) -> list[Array]:
-            return pull(avals, unflatten_residuals(arrays), unpack_floats(g), tracked)
+            return pull(avals, unflatten_residuals(arrays), unpack_cotangents(g), tracked)
 
         pullback = CallPullback(self.primitive.name, pull_back, tracked)
         sources = (*parents, *[None] * len(arrays))
@@ -119,7 +122,9 @@ def pull_argument(k: int, g: Array, _y: Array, *inputs: Any, pull: CallPullback)
 
 def make_primitive(f: Any) -> Primitive:
     """A primitive for the calls of f, each of which brings its derivative along."""
-    return Primitive(f, VariadicRule(pull_argument), name_of(f), Kind.OPAQUE)
+    primitive = Primitive(f, VariadicRule(pull_argument), name_of(f), Kind.OPAQUE)
+    primitive.holomorphic = False  # nobody knows
+    return primitive
 
 
 # --- calls with several results
@@ -169,7 +174,7 @@ def record_results(
     inputs = (*[None] * len(parents), *residuals)
     call = record(tape, Bundle({}), primitive, sources, inputs, None, {"pull": pullback})
     return [
-        record(tape, y, PART, (call.index,), (None,), None, {"k": k}) if tree.is_float(y) else y
+        record(tape, y, PART, (call.index,), (None,), None, {"k": k}) if tree.is_inexact(y) else y
         for k, y in enumerate(results)
     ]
 
@@ -190,10 +195,15 @@ def _forget_value(x: Any) -> Any:
 
 def _pack_floats(y: Tree) -> tuple[Array | None, Callable[[Array], Tree]]:
     """The floating-point leaves of y as one array (None without any), and the way back."""
-    floats, unflatten = _partition(y, tree.is_float)
+    floats, unflatten = _partition(y, tree.is_inexact)
     if len(floats) > 1:
         return tree.ravel(y)
     return (tree.strong(floats[0]) if floats else None), lambda x: unflatten([x])
+
+
+def _unpack_pairs(unpack: Callable[[Array], Tree]) -> Callable[[Array], Tree]:
+    """How cotangents are unpacked: with (a, b) for the parts of x + iy, Re((a - ib)(dx + i dy))."""
+    return lambda g: tree.map(conjugate_leaf, unpack(g))
 
 
 def _partition(

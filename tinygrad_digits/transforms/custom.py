@@ -51,7 +51,7 @@ def stop_gradient(x: R) -> R:
 
 def _stop(x: Any) -> Any:
     if isinstance(x, Tensor):  # of a Python number, a tracer is as good as a copy
-        return x if x.dtype.kind != "f" or getattr(x, "is_number", False) else _cut(x)
+        return x if x.dtype.kind not in "fc" or getattr(x, "is_number", False) else _cut(x)
     return copy_leaf(x)
 
 
@@ -186,15 +186,20 @@ def _fit_cotangents(
     fitted = []
     for k in tracked:
         aval, ct = leaves[k], without_labels(cts[k])
-        if ct is None or type(ct) in (int, float):
+        if ct is None or type(ct) in (int, float, complex):
             ct = np.full(aval.shape, 0.0 if ct is None else ct, aval.dtype)
         shape, dtype = getattr(ct, "shape", None), getattr(ct, "dtype", type(ct).__name__)
-        if shape != aval.shape or dtype not in {aval.dtype} | dtypes:
+        fits = dtype in {aval.dtype} | dtypes or "c" in (
+            aval.dtype.kind,
+            getattr(dtype, "kind", ""),
+        )
+        if shape != aval.shape or not fits:
             path = leaf_paths(avals, tuple(range(len(avals))), f.f)[k]
             got = f"{dtype}{'' if shape is None else shape}"
             raise RuleError(
                 f"{name}: backward returned {got} as the cotangent of {path}, which is "
                 f"{aval.dtype}{aval.shape}"
             )
-        fitted.append(ct if dtype == aval.dtype else ct.astype(aval.dtype))
+        ct = np.real(ct) if aval.dtype.kind == "f" else ct
+        fitted.append(ct if ct.dtype == aval.dtype else ct.astype(aval.dtype))
     return fitted

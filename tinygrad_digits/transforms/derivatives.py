@@ -23,7 +23,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias
 import numpy as np
 
 from ..engine.primitive import Array
-from ..engine.run import ForwardPass, detach, freeze_constants, run_on, seed
+from ..engine.run import ForwardPass, detach, run_on, seed
 from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..engine.transforms import grad
@@ -31,9 +31,11 @@ from ..support import tree
 from ..support.argnums import ArgNums, all_argnums, leaf_paths
 from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array, is_numeric
+from ..support.memory import freeze_constants
 from ..support.options import suggest_options
+from ..support.outputs import check_complex
 from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_transform
-from ..support.results import copy_leaf
+from ..support.results import conjugate_leaf, copy_leaf
 from ..support.tree import Tree
 from .batching import BatchInterpreter
 
@@ -116,8 +118,10 @@ def _directions(
         x, v = next(inputs), as_array(v)
         if v.shape != x.shape:
             raise ShapeError(f"{name}: {path} has shape {x.shape}, but its tangent {v.shape}")
-        if v.dtype.kind not in "fiub":
-            raise NotDifferentiableError(f"{name}: the tangent of {path} is {v.dtype}, not real")
+        if v.dtype.kind not in ("fiubc" if x.dtype.kind == "c" else "fiub"):
+            raise NotDifferentiableError(
+                f"{name}: the tangent of {path} is {v.dtype}, not {x.dtype}"
+            )
         directions.append(v if v.dtype == x.dtype else v.astype(x.dtype))
     return directions
 
@@ -165,6 +169,7 @@ def jacobian(
     *,
     mode: Mode | None = None,
     has_aux: bool = False,
+    holomorphic: bool = False,
 ) -> Callable[P, Any]:
     """All first derivatives: `jacobian : (params -> y) -> params -> y-like of params-like`.
 
@@ -174,10 +179,14 @@ def jacobian(
         mode: "reverse" takes one sweep for all the rows, "forward" one for all the columns; by
             default reverse, unless y has more numbers than the params.
         has_aux: f returns (y, aux); then the result is (jacobian, aux).
+        holomorphic: f is a complex function of complex numbers, and the result has its complex
+            derivatives. Without it, each real y has the gradient by complex params that `grad`
+            gives, and each complex y the derivatives of both its parts by real params; complex y
+            of complex params raise NotDifferentiableError.
 
     The result has the structure of y, and in the place of each of its arrays the structure of the
-    params, with arrays of shape y.shape + x.shape and of x's dtype; zeros where y does not depend
-    on x. All rows of one sweep are in memory at once.
+    params, with arrays of shape y.shape + x.shape and of x's dtype (complex where y is); zeros
+    where y does not depend on x. All rows of one sweep are in memory at once.
 
     >>> jacobian(lambda x: np.array([1.0, 2.0]) * x**2)(np.array([3.0, 4.0]))
     array([[ 6.,  0.],
@@ -190,9 +199,16 @@ def jacobian(
 
     def jacobian_at(*args: Any, **kwargs: Any) -> Any:
         ran = ForwardPass(f, args, argnums, kwargs, has_aux=has_aux)
+        if holomorphic:
+            for y in ran.dependent:
+                ran.pull = check_complex(y, ran.tensors, ran.pull, f, holomorphic)
         rows, columns = (sum(x.size for x in side) for side in (ran.dependent, _inputs(ran)))
         reverse = mode == "reverse" or (mode is None and rows <= columns)
+        if not holomorphic:
+            reverse = _choose_for_complex(ran, reverse, f)
         blocks = iter((_by_rows if reverse else _by_columns)(ran))
+        if reverse and not holomorphic:
+            blocks = ([conjugate_leaf(block) for block in row] for row in blocks)
         if not any(map(is_numeric, ran.outputs)):
             raise NotDifferentiableError(f"{name_of(f)} must return arrays, got {ran.value!r}")
         leaves = [
@@ -201,7 +217,26 @@ def jacobian(
         whole = tree.unflatten(ran.structure, leaves)
         return (whole, ran.aux) if has_aux else whole
 
-    return wrap_transform(f, jacobian_at, jacobian, argnums, mode=mode, has_aux=has_aux)
+    options = {"mode": mode, "has_aux": has_aux, "holomorphic": holomorphic}
+    return wrap_transform(f, jacobian_at, jacobian, argnums, **options)
+
+
+def _choose_for_complex(ran: ForwardPass, reverse: bool, f: Any) -> bool:
+    """Whether to go in reverse: from real outputs to complex inputs, not the other way round.
+
+    A cotangent asks for one real number, as a real tangent moves in one direction.
+    """
+    outputs, inputs = (
+        any(x.dtype.kind == "c" for x in side) for side in (ran.dependent, _inputs(ran))
+    )
+    if outputs and inputs:
+        raise NotDifferentiableError(
+            f"{name_of(f)}: the derivative of complex outputs by complex numbers is a complex "
+            "matrix with holomorphic=True alone; else it is one of real and imaginary parts: v, "
+            "unravel = td.tree.ravel(params), and then td.jacobian(lambda v: "
+            "td.tree.ravel(f(unravel(v)))[0])(v)"
+        )
+    return inputs or (reverse and not outputs)
 
 
 @suggest_options
@@ -211,7 +246,9 @@ def hessian(
     """All second derivatives: `hessian : (params -> scalar) -> params -> params-like of like`.
 
     The Jacobian of the gradient, by rows: a tree like the params, and in the place of each array
-    another, with arrays of shape x.shape + x2.shape. Arguments and errors are those of `grad`.
+    another, with arrays of shape x.shape + x2.shape. Arguments and errors are those of `grad`. Of
+    complex params it is one of real and imaginary parts: with v, unravel = td.tree.ravel(params),
+    td.hessian(lambda v: f(unravel(v)))(v).
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 4.0]))
     array([[8., 6.],
@@ -226,7 +263,8 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
 
     Takes the time of a few calls of f; the Hessian is never made. The primals and tangents are
     those of `jvp`. Since H is symmetric, H v is the gradient's pullback at v (Pearlmutter, Fast
-    exact multiplication by the Hessian, 1994, gets it forward).
+    exact multiplication by the Hessian, 1994, gets it forward). Of complex params, it is how the
+    gradient changes in the direction v.
 
     >>> hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 0.0]))
     array([6., 0.])
@@ -237,7 +275,8 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
     ran = _run_forward("hvp", grad(f, argnums), primals, argnums)
     gradients = [y for y in ran.outputs if is_numeric(y)]
     along = zip(gradients, _directions("hvp", f, ran, primals, tangents), strict=True)
-    return ran.pull_back([v for y, v in along if ran.tape.is_on(y)], free=True)
+    product = ran.pull_back([conjugate_leaf(v) for y, v in along if ran.tape.is_on(y)], free=True)
+    return tree.map(conjugate_leaf, product)  # H is symmetric as a map of real and imaginary parts
 
 
 @suggest_options
@@ -261,7 +300,13 @@ def elementwise_grad(f: Callable[P, Any], argnums: ArgNums = 0) -> Callable[P, A
                 f"{name_of(f)} is not elementwise: of {', '.join(map(str, shapes))} it made "
                 f"{got or 'nothing'}; other functions have a jacobian, or a vjp"
             )
-        return ran.pull_back([np.ones(y.shape, y.dtype)[()] for y in ran.dependent], free=True)
+        if any(x.dtype.kind == "c" for x in ran.dependent):
+            raise NotDifferentiableError(
+                f"{name_of(f)} returned complex numbers, whose slopes have two parts: take those "
+                "of .real and .imag, or the jacobian"
+            )
+        seeds = [np.ones(y.shape, y.dtype)[()] for y in ran.dependent]
+        return tree.map(conjugate_leaf, ran.pull_back(seeds, free=True))
 
     return wrap_transform(f, slopes, elementwise_grad, argnums)
 
@@ -358,5 +403,6 @@ def _slices(arrays: list[Tensor]) -> Iterator[tuple[Tensor, slice]]:
 
 def _block(block: Array, x: Tensor) -> Array:
     """A part of the Jacobian in x's dtype, or as a scalar if that is what x is."""
-    block = block if block.dtype == x.dtype else block.astype(x.dtype)
+    dtype = np.result_type(x.dtype, np.complex64) if block.dtype.kind == "c" else x.dtype
+    block = block if block.dtype == dtype else block.astype(dtype)
     return block if block.shape else detach(block, x.value)

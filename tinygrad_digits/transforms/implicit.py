@@ -64,7 +64,7 @@ def fixed_point(
     (np.float64(2.0), np.float64(0.25), np.float64(-0.03125))
     """
     x0 = stop_gradient(tree.map(_number, x0))
-    if not all(map(tree.is_float, leaves := tree.flatten(x0)[0])) or not leaves:
+    if not all(map(tree.is_inexact, leaves := tree.flatten(x0)[0])) or not leaves:
         raise NotDifferentiableError("fixed_point: x0 must be a tree of floating-point arrays")
     if tolerance is None:
         tolerance = 100 * max(float(np.finfo(leaf.dtype).eps) for leaf in leaves)
@@ -165,6 +165,8 @@ def _second(_: Any, x: Any) -> Any:
 
 
 def _number(x: Any) -> Any:
+    if type(x) is complex:
+        return np.complex128(x)
     return np.float64(x) if type(x) in (int, float) else x
 
 

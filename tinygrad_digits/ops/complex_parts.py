@@ -1,0 +1,174 @@
+"""Complex numbers: their parts, conjugates, lengths and directions.
+
+Cotangents are paired bilinearly: dL = Re(sum of g dy). With y = f(z) of a holomorphic f that is
+Re(g f'(z) dz), so that the rule of a holomorphic op is g f'(z), as for real numbers. The ops here
+are those that are not; what each rule returns follows from its comment, read as Re(... dz).
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..engine.define import define
+from ..engine.primitive import Array, Function, Kind, Op
+from ..engine.tensor import Tensor
+from ..support.errors import NotDifferentiableError
+from ..support.substitutes import NUMPY
+from .nondifferentiable import OPS as CONSTANT
+from .registering import handles
+from .views import Way, share
+
+elementwise = partial(define, kind=Kind.ELEMENTWISE, unchecked=True)
+
+
+def is_complex(x: Any) -> bool:
+    """Whether an array, a number, or what stands in for one, is complex."""
+    return getattr(getattr(x, "dtype", None), "kind", None) == "c" or type(x) is complex
+
+
+def is_known(x: Array) -> bool:
+    """Whether values are there to be looked at: not under `jit` and `vmap`."""
+    while type(x) is Tensor:
+        x = x.value
+    return not isinstance(x, Tensor)
+
+
+def conj(x: Array) -> Array:
+    """The conjugate; a real array as it is, without the copy that np.conj makes."""
+    return np.conjugate(x) if is_complex(x) else x
+
+
+def adjoint(x: Array) -> Array:
+    """The conjugate transposes of matrices."""
+    return conj(x.swapaxes(-1, -2))
+
+
+def break_holomorphy(*ops: Function) -> None:
+    """Let ops be refused where a complex derivative is asked for."""
+    for op in ops:
+        op.primitive.holomorphic = False  # type: ignore[attr-defined]
+
+
+def refuse_order(who: str, *xs: Array) -> None:
+    """Raise NotDifferentiableError for complex numbers, of which none is the larger."""
+    if any(map(is_complex, xs)):
+        raise NotDifferentiableError(
+            f"{who}: complex numbers have no order that derivatives would respect; write it of "
+            "abs(z), z.real or z.imag"
+        )
+
+
+# --- parts
+
+real_part: Op = elementwise(
+    lambda z: np.array(z.real)[()],
+    lambda g, _y, _z: g,  # dx = Re(dz)
+    name="real",
+)
+imaginary_part: Op = elementwise(
+    lambda z: np.array(z.imag)[()],
+    lambda g, _y, _z: g * -1j,  # dy = Re(-i dz)
+    name="imag",
+)
+
+
+def _quarter_turn(z: Array) -> Array:
+    y = np.empty(z.shape, np.result_type(z, np.complex64))
+    y.real, y.imag = -z.imag, z.real
+    return y[()]
+
+
+quarter_turn: Function = elementwise(
+    _quarter_turn, lambda g, _y, _z: quarter_turn(g), name="quarter_turn"
+)
+"""i z, with the signs of zeros, which tell the side of a branch cut: 1j * z loses them."""
+
+
+def _put_real(z: Array, part: Array, _what: Any) -> Array:
+    return part + 1j * imag(z)
+
+
+def _put_imag(z: Array, part: Array, _what: Any) -> Array:
+    return real(z) + 1j * part
+
+
+REAL = Way(lambda z, _what: real_part(z), _put_real)
+IMAG = Way(lambda z, _what: imaginary_part(z), _put_imag)
+
+
+@handles(np.real)
+def real(val: Array) -> Array:
+    """numpy.real: of a real Tensor the Tensor itself, of a complex one a view.
+
+    >>> import tinygrad_digits as td
+    >>> td.grad(lambda z: np.real(z * z))(1 + 2j)
+    np.complex128(2-4j)
+    """
+    if not is_complex(val):
+        return val
+    y = real_part(val)
+    share(val, y, REAL, (), array=False)
+    return y
+
+
+@handles(np.imag)
+def imag(val: Array) -> Array:
+    """numpy.imag: of a real Tensor zeros, of a complex one a view."""
+    if not is_complex(val):
+        return CONSTANT["imag"](val)
+    y = imaginary_part(val)
+    share(val, y, IMAG, (), array=False)
+    return y
+
+
+@handles(np.real_if_close)
+def real_if_close(a: Array, tol: float = 100) -> Array:
+    """numpy.real_if_close: the real part, where no imaginary part is larger than `tol` eps."""
+    if not is_complex(a):
+        return a
+    limit = tol if tol <= 1 else tol * np.finfo(a.dtype).eps
+    return real(a) if np.all(np.absolute(np.imag(a)) < limit) else a
+
+
+# --- lengths and directions
+
+
+def _phase_rule(g: Array, y: Array, z: Array) -> Array:
+    """dy = i y Im(dz / z): a direction turns, it does not grow.
+
+    With w = g y that is Re(i w Im(dz / z)) = Re(i Im(w) / z dz). NaN at 0, where abs has its kink.
+    """
+    return imaginary_part(g * y) * 1j * conj(y) / np.absolute(z)
+
+
+phase: Function = elementwise(np.sign, _phase_rule, name="sign")
+"""z / |z|, and 0 at 0."""
+angle_of: Op = elementwise(
+    np.angle,
+    lambda g, _y, z, deg=False: g * (-180j / np.pi if deg else -1j) / z,  # d angle = Im(dz / z)
+    name="angle",
+)
+
+
+@handles(np.sign)
+def sign(x: Array, /, **options: Any) -> Array:
+    """numpy.sign: constant for real numbers, the direction z / |z| of complex ones."""
+    return phase(x, **options) if is_complex(x) else CONSTANT["sign"](x, **options)
+
+
+NUMPY[np.sign, "__call__"] = sign
+
+
+@handles(np.angle)
+def angle(z: Array, deg: bool = False) -> Array:
+    """numpy.angle: constant for real numbers.
+
+    >>> import tinygrad_digits as td
+    >>> td.grad(np.angle)(2j)
+    np.complex128(-0.5+0j)
+    """
+    return angle_of(z, deg=deg) if is_complex(z) else CONSTANT["angle"](z, deg=deg)
+
+
+break_holomorphy(real_part, imaginary_part, phase, angle_of)
