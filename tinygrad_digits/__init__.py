@@ -1,7 +1,7 @@
 """Reverse-mode automatic differentiation over NumPy, and a handwritten-digit classifier on it.
 
     transforms   grad, value_and_grad, vjp, jvp, linearize, jacobian, hessian, hvp,
-                 elementwise_grad, vmap, jit, checkpoint, custom_vjp, stop_gradient, fixed_point
+                 elementwise_grad, vmap, jit, checkpoint, custom_vjp, stop_gradient, fixed_point, odeint
     arrays       Tensor and Tape; at (writing into an array), piecewise
     new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads
@@ -61,6 +61,7 @@ __all__ = [
     "linearize",
     "minimize",
     "nn",
+    "odeint",
     "optim",
     "piecewise",
     "primitive",
@@ -88,6 +89,7 @@ _LATER = {
     "jvp": "transforms.derivatives",
     "linearize": "transforms.derivatives",
     "minimize": "optim.minimization",
+    "odeint": "transforms.ode",
     "profile": "looking.profiling",
     "record": "looking.recording",
     "stop_gradient": "transforms.custom",
@@ -126,6 +128,7 @@ if TYPE_CHECKING:  # what is imported later; names that have moved are none for 
     from .transforms.custom import custom_vjp, stop_gradient
     from .transforms.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
     from .transforms.implicit import fixed_point
+    from .transforms.ode import odeint
 else:
 
     def __getattr__(name: str) -> _Any:

@@ -1,0 +1,164 @@
+"""How long the steps of a Runge-Kutta method are: as long as their errors are tolerable.
+
+    Progress   : where a solution has got to
+    Controller : Progress -> the next: whether a step was accepted, and the Progress that follows
+
+The error of a step is that of the embedded solution, as a root mean square in units of the
+tolerance: a step is accepted if it is at most 1. What follows it is chosen in proportion to it and to
+the error before (a PI controller). Formulas, constants and the test for stiffness are those of
+DOPRI5 in Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, 1993, II.4.
+Everything is chosen with np.where, so that it can be traced, and mapped over many problems.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..engine.define import define
+from ..engine.primitive import Array
+from ..staging.batching import batch_whole, register_batching
+from ..staging.lowering import register_lowering
+from ..support.errors import ConvergenceError, StiffnessWarning
+from ..support.user_lines import warn
+from .runge_kutta import Method, Slope, combine, take_step
+
+SAFETY, LEAST, MOST = 0.9, 0.2, 10.0
+"""Of the length that would just do; the least and the most that a step may be of the one before."""
+MEMORY = 0.04
+"""The exponent of the error before: how much of a PI controller this is."""
+STIFF_STEPS, CALM_STEPS = 50, 6
+"""How many steps at the limit of stability tell stiffness, and how many others in a row deny it.
+Hairer counts to 15, but looks no sooner than after 1,000 steps."""
+
+
+class Progress(NamedTuple):
+    """Where a solution has got to, and what the next step depends on."""
+
+    t: Array
+    y: Array
+    k: Array  # the slope there
+    h: Array  # the length of the next attempt, negative backwards in time
+    error: Array  # of the last step
+    rejected: Array  # whether the attempt before was rejected
+    steps: Array  # how many were accepted
+    limited: Array  # how many of them stability has limited
+    calm: Array  # how many it has not, since
+    stiff_from: Array  # the time from which on the problem is stiff, or NaN
+
+
+class Controller(NamedTuple):
+    """What decides on the steps from some time to `end`."""
+
+    method: Method
+    slope: Slope
+    end: Array
+    rtol: float
+    atol: float
+
+    def start(self, t: Array, y: Array, k: Array) -> Progress:
+        """The state before the first step, whose length is that of Hairer's II.4."""
+        direction, span = np.sign(self.end - t), np.abs(self.end - t)
+        scale = self.tolerate(np.abs(y))
+        size, slope = _mean(y / scale), _mean(k / scale)
+        tiny = np.finfo(float).tiny
+        guess = np.where((size < 1e-5) | (slope < 1e-5), 1e-6, 0.01 * size / (slope + tiny))
+        guess = np.minimum(guess, span)
+        h = direction * guess
+        euler = y + h.astype(y.dtype) * k
+        bend = _mean((self.slope(t + h, euler) - k) / scale) / (guess + tiny)
+        steepest = np.maximum(slope, bend)
+        root = (0.01 / (steepest + tiny)) ** (1 / self.method.order)
+        step = np.where(steepest <= 1e-15, np.maximum(1e-6, 1e-3 * guess), root)
+        h = direction * np.minimum(np.minimum(100 * guess, step), span)
+        zero = direction.astype(int) * 0
+        return Progress(t, y, k, h, 1e-4 + 0 * h, zero > 0, zero, zero, zero, np.nan + 0 * h)
+
+    def is_under_way(self, s: Progress) -> Array:
+        """Whether the end is not reached, and a step can still be told from none."""
+        return (s.t != self.end) & ~(s.rejected & ~(np.abs(s.h) > shortest_step(s.t)))
+
+    def attempt(self, s: Progress) -> tuple[Array, Progress, Progress, Array]:
+        """A step: whether it is accepted, the state after it and that without it; its slopes."""
+        left = self.end - s.t
+        last = 1.01 * np.abs(s.h) >= np.abs(left)  # rather than leave a splinter for the next
+        h = np.where(last, left, s.h)
+        stages, ks = take_step(self.method, self.slope, s.t, h, s.y, s.k)
+        y, k = stages[-1], ks[-1]
+        scale = self.tolerate(np.maximum(np.abs(s.y), np.abs(y)))
+        error = _mean(h.astype(y.dtype) * combine(self.method.error, ks) / scale)
+        error = np.where(error < np.inf, error, np.inf)  # where it was NaN
+        accepted = error <= 1
+        next_h = h * self.choose_factor(error, s)
+        t = np.where(last, self.end, s.t + h)
+        after = Progress(
+            t, y, k, next_h, np.maximum(error, 1e-4), ~accepted, s.steps + 1,
+            *self.watch_stability(t, h, stages, ks, s),
+        )  # fmt: skip
+        return accepted, after, s._replace(h=next_h, rejected=~accepted), np.stack(ks)
+
+    def tolerate(self, size: Array) -> Array:
+        return self.atol + self.rtol * size
+
+    def choose_factor(self, error: Array, s: Progress) -> Array:
+        """How much longer the next step is; not at all after a rejection."""
+        exponent = 1 / self.method.order - 0.75 * MEMORY
+        factor = SAFETY * np.maximum(error, 1e-10) ** -exponent
+        steady = factor * s.error**MEMORY
+        factor = np.where(error <= 1, np.where(s.rejected, np.minimum(steady, 1), steady), factor)
+        return np.minimum(np.maximum(factor, LEAST), MOST)
+
+    def watch_stability(
+        self, t: Array, h: Array, stages: list[Array], ks: list[Array], s: Progress
+    ) -> tuple[Array, Array, Array]:
+        """The last three of a Progress, after a step to t.
+
+        The last two stages are at the same time: how much their slopes differ, by how much they
+        do, is about the largest eigenvalue of the Jacobian.
+        """
+        slopes, states = ks[-1] - ks[-2], stages[-1] - stages[-2]
+        reach = np.sqrt(np.sum(states * states)) * self.method.stability
+        at_limit = np.abs(h) * np.sqrt(np.sum(slopes * slopes)) > reach
+        calm = np.where(at_limit, 0, s.calm + 1)
+        limited = np.where(at_limit, s.limited + 1, np.where(calm < CALM_STEPS, s.limited, 0))
+        first = (limited == STIFF_STEPS) & np.isnan(s.stiff_from)
+        return limited, calm, np.where(first, t, s.stiff_from)
+
+
+def shortest_step(t: Array) -> Array:
+    """What can hardly be told from 0 when it is added to a time."""
+    return 16 * np.finfo(float).eps * np.abs(t) + np.finfo(float).tiny
+
+
+def _mean(x: Array) -> Array:
+    """The root mean square, as a float64."""
+    return np.sqrt(np.mean(x * x)).astype(float)
+
+
+def _check_arrival(t: Array, h: Array, stiff_from: Array, steps: Array, end: Array) -> Array:
+    """Raise ConvergenceError unless t is the end; warn where the way there was stiff."""
+    if not np.all(np.isnan(stiff_from)):
+        warn(
+            f"odeint: from t = {np.nanmin(stiff_from):.6g} on the problem is stiff: stability limits "
+            "the steps, and not their errors. scipy.integrate.solve_ivp(method='Radau') takes longer "
+            "ones, without a gradient; or loosen rtol and atol, or leave the fast part out of f",
+            StiffnessWarning,
+        )
+    if np.all(t == end):
+        return t
+    k = np.argmax(np.ravel(t != end))  # under vmap the first that has not arrived
+    t, h, steps, end = (np.ravel(np.broadcast_to(x, np.shape(t)))[k] for x in (t, h, steps, end))
+    told = f"odeint: has got from its start to t = {t:.6g} of {end:.6g} in {steps} steps"
+    if abs(h) > shortest_step(t):
+        remedy = "more than max_steps: raise it, or loosen rtol and atol; or f is stiff"
+    else:
+        remedy = (
+            "and no step from there is short enough: f is not finite, jumps, or has a pole there"
+        )
+    raise ConvergenceError(f"{told}, {remedy}", residual=float(abs(end - t)), steps=int(steps))
+
+
+check_arrival = define(_check_arrival, name="check_arrival")
+register_lowering(check_arrival, effect=True)
+register_batching(batch_whole, check_arrival)
