@@ -145,20 +145,51 @@ def _read_times(ts: Any) -> Array:
 
 
 class Vectors:
-    """States as vectors: how to get from trees like y0 to those, and back."""
+    """States as vectors: the way from trees like y0 to those, and back."""
 
-    def __init__(self, y0: Tree) -> None:
+    def __init__(self, equation: Equation, y0: Tree) -> None:
+        self.equation = equation
         self.y0, self.unravel = tree.ravel(y0)
-        self.forms = tree.map(np.shape, y0)
-        self.dtype = self.y0.dtype
+        self.dtype: np.dtype[Any] = self.y0.dtype
+        self.like = tree.map(np.shape, y0)
 
-    def make_slope(self, f: Callable[..., Tree], args: tuple[Tree, ...]) -> Slope:
+    def make_slope(self, args: tuple[Tree, ...]) -> Slope:
+        f = self.equation.f
+
         def slope(t: Array, y: Array) -> Array:
             t = t if t.dtype == self.dtype else t.astype(self.dtype)
-            return self.ravel(f(self.unravel(y), t, *args), f)
+            return self.ravel(f(self.unravel(y), t, *args))
 
         return slope
 
-    def ravel(self, derivative: Tree, f: Callable[..., Tree]) -> Array:
-        """What f has returned, which must be like y0, as a vector of its dtype."""
-        ...
+    def make_plain_slope(self, args: tuple[Tree, ...]) -> Slope:
+        """The same where no tape is; one that comes in by another way than args is refused."""
+        slope, name = self.make_slope(args), name_of(self.equation.f)
+
+        def checked_slope(t: Array, y: Array) -> Array:
+            k = slope(t, y)
+            if is_differentiated(k):
+                raise NotDifferentiableError(
+                    f"odeint: {name} uses a Tensor that it was not given (from a closure or a "
+                    "global), whose gradient would be lost; pass it in args"
+                )
+            return k
+
+        return checked_slope
+
+    def ravel(self, derivative: Tree) -> Array:
+        """What f has returned, if it is like y0, as a vector of its dtype."""
+        name = name_of(self.equation.f)
+        try:
+            derivative = tree.map(lambda _, k: k, self.like, derivative)
+        except ShapeError as error:
+            raise ShapeError(
+                f"odeint: {name} must return dy/dt like y0: {error}; of parts make an array with "
+                "np.stack"
+            ) from None
+        parts = []
+        for (path, shape), k in zip(
+            tree.items(self.like, "y0"), tree.flatten(derivative)[0], strict=True
+        ):
+            ...
+        return parts

@@ -1,0 +1,129 @@
+"""Branches, and the loop that runs as long as something holds, in the words of jax.lax.
+
+    cond       : bool, (xs -> y), (xs -> y), xs -> y
+    switch     : int, [xs -> y], xs -> y
+    while_loop : (carry -> bool), (carry -> carry), carry -> carry
+
+With a value to branch on they are Python's `if` and `while`. Under `vmap`, where examples may go
+different ways, all branches are computed, and each example takes its own. Under `jit` they are
+one equation, and only the chosen branch runs.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..staging.tracer import Tracer, bare
+from ..support import tree
+from ..support.errors import ShapeError
+from ..support.tree import Tree
+from .carries import Carry, as_leaf
+
+Branch = Callable[..., Tree]
+
+
+def cond(pred: Any, true_fun: Branch, false_fun: Branch, *operands: Tree) -> Tree:
+    """`cond : bool, (xs -> y), (xs -> y), xs -> y`: true_fun(*operands) if pred, else false_fun's.
+
+    Args:
+        pred: a bool (or number), or an array of one without axes.
+        true_fun: a function of the operands.
+        false_fun: the other; both return trees of one structure, of the same shapes and dtypes.
+        operands: trees.
+
+    Under `vmap`, with examples of both kinds, both branches are computed for all of them, and
+    np.where chooses: a branch must then be finite (and have a finite derivative) for every example,
+    also for those that do not take it, since 0 times NaN is NaN. Give it a safe operand, as in
+    np.sqrt(np.where(x > 0, x, 1)).
+
+    >>> import tinygrad_digits as td
+    >>> td.cond(3 > 2, lambda x: 2 * x, lambda x: -x, 5.0)
+    10.0
+    """
+    return _choose("cond", _read("cond", pred, bool), (false_fun, true_fun), operands)
+
+
+def switch(index: Any, branches: Sequence[Branch], *operands: Tree) -> Tree:
+    """`switch : int, [xs -> y], xs -> y`: branches[index](*operands), with index clamped.
+
+    As `cond`, for any number of branches: what lies outside 0 ... len(branches) - 1 takes the
+    first or the last.
+
+    >>> import tinygrad_digits as td
+    >>> td.switch(7, [lambda x: x, lambda x: 10 * x], 2.0)
+    20.0
+    """
+    if not branches:
+        raise ValueError("switch needs at least one branch")
+    index = _read("switch", index, operator.index)
+    return _choose("switch", np.clip(index, 0, len(branches) - 1), tuple(branches), operands)
+
+
+def while_loop(
+    cond: Callable[[Tree], Any],
+    body: Callable[[Tree], Tree],
+    init: Tree,
+    *,
+    max_steps: int | None = None,
+) -> Tree:
+    """`while_loop : (carry -> bool), (carry -> carry), carry -> carry`: body while cond holds.
+
+    Args:
+        cond: of a carry, whether to go on.
+        body: a step; it returns a carry of the structure, shapes and dtypes of `init`.
+        init: the first carry, any tree.
+        max_steps: after which to stop, whatever cond says. Under `jit` a gradient needs to know.
+
+    Under `vmap` it runs until all examples are done; those that are keep their values.
+
+    >>> import tinygrad_digits as td
+    >>> td.while_loop(lambda x: x < 100, lambda x: 2 * x, 3.0)
+    np.float64(192.0)
+    """
+    carry = Carry("while_loop", init)
+    leaves, steps = carry.leaves, 0
+    while max_steps is None or steps < max_steps:
+        go_on = _read("while_loop", cond(carry.open(leaves)), bool)
+        if not np.any(bare(go_on) if isinstance(go_on, Tracer) else go_on):
+            break
+        returned = carry.take(body(carry.open(leaves)))
+        if isinstance(go_on, Tracer):
+            returned = [_where(go_on, new, old) for new, old in zip(returned, leaves, strict=True)]
+        leaves, steps = returned, steps + 1
+    return carry.open(leaves)
+
+
+def _read(name: str, x: Any, convert: Callable[[Any], Any]) -> Any:
+    """What a branch is chosen by: a Python value, or a Tracer that stands for many of them."""
+    if np.shape(x) != ():
+        raise ShapeError(
+            f"{name}: what to branch on must be one value, got shape {np.shape(x)}; choose between "
+            "elements with np.where, or reduce it with np.all or np.any"
+        )
+    if isinstance(x, Tracer) and bare(x) is not None:
+        return x
+    return convert(x)
+
+
+def _choose(
+    name: str, index: Any, branches: tuple[Branch, ...], operands: tuple[Tree, ...]
+) -> Tree:
+    """The result of one of the branches; for a batched index that of each example's own."""
+    if not isinstance(index, Tracer):
+        return branches[index](*operands)
+    results = [branch(*operands) for branch in branches]
+    leaves, structure = tree.flatten(results[0])
+    form = Carry(name, results[0], "result")
+    for k, result in enumerate(results[1:], 1):
+        others = form.take(result)
+        leaves = [_where(index == k, new, old) for new, old in zip(others, leaves, strict=True)]
+    return tree.unflatten(structure, leaves)
+
+
+def _where(chosen: Any, new: Any, old: Any) -> Any:
+    """new for the examples that are chosen; what is no array is the same for all."""
+    return np.where(chosen, new, old) if hasattr(as_leaf(new), "dtype") else new
