@@ -11,31 +11,22 @@ more memory than a step (Pontryagin, 1962; Chen et al., Neural ordinary differen
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..engine.primitive import Array
-from ..engine.tape import Tape, interpreters_of
 from ..engine.transforms import vjp
-from ..staging.tracer import Tracer, bare
+from ..staging.tracer import bare
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError
-from ..support.pickling import name_of
 from ..support.tree import Tree
-from .batching import BatchInterpreter, BatchTracer, vmap
-from .branches import cond
-from .calls import CustomCall, make_primitive, partition_leaves
-from .checkpoint import checkpoint
-from .loops import scan, while_loop
-from .runge_kutta import METHODS, Method, Slope, interpolate, take_step
-from .step_sizes import Controller, Progress, check_arrival
-
-TRACED_STEPS, EAGER_STEPS = 1_000, 100_000
-"""What max_steps is by default: a program has a place for each of them."""
+from .calls import CustomCall, make_primitive
+from .loops import scan
+from .ode_equation import Equation
+from .ode_solution import solve_by_steps
+from .runge_kutta import METHODS
 
 
 def odeint(
@@ -97,25 +88,6 @@ def odeint(
     return ADJOINTS[adjoint](equation, _read_state(y0), _read_times(ts), args)
 
 
-class Equation(NamedTuple):
-    """dy/dt = f(y, t), and how it is to be solved."""
-
-    f: Callable[..., Tree]
-    method: Method
-    rtol: float
-    atol: float
-    max_steps: int | None
-    substeps: int
-
-    def control(self, slope: Slope, ts: Array, dtype: np.dtype[Any]) -> Controller:
-        rtol = max(self.rtol, 100 * float(np.finfo(dtype).eps))
-        return Controller(self.method, slope, ts[-1], rtol, self.atol)
-
-    def count_steps(self, traced: bool) -> int:
-        """After how many steps to give up."""
-        return self.max_steps or (TRACED_STEPS if traced else EAGER_STEPS)
-
-
 def _read_state(y0: Tree) -> Tree:
     for path, leaf in tree.items(y0, "y0"):
         numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float)
@@ -131,7 +103,7 @@ def _read_times(ts: Any) -> Array:
     """The times as float64, in order as far as their values are known."""
     if isinstance(ts, list | tuple):
         ts = np.stack(ts)
-    ts = ts.astype(float)
+    ts = (ts if hasattr(ts, "dtype") else np.asarray(ts)).astype(float)
     if ts.ndim != 1 or not ts.shape[0]:
         raise ShapeError(f"odeint: ts are times along one axis, (m,) with m > 0, got {ts.shape}")
     if (known := bare(ts)) is not None:
@@ -141,55 +113,84 @@ def _read_times(ts: Any) -> Array:
     return ts
 
 
-# --- the right-hand side, of vectors
+# --- the adjoint equation
 
 
-class Vectors:
-    """States as vectors: the way from trees like y0 to those, and back."""
+def solve_with_adjoint(equation: Equation, y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
+    """The solution at ts, whose derivative is an equation's, too."""
 
-    def __init__(self, equation: Equation, y0: Tree) -> None:
-        self.equation = equation
-        self.y0, self.unravel = tree.ravel(y0)
-        self.dtype: np.dtype[Any] = self.y0.dtype
-        self.like = tree.map(np.shape, y0)
+    def run(y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
+        return solve_by_steps(equation, y0, ts, args)
 
-    def make_slope(self, args: tuple[Tree, ...]) -> Slope:
-        f = self.equation.f
+    def forward(y0: Tree, ts: Array, args: tuple[Tree, ...]) -> tuple[Tree, Tree]:
+        ys = solve_with_adjoint(equation, y0, ts, args)
+        return ys, (ys, ts, args)
 
-        def slope(t: Array, y: Array) -> Array:
-            t = t if t.dtype == self.dtype else t.astype(self.dtype)
-            return self.ravel(f(self.unravel(y), t, *args))
+    def pull(_: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
+        cotangents = tree.flatten(integrate_back(equation, *residuals, g))[0]
+        return [cotangents[k] for k in tracked]
 
-        return slope
+    return CustomCall(make_primitive(equation.f), (y0, ts, args), run, forward, pull).apply()
 
-    def make_plain_slope(self, args: tuple[Tree, ...]) -> Slope:
-        """The same where no tape is; one that comes in by another way than args is refused."""
-        slope, name = self.make_slope(args), name_of(self.equation.f)
 
-        def checked_slope(t: Array, y: Array) -> Array:
-            k = slope(t, y)
-            if is_differentiated(k):
-                raise NotDifferentiableError(
-                    f"odeint: {name} uses a Tensor that it was not given (from a closure or a "
-                    "global), whose gradient would be lost; pass it in args"
-                )
-            return k
+ADJOINTS: dict[str, Callable[[Equation, Tree, Array, tuple[Tree, ...]], Tree]] = {
+    "discrete": solve_by_steps,
+    "continuous": solve_with_adjoint,
+}
 
-        return checked_slope
 
-    def ravel(self, derivative: Tree) -> Array:
-        """What f has returned, if it is like y0, as a vector of its dtype."""
-        name = name_of(self.equation.f)
-        try:
-            derivative = tree.map(lambda _, k: k, self.like, derivative)
-        except ShapeError as error:
-            raise ShapeError(
-                f"odeint: {name} must return dy/dt like y0: {error}; of parts make an array with "
-                "np.stack"
-            ) from None
-        parts = []
-        for (path, shape), k in zip(
-            tree.items(self.like, "y0"), tree.flatten(derivative)[0], strict=True
-        ):
-            ...
-        return parts
+def integrate_back(
+    equation: Equation, ys: Tree, ts: Array, args: tuple[Tree, ...], g: Tree
+) -> tuple[Tree, Array, Tree]:
+    """The cotangents of y0, ts and args, given those of ys, from each of ts to the one before.
+
+    Between two of them the state is (y, λ, the cotangent of args so far); y begins anew at each.
+    """
+    floats, rebuild = _split_floats(args)
+
+    def f(y: Tree, t: Array, floats: list[Array]) -> Tree:
+        return equation.f(y, t, *rebuild(floats))
+
+    def move_back(state: Tree, t: Array, floats: list[Array]) -> Tree:
+        y, cotangent, _ = state
+        slope, pullback = vjp(lambda y, floats: f(y, t, floats), y, floats)
+        return slope, *tree.map(np.negative, pullback(cotangent))
+
+    adjoint = equation._replace(f=move_back)
+
+    def step(carry: Tree, x: Tree) -> tuple[Tree, Array]:
+        (later, of_args), (y, g, t, before) = carry, x
+        cotangent = tree.map(np.add, later, g)
+        state = (y, cotangent, of_args)
+        path = solve_with_adjoint(adjoint, state, np.stack([t, before]), (floats,))
+        _, cotangent, of_args = tree.map(lambda x: x[-1], path)
+        return (cotangent, of_args), _dot(g, f(y, t, floats))
+
+    none = tree.map(np.zeros_like, (tree.map(lambda g: g[0], g), floats))
+    xs = (*tree.map(lambda x: x[1:], (ys, g)), ts[1:], ts[:-1])
+    (cotangent, of_args), of_ts = scan(step, none, xs, reverse=True)
+    y0, g0 = tree.map(lambda x: x[0], (ys, g))
+    of_start = -_dot(cotangent, f(y0, ts[0], floats))
+    of_ts = np.concatenate([np.reshape(of_start, (1,)), of_ts])
+    return tree.map(np.add, cotangent, g0), of_ts, rebuild(of_args)
+
+
+def _split_floats(args: Tree) -> tuple[list[Array], Callable[[list[Array]], Tree]]:
+    """The leaves that can be differentiated, and how to put others in their places."""
+    leaves, structure = tree.flatten(args)
+    chosen = [*map(tree.is_float, leaves)]
+
+    def rebuild(floats: list[Array]) -> Tree:
+        left = iter(floats)
+        full = [next(left) if is_chosen else x for x, is_chosen in zip(leaves, chosen, strict=True)]
+        return tree.unflatten(structure, full)
+
+    return [
+        tree.strong(x) for x, is_chosen in zip(leaves, chosen, strict=True) if is_chosen
+    ], rebuild
+
+
+def _dot(cotangent: Tree, slope: Tree) -> Array:
+    """The pairing of two trees: the sum of all products."""
+    products = tree.map(lambda a, b: np.sum(a * b), cotangent, slope)
+    return sum(tree.flatten(products)[0])

@@ -12,7 +12,7 @@ Everything is chosen with np.where, so that it can be traced, and mapped over ma
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
