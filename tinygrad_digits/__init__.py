@@ -2,8 +2,7 @@
 
     transforms   grad, value_and_grad, vjp, jvp, linearize, jacobian, hessian, hvp,
                  elementwise_grad, vmap, jit, checkpoint, custom_vjp, stop_gradient, fixed_point
-    loops        scan, fori_loop, while_loop, map, associative_scan, cond, switch
-                 elementwise_grad, vmap, jit, checkpoint, custom_vjp, stop_gradient, fixed_point, odeint
+    loops        scan, fori_loop, while_loop, map, associative_scan, cond, switch, odeint
     arrays       Tensor and Tape; at (writing into an array), piecewise
     new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads

@@ -47,6 +47,8 @@ Keep: TypeAlias = Callable[[Array, Array, Progress, Progress, Array], Array]
 
 def solve_by_steps(equation: Equation, y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
     """The solution at ts, as the composition of the steps that lead there."""
+    if ts.shape[0] == 1:
+        return tree.map(lambda y: np.expand_dims(y, 0) if hasattr(y, "dtype") else y, y0)
     field = VectorField(equation, y0)
     solve = choose_steps if equation.method.error else take_given_steps
     return vmap(field.unravel)(solve(field, ts, args))
@@ -54,6 +56,8 @@ def solve_by_steps(equation: Equation, y0: Tree, ts: Array, args: tuple[Tree, ..
 
 def take_given_steps(field: VectorField, ts: Array, args: tuple[Tree, ...]) -> Array:
     """The solution by as many steps as were asked for from each of ts to the next: (m, n)."""
+    plain_y, plain_ts, plain_args = tree.map(take_off_tapes, (field.y0, ts, args))
+    field.make_plain_slope(plain_args)(plain_ts[0], plain_y)  # which refuses what is captured
     parts = field.equation.substeps
     gaps = (ts[1:] - ts[:-1])[:, None] * np.arange(parts) / parts  # (m - 1, parts)
     times = np.concatenate([(ts[:-1, None] + gaps).reshape((-1,)), ts[-1:]])
@@ -97,49 +101,23 @@ def take_steps(
 
 def integrate_step_by_step(controller: Controller, s: Progress, ts: Array, most: int) -> Array:
     """The solution at ts, read off each step that they are in."""
-    rows, done, sign = [s.y[None]], 1, np.sign(ts[-1] - ts[0])
+    rows, done, wanted = [s.y[None]], 1, bare(ts)
+    sign = np.sign(wanted[-1] - wanted[0])
     for before, after, slopes in take_steps(controller, s, most):
-        upto = int(np.searchsorted(sign * ts, sign * after.t, side="right"))
+        upto = int(np.searchsorted(sign * wanted, sign * bare(after.t), side="right"))
         if upto > done:
             h = after.t - before.t
             theta = (ts[done:upto] - before.t) / h
             rows.append(interpolate(controller.method, theta, h, before.y, slopes))
             done = upto
-    rows += [s.y[None]] * (len(ts) - done)  # where all times are the same
-    return np.concatenate(rows)
-
-
-def retrace_in_segments(
-    field: VectorField, times: Array, ts: Array, args: tuple[Tree, ...]
-) -> Array:
-    """The steps between times once more, as calls of about sqrt(n) steps, differentiated."""
-    method, plain_ts = field.equation.method, take_off_tapes(ts)
-    n, sign = len(times) - 1, np.sign(times[-1] - times[0])
-    size = math.isqrt(max(n - 1, 0)) + 1
-
-    @checkpoint
-    def run_segment(
-        y: Array, k: Array, times: Array, ts: Array, args: tuple[Tree, ...]
-    ) -> tuple[Array, Array, Array]:
-        step = make_step(method, field.make_slope(args))
-        (y, k), (ys, slopes) = scan(step, (y, k), (times[:-1], times[1:]))
-        return y, k, interpolate_between(method, times, ts, ys, slopes)
-
-    y, k = field.y0, field.make_slope(args)(ts[0], field.y0)
-    moving, rows, done = np.concatenate([ts[:1], times[1:]]), [y[None]], 1
-    for start in range(0, n, size):
-        part = slice(start, min(start + size, n) + 1)
-        upto = int(np.searchsorted(sign * plain_ts, sign * times[part][-1], side="right"))
-        y, k, new = run_segment(y, k, moving[part], ts[done:upto], args)
-        rows.append(new)
-        done = upto
-    rows += [field.y0[None]] * (len(plain_ts) - done)
+    rows += [s.y[None]] * (len(wanted) - done)  # where all times are the same
     return np.concatenate(rows)
 
 
 def list_times(controller: Controller, s: Progress, most: int) -> Array:
-    """The times between the steps."""
-    return np.array([s.t, *[after.t for _, after, _ in take_steps(controller, s, most)]])
+    """The times between the steps, of which there is one at least."""
+    times = [bare(after.t) for _, after, _ in take_steps(controller, s, most)]
+    return np.array([bare(s.t), *times] if times else [bare(s.t)] * 2)
 
 
 # --- steps that are found by a program, or for many problems at once
@@ -177,7 +155,7 @@ def trace_integration(controller: Controller, start: Progress, ts: Array, most: 
     ) -> Array:
         h = after.t - before.t
         inside = accepted & (sign * ts >= sign * before.t) & (sign * ts <= sign * after.t)
-        theta = np.where(inside, ts - before.t, 0) / h
+        theta = np.where(inside, ts - before.t, 0.0) / np.where(h == 0, 1.0, h)
         new = interpolate(controller.method, theta, h, before.y, slopes)
         return np.where(inside[:, None], new, rows)
 
@@ -200,7 +178,7 @@ def trace_times(controller: Controller, start: Progress, most: int) -> Array:
     times = np.where(places == 0, start.t, controller.end)
     s, times = trace_steps(controller, start, most, keep, times)
     steps = bare(s.steps)
-    return times if steps is None else times[: int(np.max(steps)) + 1]
+    return times if steps is None else times[: max(int(np.max(steps)), 1) + 1]
 
 
 # --- the steps once more
@@ -227,7 +205,7 @@ def retrace(
     run_piece = run if program else checkpoint(run)
     whole = slice(None), slice(1, None)
     y, k, rows = y0, field.make_slope(args)(ts[0], y0), []
-    for steps, wanted in [whole] if traced else cut(known, take_off_tapes(ts)):
+    for steps, wanted in [whole] if traced else cut(bare(times), bare(ts)):
         y, k, new = run_piece(y, k, times[steps], ts[wanted], args)
         rows.append(new)
     return y, np.concatenate(rows)

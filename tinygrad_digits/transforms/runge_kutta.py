@@ -5,7 +5,7 @@
 
 A slope is f as a function (t, y) -> dy/dt of a time and a vector. All methods here evaluate it last
 at the step's end, where the next step begins, and hand it on ("first same as last"). The formulas
-are those of Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, 1993, chapter II.
+are those of Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, 1993, ch. II.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ DOPRI5 = Method(
         (0, -282668133 / 205662961, 2019193451 / 616988883, -1453857185 / 822651844),
         (0, 40617522 / 29380423, -110615467 / 29380423, 69997945 / 29380423),
     ),
-    stability=3.25,
+    stability=3.3066,
 )
 """Dormand and Prince, 1980; the interpolant of least error is Shampine's, 1986."""
 
