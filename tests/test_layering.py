@@ -39,8 +39,8 @@ LAYERS = (
     ("engine.transforms",),
     ("staging",),
     ("ops",),
-    ("transforms",),
     ("compiler",),
+    ("transforms",),
     ("optim",),
     ("looking",),
     ("errors", "linalg", "nn", "special", "tree"),  # the rooms of the public face

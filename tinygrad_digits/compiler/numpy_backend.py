@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind
+from ..engine.primitive import Kind, Primitive
 from ..staging.lowering import lowering_of
 from ..support.errors import TracedValueError
 from .namespace import Namespace, list_names
@@ -51,9 +51,9 @@ def compile_program(program: Program, name: str, donated: frozenset[int] = froze
     return assemble(Emitter(program, donated), name)
 
 
-def assemble(emitter: Emitter, name: str) -> Code:
+def assemble(emitter: Emitter, name: str, source: str = "") -> Code:
     """What an emitter writes, as functions."""
-    source = emitter.source(name)
+    source = source or emitter.source(name)
     filename = f"<jit {name} {next(_serials)}>"
     exec(compile(source, filename, "exec"), emitter.namespace.things)
     run = emitter.namespace.things.pop("run")  # which keeps the rest, and nothing it
@@ -95,13 +95,18 @@ GIVEN: dict[str, Any] = {
     "copyto": np.copyto,
     "broadcast_to": np.broadcast_to,
     "errstate": np.errstate,
+    "array": np.array,
     "asarray": np.asarray,
+    "empty": np.empty,
     "maximum_reduce": np.maximum.reduce,
     "uintp": np.uintp,
     "check_shape": _check_shape,
     "settle": _settle,
 }
 """What the source of every program can use."""
+
+SUBPROGRAMS: dict[Primitive, Callable[[Equation], Callable[..., Any]]] = {}
+"""How the function of an equation that holds programs is made (`numpy_loops`)."""
 
 
 class Emitter:
@@ -288,6 +293,9 @@ class Emitter:
             return VIEWS[function](eqn).format(*arguments)
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
+        if eqn.op in SUBPROGRAMS:
+            function = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
+            return f"{function}({', '.join(arguments)})"
         options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
         call = f"{self._bind_function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":

@@ -76,10 +76,13 @@ class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
 class JitInterpreter(Interpreter):
     """Turns a function into a program."""
 
-    __slots__ = ("known", "program")
+    __slots__ = ("inside", "known", "program")
+    keeps_calls = False
+    """Whether what has a derivative of its own stays whole, since that may yet be asked for."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.inside = 0  # traces of steps of loops that are under way
         self.program = Program()
         self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
 
@@ -111,7 +114,7 @@ class JitInterpreter(Interpreter):
     ) -> Any:
         """Write down an op (or, if it is a composition of ops, those) and compute its value."""
         self.check_open()
-        if op.composite:
+        if op.composite and not self.keeps_calls:
             return op.kernel(*args, **options)
         function = op.function
         if function is np.where and len(args) == 1:
@@ -121,7 +124,7 @@ class JitInterpreter(Interpreter):
         if function in NO_ARRAY_FROM_VALUES:
             _refuse(f"{op.name} needs the values in")
         if op.kind is Kind.STATIC:
-            return op.kernel(*map_operand(_concrete, args), **map_operand(_concrete, options))
+            return op.kernel(*map_operand(self.look_at, args), **map_operand(self.look_at, options))
         _check_options(op, options)
         operands, named_operands = (
             map_operand(self.operand, args),
@@ -132,7 +135,7 @@ class JitInterpreter(Interpreter):
         if by_operator and function in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
             op = ARITHMETIC[function]
             compute = op.kernel
-        values = map_operand(_drawing, map_operand(_concrete, (args, options)))
+        values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
             y = compute(*values[0], **values[1])
         except Exception as error:
@@ -140,9 +143,14 @@ class JitInterpreter(Interpreter):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
             raise
         effect = any(map(is_generator, _leaves(values)))
-        return self._add_equation(op, operands, named_operands, y, effect or op.effect)
+        if effect and self.inside:
+            raise TracedValueError(
+                f"{user_line()}: {op.name} draws from a generator that the step of a loop was not "
+                "given, which would be done once and not in every step; make it a part of the carry"
+            )
+        return self.add_equation(op, operands, named_operands, y, effect or op.effect)
 
-    def _add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
+    def add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
         errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
         kept = errors or None
@@ -150,7 +158,7 @@ class JitInterpreter(Interpreter):
             value = Aval((), np.dtype(object), "tuple")
             self.program.equations[index] = Equation(op, args, options, value, kept, effect)
             parts = [
-                self._add_equation(ITEM, (Var(index), k), {}, part, False)
+                self.add_equation(ITEM, (Var(index), k), {}, part, False)
                 for k, part in enumerate(y)
             ]
             if hasattr(y, "_fields"):  # a named tuple, as np.linalg.svd gives
@@ -161,8 +169,24 @@ class JitInterpreter(Interpreter):
         self.program.equations[index] = Equation(op, args, options, Aval.of(y), kept, effect)
         return _trace_value(self, index, y)
 
+    def process_call(self, call: Any) -> Any:
+        """Loops and branches are equations; of other calls the ops are written down."""
+        if not call.staged:
+            return call.run()
+        self.check_open()
+        if not self.keeps_calls:
+            call = call.inline()
+        args = tuple(map(self.operand, call.leaves))
+        option: Any = next(iter(call.options.values()))
+        y = option.example()
+        return self.add_equation(call.primitive, args, call.options, y, option.has_effect)
+
     def unbox(self, tensor: Any) -> None:
         """Nothing: what a tracer holds is one of many values."""
+
+    def look_at(self, x: Any) -> Any:
+        """The actual value of what an op is given."""
+        return _concrete(x)
 
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
@@ -271,6 +295,7 @@ class GeneratorTracer(JitTracer):
         if name in ("shuffle", "spawn", "bit_generator"):
             self.refuse(f"Generator.{name}")
         op = Primitive(getattr(np.random.Generator, name), (), f"random.{name}", Kind.OPAQUE)
+        op.apply = lambda generator, *args, **options: getattr(generator, name)(*args, **options)
         return lambda *args, **options: self.tape.process_primitive(
             op, op.kernel, (self, *args), options
         )

@@ -25,7 +25,6 @@ from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.text import describe_record, format_table
 from ..support.tree import Tree
-from ..transforms.calls import CustomCall
 from . import drawing
 
 
@@ -81,8 +80,10 @@ class RecordingInterpreter(Interpreter):
         y = _compute(op, compute, inputs, options)
         return self.record(op, parents, inputs, options, y) if op.rules and tree.is_float(y) else y
 
-    def process_call(self, call: CustomCall) -> Tree:
+    def process_call(self, call: Any) -> Tree:
         """A call whose derivative, if an outer tape takes it, is its own; its ops are seen here."""
+        if call.staged:
+            return call.run()
         outside = self.unbox_all(call.args)
         if find_top_tape(tree.flatten(outside)[0]) is None:
             return call.run()

@@ -193,7 +193,9 @@ class Tracer(Tensor):
                 if derived:
                     raise  # NumPy cannot help: a derivative is asked for
         opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
-        y = self.tape.process_primitive(opaque, function, args, options)
+        tracers = [x for x in tree.flatten((args, options))[0] if isinstance(x, Tracer)]
+        tape = find_top_tape(tracers) or self.tape
+        y = tape.process_primitive(opaque, function, args, options)
         if known is not None and numpys and _share_memory(y, args):
             return known(*args, **options)  # which knows what it is a view of
         return y

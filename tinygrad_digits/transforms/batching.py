@@ -149,8 +149,10 @@ class BatchInterpreter(Interpreter):
         self.looped.add(op.name)
         return self._loop(op, args, options)
 
-    def process_call(self, call: CustomCall) -> Tree:
+    def process_call(self, call: Any) -> Tree:
         """The call for all examples at once: what vmap makes of its function, forward and pull."""
+        if call.staged:
+            return call.batch(self)
         leaves, structure = tree.flatten(call.args)
         axes = [0 if self.is_on(x) else None for x in leaves]
         stacked = [x if axis is None else x.stacked for x, axis in zip(leaves, axes, strict=True)]

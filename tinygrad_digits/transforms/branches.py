@@ -17,11 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.control import Branches, While
 from ..staging.tracer import Tracer, bare
 from ..support import tree
 from ..support.errors import ShapeError
 from ..support.tree import Tree
-from .carries import Carry, as_leaf
+from .carries import Carry, Parts, as_leaf
+from .staged_branches import SwitchCall, WhileCall
+from .steps import close_all, find_example, find_traces, scalar
 
 Branch = Callable[..., Tree]
 
@@ -44,7 +47,9 @@ def cond(pred: Any, true_fun: Branch, false_fun: Branch, *operands: Tree) -> Tre
     >>> td.cond(3 > 2, lambda x: 2 * x, lambda x: -x, 5.0)
     10.0
     """
-    return _choose("cond", _read("cond", pred, bool), (false_fun, true_fun), operands)
+    pred = _read("cond", pred, bool)
+    index = np.where(pred != 0, 1, 0) if isinstance(pred, Tracer) else int(pred)
+    return _choose("cond", index, (false_fun, true_fun), operands)
 
 
 def switch(index: Any, branches: Sequence[Branch], *operands: Tree) -> Tree:
@@ -59,8 +64,8 @@ def switch(index: Any, branches: Sequence[Branch], *operands: Tree) -> Tree:
     """
     if not branches:
         raise ValueError("switch needs at least one branch")
-    index = _read("switch", index, operator.index)
-    return _choose("switch", np.clip(index, 0, len(branches) - 1), tuple(branches), operands)
+    index = np.clip(_read("switch", index, operator.index), 0, len(branches) - 1)
+    return _choose("switch", index, tuple(branches), operands)
 
 
 def while_loop(
@@ -86,14 +91,20 @@ def while_loop(
     """
     carry = Carry("while_loop", init)
     leaves, steps = carry.leaves, 0
+    if traces := find_traces(leaves):
+        return _stage_while(cond, body, carry, max_steps, traces)
     while max_steps is None or steps < max_steps:
         go_on = _read("while_loop", cond(carry.open(leaves)), bool)
+        if traces := find_traces([go_on]):
+            return _stage_while(cond, body, carry, max_steps, traces)
         if not np.any(bare(go_on) if isinstance(go_on, Tracer) else go_on):
             break
         returned = carry.take(body(carry.open(leaves)))
         if isinstance(go_on, Tracer):
             returned = [_where(go_on, new, old) for new, old in zip(returned, leaves, strict=True)]
         leaves, steps = returned, steps + 1
+        if steps == 1 and (traces := find_traces(leaves)):
+            return _stage_while(cond, body, carry, max_steps, traces)
     return carry.open(leaves)
 
 
@@ -104,15 +115,15 @@ def _read(name: str, x: Any, convert: Callable[[Any], Any]) -> Any:
             f"{name}: what to branch on must be one value, got shape {np.shape(x)}; choose between "
             "elements with np.where, or reduce it with np.all or np.any"
         )
-    if isinstance(x, Tracer) and bare(x) is not None:
-        return x
-    return convert(x)
+    return x if isinstance(x, Tracer) else convert(x)
 
 
 def _choose(
     name: str, index: Any, branches: tuple[Branch, ...], operands: tuple[Tree, ...]
 ) -> Tree:
     """The result of one of the branches; for a batched index that of each example's own."""
+    if traces := find_traces([index]):
+        return _stage_choice(name, index, branches, operands, traces)
     if not isinstance(index, Tracer):
         return branches[index](*operands)
     results = [branch(*operands) for branch in branches]
@@ -127,3 +138,56 @@ def _choose(
 def _where(chosen: Any, new: Any, old: Any) -> Any:
     """new for the examples that are chosen; what is no array is the same for all."""
     return np.where(chosen, new, old) if hasattr(as_leaf(new), "dtype") else new
+
+
+# --- as equations
+
+
+def _stage_choice(
+    name: str,
+    index: Any,
+    branches: tuple[Branch, ...],
+    operands: tuple[Tree, ...],
+    traces: list[Any],
+) -> Tree:
+    """Each branch traced once, and a call of all."""
+    leaves, structure = tree.flatten(operands)
+    parts = Parts(leaves)
+    forms: list[Carry] = []
+
+    def open_branch(branch: Branch) -> Callable[[list[Any]], list[Any]]:
+        def run(arrays: list[Any]) -> list[Any]:
+            result = branch(*tree.unflatten(structure, parts.merge(arrays)))
+            if not forms:
+                forms.append(Carry(name, result, "result"))
+            return Parts(forms[0].take(result)).arrays
+
+        return run
+
+    examples = [scalar(find_example(x)) for x in parts.arrays]
+    steps, captured = close_all([*map(open_branch, branches)], examples, traces)
+    call = SwitchCall(Branches(steps), [index, *captured, *parts.arrays])
+    return forms[0].open(Parts(forms[0].leaves).merge(call.apply()))
+
+
+def _stage_while(
+    cond: Callable[[Tree], Any],
+    body: Callable[[Tree], Tree],
+    carry: Carry,
+    max_steps: int | None,
+    traces: list[Any],
+) -> Tree:
+    """Both functions traced once, and a call of the loop."""
+    parts = Parts(carry.leaves)
+
+    def test(leaves: list[Any]) -> list[Any]:
+        go_on = cond(carry.open(parts.merge(leaves)))
+        return [_read("while_loop", go_on, np.bool_) != 0]
+
+    def step(leaves: list[Any]) -> list[Any]:
+        return parts.pick(carry.take(body(carry.open(parts.merge(leaves)))))
+
+    examples = [scalar(find_example(x)) for x in parts.arrays]
+    (goes_on, again), captured = close_all([test, step], examples, traces)
+    loop = While(goes_on, again, len(captured), max_steps)
+    return carry.open(parts.merge(WhileCall(loop, [*captured, *parts.arrays]).apply()))

@@ -5,10 +5,12 @@ Carry : init -> its leaves; then what each step returns -> leaves of the same fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ..compiler.signature import is_generator
 from ..support import tree
 from ..support.errors import ShapeError
 from ..support.foreign import within
@@ -60,6 +62,26 @@ class Carry:
                 f"{_describe(leaf)} when it ends; {_advise(form, form_of(leaf))}"
             )
         return leaf
+
+
+class Parts:
+    """Leaves, parted into arrays and what is no array."""
+
+    def __init__(self, leaves: Iterable[Any]) -> None:
+        self.leaves = [*leaves]
+        self.are_arrays = [form_of(x) is not None or is_generator(x) for x in self.leaves]
+        self.arrays = self.pick(self.leaves)
+
+    def pick(self, leaves: list[Any]) -> list[Any]:
+        return [x for x, chosen in zip(leaves, self.are_arrays, strict=True) if chosen]
+
+    def merge(self, arrays: Iterable[Any]) -> list[Any]:
+        """All leaves, with others in the place of the arrays."""
+        others = iter(arrays)
+        return [
+            next(others) if chosen else x
+            for x, chosen in zip(self.leaves, self.are_arrays, strict=True)
+        ]
 
 
 def as_leaf(leaf: Any) -> Any:

@@ -18,12 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.control import Loop
+from ..compiler.signature import is_generator
 from ..support import tree
 from ..support.errors import ShapeError
 from ..support.foreign import admit
 from ..support.tree import Tree
-from .carries import Carry, as_leaf, form_of
+from .branches import while_loop
+from .carries import Carry, Parts, as_leaf, form_of
 from .checkpoint import checkpoint as checkpointed
+from .staged_scan import scan_arrays
+from .steps import close, find_example, find_traces, scalar
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 
@@ -48,7 +53,8 @@ def scan(
         reverse: whether to go from the last x to the first; ys are where their xs are.
         unroll: taken as a hint, and today not used.
         checkpoint: keep for the derivative every k-th carry only, and compute the steps between
-            once more; True for k = sqrt(n).
+            once more; True for k = sqrt(n). The step is then traced as `jit` does, without `jit`
+            too, and cannot branch on values in Python.
 
     Returns the last carry and the ys, stacked. Raises ShapeError where xs differ in length, or
     where the carry changes its form, with the path of what does.
@@ -57,8 +63,7 @@ def scan(
     >>> td.scan(lambda total, x: (total + x, total), 0.0, np.array([1.0, 2.0, 3.0]))
     (np.float64(6.0), array([0., 1., 3.]))
     """
-    steps = Steps("scan", f, init, xs, length, reverse)
-    return steps.run_segments(checkpoint) if checkpoint else steps.run()
+    return Steps("scan", f, init, xs, length, reverse).run(checkpoint)
 
 
 def map(f: Callable[[Tree], Tree], xs: Tree) -> Tree:
@@ -76,12 +81,19 @@ def map(f: Callable[[Tree], Tree], xs: Tree) -> Tree:
 def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Tree], Tree], init: Tree) -> Tree:
     """`fori_loop : lower, upper, ((i, carry) -> carry), carry -> carry`: i from lower to upper - 1.
 
-    i is an np.int64, so a float32 carry times i is float64: write np.float32(i).
+    i is an np.int64, so a float32 carry times i is float64: write np.float32(i). Where a bound is
+    traced by `jit`, this is a while_loop.
 
     >>> import tinygrad_digits as td
     >>> td.fori_loop(1, 5, lambda i, product: product * i, 1)
     np.int64(24)
     """
+    if find_traces([lower, upper]):
+        return while_loop(
+            lambda c: c[0] < c[1],
+            lambda c: (c[0] + 1, c[1], body(c[0], c[2])),
+            (lower, upper, init),
+        )[2]
     steps = np.arange(lower, upper)
     return Steps("fori_loop", lambda c, i: (body(i, c), None), init, steps, None, False).run()[0]
 
@@ -102,6 +114,31 @@ class Steps:
         ]
         self.length = _count_steps(loop, [*zip(paths, self.xs, strict=True)], length)
 
+    def run(self, checkpoint: bool | int = False) -> tuple[Tree, Tree]:
+        """The steps as an equation, if a trace is under way, or else one by one."""
+        every = self._read_checkpoint(checkpoint)
+        traces = find_traces([*self.carry.leaves, *self.xs])
+        if traces or (every and not any(is_generator(x) for x in self.carry.leaves)):
+            if self.length:
+                return self.run_staged(traces, every)
+        elif every:
+            return self.run_segments(every)
+        try:
+            carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
+        except _TraceFound as found:
+            return self.run_staged(found.traces, every)
+        return self.carry.open(carry), ys
+
+    def _read_checkpoint(self, every: bool | int) -> int:
+        """How many steps a segment has; 0 for no segments."""
+        if every is True:
+            return math.isqrt(max(self.length - 1, 0)) + 1
+        if every < 0:
+            raise ValueError(f"{self.loop}: checkpoint is True or a number of steps, got {every!r}")
+        return int(every)
+
+    # --- one by one
+
     def pick(self, xs: list[Any], i: int) -> Tree:
         """The x of a step."""
         return tree.unflatten(self.structure, [x if x is None else x[i] for x in xs])
@@ -115,18 +152,12 @@ class Steps:
             )
         return self.carry.take(returned[0]), returned[1]
 
-    def run(self) -> tuple[Tree, Tree]:
-        carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
-        return self.carry.open(carry), ys
-
     def run_on(self, carry: list[Any], xs: list[Any], length: int) -> tuple[list[Any], Tree]:
         """The steps, one after the other: the leaves of the last carry, and the ys."""
         if not length:
             blank = [x if x is None else np.zeros(x.shape[1:], x.dtype)[()] for x in xs]
             y = self.step(carry, tree.unflatten(self.structure, blank))[1]
-            return carry, tree.map(
-                lambda y: y if form_of(y := as_leaf(y)) is None else _stack([y])[:0], y
-            )
+            return carry, tree.map(_stack_none, y)
         columns: list[list[Any]] | None = None
         y_structure: tree.Structure = None
         for i in reversed(range(length)) if self.reverse else range(length):
@@ -135,6 +166,8 @@ class Steps:
             if columns is None:
                 y_structure, outline = structure, tree.outline(structure)
                 columns = [[] for _ in leaves]
+                if traces := find_traces([*carry, *leaves]):
+                    raise _TraceFound(traces)
             elif tree.outline(structure) != outline:
                 raise ShapeError(f"{self.loop}: y changes its structure from step to step")
             for column, leaf in zip(columns, leaves, strict=True):
@@ -143,13 +176,9 @@ class Steps:
         step = -1 if self.reverse else 1
         return carry, tree.unflatten(y_structure, [_stack(c[::step]) for c in columns or ()])
 
-    def run_segments(self, every: bool | int) -> tuple[Tree, Tree]:
+    def run_segments(self, k: int) -> tuple[Tree, Tree]:
         """The same in segments, of which a tape keeps what they begin with."""
-        n = self.length
-        k = math.isqrt(n - 1) + 1 if every is True and n else int(every)
-        if k < 1:
-            raise ValueError(f"{self.loop}: checkpoint is True or a number of steps, got {every!r}")
-        carry, parts = self.carry.leaves, []
+        n, carry, parts = self.length, self.carry.leaves, []
         starts = range(0, n, k)
         segment = checkpointed(self.run_on)
         for start in reversed(starts) if self.reverse else starts:
@@ -160,6 +189,38 @@ class Steps:
             return self.run()
         parts = parts[::-1] if self.reverse else parts
         return self.carry.open(carry), tree.map(_join, *parts)
+
+    # --- as an equation
+
+    def run_staged(self, traces: list[Any], every: int) -> tuple[Tree, Tree]:
+        """The step traced once, and one call of all steps."""
+        carry, xs = Parts(self.carry.leaves), Parts(self.xs)
+        y_parts: list[tuple[Parts, tree.Structure]] = []
+
+        def step(leaves: list[Any]) -> list[Any]:
+            m = len(carry.arrays)
+            x = tree.unflatten(self.structure, xs.merge(leaves[m:]))
+            after, y = self.step(carry.merge(leaves[:m]), x)
+            y_leaves, y_structure = tree.flatten(y)
+            y_parts.append((Parts([as_leaf(y) for y in y_leaves]), y_structure))
+            return [*carry.pick(after), *y_parts[0][0].arrays]
+
+        examples = [find_example(x) for x in carry.arrays]
+        examples += [find_example(x)[0] for x in xs.arrays]
+        closed, captured = close(step, [scalar(x) for x in examples], traces)
+        loop = Loop(closed, len(captured), len(carry.arrays), self.length, self.reverse)
+        results = scan_arrays(loop, [*captured, *carry.arrays, *xs.arrays], every)
+        m, (y, y_structure) = loop.carries, y_parts[0]
+        last = self.carry.open(carry.merge(results[:m]))
+        return last, tree.unflatten(y_structure, y.merge(results[m:]))
+
+
+class _TraceFound(Exception):  # noqa: N818 (a signal, which nobody sees)
+    """The first step has met a trace that was not among what the scan was given."""
+
+    def __init__(self, traces: list[Any]) -> None:
+        super().__init__()
+        self.traces = traces
 
 
 def _count_steps(loop: str, xs: list[tuple[str, Any]], length: int | None) -> int:
@@ -189,6 +250,12 @@ def _stack(column: list[Any]) -> Any:
             f"scan: ys must have one shape, got {', '.join(sorted(str(shape) for shape in shapes))}"
         )
     return np.stack(column)
+
+
+def _stack_none(y: Any) -> Any:
+    """What no step has returned, of the form that one would."""
+    y = as_leaf(y)
+    return y if form_of(y) is None else _stack([y])[:0]
 
 
 def _join(*parts: Any) -> Any:
