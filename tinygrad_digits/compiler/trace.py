@@ -23,6 +23,7 @@ from ..engine.primitive import NO_OPTIONS, Kind, Primitive
 from ..engine.tape import Interpreter
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
+from ..staging.lowering import lowering_of
 from ..staging.tracer import Tracer
 from ..support.errors import TracedValueError
 from ..support.user_lines import user_line
@@ -137,7 +138,7 @@ class JitInterpreter(Interpreter):
             compute = op.kernel
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
-            y = compute(*values[0], **values[1])
+            y = (lowering_of(op).stand_in or compute)(*values[0], **values[1])
         except Exception as error:
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")

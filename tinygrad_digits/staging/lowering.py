@@ -69,11 +69,13 @@ class Lowering:
         guard: of an op with an effect, a condition (in terms of maximum_reduce and uintp) under
             which its kernel has to be called at all, or None where it always has to be.
         row_sum: the number of the operand to which each row of the last axis sums up.
+        stand_in: what is called in the kernel's place while a program is traced, for something of
+            the result's shape and dtype: for a kernel that raises on values that are no results.
 
     The native parts are Python as numba compiles it. All have to give what the kernel gives.
     """
 
-    __slots__ = ("element", "guard", "native", "row_sum", "statement")
+    __slots__ = ("element", "guard", "native", "row_sum", "stand_in", "statement")
 
     def __init__(
         self,
@@ -83,12 +85,14 @@ class Lowering:
         native: Writer | None = None,
         guard: Callable[[SourceCall], str | None] | None = None,
         row_sum: int | None = None,
+        stand_in: Callable[..., Any] | None = None,
     ) -> None:
         self.statement = statement
         self.element = element
         self.native = native
         self.guard = guard
         self.row_sum = row_sum
+        self.stand_in = stand_in
 
 
 NOTHING_KNOWN = Lowering()
