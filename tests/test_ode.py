@@ -1,6 +1,5 @@
 """td.odeint against SciPy, closed forms and central differences."""
 
-import importlib.util
 import tracemalloc
 import warnings
 
@@ -44,7 +43,12 @@ def forced(y, t):
 
 PROBLEMS = {
     "decay": (decay, np.array([1.0, 2.0]), 5.0, (0.8,)),
-    "lotka_volterra": (lotka_volterra, np.array([1.0, 1.0]), 8.0, (np.array([1.5, 1.0, 1.0, 3.0]),)),
+    "lotka_volterra": (
+        lotka_volterra,
+        np.array([1.0, 1.0]),
+        8.0,
+        (np.array([1.5, 1.0, 1.0, 3.0]),),
+    ),
     "pendulum": (pendulum, np.array([2.0, 0.0]), 6.0, (1.3, 0.1)),
     "van_der_pol": (van_der_pol, np.array([2.0, 0.0]), 6.0, (1.0,)),
     "forced": (forced, np.array([1.0]), 4.0, ()),
@@ -319,6 +323,7 @@ def test_steps_start_from_nothing_and_get_over_a_jump():
 # --- derivatives
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("adjoint", ADJOINTS)
 def test_gradients_agree_with_central_differences(problem, method, adjoint):
@@ -376,6 +381,7 @@ def test_derivatives_of_the_oscillator_in_closed_form(method, adjoint):
     assert_allclose(by_times[0], omega * np.sin(omega * ts).sum(), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_both_adjoints_agree(problem, method):
     f, y0, end, args = problem
@@ -455,6 +461,7 @@ def measure_peak(f):
     return peak
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_gradient_is_that_of_few_steps():
     """4 times as many steps take 2 times the memory by segments, and no more by the adjoint."""
 
@@ -476,6 +483,7 @@ def test_the_memory_of_a_gradient_is_that_of_few_steps():
 # --- with other transforms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("adjoint", ADJOINTS)
 def test_batches_of_problems(method, adjoint):
@@ -512,4 +520,120 @@ def test_debugging_and_recording_see_the_steps():
     assert "multiply" in str(td.record(last, 0.5))
 
 
-needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax")
+# --- jitted whole
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("adjoint", ADJOINTS)
+def test_a_program_does_what_eager_does(method, adjoint):
+    f, y0, _, args = PROBLEMS["pendulum"]
+    ts = np.linspace(0, 2, 6)
+
+    def loss(y0, ts, args):
+        return np.sum(td.odeint(f, y0, ts, *args, method=method, adjoint=adjoint) ** 2)
+
+    for g in (loss, td.grad(loss, (0, 1, 2))):
+        program = td.jit(g)
+        for length in (1.0, 4.0):  # which takes other steps in the same program
+            eager, jitted = (h(y0, length * ts, args) for h in (g, program))
+            td.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-10, atol=1e-12), eager, jitted)
+        assert len(program.programs) == 1
+
+
+def test_a_program_for_a_second_derivative():
+    def last(rate):
+        return td.odeint(decay, 1.5, [0, 2], rate, rtol=1e-9)[-1]
+
+    second = td.jit(td.grad(td.grad(last)))(0.7)
+    assert_allclose(second, td.grad(td.grad(last))(0.7), rtol=1e-11)
+    assert_allclose(second, 1.5 * 4 * np.exp(-1.4), rtol=1e-6)
+
+
+def test_a_program_knows_what_its_equation_captures():
+    """A value that is traced, and not differentiated, may come from a closure."""
+
+    @td.jit
+    def last(rate):
+        return td.odeint(lambda y, t: -rate * y, 1.0, [0, 1])[-1]
+
+    assert_allclose(last(0.5), np.exp(-0.5), rtol=1e-6)
+    assert_allclose(last(2.0), np.exp(-2.0), rtol=1e-6)
+    with pytest.raises(td.errors.NotDifferentiableError, match="pass it in args"):
+        td.jit(td.grad(last.__wrapped__))(0.5)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, td.grad], ids=["value", "gradient"])
+def test_a_program_raises_what_eager_raises(transform):
+    """The values decide, those of the call, and not those of the trace."""
+
+    def last(y0, end):
+        return td.odeint(lambda y, t: y * y, y0, np.stack([0 * end, end]))[-1]
+
+    program = td.jit(transform(last))
+    assert_allclose(program(1.0, 0.5), transform(last)(1.0, 0.5), rtol=1e-12)
+    with pytest.raises(td.errors.ConvergenceError, match=r"stopped at t = 1, short of 2,.*pole"):
+        program(1.0, 2.0)
+    assert_allclose(program(0.5, 1.0), transform(last)(0.5, 1.0), rtol=1e-12)
+    assert len(program.programs) == 1
+
+
+def test_a_program_has_room_for_max_steps():
+    def last(omega, max_steps):
+        start = np.array([1.0, 0.0])
+        return td.odeint(oscillator, start, [0, 10], omega, max_steps=max_steps)[-1, 0]
+
+    program = td.jit(td.grad(last))
+    assert_allclose(program(1.0, 100), td.grad(last)(1.0, 100), rtol=1e-10)
+    with pytest.raises(td.errors.ConvergenceError, match="after 100 steps; max_steps are too few"):
+        program(50.0, 100)
+
+
+def test_a_program_notices_stiffness_and_disorder():
+    program = td.jit(lambda rate: td.odeint(lambda y, t: rate * (np.cos(t) - y), 0.0, [0, 1])[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program(1.0)
+    with pytest.warns(td.errors.StiffnessWarning, match="stiff from t = 0.1"):
+        program(1000.0)
+    ordered = td.jit(lambda ts: td.odeint(decay, 1.0, ts, 0.5))
+    ordered(np.array([0.0, 1.0, 2.0]))
+    with pytest.raises(ValueError, match="must increase, or decrease"):
+        ordered(np.array([0.0, 2.0, 1.0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_programs_of_batches_and_batches_of_programs(method):
+    rates, ts = np.array([0.5, 1.0, 10.0]), np.linspace(0, 2, 4)
+
+    def loss(rate):
+        return np.sum(td.odeint(decay, 1.0, ts, rate, method=method) ** 2)
+
+    for f in (loss, td.grad(loss)):
+        expected = np.stack([f(rate) for rate in rates])
+        assert_allclose(td.jit(td.vmap(f))(rates), expected, rtol=1e-9, atol=1e-12)
+        assert_allclose(td.vmap(td.jit(f))(rates), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_network_as_an_equation():
+    """All parameters of a network in f, by central differences through the program."""
+    rng = np.random.default_rng(0)
+    params = [(0.5 * rng.standard_normal((2, 8)), np.zeros(8)),
+              (0.5 * rng.standard_normal((8, 2)), np.zeros(2))]  # fmt: skip
+    y0 = rng.standard_normal((5, 2))
+
+    def network(y, t, params):
+        (w1, b1), (w2, b2) = params
+        return np.tanh(y**3 @ w1 + b1) @ w2 + b2
+
+    @td.jit
+    def loss(params):
+        path = td.odeint(network, y0, np.linspace(0, 1, 7), params, rtol=1e-10, max_steps=100)
+        return np.mean(path**2)
+
+    grads = td.jit(td.grad(loss))(params)
+    vector, unravel = td.tree.ravel(params)
+    direction = rng.standard_normal(len(vector))
+    step = 1e-4 * direction
+    difference = (loss(unravel(vector + step)) - loss(unravel(vector - step))) / 2e-4
+    assert_allclose(td.tree.ravel(grads)[0] @ direction, difference, rtol=1e-6)

@@ -188,24 +188,24 @@ def retrace(
     field: VectorField, times: Array, ts: Array, args: tuple[Tree, ...], read: Read
 ) -> tuple[Array, Array]:
     """The last y of the steps between times, and what is read off them, piece by piece."""
-    method, (y0, known) = field.equation.method, (field.y0, take_off_tapes(times))
-    traced = isinstance(known, Tracer) or isinstance(take_off_tapes(y0), Tracer)
-    program = bare(take_off_tapes(y0[0] + times[0])) is None
+    method, y, k = field.equation.method, field.y0, field.make_slope(args)(ts[0], field.y0)
+    known = take_off_tapes(times)
+    tracers = [x for x in (known, *map(take_off_tapes, (y, k))) if isinstance(x, Tracer)]
+    program = any(bare(x) is None for x in tracers)
 
     def run(
         y: Array, k: Array, times: Array, ts: Array, args: tuple[Tree, ...]
     ) -> tuple[Array, Array, Array]:
         step = make_step(method, field.make_slope(args))
-        if program and not isinstance(known, BatchTracer):
+        if program and method.error and not isinstance(known, BatchTracer):
             step = pass_over_empty(step, len(method.nodes))
         intervals = times[:-1], times[1:]
         (y, k), (ys, slopes) = scan(step, (y, k), intervals, checkpoint=program)
         return y, k, read(times, ts, ys, slopes)
 
-    run_piece = run if program else checkpoint(run)
-    whole = slice(None), slice(1, None)
-    y, k, rows = y0, field.make_slope(args)(ts[0], y0), []
-    for steps, wanted in [whole] if traced else cut(bare(times), bare(ts)):
+    run_piece, rows = run if program else checkpoint(run), []
+    pieces = [(slice(None), slice(1, None))] if tracers else cut(bare(times), bare(ts))
+    for steps, wanted in pieces:
         y, k, new = run_piece(y, k, times[steps], ts[wanted], args)
         rows.append(new)
     return y, np.concatenate(rows)
