@@ -21,7 +21,7 @@ FURS = np.stack([HARES, LYNXES], axis=1)  # (21, 2)
 RATES = ["hares are born", "and are eaten", "lynxes starve", "and feed"]
 
 
-def populations(log_y, t, rates):
+def populations(log_y, _t, rates):
     """Lotka and Volterra's equations for the logarithms: (2,) -> (2,)."""
     born, eaten, starve, feed = rates
     hares, lynxes = np.exp(log_y)
@@ -56,7 +56,7 @@ def draw(path, params):
         over_time.plot(ts, curves[:, k], colour, label=f"{name}, fitted")
         over_time.plot(YEARS, FURS[:, k], f"{colour}o", markersize=4, label=f"{name}, furs")
     over_time.set(xlabel="year", ylabel="thousands", ylim=(0, None),
-                  title="Furs of the Hudson's Bay Company, and the equations' solution")  # fmt: skip
+                  title="Furs of the Hudson's Bay Company, and the solution that fits")  # fmt: skip
     over_time.set_xticks(range(1900, 1921, 5))
     over_time.legend(fontsize=8)
     phases.plot(*curves.T, "k", linewidth=1)

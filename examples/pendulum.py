@@ -17,7 +17,7 @@ TRUTH = {"length": 1.3, "friction": 0.15, "angle": 2.4, "speed": 0.0}
 UNITS = {"length": "m", "friction": "1/s", "angle": "rad", "speed": "rad/s"}
 
 
-def swing(state, t, params):
+def swing(state, _t, params):
     pull = -GRAVITY / params["length"] * np.sin(state["angle"])
     return {"angle": state["speed"], "speed": pull - params["friction"] * state["speed"]}
 

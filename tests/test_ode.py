@@ -15,25 +15,25 @@ ADAPTIVE = [name for name, method in METHODS.items() if method.error]
 ADJOINTS = ["discrete", "continuous"]
 
 
-def decay(y, t, rate):
+def decay(y, _t, rate):
     return -rate * y
 
 
-def oscillator(y, t, omega):
+def oscillator(y, _t, omega):
     return np.stack([y[1], -(omega**2) * y[0]])
 
 
-def lotka_volterra(y, t, rates):
+def lotka_volterra(y, _t, rates):
     hares, lynxes = y[0], y[1]
     a, b, c, d = rates
     return np.stack([hares * (a - b * lynxes), lynxes * (c * hares - d)])
 
 
-def pendulum(y, t, length, friction):
+def pendulum(y, _t, length, friction):
     return np.stack([y[1], -9.81 / length * np.sin(y[0]) - friction * y[1]])
 
 
-def van_der_pol(y, t, mu):
+def van_der_pol(y, _t, mu):
     return np.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
 
 
@@ -190,7 +190,7 @@ def test_a_table_says_how_far_it_is_stable(method):
 
 
 def test_trees_are_states():
-    def f(y, t, p):
+    def f(y, _t, p):
         return {"v": -p["k"] * y["x"], "x": y["v"], "name": None}
 
     y0 = {"x": np.ones((2, 3)), "v": 0.0, "name": "spring"}
@@ -428,7 +428,7 @@ def test_a_tensor_that_was_not_given_is_refused(method, adjoint):
 
 @pytest.mark.parametrize("adjoint", ADJOINTS)
 def test_what_is_no_number_goes_through_args(adjoint):
-    def f(y, t, how, params, power):
+    def f(y, _t, how, params, power):
         return how(params["w"]) * y**power
 
     def loss(params):
@@ -443,7 +443,7 @@ def test_an_inner_gradient_is_part_of_the_equation():
     def energy(q, k):
         return 0.5 * k * np.sum(q**2)
 
-    def f(y, t, k):
+    def f(y, _t, k):
         return np.stack([y[1], -td.grad(energy)(y[0], k)])
 
     def last(k):
@@ -622,7 +622,7 @@ def test_a_network_as_an_equation():
               (0.5 * rng.standard_normal((8, 2)), np.zeros(2))]  # fmt: skip
     y0 = rng.standard_normal((5, 2))
 
-    def network(y, t, params):
+    def network(y, _t, params):
         (w1, b1), (w2, b2) = params
         return np.tanh(y**3 @ w1 + b1) @ w2 + b2
 

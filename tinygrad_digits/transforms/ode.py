@@ -62,7 +62,7 @@ def odeint(
             place for each of them, and 100,000 otherwise.
         substeps: how many steps "rk4" takes from each of ts to the next.
 
-    Returns a tree like y0 whose arrays have the times for a first axis, (m, ...), and begin with y0.
+    Returns a tree like y0, of arrays with the times for their first axis, (m, ...): y0 comes first.
     It can be differentiated with respect to y0, ts and args, to any order. Steps are computed in
     the dtype of y0, and f gets t in it; the times themselves are kept as float64.
 

@@ -25,8 +25,8 @@ from ..support.user_lines import warn
 from .runge_kutta import Method, Slope, combine, take_step
 
 SAFETY, LEAST, MOST = 0.9, 0.2, 5.0
-"""Of the length that would just do; the least and the most that a step may be of the one before (10 in
-DOPRI5: but the interpolant of a step with a lucky error estimate is then worse than the others)."""
+"""The share of the length that would just do; the least and the most that a step may be of the one
+before. (10 in DOPRI5; but a step with a lucky error estimate then has an interpolant much worse.)"""
 MEMORY = 0.04
 """The exponent of the error before: how much of a PI controller this is."""
 STIFF_STEPS, CALM_STEPS = 50, 6
@@ -145,9 +145,9 @@ def _check_arrival(t: Array, h: Array, stiff_from: Array, steps: Array, end: Arr
     """Raise ConvergenceError unless t is the end; warn where the way there was stiff."""
     if not np.all(np.isnan(stiff_from)):
         warn(
-            f"odeint: the problem is stiff from t = {np.nanmin(stiff_from):.6g} on: steps are short "
-            "to be stable, not to be exact. Longer ones, without a gradient, are taken by "
-            "scipy.integrate.solve_ivp(method='Radau'); or leave the fast part out of f",
+            f"odeint: the problem is stiff from t = {np.nanmin(stiff_from):.6g} on: steps are "
+            "short to be stable, not to be right. scipy.integrate.solve_ivp(method='Radau') takes "
+            "longer ones, without a gradient; or leave the fast part out of f",
             StiffnessWarning,
         )
     if np.all(t == end):
