@@ -79,7 +79,8 @@ def measure_gradient(params, path):
 def draw(out, path, learned, losses, params):
     figure = Figure(figsize=(13, 4), layout="constrained")
     over_time, phases, training = figure.subplots(1, 3)
-    over_time.plot(TIMES, path, "0.7", linewidth=3, label=["spiral", None])
+    over_time.plot(TIMES, path[:, 0], "C0", alpha=0.25, linewidth=4, label="spiral, x")
+    over_time.plot(TIMES, path[:, 1], "C3", alpha=0.25, linewidth=4, label="spiral, y")
     over_time.plot(TIMES, learned[:, 0], "C0", linewidth=1, label="network, x")
     over_time.plot(TIMES, learned[:, 1], "C3", linewidth=1, label="network, y")
     over_time.set(xlabel="t", title="The path, and where the network goes alone")

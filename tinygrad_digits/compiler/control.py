@@ -192,7 +192,8 @@ def run_loop(*leaves: Any, loop: Loop) -> list[Any]:
 
 
 def run_branch(index: Any, *leaves: Any, branches: Branches) -> list[Any]:
-    return branches.steps[index](*leaves)
+    results: list[Any] = branches.steps[index](*leaves)
+    return results
 
 
 def run_while(*leaves: Any, loop: While) -> list[Any]:

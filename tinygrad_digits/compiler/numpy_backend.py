@@ -268,7 +268,7 @@ class Emitter:
     def _write_statements(self, i: int, eqn: Equation) -> list[str]:
         name = self.names[i]
         arguments = [self._write_argument(eqn, x) for x in eqn.args]
-        if i in self.plan.places or i in self.plan.in_place:
+        if self._has_memory(i):
             template = self.writers[i]
             words = {"out": name, "f": self._bind_function(eqn)}
             return [t.format(*arguments, **words) for t in template.split("; ") if t]
@@ -279,6 +279,10 @@ class Emitter:
             if (condition := guard(seen)) is not None:
                 return [f"if {condition}:", f"    {call}"]
         return [f"{name} = {call}"]
+
+    def _has_memory(self, i: int) -> bool:
+        """Whether there is memory to write a value into."""
+        return i in self.plan.places or i in self.plan.in_place
 
     def _write_expression(self, i: int, eqn: Equation, arguments: list[str]) -> str:
         function = eqn.op.function
@@ -294,8 +298,8 @@ class Emitter:
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
         if eqn.op in SUBPROGRAMS:
-            function = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
-            return f"{function}({', '.join(arguments)})"
+            compiled = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
+            return f"{compiled}({', '.join(arguments)})"
         options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
         call = f"{self._bind_function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":

@@ -18,8 +18,10 @@ from typing import Any
 from .control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from .namespace import list_names
 from .numpy_backend import SUBPROGRAMS, Code, Emitter, Workspace, assemble, compile_program
+from .numpy_statements import find_statement
 from .passes.for_numpy import column_maxima, pack_small_calls
-from .program import Aval, Equation, Program, Var
+from .primitives import PACK
+from .program import Aval, Equation, Operand, Program, Var, producer
 
 
 class LoopEmitter(Emitter):
@@ -30,7 +32,12 @@ class LoopEmitter(Emitter):
         self.consts, self.carry = inputs[:consts], inputs[consts : consts + carries]
         self.xs = inputs[consts + carries :]
         program = _prepare(step.program)
-        arrays = [i for i in self.carry if program.aval(i).form == "array"]
+        self.placed = _find_placed(program, carries)
+        arrays = {
+            i
+            for i, y in zip(self.carry, program.outputs, strict=False)
+            if program.aval(i).form == "array" and not _is_among(y, self.placed)
+        }
         super().__init__(program, frozenset(arrays))
 
     def write_loop(self, name: str, head: str, results: str, around: list[str]) -> str:
@@ -57,6 +64,18 @@ class LoopEmitter(Emitter):
             ]
         )
 
+    def _find_writable(self) -> set[int]:
+        return super()._find_writable() - self.placed.keys()
+
+    def _has_memory(self, i: int) -> bool:
+        return i in self.placed or super()._has_memory(i)
+
+    def _write_statements(self, i: int, eqn: Equation) -> list[str]:
+        statements = super()._write_statements(i, eqn)
+        if i in self.placed:
+            return [f"{self.names[i]} = y{self.placed[i]}[i]", *statements]
+        return statements
+
     def _write_own_carries(self) -> list[str]:
         """First carries that may be written over."""
         owned = [i for i in self.carry if self.program.aval(i).form == "array"]
@@ -65,7 +84,11 @@ class LoopEmitter(Emitter):
     def _write_ends(self) -> list[str]:
         """What is done with the results of a step: stacked, or handed to the next."""
         outputs, m = self.program.outputs, len(self.carry)
-        lines = [f"y{k}[i] = {self.namespace.text(y)}" for k, y in enumerate(outputs[m:])]
+        lines = [
+            f"y{k}[i] = {self.namespace.text(y)}"
+            for k, y in enumerate(outputs[m:])
+            if not (isinstance(y, Var) and self.placed.get(y.index) == k)
+        ]
         names, values, given = [], [], set()
         for i, y in zip(self.carry, outputs[:m], strict=True):
             if y == Var(i):
@@ -80,9 +103,30 @@ class LoopEmitter(Emitter):
             lines.append(f"{list_names(names)}= {list_names(values)}")
         return lines or ["pass"]
 
+    def write_last(self, k: int) -> str:
+        """The last carry as the caller's own: nobody else's memory."""
+        name = self.names[self.carry[k]]
+        return f"{name}.copy()" if _is_among(self.program.outputs[k], self.placed) else name
+
     def _own(self, i: int, name: str, given: bool) -> str:
         text = super()._own(i, name, given)
         return f"{name}.copy()" if text.endswith(".copy('K')") else text
+
+
+def _find_placed(program: Program, carries: int) -> dict[int, int]:
+    """The values that are computed where they are stacked, and in which of the results."""
+    placed: dict[int, int] = {}
+    for k, y in enumerate(program.outputs[carries:]):
+        eqn = producer(y, program)
+        if eqn is None or eqn.aval.form != "array" or not eqn.aval.shape or eqn.aval.order:
+            continue
+        if find_statement(eqn, program) and eqn.op is not PACK:
+            placed.setdefault(y.index, k)
+    return placed
+
+
+def _is_among(x: Operand, values: dict[int, int]) -> bool:
+    return isinstance(x, Var) and x.index in values
 
 
 def _prepare(program: Program) -> Program:
@@ -121,7 +165,8 @@ def compile_scan(eqn: Equation) -> Callable[..., list[Any]]:
         dtype = emitter.namespace.bind(f"dtype{k}", aval.dtype)
         around.append(f"y{k} = empty({(n, *aval.shape)}, {dtype})")
     steps = f"range({n - 1}, -1, -1)" if loop.reverse else f"range({n})"
-    results = [*(emitter.names[i] for i in emitter.carry), *(f"y{k}" for k in range(len(ys)))]
+    results = [emitter.write_last(k) for k in range(loop.carries)]
+    results += [f"y{k}" for k in range(len(ys))]
     source = emitter.write_loop(
         f"scan, {loop}", f"for i in {steps}:", f"[{', '.join(results)}]", around
     )
@@ -149,7 +194,8 @@ def compile_switch(eqn: Equation) -> Callable[..., list[Any]]:
     runners = [Runner(compile_program(_prepare(step.program), "branch")) for step in branches.steps]
 
     def switch(index: Any, *leaves: Any) -> list[Any]:
-        return runners[index](*leaves)
+        results: list[Any] = runners[index](*leaves)
+        return results
 
     return switch
 

@@ -24,7 +24,7 @@ from ..engine.tape import Interpreter
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..staging.lowering import lowering_of
-from ..staging.tracer import Tracer
+from ..staging.tracer import CHOOSE, Tracer
 from ..support.errors import TracedValueError
 from ..support.user_lines import user_line
 from .primitives import ITEM, SCALAR_POWER
@@ -281,8 +281,8 @@ class JitTracer(Tracer):
     def __repr__(self) -> str:
         return f"Traced(%{self.index}: {self.dtype}{self.shape})"
 
-    def refuse(self, what: str) -> NoReturn:
-        _refuse(f"{what} needs the value of", self)
+    def refuse(self, what: str, instead: str = CHOOSE) -> NoReturn:
+        _refuse(f"{what} needs the value of", self, instead)
 
 
 class GeneratorTracer(JitTracer):
@@ -352,12 +352,12 @@ def _leaves(operand: Any) -> list[Any]:
     return leaves
 
 
-def _refuse(what: str, traced: JitTracer | None = None) -> NoReturn:
+def _refuse(what: str, traced: JitTracer | None = None, instead: str = CHOOSE) -> NoReturn:
     described = f"a traced {traced.dtype}{traced.shape}" if traced is not None else "its arguments"
     raise TracedValueError(
         f"{user_line()}: {what} {described}, which jit does not know while it traces the function. "
-        "Choose between arrays with np.where(condition, a, b), make the argument static "
-        "(td.jit(f, static_argnames=...)), or leave this part out of the jitted function"
+        f"{instead}, make the argument static (td.jit(f, static_argnames=...)), or leave this part "
+        "out of the jitted function"
     )
 
 

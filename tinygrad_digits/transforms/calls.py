@@ -40,7 +40,7 @@ class CustomCall(NamedTuple):
     forward: Callable[..., tuple[Tree, Tree]]
     pull: Derivative
 
-    staged = False  # nor is it an op that programs know
+    staged: bool = False  # no op that programs know, as loops are
 
     def apply(self) -> Tree:
         """The result: what the top interpreter among the arguments makes of the call."""

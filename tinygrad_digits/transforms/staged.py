@@ -132,7 +132,7 @@ def stack_alike(x: Any, length: int) -> Any:
 
 def is_floating(x: Any) -> bool:
     """Whether a value has cotangents."""
-    return getattr(getattr(x, "dtype", None), "kind", "") in "fc"
+    return getattr(getattr(x, "dtype", None), "kind", "") in ("f", "c")
 
 
 def zeros_like(x: Any) -> Any:

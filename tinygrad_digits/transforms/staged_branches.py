@@ -7,18 +7,22 @@ which is a choice between a step and nothing.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from ..compiler.control import SWITCH, WHILE, Branches, Held, Loop, Step, While
-from ..engine.primitive import Primitive
+from ..compiler.numpy_backend import SUBPROGRAMS
+from ..engine.primitive import Kind, Primitive
 from ..engine.tape import Tape
 from ..ops.derived_rules import compute_vjp
 from ..support.errors import NotDifferentiableError
+from ..support.user_lines import user_line
 from .batching import BatchInterpreter
 from .calls import record_results
-from .staged import StagedCall, batch_step, make_recorded, stack_alike, zeros_like
+from .derivatives import jvp
+from .staged import StagedCall, batch_step, is_floating, make_recorded, stack_alike, zeros_like
 from .staged_scan import ScanCall
 from .steps import close
 
@@ -82,7 +86,7 @@ SWITCH.apply = lambda *leaves, branches: SwitchCall(branches, [*leaves]).apply()
 def _pull_chosen(
     branches: Branches, kept: list[Any], cts: dict[int, Any], tracked: list[int]
 ) -> list[Any]:
-    """The cotangents of the tracked operands: those that the pullback of the chosen branch gives."""
+    """The cotangents of the tracked operands, by the pullback of the chosen branch."""
     order = sorted(cts)
 
     def pull_back(step: Step) -> Step:
@@ -92,7 +96,7 @@ def _pull_chosen(
             operands, g = tuple(leaves[:count]), [zeros_like(y) for y in step.returned]
             for k, ct in zip(order, leaves[count:], strict=True):
                 g[k] = ct
-            return compute_vjp(lambda *xs: step(*xs), operands, g, tracked)
+            return compute_vjp(step, operands, g, tracked)
 
         examples = [*step.given, *[zeros_like(step.returned[k]) for k in order]]
         return close(pulled, examples)[0]
@@ -118,6 +122,7 @@ class WhileCall(StagedCall):
 
     __slots__ = ("loop",)
     primitive: ClassVar[Primitive] = WHILE
+    recorded: ClassVar[Primitive] = make_recorded(WHILE)
 
     def __init__(self, loop: While, leaves: list[Any]) -> None:
         super().__init__(leaves)
@@ -135,15 +140,21 @@ class WhileCall(StagedCall):
         return WhileCall(held, leaves)
 
     def record(self, tape: Tape) -> list[Any]:
-        """As the scan of the largest number of steps."""
+        """As the scan of the largest number of steps; if that is not known, for jvp alone."""
         tape.check_open()
-        loop = self.loop
-        if loop.max_steps is None:
-            raise NotDifferentiableError(
-                "while_loop: under jit a derivative needs to know how many steps there can be; "
-                "write while_loop(..., max_steps=n), or scan"
-            )
-        return ScanCall(_bound(loop), self.leaves).apply()
+        if self.loop.max_steps is not None:
+            return ScanCall(_bound(self.loop), self.leaves).apply()
+        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
+        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
+        tracked = [k for k, i in enumerate(parents) if i is not None]
+        results = WhileCall(self.loop, inside).apply()
+        loop, line = self.loop, user_line()
+
+        def pull(kept: list[Any], cts: dict[int, Any]) -> list[Any]:
+            pulled = Pulled(loop, tracked, [*cts], line)
+            return PulledWhile(pulled, [*kept, *cts.values()]).apply()
+
+        return record_results(tape, self.recorded, parents, results, inside, pull, tracked)
 
     def batch(self, around: BatchInterpreter) -> list[Any]:
         """Until all examples are done: a step keeps the carries of those that are."""
@@ -188,6 +199,128 @@ def _bound(loop: While) -> Loop:
         return SwitchCall(branches, [np.where(goes_on, 1, 0), *leaves]).apply()
 
     return Loop(close(step, examples)[0], loop.consts, len(loop.body.returned), loop.max_steps or 0)
+
+
+# --- a while of which nobody knows how many steps it takes
+
+
+class Pulled(Held):
+    """What pulls a while back, if that could be done: it is there to be transposed, for `jvp`."""
+
+    __slots__ = ("line", "loop", "results", "tracked")
+    steps = ()
+
+    def __init__(self, loop: While, tracked: list[int], results: list[int], line: str) -> None:
+        self.loop, self.tracked, self.results, self.line = loop, tracked, results, line
+
+    def map(self, f: Callable[[Step], Step]) -> Pulled:  # noqa: ARG002
+        return self
+
+    def example(self) -> list[Any]:
+        return [zeros_like(self.loop.body.given[k]) for k in self.tracked]
+
+    def refuse(self) -> NoReturn:
+        raise NotDifferentiableError(
+            f"{self.line}: while_loop: under jit a gradient needs to know how many steps there can "
+            "be, to keep what they need; write while_loop(..., max_steps=n), or scan"
+        )
+
+
+def _refuse_pulled(*_leaves: Any, pulled: Pulled) -> NoReturn:
+    pulled.refuse()
+
+
+PULLED_WHILE = Primitive(_refuse_pulled, (), "pulled_while_loop", Kind.OPAQUE)
+SUBPROGRAMS[PULLED_WHILE] = lambda eqn: eqn.options["pulled"].refuse()
+
+
+class PulledWhile(StagedCall):
+    """The pullback of a while, whose operands are the loop's, and cotangents of results.
+
+    Only `jvp` can use it, which transposes it: the transposed of a pullback pushes tangents
+    forward, step by step with the values. As an equation it is left out, where nobody reads it.
+    """
+
+    __slots__ = ("pulled",)
+    primitive: ClassVar[Primitive] = PULLED_WHILE
+    recorded: ClassVar[Primitive] = make_recorded(PULLED_WHILE)
+
+    def __init__(self, pulled: Pulled, leaves: list[Any]) -> None:
+        super().__init__(leaves)
+        self.pulled = pulled
+
+    @property
+    def held(self) -> Pulled:
+        return self.pulled
+
+    @property
+    def options(self) -> dict[str, Held]:
+        return {"pulled": self.pulled}
+
+    def with_steps(self, held: Pulled, leaves: list[Any]) -> PulledWhile:
+        return PulledWhile(held, leaves)
+
+    def record(self, tape: Tape) -> list[Any]:
+        pulled, count = self.pulled, len(self.pulled.loop.body.given)
+        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
+        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
+        tracked = [k for k, i in enumerate(parents) if i is not None]
+        if tracked[0] < count:
+            pulled.refuse()
+        results = PulledWhile(pulled, inside).apply()
+
+        def push(kept: list[Any], tangents: dict[int, Any]) -> list[Any]:
+            directions = {pulled.tracked[k]: v for k, v in tangents.items()}
+            pushed = _push(pulled.loop, kept, directions)
+            return [pushed[pulled.results[k - count]] for k in tracked]
+
+        kept = inside[:count]
+        return record_results(tape, self.recorded, parents, results, kept, push, tracked)
+
+    def batch(self, around: BatchInterpreter) -> list[Any]:  # noqa: ARG002
+        self.pulled.refuse()
+
+
+PULLED_WHILE.apply = lambda *leaves, pulled: PulledWhile(pulled, [*leaves]).apply()
+
+
+def _push(loop: While, operands: list[Any], tangents: dict[int, Any]) -> dict[int, Any]:
+    """The tangents of the results: a while that carries values and tangents."""
+    given, n = loop.body.given, loop.consts
+    floats = [k for k, x in enumerate(given) if is_floating(x)]
+    consts, carried = [k for k in floats if k < n], [k for k in floats if k >= n]
+    count = len(given)
+
+    def order(values: list[Any], directions: dict[int, Any]) -> list[Any]:
+        first = [*values[:n], *[directions[k] for k in consts]]
+        return [*first, *values[n:], *[directions[k] for k in carried]]
+
+    def part(leaves: list[Any]) -> tuple[list[Any], dict[int, Any]]:
+        m = n + len(consts)
+        values = [*leaves[:n], *leaves[m : m + count - n]]
+        directions = [*leaves[n:m], *leaves[m + count - n :]]
+        return values, dict(zip([*consts, *carried], directions, strict=True))
+
+    def body(leaves: list[Any]) -> list[Any]:
+        values, directions = part(leaves)
+
+        def run(chosen: list[Any]) -> list[Any]:
+            inside = dict(zip(floats, chosen, strict=True))
+            return loop.body(*[inside.get(k, x) for k, x in enumerate(values)])
+
+        chosen = [values[k] for k in floats]
+        y, dy = jvp(run, (chosen,), ([directions[k] for k in floats],))
+        return [*y, *[dy[k - n] for k in carried]]
+
+    zeros = {k: zeros_like(given[k]) for k in floats}
+    examples = order(given, zeros)
+    goes_on, _ = close(lambda leaves: loop.cond(*part(leaves)[0]), examples)
+    both = While(goes_on, close(body, examples)[0], n + len(consts), None)
+    results = WhileCall(both, order(operands, zeros | tangents)).apply()
+    return dict(zip([k - n for k in carried], results[count - n :], strict=True))
+
+
+# --- batches of a while
 
 
 def _make_any(cond: Step) -> Step:

@@ -171,7 +171,10 @@ class ScanDerivative:
         both, step = self.both, self.loop.step
         outputs = [*both.program.outputs[: len(step.returned)], *map(Var, self.residuals)]
         inputs = keep_inputs(both.program, both.inputs)
-        program = dead_code(replace(both.program, inputs=inputs, outputs=outputs))
+        equations = {i: eqn for i, eqn in both.program.equations.items() if i < both.boundary}
+        program = dead_code(
+            replace(both.program, inputs=inputs, equations=equations, outputs=outputs)
+        )
         returned = [find_value(x, program, both.known) for x in outputs]
         return self.loop.replace(step=Step(program, step.given, returned))
 
@@ -244,7 +247,10 @@ class StepPullback:
         dependent = [k for k, y in enumerate(ran.outputs) if ran.tape.is_on(y)]
         wanted = range(m, len(outputs)) if self._wanted is None else self._wanted
         self.ys = [k for k in dependent if k in wanted]
-        box = lambda x, name: trace.box(zeros_like(x), name)  # noqa: E731
+
+        def box(x: Any, name: str) -> Any:
+            return trace.box(zeros_like(x), name)
+
         cts = {k: box(step.returned[k], f"cotangent of carry {k}") for k in self.carries}
         sums = {k: box(step.given[k], f"sum of cotangents of {k}") for k in self.sums}
         cts |= {k: box(step.returned[k], f"cotangent of y {k - m}") for k in self.ys}
@@ -267,12 +273,13 @@ class StepPullback:
     def find_needs(self, residuals: Iterable[int] = ()) -> tuple[list[int], dict[int, Equation]]:
         """What the pullback reads of the step's inside, and the equations that it consists of."""
         program, given = self.program, {*residuals}
-        consts, carries, xs = self.loop.split(self.inputs)
+        consts, _, xs = self.loop.split(self.inputs)
         there = {*consts, *xs, *self.seeds, *program.constants}
         steady = find_steady(program, consts)
         needed: dict[int, None] = {}
         taken: dict[int, Equation] = {}
         todo = [x.index for x in self.cotangents if isinstance(x, Var)]
+        todo += [i for i, eqn in program.equations.items() if eqn.effect and i > self.boundary]
         while todo:
             i = todo.pop()
             if i in there or i in taken or i in needed:
@@ -295,7 +302,7 @@ class StepPullback:
         loop, program = self.loop, self.program
         consts, _, xs = loop.split(self.inputs)
         _, equations = self.find_needs(residuals)
-        m, n = len(self.carries), len(self.carries) + len(self.sums)
+        n = len(self.carries) + len(self.sums)
         order = [*consts, *self.seeds[:n], *self.seeds[n:], *residuals, *xs]
         inputs = {i: program.inputs.get(i, ("residual", program.aval(i))) for i in order}
         equations = {
