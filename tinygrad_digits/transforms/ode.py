@@ -23,7 +23,7 @@ from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.tree import Tree
 from .calls import CustomCall, make_primitive
 from .loops import scan
-from .ode_equation import Equation, VectorField, take_off_tapes
+from .ode_equation import DifferentialEquation, VectorField, take_off_tapes
 from .ode_solution import solve_by_steps
 from .runge_kutta import METHODS
 from .step_sizes import check_times
@@ -59,7 +59,7 @@ def odeint(
             equation backwards, from each of ts to the one before, in memory that does not grow with
             the steps: right to the tolerance.
         max_steps: after which to give up; by default 1,000 in a program, whose derivative has a
-            place for each of them, and 100,000 otherwise.
+            place for the slopes of each, and 100,000 otherwise.
         substeps: how many steps "rk4" takes from each of ts to the next.
 
     Returns a tree like y0, of arrays with the times for their first axis, (m, ...): y0 comes first.
@@ -85,7 +85,7 @@ def odeint(
         raise ValueError(f"odeint: method is one of {', '.join(METHODS)}, got {method!r}")
     if adjoint not in ADJOINTS:
         raise ValueError(f"odeint: adjoint is one of {', '.join(ADJOINTS)}, got {adjoint!r}")
-    equation = Equation(f, METHODS[method], rtol, atol, max_steps, substeps)
+    equation = DifferentialEquation(f, METHODS[method], rtol, atol, max_steps, substeps)
     return ADJOINTS[adjoint](equation, _read_state(y0), _read_times(ts), args)
 
 
@@ -95,7 +95,8 @@ def _read_state(y0: Tree) -> Tree:
         if numeric and not tree.is_float(leaf) and type(leaf) is not int:
             kind = getattr(leaf, "dtype", type(leaf).__name__)
             raise NotDifferentiableError(
-                f"odeint: {path} is {kind}, and a state moves on real numbers: {path}.astype(float)"
+                f"odeint: {path} is {kind}, and a state is made of floating-point numbers: write "
+                f"{path}.astype(float), or of complex numbers give {path}.real and {path}.imag"
             )
     return tree.map(lambda x: np.float64(x) if type(x) in (int, float) else x, y0)
 
@@ -114,7 +115,9 @@ def _read_times(ts: Any) -> Array:
 # --- the adjoint equation
 
 
-def solve_with_adjoint(equation: Equation, y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
+def solve_with_adjoint(
+    equation: DifferentialEquation, y0: Tree, ts: Array, args: tuple[Tree, ...]
+) -> Tree:
     """The solution at ts, whose derivative is an equation's, too."""
 
     def run(y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
@@ -125,20 +128,21 @@ def solve_with_adjoint(equation: Equation, y0: Tree, ts: Array, args: tuple[Tree
         return ys, (ys, ts, args)
 
     def pull(_: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
-        cotangents = tree.flatten(integrate_back(equation, *residuals, g))[0]
+        ys, ts, args = residuals
+        cotangents = tree.flatten(integrate_back(equation, ys, ts, args, g))[0]
         return [cotangents[k] for k in tracked]
 
     return CustomCall(make_primitive(equation.f), (y0, ts, args), run, forward, pull).apply()
 
 
-ADJOINTS: dict[str, Callable[[Equation, Tree, Array, tuple[Tree, ...]], Tree]] = {
+ADJOINTS: dict[str, Callable[[DifferentialEquation, Tree, Array, tuple[Tree, ...]], Tree]] = {
     "discrete": solve_by_steps,
     "continuous": solve_with_adjoint,
 }
 
 
 def integrate_back(
-    equation: Equation, ys: Tree, ts: Array, args: tuple[Tree, ...], g: Tree
+    equation: DifferentialEquation, ys: Tree, ts: Array, args: tuple[Tree, ...], g: Tree
 ) -> tuple[Tree, Array, Tree]:
     """The cotangents of y0, ts and args, given those of ys, from each of ts to the one before.
 

@@ -21,7 +21,7 @@ from .runge_kutta import Method, Slope
 from .step_sizes import Controller
 
 
-class Equation(NamedTuple):
+class DifferentialEquation(NamedTuple):
     """dy/dt = f(y, t, *args), and how it is to be solved."""
 
     f: Callable[..., Tree]
@@ -40,7 +40,7 @@ class Equation(NamedTuple):
 class VectorField:
     """An equation of trees like y0 as one of vectors, and the way between them."""
 
-    def __init__(self, equation: Equation, y0: Tree) -> None:
+    def __init__(self, equation: DifferentialEquation, y0: Tree) -> None:
         self.equation = equation
         self.y0, self.unravel = tree.ravel(y0)
         self.dtype: np.dtype[Any] = self.y0.dtype

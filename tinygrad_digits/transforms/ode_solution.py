@@ -5,7 +5,9 @@
 Where nothing is differentiated, the solution is read off the steps as they are taken. Otherwise the
 times between steps are found first, on no tape. Then the steps are taken once more between these
 times, as a composition of ops that is differentiated like any other: in segments, each recorded as
-one call that is computed again in the sweep, so that n steps keep what sqrt(n) need.
+one call that is computed again in the sweep, so that n steps keep what sqrt(n) need. A program does
+not know how many there will be: it has places for max_steps, passes over those that stay empty, and
+keeps of each step its beginning and its slopes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -25,9 +27,9 @@ from .batching import BatchTracer, vmap
 from .branches import cond, while_loop
 from .checkpoint import checkpoint
 from .loops import scan
-from .ode_equation import Equation, VectorField, is_differentiated, take_off_tapes
+from .ode_equation import DifferentialEquation, VectorField, is_differentiated, take_off_tapes
 from .runge_kutta import Method, Slope, interpolate, take_step
-from .step_sizes import Controller, Progress, check_arrival
+from .step_sizes import Controller, StepState, check_arrival
 
 TRACED_STEPS, EAGER_STEPS = 1_000, 100_000
 """What max_steps is by default: a program has a place for each step."""
@@ -41,11 +43,13 @@ Step: TypeAlias = Callable[[Carry, Interval], tuple[Carry, tuple[Array, Array]]]
 """A step of a scan, which leaves the state that it began with, and its slopes."""
 Read: TypeAlias = Callable[[Array, Array, Array, Array], Array]
 """(times between steps, ts, states at their beginnings, their slopes) -> rows of a result."""
-Keep: TypeAlias = Callable[[Array, Array, Progress, Progress, Array], Array]
+Keep: TypeAlias = Callable[[Array, Array, StepState, StepState, Array], Array]
 """(kept so far, whether a step is accepted, before, after, its slopes) -> kept from now on."""
 
 
-def solve_by_steps(equation: Equation, y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
+def solve_by_steps(
+    equation: DifferentialEquation, y0: Tree, ts: Array, args: tuple[Tree, ...]
+) -> Tree:
     """The solution at ts, as the composition of the steps that lead there."""
     if ts.shape[0] == 1:
         return tree.map(lambda y: np.expand_dims(y, 0) if hasattr(y, "dtype") else y, y0)
@@ -88,8 +92,8 @@ def choose_steps(field: VectorField, ts: Array, args: tuple[Tree, ...]) -> Array
 
 
 def take_steps(
-    controller: Controller, s: Progress, most: int
-) -> Iterator[tuple[Progress, Progress, Array]]:
+    controller: Controller, s: StepState, most: int
+) -> Iterator[tuple[StepState, StepState, Array]]:
     """The steps that are accepted: the state before, the state after, and the slopes within."""
     while controller.is_under_way(s) and s.steps < most:
         accepted, after, instead, slopes = controller.attempt(s)
@@ -99,7 +103,7 @@ def take_steps(
     check_arrival(s.t, s.h, s.stiff_from, s.steps, controller.end)
 
 
-def integrate_step_by_step(controller: Controller, s: Progress, ts: Array, most: int) -> Array:
+def integrate_step_by_step(controller: Controller, s: StepState, ts: Array, most: int) -> Array:
     """The solution at ts, read off each step that they are in."""
     rows, done, wanted = [s.y[None]], 1, bare(ts)
     sign = np.sign(wanted[-1] - wanted[0])
@@ -114,7 +118,7 @@ def integrate_step_by_step(controller: Controller, s: Progress, ts: Array, most:
     return np.concatenate(rows)
 
 
-def list_times(controller: Controller, s: Progress, most: int) -> Array:
+def list_times(controller: Controller, s: StepState, most: int) -> Array:
     """The times between the steps, of which there is one at least."""
     times = [bare(after.t) for _, after, _ in take_steps(controller, s, most)]
     return np.array([bare(s.t), *times] if times else [bare(s.t)] * 2)
@@ -124,18 +128,14 @@ def list_times(controller: Controller, s: Progress, most: int) -> Array:
 
 
 def trace_steps(
-    controller: Controller,
-    start: Progress,
-    most: int,
-    keep: Keep,
-    kept: Array,
-) -> tuple[Progress, Array]:
+    controller: Controller, start: StepState, most: int, keep: Keep, kept: Array
+) -> tuple[StepState, Array]:
     """The last state, and what `keep` has made of all attempts."""
 
-    def is_under_way(state: tuple[Progress, Array]) -> Array:
+    def is_under_way(state: tuple[StepState, Array]) -> Array:
         return controller.is_under_way(state[0]) & (state[0].steps < most)
 
-    def attempt(state: tuple[Progress, Array]) -> tuple[Progress, Array]:
+    def attempt(state: tuple[StepState, Array]) -> tuple[StepState, Array]:
         s, kept = state
         accepted, after, instead, slopes = controller.attempt(s)
         chosen = tree.map(lambda a, b: np.where(accepted, a, b), after, instead)
@@ -146,12 +146,12 @@ def trace_steps(
     return s, kept
 
 
-def trace_integration(controller: Controller, start: Progress, ts: Array, most: int) -> Array:
+def trace_integration(controller: Controller, start: StepState, ts: Array, most: int) -> Array:
     """The solution at ts: each step looks which of them are in it."""
     sign = np.sign(ts[-1] - ts[0])
 
     def keep(
-        rows: Array, accepted: Array, before: Progress, after: Progress, slopes: Array
+        rows: Array, accepted: Array, before: StepState, after: StepState, slopes: Array
     ) -> Array:
         h = after.t - before.t
         inside = accepted & (sign * ts >= sign * before.t) & (sign * ts <= sign * after.t)
@@ -163,15 +163,15 @@ def trace_integration(controller: Controller, start: Progress, ts: Array, most: 
     return trace_steps(controller, start, most, keep, rows)[1]
 
 
-def trace_times(controller: Controller, start: Progress, most: int) -> Array:
-    """The times between steps, followed by the last of them until there are most + 1.
+def trace_times(controller: Controller, start: StepState, most: int) -> Array:
+    """The times between steps, and the last of them until there are most + 1.
 
     Under vmap alone, as many as the problem with the most of them needs.
     """
     places = np.arange(most + 1)
 
     def keep(
-        times: Array, accepted: Array, before: Progress, after: Progress, _slopes: Array
+        times: Array, accepted: Array, before: StepState, after: StepState, _slopes: Array
     ) -> Array:
         return np.where(accepted & (places == before.steps + 1), after.t, times)
 
@@ -192,15 +192,16 @@ def retrace(
     known = take_off_tapes(times)
     tracers = [x for x in (known, *map(take_off_tapes, (y, k))) if isinstance(x, Tracer)]
     program = any(bare(x) is None for x in tracers)
+    sparse = program and bool(method.error) and not isinstance(known, BatchTracer)
 
     def run(
         y: Array, k: Array, times: Array, ts: Array, args: tuple[Tree, ...]
     ) -> tuple[Array, Array, Array]:
-        step = make_step(method, field.make_slope(args))
-        if program and method.error and not isinstance(known, BatchTracer):
+        step, intervals = make_step(method, field.make_slope(args)), (times[:-1], times[1:])
+        if sparse:
             step = pass_over_empty(step, len(method.nodes))
-        intervals = times[:-1], times[1:]
-        (y, k), (ys, slopes) = scan(step, (y, k), intervals, checkpoint=program)
+        every = program and not sparse  # a branch is computed again in the sweep in any case
+        (y, k), (ys, slopes) = scan(step, (y, k), intervals, checkpoint=every)
         return y, k, read(times, ts, ys, slopes)
 
     run_piece, rows = run if program else checkpoint(run), []
@@ -244,10 +245,14 @@ def make_step(method: Method, slope: Slope) -> Step:
 
 
 def pass_over_empty(step: Step, stages: int) -> Step:
-    """A step that does nothing, in no time, where there is nothing to do."""
+    """A step that does nothing where it has no time to."""
 
     def stay(carry: Carry, _: Interval) -> tuple[Carry, tuple[Array, Array]]:
         y, k = carry
         return carry, (y, np.stack([k] * stages))
 
-    return lambda carry, interval: cond(interval[0] != interval[1], step, stay, carry, interval)
+    def choose(carry: Carry, interval: Interval) -> tuple[Carry, tuple[Array, Array]]:
+        done = cond(interval[0] != interval[1], step, stay, carry, interval)
+        return cast("tuple[Carry, tuple[Array, Array]]", done)
+
+    return choose

@@ -1,7 +1,7 @@
 """How long the steps of a Runge-Kutta method are: as long as their errors are tolerable.
 
-    Progress   : where a solution has got to
-    Controller : Progress -> the next: whether a step was accepted, and the Progress that follows
+    StepState   : where a solution has got to
+    Controller : StepState -> the next: whether a step was accepted, and the StepState that follows
 
 The error of a step is that of the embedded solution, as a root mean square in units of the
 tolerance: a step is accepted if it is at most 1. The length of the next is chosen by it and by the
@@ -39,7 +39,7 @@ NEAR = 0.75
 it (DOPRI5) or 0.88 (TSIT5), as measured on y' = -1000 (y - cos t)."""
 
 
-class Progress(NamedTuple):
+class StepState(NamedTuple):
     """Where a solution has got to, and what the next step depends on."""
 
     t: Array
@@ -63,7 +63,7 @@ class Controller(NamedTuple):
     rtol: float
     atol: float
 
-    def start(self, t: Array, y: Array, k: Array) -> Progress:
+    def start(self, t: Array, y: Array, k: Array) -> StepState:
         """The state before the first step, whose length is that of Hairer's II.4."""
         direction, span = np.sign(self.end - t), np.abs(self.end - t)
         scale = self.tolerate(np.abs(y))
@@ -78,13 +78,13 @@ class Controller(NamedTuple):
         step = np.where(steepest <= 1e-15, np.maximum(1e-6, 1e-3 * guess), root)
         h = direction * np.minimum(np.minimum(100 * guess, step), span)
         zero = direction.astype(int) * 0
-        return Progress(t, y, k, h, 1e-4 + 0 * h, zero > 0, zero, zero, zero, np.nan + 0 * h)
+        return StepState(t, y, k, h, 1e-4 + 0 * h, zero > 0, zero, zero, zero, np.nan + 0 * h)
 
-    def is_under_way(self, s: Progress) -> Array:
+    def is_under_way(self, s: StepState) -> Array:
         """Whether the end is not reached, and a step can still be told from none."""
         return (s.t != self.end) & ~(s.rejected & ~(np.abs(s.h) > shortest_step(s.t)))
 
-    def attempt(self, s: Progress) -> tuple[Array, Progress, Progress, Array]:
+    def attempt(self, s: StepState) -> tuple[Array, StepState, StepState, Array]:
         """A step: whether it is accepted, the state after it and that without it; its slopes."""
         left = self.end - s.t
         last = 1.01 * np.abs(s.h) >= np.abs(left)  # rather than leave a splinter for the next
@@ -97,7 +97,7 @@ class Controller(NamedTuple):
         accepted = error <= 1
         next_h = h * self.choose_factor(error, s)
         t = np.where(last, self.end, s.t + h)
-        after = Progress(
+        after = StepState(
             t, y, k, next_h, np.maximum(error, 1e-4), ~accepted, s.steps + 1,
             *self.watch_stability(t, h, stages, ks, s),
         )  # fmt: skip
@@ -106,7 +106,7 @@ class Controller(NamedTuple):
     def tolerate(self, size: Array) -> Array:
         return self.atol + self.rtol * size
 
-    def choose_factor(self, error: Array, s: Progress) -> Array:
+    def choose_factor(self, error: Array, s: StepState) -> Array:
         """How much longer the next step is; not at all after a rejection."""
         exponent = 1 / self.method.order - 0.75 * MEMORY
         factor = SAFETY * np.maximum(error, 1e-10) ** -exponent
@@ -115,9 +115,9 @@ class Controller(NamedTuple):
         return np.minimum(np.maximum(factor, LEAST), MOST)
 
     def watch_stability(
-        self, t: Array, h: Array, stages: list[Array], ks: list[Array], s: Progress
+        self, t: Array, h: Array, stages: list[Array], ks: list[Array], s: StepState
     ) -> tuple[Array, Array, Array]:
-        """The last three of a Progress, after a step to t.
+        """The last three of a StepState, after a step to t.
 
         The last two stages are at the same time: how much their slopes differ, by how much they
         do, is about the largest eigenvalue of the Jacobian.
