@@ -138,7 +138,7 @@ class JitInterpreter(Interpreter):
             compute = op.kernel
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
-            y = (lowering_of(op).stand_in or compute)(*values[0], **values[1])
+            y = self.compute(lowering_of(op).stand_in or compute, *values)
         except Exception as error:
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
@@ -150,6 +150,12 @@ class JitInterpreter(Interpreter):
                 "given, which would be done once and not in every step; make it a part of the carry"
             )
         return self.add_equation(op, operands, named_operands, y, effect or op.effect)
+
+    def compute(
+        self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """The actual value of an op."""
+        return function(*args, **options)
 
     def add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)

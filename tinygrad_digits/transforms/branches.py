@@ -155,17 +155,14 @@ def _stage_choice(
     parts = Parts(leaves)
     forms: list[Carry] = []
 
-    def open_branch(branch: Branch) -> Callable[[list[Any]], list[Any]]:
-        def run(arrays: list[Any]) -> list[Any]:
-            result = branch(*tree.unflatten(structure, parts.merge(arrays)))
-            if not forms:
-                forms.append(Carry(name, result, "result"))
-            return Parts(forms[0].take(result)).arrays
-
-        return run
+    def run(arrays: list[Any], branch: Branch) -> list[Any]:
+        result = branch(*tree.unflatten(structure, parts.merge(arrays)))
+        if not forms:
+            forms.append(Carry(name, result, "result"))
+        return Parts(forms[0].take(result)).arrays
 
     examples = [scalar(find_example(x)) for x in parts.arrays]
-    steps, captured = close_all([*map(open_branch, branches)], examples, traces)
+    steps, captured = close_all([(run, branch) for branch in branches], examples, traces)
     call = SwitchCall(Branches(steps), [index, *captured, *parts.arrays])
     return forms[0].open(Parts(forms[0].leaves).merge(call.apply()))
 
@@ -180,14 +177,14 @@ def _stage_while(
     """Both functions traced once, and a call of the loop."""
     parts = Parts(carry.leaves)
 
-    def test(leaves: list[Any]) -> list[Any]:
+    def test(leaves: list[Any], cond: Callable[[Tree], Any]) -> list[Any]:
         go_on = cond(carry.open(parts.merge(leaves)))
         return [_read("while_loop", go_on, np.bool_) != 0]
 
-    def step(leaves: list[Any]) -> list[Any]:
+    def step(leaves: list[Any], body: Callable[[Tree], Tree]) -> list[Any]:
         return parts.pick(carry.take(body(carry.open(parts.merge(leaves)))))
 
     examples = [scalar(find_example(x)) for x in parts.arrays]
-    (goes_on, again), captured = close_all([test, step], examples, traces)
+    (goes_on, again), captured = close_all([(test, cond), (step, body)], examples, traces)
     loop = While(goes_on, again, len(captured), max_steps)
     return carry.open(parts.merge(WhileCall(loop, [*captured, *parts.arrays]).apply()))

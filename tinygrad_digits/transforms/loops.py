@@ -143,9 +143,9 @@ class Steps:
         """The x of a step."""
         return tree.unflatten(self.structure, [x if x is None else x[i] for x in xs])
 
-    def step(self, carry: list[Any], x: Tree) -> tuple[list[Any], Tree]:
+    def step(self, carry: list[Any], x: Tree, f: Step | None = None) -> tuple[list[Any], Tree]:
         """One step, on the leaves of the carry."""
-        returned = self.f(self.carry.open(carry), x)
+        returned = (f or self.f)(self.carry.open(carry), x)
         if not (isinstance(returned, tuple) and len(returned) == 2):
             raise TypeError(
                 f"{self.loop}: a step returns a pair (carry, y), got {type(returned).__name__}"
@@ -197,17 +197,17 @@ class Steps:
         carry, xs = Parts(self.carry.leaves), Parts(self.xs)
         y_parts: list[tuple[Parts, tree.Structure]] = []
 
-        def step(leaves: list[Any]) -> list[Any]:
+        def step(leaves: list[Any], f: Step) -> list[Any]:
             m = len(carry.arrays)
             x = tree.unflatten(self.structure, xs.merge(leaves[m:]))
-            after, y = self.step(carry.merge(leaves[:m]), x)
+            after, y = self.step(carry.merge(leaves[:m]), x, f)
             y_leaves, y_structure = tree.flatten(y)
             y_parts.append((Parts([as_leaf(y) for y in y_leaves]), y_structure))
             return [*carry.pick(after), *y_parts[0][0].arrays]
 
         examples = [find_example(x) for x in carry.arrays]
         examples += [find_example(x)[0] for x in xs.arrays]
-        closed, captured = close(step, [scalar(x) for x in examples], traces)
+        closed, captured = close(step, [scalar(x) for x in examples], traces, user=self.f)
         loop = Loop(closed, len(captured), len(carry.arrays), self.length, self.reverse)
         results = scan_arrays(loop, [*captured, *carry.arrays, *xs.arrays], every)
         m, (y, y_structure) = loop.carries, y_parts[0]

@@ -143,7 +143,7 @@ class WhileCall(StagedCall):
         """As the scan of the largest number of steps; if that is not known, for jvp alone."""
         tape.check_open()
         if self.loop.max_steps is not None:
-            return ScanCall(_bound(self.loop), self.leaves).apply()
+            return ScanCall(_make_bounded(self.loop), self.leaves).apply()
         parents = [x.index if tape.is_on(x) else None for x in self.leaves]
         inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
         tracked = [k for k, i in enumerate(parents) if i is not None]
@@ -185,7 +185,7 @@ class WhileCall(StagedCall):
 WHILE.apply = lambda *leaves, loop: WhileCall(loop, [*leaves]).apply()
 
 
-def _bound(loop: While) -> Loop:
+def _make_bounded(loop: While) -> Loop:
     """A while as a scan of as many steps as it can have: each is a step, or none."""
     examples = loop.body.given
 
