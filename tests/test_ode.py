@@ -243,11 +243,24 @@ def test_times_that_say_little(method):
     assert_allclose(slope(1.0), 0, atol=1e-12)
 
 
+def test_an_equation_cannot_write_into_the_state():
+    def f(y, _t):
+        y[0] = 0.0
+        return y
+
+    with pytest.raises(ValueError, match="read-only"):
+        td.odeint(f, np.ones(2), [0, 1])
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda: td.odeint(decay, 1.0, 2.0, 0.5), td.errors.ShapeError, r"got \(\)"),
         (lambda: td.odeint(decay, 1.0, [0, 2, 1], 0.5), ValueError, "must increase, or decrease"),
+        (lambda: td.odeint(decay, 1.0, [0, np.inf], 0.5), ValueError, "must be finite"),
+        (lambda: td.odeint(lambda t, y: -y, 1.0, [0, 1]), TypeError, "takes t first.*lambda y, t"),
+        (lambda: td.odeint(decay, {"name": "x"}, [0, 1]), TypeError, "no floating-point array"),
+        (lambda: td.odeint(decay, 1j, [0, 1]), TypeError, r"y0.real and y0.imag"),
         (lambda: td.odeint(decay, np.array([1]), [0, 1], 0.5), TypeError, r"y0 is int64.*astype"),
         (lambda: td.odeint(decay, 1.0, [0, 1], 0.5, method="euler"), ValueError, "dopri5, tsit5"),
         (lambda: td.odeint(decay, 1.0, [0, 1], 0.5, adjoint="no"), ValueError, "discrete, contin"),

@@ -11,6 +11,7 @@ own, dλ/dt = -(∂f/∂y)ᵀ λ, backwards in time, which is solved in the same
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..engine.primitive import Array
 from ..engine.transforms import vjp
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError
+from ..support.pickling import name_of
 from ..support.tree import Tree
 from .calls import CustomCall, make_primitive
 from .loops import scan
@@ -45,7 +47,8 @@ def odeint(
 
     Args:
         f: called as f(y, t, *args), in this order (that of scipy.integrate.odeint, and not of
-            solve_ivp), returns dy/dt: a tree like y.
+            solve_ivp: a function whose first parameter is called t is refused), returns dy/dt: a
+            tree like y.
         y0: the state at ts[0]: a tree of floating-point arrays.
         ts: the times, (m,), in increasing or in decreasing order.
         args: trees that f gets, too. What is differentiated has to be among them, or in y0 or ts.
@@ -85,20 +88,37 @@ def odeint(
         raise ValueError(f"odeint: method is one of {', '.join(METHODS)}, got {method!r}")
     if adjoint not in ADJOINTS:
         raise ValueError(f"odeint: adjoint is one of {', '.join(ADJOINTS)}, got {adjoint!r}")
+    _refuse_other_order(f)
     equation = DifferentialEquation(f, METHODS[method], rtol, atol, max_steps, substeps)
     return ADJOINTS[adjoint](equation, _read_state(y0), _read_times(ts), args)
 
 
+def _refuse_other_order(f: Callable[..., Tree]) -> None:
+    """Raise TypeError for f(t, y), which would be solved as another equation without a word."""
+    try:
+        first, second, *_ = [*inspect.signature(f).parameters, "", ""]
+    except (TypeError, ValueError):  # some builtins have none
+        return
+    if first in ("t", "time") and second not in ("t", "time", ""):
+        raise TypeError(
+            f"odeint calls f(y, t, *args), and {name_of(f)} takes {first} first, as for solve_ivp: "
+            f"write lambda y, t, *args: {name_of(f)}(t, y, *args)"
+        )
+
+
 def _read_state(y0: Tree) -> Tree:
     for path, leaf in tree.items(y0, "y0"):
-        numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float)
+        numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
         if numeric and not tree.is_float(leaf) and type(leaf) is not int:
             kind = getattr(leaf, "dtype", type(leaf).__name__)
             raise NotDifferentiableError(
                 f"odeint: {path} is {kind}, and a state is made of floating-point numbers: write "
                 f"{path}.astype(float), or of complex numbers give {path}.real and {path}.imag"
             )
-    return tree.map(lambda x: np.float64(x) if type(x) in (int, float) else x, y0)
+    state = tree.map(lambda x: np.float64(x) if type(x) in (int, float) else x, y0)
+    if not any(map(tree.is_float, tree.flatten(state)[0])):
+        raise NotDifferentiableError("odeint: there is no floating-point array in y0")
+    return state
 
 
 def _read_times(ts: Any) -> Array:

@@ -17,6 +17,7 @@ from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.pickling import name_of
 from ..support.tree import Tree
 from .batching import BatchInterpreter
+from .checkpoint import seal
 from .runge_kutta import Method, Slope
 from .step_sizes import Controller
 
@@ -42,7 +43,7 @@ class VectorField:
 
     def __init__(self, equation: DifferentialEquation, y0: Tree) -> None:
         self.equation = equation
-        self.y0, self.unravel = tree.ravel(y0)
+        self.y0, self.unravel = _ravel(y0)
         self.dtype: np.dtype[Any] = self.y0.dtype
         self.like = tree.map(lambda _: None, y0)
         self.forms = [(path, np.shape(x), hasattr(x, "dtype")) for path, x in tree.items(y0, "y0")]
@@ -52,7 +53,7 @@ class VectorField:
 
         def slope(t: Array, y: Array) -> Array:
             t = t if t.dtype == self.dtype else t.astype(self.dtype)
-            return self.ravel(f(self.unravel(y), t, *args))
+            return self.ravel(f(self.unravel(seal(y)), t, *args))
 
         return slope
 
@@ -90,6 +91,20 @@ class VectorField:
             part = np.reshape(k, (-1,))
             parts.append(part if part.dtype == self.dtype else part.astype(self.dtype))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _ravel(y0: Tree) -> tuple[Array, Callable[[Array], Tree]]:
+    """tree.ravel; of one array alone without the slices, which cost a program 6 % of its time."""
+    leaves, _ = tree.flatten(y0)
+    shape = np.shape(leaves[0])
+    if len(leaves) > 1 or not shape:
+        return tree.ravel(y0)
+    _, structure = tree.flatten(tree.map(lambda _: None, y0))  # which does not keep the array
+
+    def unravel(y: Array) -> Tree:
+        return tree.unflatten(structure, [y if len(shape) == 1 else y.reshape(shape)])
+
+    return leaves[0].reshape((-1,)), unravel
 
 
 # --- tapes and tracers

@@ -26,12 +26,12 @@ from .runge_kutta import Method, Slope, combine, take_step
 
 SAFETY, LEAST, MOST = 0.9, 0.2, 5.0
 """The share of the length that would just do; the least and the most that a step may be of the one
-before. (10 in DOPRI5; but a step with a lucky error estimate then has an interpolant much worse.)"""
+before (10 in DOPRI5; but a step with a lucky error estimate then has an interpolant much worse)."""
 MEMORY = 0.04
 """The exponent of the error before: how much of a PI controller this is."""
-STIFF_STEPS, CALM_STEPS = 50, 6
-"""How many steps at the limit of stability tell stiffness, and how many others in a row deny it.
-Hairer counts to 15, but looks no sooner than after 1,000 steps."""
+STIFF_STEPS = 50
+"""How many steps in a row, at the limit of stability, tell stiffness. Hairer counts to 15, but does
+not look before step 1,000."""
 NOTHING = 1e-100
 """What is added to denominators that may be 0."""
 NEAR = 0.75
@@ -49,8 +49,7 @@ class StepState(NamedTuple):
     error: Array  # of the last step
     rejected: Array  # whether the attempt before was rejected
     steps: Array  # how many were accepted
-    limited: Array  # how many of them stability has limited
-    calm: Array  # how many it has not, since
+    limited: Array  # how many of them, up to the last, stability has limited
     stiff_from: Array  # the time from which on the problem is stiff, or NaN
 
 
@@ -78,7 +77,7 @@ class Controller(NamedTuple):
         step = np.where(steepest <= 1e-15, np.maximum(1e-6, 1e-3 * guess), root)
         h = direction * np.minimum(np.minimum(100 * guess, step), span)
         zero = direction.astype(int) * 0
-        return StepState(t, y, k, h, 1e-4 + 0 * h, zero > 0, zero, zero, zero, np.nan + 0 * h)
+        return StepState(t, y, k, h, 1e-4 + 0 * h, zero > 0, zero, zero, np.nan + 0 * h)
 
     def is_under_way(self, s: StepState) -> Array:
         """Whether the end is not reached, and a step can still be told from none."""
@@ -93,7 +92,7 @@ class Controller(NamedTuple):
         y, k = stages[-1], ks[-1]
         scale = self.tolerate(np.maximum(np.abs(s.y), np.abs(y)))
         error = _mean(h.astype(y.dtype) * combine(self.method.error, ks) / scale)
-        error = np.where(error < np.inf, error, np.inf)  # where it was NaN
+        error = np.fmin(error, np.inf)  # which NaN is not
         accepted = error <= 1
         next_h = h * self.choose_factor(error, s)
         t = np.where(last, self.end, s.t + h)
@@ -107,28 +106,25 @@ class Controller(NamedTuple):
         return self.atol + self.rtol * size
 
     def choose_factor(self, error: Array, s: StepState) -> Array:
-        """How much longer the next step is; not at all after a rejection."""
+        """How much longer the next step is: not at all if it follows a rejection."""
         exponent = 1 / self.method.order - 0.75 * MEMORY
-        factor = SAFETY * np.maximum(error, 1e-10) ** -exponent
-        steady = factor * s.error**MEMORY
-        factor = np.where(error <= 1, np.where(s.rejected, np.minimum(steady, 1), steady), factor)
-        return np.minimum(np.maximum(factor, LEAST), MOST)
+        factor = SAFETY * np.maximum(error, 1e-10) ** -exponent * s.error**MEMORY
+        return np.minimum(np.maximum(factor, LEAST), np.where(s.rejected, 1.0, MOST))
 
     def watch_stability(
         self, t: Array, h: Array, stages: list[Array], ks: list[Array], s: StepState
-    ) -> tuple[Array, Array, Array]:
-        """The last three of a StepState, after a step to t.
+    ) -> tuple[Array, Array]:
+        """The last two of a StepState, after a step to t.
 
         The last two stages are at the same time: how much their slopes differ, by how much they
         do, is about the largest eigenvalue of the Jacobian.
         """
-        slopes, states = ks[-1] - ks[-2], stages[-1] - stages[-2]
-        reach = np.sqrt(np.sum(states * states)) * NEAR * self.method.stability
-        at_limit = np.abs(h) * np.sqrt(np.sum(slopes * slopes)) > reach
-        calm = np.where(at_limit, 0, s.calm + 1)
-        limited = np.where(at_limit, s.limited + 1, np.where(calm < CALM_STEPS, s.limited, 0))
+        slopes, states = h.astype(s.y.dtype) * (ks[-1] - ks[-2]), stages[-1] - stages[-2]
+        reach = (NEAR * self.method.stability) ** 2
+        at_limit = np.sum(slopes * slopes) > reach * np.sum(states * states)
+        limited = np.where(at_limit, s.limited + 1, 0)
         first = (limited == STIFF_STEPS) & np.isnan(s.stiff_from)
-        return limited, calm, np.where(first, t, s.stiff_from)
+        return limited, np.where(first, t, s.stiff_from)
 
 
 def shortest_step(t: Array) -> Array:
@@ -171,7 +167,9 @@ register_batching(batch_whole, check_arrival)
 
 
 def _check_times(ts: Array) -> Array:
-    """Raise ValueError unless the times are in order."""
+    """Raise ValueError unless the times are finite, and in order."""
+    if not np.isfinite(ts).all():
+        raise ValueError("odeint: ts must be finite")
     gaps = np.diff(ts, axis=-1)
     if not np.all((gaps >= 0).all(-1) | (gaps <= 0).all(-1)):
         raise ValueError("odeint: ts must increase, or decrease, from one to the next")
