@@ -160,3 +160,38 @@ def test_a_scan_under_vmap_is_the_scan_of_each(data):
             strict=True,
         ):
             np.testing.assert_allclose(a[k], b, rtol=1e-14)
+
+
+def test_a_recording_shows_a_loop_as_one_box_that_opens(data):
+    w, xs, _ = data
+
+    def f(w):
+        def outer(h, _):
+            return td.scan(rnn(w), h, xs)
+
+        h, ys = td.scan(outer, np.ones(4), length=2)
+        return td.while_loop(lambda c: c < 50, lambda c: 2 * c, np.sum(h) + np.sum(ys["h"]) ** 2)
+
+    recording = td.record(f, w)
+    assert [name for name in names_of(recording) if "_" in name or "," in name] == [
+        "scan, 2 steps",
+        "while_loop",
+    ]
+    once, twice = recording.open(), recording.open().open()
+    assert names_of(once).count("scan, 7 steps") == 2
+    assert "while_loop" not in names_of(once)
+    assert names_of(twice).count("matmul") == 14
+    assert len(recording.nodes()) < len(once.nodes()) < len(twice.nodes()) == len(recording)
+    assert "scan, 2 steps" in recording.svg()
+    for box in recording.nodes().values():
+        assert {*box.parents} <= recording.nodes().keys()
+    assert recording.open().open().open().groups == ()
+
+
+def names_of(recording):
+    return [box.name for box in recording.nodes().values()]
+
+
+def test_debug_looks_into_a_loop():
+    with pytest.raises(td.errors.NonFiniteError, match="log"):
+        td.debug(lambda x: td.scan(lambda c, _: (np.log(c), None), x, length=5)[0])(np.array([2.0]))

@@ -5,7 +5,11 @@
     equation : %5 matmul %1, %0 -> float32(32, 10)
     output   : %5
 
-Equations stand in the order in which they ran. A pass takes a program and returns another.
+Equations stand in the order in which they ran. A pass takes a program and returns another. An
+equation of a loop or a branch holds programs in its option (`control`), printed below it:
+
+    equation : %5 scan %0, %3, %4, loop=100 steps -> tuple
+                  | the step: consts, then carries, then elements -> carries, then what is stacked
 """
 
 from __future__ import annotations

@@ -145,10 +145,7 @@ class JitInterpreter(Interpreter):
             raise
         effect = any(map(is_generator, _leaves(values)))
         if effect and self.inside:
-            raise TracedValueError(
-                f"{user_line()}: {op.name} draws from a generator that the step of a loop was not "
-                "given, which would be done once and not in every step; make it a part of the carry"
-            )
+            _refuse_draw(op)
         return self.add_equation(op, operands, named_operands, y, effect or op.effect)
 
     def compute(
@@ -364,6 +361,13 @@ def _refuse(what: str, traced: JitTracer | None = None, instead: str = CHOOSE) -
         f"{user_line()}: {what} {described}, which jit does not know while it traces the function. "
         f"{instead}, make the argument static (td.jit(f, static_argnames=...)), or leave this part "
         "out of the jitted function"
+    )
+
+
+def _refuse_draw(op: Primitive) -> NoReturn:
+    raise TracedValueError(
+        f"{user_line()}: {op.name} draws from a generator that the step of a loop was not given, "
+        "which would be done once and not in every step; make it a part of the carry"
     )
 
 

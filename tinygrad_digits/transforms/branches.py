@@ -24,7 +24,16 @@ from ..support.errors import ShapeError
 from ..support.tree import Tree
 from .carries import Carry, Parts, as_leaf
 from .staged_branches import SwitchCall, WhileCall
-from .steps import close_all, find_example, find_traces, scalar
+from .steps import (
+    TraceFound,
+    close_all,
+    find_captured,
+    find_example,
+    find_traces,
+    group_records,
+    look_for_traces,
+    scalar,
+)
 
 Branch = Callable[..., Tree]
 
@@ -90,21 +99,32 @@ def while_loop(
     np.float64(192.0)
     """
     carry = Carry("while_loop", init)
+    leaves = [*carry.leaves, *find_captured(cond), *find_captured(body)]
+    try:
+        if traces := find_traces(leaves):
+            raise TraceFound(traces)
+        with group_records(leaves, "while_loop"):
+            return _run_while(cond, body, carry, max_steps)
+    except TraceFound as found:
+        return _stage_while(cond, body, carry, max_steps, found.traces)
+
+
+def _run_while(
+    cond: Callable[[Tree], Any], body: Callable[[Tree], Tree], carry: Carry, max_steps: int | None
+) -> Tree:
+    """The steps, one after the other; until the last example is done, where there are many."""
     leaves, steps = carry.leaves, 0
-    if traces := find_traces(leaves):
-        return _stage_while(cond, body, carry, max_steps, traces)
     while max_steps is None or steps < max_steps:
         go_on = _read("while_loop", cond(carry.open(leaves)), bool)
-        if traces := find_traces([go_on]):
-            return _stage_while(cond, body, carry, max_steps, traces)
+        look_for_traces([go_on])
         if not np.any(bare(go_on) if isinstance(go_on, Tracer) else go_on):
             break
         returned = carry.take(body(carry.open(leaves)))
         if isinstance(go_on, Tracer):
             returned = [_where(go_on, new, old) for new, old in zip(returned, leaves, strict=True)]
         leaves, steps = returned, steps + 1
-        if steps == 1 and (traces := find_traces(leaves)):
-            return _stage_while(cond, body, carry, max_steps, traces)
+        if steps == 1:
+            look_for_traces(leaves)
     return carry.open(leaves)
 
 

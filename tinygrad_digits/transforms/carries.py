@@ -64,6 +64,17 @@ class Carry:
         return leaf
 
 
+def refuse_changes(before: list[Any], after: list[Any], carry: Carry) -> None:
+    """Raise ShapeError where what is no array is not what it was: a program could not tell."""
+    paths = [path for path, _ in tree.items(carry.open(before), carry.name)]
+    for path, x, y in zip(paths, before, after, strict=True):
+        if form_of(x) is None and x is not y and type(x) is type(y) and x != y:
+            raise ShapeError(
+                f"{carry.loop}: {path} changes from {x!r} to {y!r}, and is no array that a program "
+                "could carry; leave it out of the carry"
+            )
+
+
 class Parts:
     """Leaves, parted into arrays and what is no array."""
 

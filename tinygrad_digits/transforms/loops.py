@@ -25,10 +25,19 @@ from ..support.errors import ShapeError
 from ..support.foreign import admit
 from ..support.tree import Tree
 from .branches import while_loop
-from .carries import Carry, Parts, as_leaf, form_of
+from .carries import Carry, Parts, as_leaf, form_of, refuse_changes
 from .checkpoint import checkpoint as checkpointed
 from .staged_scan import scan_arrays
-from .steps import close, find_example, find_traces, scalar
+from .steps import (
+    TraceFound,
+    close,
+    find_captured,
+    find_example,
+    find_traces,
+    group_records,
+    look_for_traces,
+    scalar,
+)
 
 Step = Callable[[Tree, Tree], tuple[Tree, Tree]]
 
@@ -116,17 +125,22 @@ class Steps:
 
     def run(self, checkpoint: bool | int = False) -> tuple[Tree, Tree]:
         """The steps as an equation, if a trace is under way, or else one by one."""
+        leaves = [*self.carry.leaves, *self.xs, *find_captured(self.f)]
         every = self._read_checkpoint(checkpoint)
-        traces = find_traces([*self.carry.leaves, *self.xs])
-        if traces or (every and not any(is_generator(x) for x in self.carry.leaves)):
-            if self.length:
-                return self.run_staged(traces, every)
-        elif every:
+        with group_records(leaves, f"{self.loop}, {self.length} steps"):
+            try:
+                look_for_traces(leaves)
+                return self.run_alone(every)
+            except TraceFound as found:
+                return self.run_staged(found.traces, every)
+
+    def run_alone(self, every: int) -> tuple[Tree, Tree]:
+        """The same without a trace under way."""
+        if every and any(is_generator(x) for x in self.carry.leaves):
             return self.run_segments(every)
-        try:
-            carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
-        except _TraceFound as found:
-            return self.run_staged(found.traces, every)
+        if every and self.length:
+            return self.run_staged([], every)
+        carry, ys = self.run_on(self.carry.leaves, self.xs, self.length)
         return self.carry.open(carry), ys
 
     def _read_checkpoint(self, every: bool | int) -> int:
@@ -155,9 +169,7 @@ class Steps:
     def run_on(self, carry: list[Any], xs: list[Any], length: int) -> tuple[list[Any], Tree]:
         """The steps, one after the other: the leaves of the last carry, and the ys."""
         if not length:
-            blank = [x if x is None else np.zeros(x.shape[1:], x.dtype)[()] for x in xs]
-            y = self.step(carry, tree.unflatten(self.structure, blank))[1]
-            return carry, tree.map(_stack_none, y)
+            return carry, self._run_none()
         columns: list[list[Any]] | None = None
         y_structure: tree.Structure = None
         for i in reversed(range(length)) if self.reverse else range(length):
@@ -166,8 +178,7 @@ class Steps:
             if columns is None:
                 y_structure, outline = structure, tree.outline(structure)
                 columns = [[] for _ in leaves]
-                if traces := find_traces([*carry, *leaves]):
-                    raise _TraceFound(traces)
+                look_for_traces([*carry, *leaves])
             elif tree.outline(structure) != outline:
                 raise ShapeError(f"{self.loop}: y changes its structure from step to step")
             for column, leaf in zip(columns, leaves, strict=True):
@@ -175,6 +186,12 @@ class Steps:
                     column.append(leaf)
         step = -1 if self.reverse else 1
         return carry, tree.unflatten(y_structure, [_stack(c[::step]) for c in columns or ()])
+
+    def _run_none(self) -> Tree:
+        """The ys of no steps: of the form that one would have."""
+        blank = [x if x is None else np.zeros(x.shape[1:], x.dtype)[()] for x in self.xs]
+        y = self.step(self.carry.leaves, tree.unflatten(self.structure, blank))[1]
+        return tree.map(_stack_none, y)
 
     def run_segments(self, k: int) -> tuple[Tree, Tree]:
         """The same in segments, of which a tape keeps what they begin with."""
@@ -194,6 +211,8 @@ class Steps:
 
     def run_staged(self, traces: list[Any], every: int) -> tuple[Tree, Tree]:
         """The step traced once, and one call of all steps."""
+        if not self.length:
+            return self.carry.open(self.carry.leaves), self._run_none()
         carry, xs = Parts(self.carry.leaves), Parts(self.xs)
         y_parts: list[tuple[Parts, tree.Structure]] = []
 
@@ -201,6 +220,7 @@ class Steps:
             m = len(carry.arrays)
             x = tree.unflatten(self.structure, xs.merge(leaves[m:]))
             after, y = self.step(carry.merge(leaves[:m]), x, f)
+            refuse_changes(self.carry.leaves, after, self.carry)
             y_leaves, y_structure = tree.flatten(y)
             y_parts.append((Parts([as_leaf(y) for y in y_leaves]), y_structure))
             return [*carry.pick(after), *y_parts[0][0].arrays]
@@ -213,14 +233,6 @@ class Steps:
         m, (y, y_structure) = loop.carries, y_parts[0]
         last = self.carry.open(carry.merge(results[:m]))
         return last, tree.unflatten(y_structure, y.merge(results[m:]))
-
-
-class _TraceFound(Exception):  # noqa: N818 (a signal, which nobody sees)
-    """The first step has met a trace that was not among what the scan was given."""
-
-    def __init__(self, traces: list[Any]) -> None:
-        super().__init__()
-        self.traces = traces
 
 
 def _count_steps(loop: str, xs: list[tuple[str, Any]], length: int | None) -> int:

@@ -25,13 +25,16 @@ from ..compiler.program import Program, Var, map_operand, vars_in
 from ..compiler.trace import JitInterpreter, JitTracer
 from ..engine.primitive import Kind, Primitive
 from ..engine.run import run_on
-from ..engine.tape import interpreters_of
+from ..engine.tape import OPEN, interpreters_of
 from ..engine.tensor import Tensor
 from ..support import tree
 from ..support.errors import TracedValueError
 from ..support.tree import Tree
 from ..support.user_lines import user_line
 from .calls import refuse_captured
+
+SMALL = 1 << 12
+"""Bytes up to which an array that a step uses is copied into its program."""
 
 
 class StepInterpreter(JitInterpreter):
@@ -52,14 +55,16 @@ class StepInterpreter(JitInterpreter):
         return tracer
 
     def operand(self, x: Any) -> Any:
+        if isinstance(x, np.ndarray) and x.nbytes > SMALL and x.flags.c_contiguous:
+            return Var(self.lift(x).index)
         if not isinstance(x, Tensor) or x.tape is self:
             return super().operand(x)
         x.tape.check_open()
         return Var(self.lift(x).index)
 
     def lift(self, x: Any) -> Any:
-        """The input that stands for a Tensor of another interpreter."""
-        if x.tape is self or x.tape.closed:
+        """The input that stands for a Tensor of another interpreter, or for a large array."""
+        if isinstance(x, Tensor) and (x.tape is self or x.tape.closed):
             return x
         if id(x) not in self._seen:
             self._seen[id(x)] = tracer = self.box(find_example(x), "a captured value")
@@ -265,6 +270,44 @@ def _make_harmless(x: Any) -> Any:
     if x.dtype.kind in "iu" or x.ndim < 2:
         return np.zeros_like(x) if x.dtype.kind in "iu" else np.ones_like(x)
     return np.broadcast_to(np.eye(*x.shape[-2:], dtype=x.dtype), x.shape).copy()
+
+
+class TraceFound(Exception):  # noqa: N818 (a signal, which nobody sees)
+    """The first step has met a trace that was not among what its loop was given."""
+
+    def __init__(self, traces: list[JitInterpreter]) -> None:
+        super().__init__()
+        self.traces = traces
+
+
+def look_for_traces(leaves: Iterable[Any]) -> None:
+    """Raise TraceFound where one of these is on a trace."""
+    if traces := find_traces(leaves):
+        raise TraceFound(traces)
+
+
+def find_captured(f: Any) -> list[Any]:
+    """The Tensors that a function closes over."""
+    found: list[Any] = []
+
+    def note(x: Any) -> Any:
+        found.append(x)
+        return x
+
+    if OPEN:  # or there are none
+        lift_captured(f, note)
+    return found
+
+
+@contextlib.contextmanager
+def group_records(leaves: Iterable[Any], name: str) -> Iterator[None]:
+    """Tell the interpreters that keep groups of records (`looking.recording`) of a loop."""
+    keep = {i.serial: i for x in leaves for i in interpreters_of(x) if hasattr(i, "groups")}
+    starts = {serial: len(interpreter.records) for serial, interpreter in keep.items()}
+    yield
+    for serial, interpreter in keep.items():
+        if len(interpreter.records) > starts[serial]:
+            interpreter.groups.append((name, starts[serial], len(interpreter.records)))
 
 
 def find_traces(leaves: Iterable[Any]) -> list[JitInterpreter]:
