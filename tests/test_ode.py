@@ -628,6 +628,31 @@ def test_programs_of_batches_and_batches_of_programs(method):
         assert_allclose(td.vmap(td.jit(f))(rates), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("given", [True, False], ids=["given", "captured"])
+@pytest.mark.parametrize("transform", [lambda f: f, td.jit], ids=["eager", "program"])
+def test_solutions_in_the_steps_of_a_loop(transform, given):
+    """A step is traced by itself, and differentiated later."""
+
+    def last(rate):
+        def step(y, _):
+            f, args = (decay, (rate,)) if given else (lambda y, t: -rate * y, ())
+            return td.odeint(f, y, [0, 0.5], *args, rtol=1e-9)[-1], None
+
+        return td.scan(step, 1.0, None, length=4)[0]
+
+    assert_allclose(transform(last)(0.7), np.exp(-1.4), rtol=1e-7)
+    if given or transform is td.jit:
+        assert_allclose(transform(td.grad(last))(0.7), -2 * np.exp(-1.4), rtol=1e-7)
+        assert_allclose(transform(td.grad(td.grad(last)))(0.7), 4 * np.exp(-1.4), rtol=1e-6)
+
+
+def test_labelled_data_are_taken_by_position():
+    pandas = pytest.importorskip("pandas")
+    ts = pandas.Series([0.0, 1.0, 2.0], index=[5, 6, 7])
+    path = td.odeint(decay, pandas.Series([1.0, 2.0]), ts, 0.5)
+    assert_allclose(path, np.exp(-0.5 * ts.to_numpy())[:, None] * [1, 2], rtol=1e-6)
+
+
 def test_a_network_as_an_equation():
     """All parameters of a network in f, by central differences through the program."""
     rng = np.random.default_rng(0)

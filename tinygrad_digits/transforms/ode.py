@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array
+from ..engine.tensor import Tensor
 from ..engine.transforms import vjp
 from ..support import tree
 from ..support.errors import NotDifferentiableError, ShapeError
+from ..support.foreign import admit
 from ..support.pickling import name_of
 from ..support.tree import Tree
 from .calls import CustomCall, make_primitive
@@ -115,7 +117,7 @@ def _read_state(y0: Tree) -> Tree:
                 f"odeint: {path} is {kind}, and a state is made of floating-point numbers: write "
                 f"{path}.astype(float), or of complex numbers give {path}.real and {path}.imag"
             )
-    state = tree.map(lambda x: np.float64(x) if type(x) in (int, float) else x, y0)
+    state = tree.map(lambda x: np.float64(x) if type(x) in (int, float) else admit(x, "y0"), y0)
     if not any(map(tree.is_float, tree.flatten(state)[0])):
         raise NotDifferentiableError("odeint: there is no floating-point array in y0")
     return state
@@ -123,9 +125,8 @@ def _read_state(y0: Tree) -> Tree:
 
 def _read_times(ts: Any) -> Array:
     """The times, in order, as float64."""
-    if isinstance(ts, list | tuple):
-        ts = np.stack(ts)
-    ts = (ts if hasattr(ts, "dtype") else np.asarray(ts)).astype(float)
+    ts = np.stack(ts) if isinstance(ts, list | tuple) else ts
+    ts = (ts if isinstance(ts, Tensor) else np.asarray(ts)).astype(float)
     if ts.ndim != 1 or not ts.shape[0]:
         raise ShapeError(f"odeint: ts are times along one axis, (m,) with m > 0, got {ts.shape}")
     check_times(take_off_tapes(ts))
@@ -141,7 +142,7 @@ def solve_with_adjoint(
     """The solution at ts, whose derivative is an equation's, too."""
 
     def run(y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
-        return solve_by_steps(equation, y0, ts, args)
+        return solve_by_steps(equation, y0, ts, args, differentiable=False)
 
     def forward(y0: Tree, ts: Array, args: tuple[Tree, ...]) -> tuple[Tree, Tree]:
         ys = solve_with_adjoint(equation, y0, ts, args)

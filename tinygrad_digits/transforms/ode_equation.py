@@ -18,8 +18,10 @@ from ..support.pickling import name_of
 from ..support.tree import Tree
 from .batching import BatchInterpreter
 from .checkpoint import seal
+from .custom import stop_gradient
 from .runge_kutta import Method, Slope
 from .step_sizes import Controller
+from .steps import StepInterpreter
 
 
 class DifferentialEquation(NamedTuple):
@@ -123,6 +125,11 @@ def is_differentiated(x: Any) -> bool:
     return any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x))
 
 
+def may_be_differentiated(x: Any) -> bool:
+    """Whether x is on a tape, or in the step of a loop, which is differentiated as a whole."""
+    return any(isinstance(each, Tape | StepInterpreter) for each in interpreters_of(x))
+
+
 def take_off_tapes(x: Any) -> Any:
     """The value of x for whom derivatives do not matter: on no tape, but still on tracers."""
     interpreter = getattr(x, "tape", None)
@@ -130,4 +137,4 @@ def take_off_tapes(x: Any) -> Any:
         return take_off_tapes(interpreter.unbox(x))
     if isinstance(interpreter, BatchInterpreter):
         return interpreter.box(take_off_tapes(interpreter.unbox(x)))
-    return x
+    return stop_gradient(x) if isinstance(interpreter, StepInterpreter) else x

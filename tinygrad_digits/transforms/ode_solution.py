@@ -26,8 +26,9 @@ from ..support.tree import Tree
 from .batching import BatchTracer, vmap
 from .branches import cond, while_loop
 from .checkpoint import checkpoint
+from .custom import stop_gradient
 from .loops import scan
-from .ode_equation import DifferentialEquation, VectorField, is_differentiated, take_off_tapes
+from .ode_equation import DifferentialEquation, VectorField, may_be_differentiated, take_off_tapes
 from .runge_kutta import Method, Slope, interpolate, take_step
 from .step_sizes import Controller, StepState, check_arrival
 
@@ -48,14 +49,22 @@ Keep: TypeAlias = Callable[[Array, Array, StepState, StepState, Array], Array]
 
 
 def solve_by_steps(
-    equation: DifferentialEquation, y0: Tree, ts: Array, args: tuple[Tree, ...]
+    equation: DifferentialEquation,
+    y0: Tree,
+    ts: Array,
+    args: tuple[Tree, ...],
+    *,
+    differentiable: bool = True,
 ) -> Tree:
     """The solution at ts, as the composition of the steps that lead there."""
     if ts.shape[0] == 1:
         return tree.map(lambda y: np.expand_dims(y, 0) if hasattr(y, "dtype") else y, y0)
     field = VectorField(equation, y0)
-    solve = choose_steps if equation.method.error else take_given_steps
-    return vmap(field.unravel)(solve(field, ts, args))
+    if equation.method.error:
+        rows = choose_steps(field, ts, args, differentiable)
+    else:
+        rows = take_given_steps(field, ts, args)
+    return vmap(field.unravel)(rows)
 
 
 def take_given_steps(field: VectorField, ts: Array, args: tuple[Tree, ...]) -> Array:
@@ -69,7 +78,9 @@ def take_given_steps(field: VectorField, ts: Array, args: tuple[Tree, ...]) -> A
     return np.concatenate([ys[::parts], last[None]])
 
 
-def choose_steps(field: VectorField, ts: Array, args: tuple[Tree, ...]) -> Array:
+def choose_steps(
+    field: VectorField, ts: Array, args: tuple[Tree, ...], differentiable: bool
+) -> Array:
     """The solution by steps of controlled error, (m, n)."""
     equation = field.equation
     plain_y, plain_ts, plain_args = tree.map(take_off_tapes, (field.y0, ts, args))
@@ -78,10 +89,11 @@ def choose_steps(field: VectorField, ts: Array, args: tuple[Tree, ...]) -> Array
     start = controller.start(plain_ts[0], plain_y, slope(plain_ts[0], plain_y))
     traced = isinstance(start.h, Tracer)
     most = equation.max_steps or (TRACED_STEPS if traced else EAGER_STEPS)
-    if not any(map(is_differentiated, (field.y0, ts, *tree.flatten(args)[0]))):
+    known = (field.y0, start.k, ts, *tree.flatten(args)[0])
+    if not (differentiable and any(map(may_be_differentiated, known))):
         integrate = trace_integration if traced else integrate_step_by_step
         return integrate(controller, start, plain_ts, most)
-    times = (trace_times if traced else list_times)(controller, start, most)
+    times = stop_gradient((trace_times if traced else list_times)(controller, start, most))
     moving = np.concatenate([ts[:1], times[1:]])
     read = functools.partial(interpolate_between, equation.method)
     _, rows = retrace(field, moving, ts, args, read)
