@@ -366,6 +366,34 @@ def test_a_forward_pass_needs_no_memory_for_its_steps(how):
 # --- what a step may use, and what not
 
 
+def test_large_arrays_that_a_step_uses_are_constants_of_it(rng):
+    """And zeros, ones and parameters without a use, of which a derivative is made, are as well."""
+    a, x = rng.standard_normal((2, 60, 60)) / 60
+
+    def loss(params):
+        def step(c, _):
+            c = np.tanh(c @ a + params["used"])
+            return c, np.sum(np.mean(c, 0))
+
+        last, ys = td.scan(step, x, length=4)
+        return np.sum(last**2) + np.sum(ys)
+
+    params = {"used": x, "unused": 2 * x}
+    jitted = td.jit(td.grad(loss))
+    assert_close(jitted(params), td.grad(loss)(params))
+    assert_close(td.grad(loss)(params)["unused"], 0 * x)
+    scans = held(jitted.program(params).final, SCAN)
+    assert all(
+        any(
+            c is not None and c.shape == (60, 60)
+            for c in each.options["loop"].step.program.constants.values()
+        )
+        for each in scans[:1]
+    )
+    second = td.grad(lambda p: np.sum(td.grad(loss)(p)["used"] ** 2))
+    assert_close(td.jit(second)(params), second(params))
+
+
 def test_a_generator_goes_along_in_the_carry():
     def f(w, rng):
         def step(c, x):

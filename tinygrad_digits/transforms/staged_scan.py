@@ -105,43 +105,28 @@ def scan_arrays(loop: Loop, leaves: list[Any], every: int = 0) -> list[Any]:
     if not every or any(map(is_draw, loop.step.program.equations.values())):
         return ScanCall(loop, leaves).apply()
     consts, carry, xs = loop.split(leaves)
-    segments, rest = divmod(loop.length, every)
-    whole = segments * every
-    parts = {
-        True: [x[rest:] if loop.reverse else x[:whole] for x in xs],
-        False: [x[:rest] if loop.reverse else x[whole:] for x in xs],
-    }
-    stacked = []
-    for in_segments in (True, False):
-        if in_segments and segments:
-            results = _scan_segments(loop, consts, carry, parts[True], every)
-        elif not in_segments and rest:
-            last = loop.replace(length=rest)
-            results = ScanCall(last, [*consts, *carry, *parts[False]]).apply()
-        else:
-            continue
-        carry = results[: loop.carries]
-        stacked.append(results[loop.carries :])
-    if loop.reverse:
-        stacked.reverse()
-    if len(stacked) == 1:
-        return [*carry, *stacked[0]]
-    return [*carry, *map(_join, *stacked)]
-
-
-def _join(*parts: Any) -> Any:
-    return np.concatenate(parts)
+    every = min(every, loop.length)
+    rest, m = loop.length % every, loop.carries
+    cut = rest if loop.reverse else loop.length - rest
+    parts = [[x[cut:] for x in xs], [x[:cut] for x in xs]]
+    last, first = parts[::-1] if loop.reverse else parts
+    results = _scan_segments(loop, consts, carry, first, every)
+    if not rest:
+        return results
+    tail = ScanCall(loop.replace(length=rest), [*consts, *results[:m], *last]).apply()
+    pairs = [*zip(results[m:], tail[m:], strict=True)]
+    ys = [np.concatenate(pair[::-1] if loop.reverse else pair) for pair in pairs]
+    return [*tail[:m], *ys]
 
 
 def _scan_segments(
     loop: Loop, consts: list[Any], carry: list[Any], xs: list[Any], every: int
 ) -> list[Any]:
     """A scan whose steps are scans, and are computed once more for the derivative."""
-    inner = loop.replace(length=every)
+    inner, count = loop.replace(length=every), loop.length // every
     values, first, x = loop.split(loop.step.given)
     examples = [*values, *first, *[np.stack([each] * every) for each in x]]
     segment, _ = close(lambda leaves: ScanCall(inner, leaves).apply(), examples)
-    count = len(xs[0]) // every if xs else loop.length // every
     outer = loop.replace(step=segment, length=count, recompute=True)
     along = [x.reshape((count, every, *x.shape[1:])) for x in xs]
     results = ScanCall(outer, [*consts, *carry, *along]).apply()
