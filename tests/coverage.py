@@ -14,9 +14,9 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
-from tinygrad_digits.compiler.fusion import Role
+from tinygrad_digits.compiler.native.fusion import Role
+from tinygrad_digits.compiler.native.roles import Roles
 from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
-from tinygrad_digits.compiler.roles import Roles
 from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
 DIFFERENTIABLE = {
@@ -156,7 +156,7 @@ def cases_by_name():
 
 
 def called_from_native_code(case):
-    """The ops of a case, gradient included, that the numba backend leaves to NumPy."""
+    """The ops of a case, gradient included, that the native backend leaves to NumPy."""
     drawn = Drawn(case, np.random.default_rng(0))
     places = tuple(range(len(drawn.xs)))
 
@@ -215,7 +215,7 @@ HEAD = """# What can be differentiated
 
 Made from the rows and their cases by `python -m tests.coverage --write`. For each function: the
 orders of derivative that are compared with central differences; the keywords that work, each in a
-case; those that are refused by name; the ops, of the function and its gradient, that the numba
+case; those that are refused by name; the ops, of the function and its gradient, that the native
 backend does not compile but calls as they are; and where the cases stand, in `tests/`. Every case
 is also run in float32 and float16, on arrays with odd strides, and as a program of `td.jit`."""
 COLUMNS = """| function | orders | keywords | refused | called from native code | tested in |

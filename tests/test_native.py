@@ -30,23 +30,31 @@ def in_groups(items, size=8):
 
 
 def check_native(f, *args):
-    """The numba backend gives what eager does, twice, and leaves its arguments as they are."""
-    skip_without("numba")
+    """The native backend gives what eager does, twice, and leaves its arguments as they are."""
+    skip_without("native")
     before = copied(args)
     with quiet():
         wanted = f(*args)
-        jitted = td.jit(f, backend="numba")
+        jitted = td.jit(f, backend="native")
         got, again = jitted(*args), jitted(*args)
     assert_same(args, before)
     assert_own_memory(got, again, args)
     for name, results in wanted.items():
         for each in (got, again):
-            assert_same({name: plain(each[name])}, {name: plain(results)}, "numba")
+            assert_same({name: plain(each[name])}, {name: plain(results)}, "native")
+
+
+def test_numba_is_an_alias_that_warns():
+    skip_without("native")
+    with pytest.warns(DeprecationWarning, match=r'called backend="native"') as caught:
+        jitted = td.jit(np.sin, backend="numba")
+    assert jitted.backend == "native"
+    assert caught[0].filename == __file__
 
 
 # --- rows
 
-DTYPES = [np.float64, pytest.param(np.float32, marks=pytest.mark.gate)]
+DTYPES = [np.float64, np.float32]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

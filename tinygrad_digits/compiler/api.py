@@ -8,6 +8,7 @@ lowered and compiled; one that is known runs its program.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import itertools
 import os
@@ -35,7 +36,12 @@ from ..engine.run import run_on
 from ..engine.tape import OPEN
 from ..engine.tensor import Tensor
 from ..support import tree
-from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
+from ..support.errors import (
+    MissingExtraError,
+    NotDifferentiableError,
+    RetraceWarning,
+    TracedValueError,
+)
 from ..support.foreign import admit, gate_of, within
 from ..support.loading import load
 from ..support.options import suggest_options
@@ -56,7 +62,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 
-BACKENDS = ("numpy", "numba")
+BACKENDS = ("numpy", "native")
 RECENT = 4
 """Programs that a call tries before it looks for its own by signature."""
 
@@ -97,6 +103,7 @@ def jit(
     static_argnames: str | tuple[str, ...] = ...,
     donate: str | tuple[str, ...] = ...,
     cache_size: int = ...,
+    threads: int | None = ...,
 ) -> Jitted[P, R]: ...
 
 
@@ -108,6 +115,7 @@ def jit(
     static_argnames: str | tuple[str, ...] = ...,
     donate: str | tuple[str, ...] = ...,
     cache_size: int = ...,
+    threads: int | None = ...,
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
 
@@ -119,17 +127,20 @@ def jit(
     static_argnames: str | tuple[str, ...] = (),
     donate: str | tuple[str, ...] = (),
     cache_size: int = 64,
+    threads: int | None = None,
 ) -> Any:
     """f, traced once for each signature and run as a straight-line program from then on.
 
     Args:
         f: any function; without it, jit(backend=...) gives a decorator.
-        backend: "numpy", or "numba" (extra `jit`) for native loops.
+        backend: "numpy", or "native" (extra `native`) for machine code.
         static_argnames: arguments that are part of the signature although they are arrays or
             floats, or that hold settings; hashable. Ints, bools, strings and functions always are.
         donate: arguments whose arrays results may be written into; after the call they hold
             those results, or anything.
         cache_size: programs kept; beyond it the one that was least recently used is dropped.
+        threads: on how many the native backend's loops over large arrays run, with the same bits;
+            by default as many as there are cores for this process. BLAS goes by its own settings.
 
     Arrays, NumPy scalars, floats and random generators are what may change between calls; any
     tree of them, and any tree as a result. Raises TracedValueError where f needs the value of an
@@ -149,8 +160,12 @@ def jit(
             static_argnames=static_argnames,
             donate=donate,
             cache_size=cache_size,
+            threads=threads,
         )
-    return Jitted(f, backend, _names(static_argnames), _names(donate), cache_size)
+    if backend == "numba":
+        warn('backend="numba" is now called backend="native"', DeprecationWarning)
+        backend = "native"
+    return Jitted(f, backend, _names(static_argnames), _names(donate), cache_size, threads)
 
 
 def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -188,10 +203,10 @@ def _check_how(f: Any, backend: str, arguments: tuple[str, ...], cache_size: int
         raise ValueError(f"cache_size must be at least 1, got {cache_size}")
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    if backend == "numba":
-        from .numba_backend import require_numba
-
-        require_numba()
+    if backend == "native" and importlib.util.find_spec("llvmlite") is None:
+        raise MissingExtraError(
+            'backend="native" needs llvmlite: pip install "tinygrad-digits[native]"'
+        )
     known = read_names(f)
     for name in arguments:
         if known is not None and name not in known:
@@ -208,8 +223,11 @@ class Jitted(Decorated, Generic[P, R]):
         static_argnames: tuple[str, ...],
         donate: tuple[str, ...],
         cache_size: int,
+        threads: int | None = None,
     ) -> None:
         _check_function(f)
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}")
         _check_how(f, backend, (*static_argnames, *donate), cache_size)
         functools.update_wrapper(self, f)
         self.f = f
@@ -218,6 +236,7 @@ class Jitted(Decorated, Generic[P, R]):
         self.static = frozenset(static_argnames)
         self.donate = frozenset(donate)
         self.cache_size = cache_size
+        self.threads = threads
         self.traces = 0
         self._programs: dict[Hashable, Lowered] = {}
         self._specs: deque[dict[str, str]] = deque(maxlen=RETRACES)  # what traces were for, by path
@@ -242,7 +261,7 @@ class Jitted(Decorated, Generic[P, R]):
 
     def __reduce__(self) -> Any:
         """Pickles as the name under which it can be imported, or as its function and options."""
-        options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
+        options = self.backend, (*self.static,), (*self.donate,), self.cache_size, self.threads
         return importable_name(self) or (Jitted, (as_findable(self.f), *options))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -359,6 +378,7 @@ class Jitted(Decorated, Generic[P, R]):
                     name=_name(self.f),
                     backend=self.backend,
                     donate=self.donate,
+                    threads=self.threads,
                     seconds=time.perf_counter() - start,
                 )
                 surroundings = Known(find_free_variables(self.f), self._selves, self._attributes)

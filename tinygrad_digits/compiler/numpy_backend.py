@@ -22,10 +22,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..engine.primitive import Kind, Primitive
-from ..staging.lowering import lowering_of
+from ..staging.lowering import SourceArray, SourceCall, lowering_of
 from ..support.errors import TracedValueError
 from .namespace import Namespace, list_names
-from .native_expressions import Layouts, source_call
 from .numpy_statements import VIEWS, find_statement, is_view, may_alias
 from .plan import ALIGNMENT, Plan, check, plan
 from .primitives import ITEM
@@ -46,14 +45,19 @@ class Code(NamedTuple):
     """Of native compilation."""
 
 
-def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
+def compile_program(
+    program: Program,
+    name: str,
+    donated: frozenset[int] = frozenset(),
+    threads: int | None = None,  # noqa: ARG001 (NumPy has its own)
+) -> Code:
     """Emit and compile a program; outputs may be written over the `donated` inputs."""
-    return assemble(Emitter(program, donated), name)
+    emitter = Emitter(program, donated)
+    return assemble(emitter, name, emitter.source(name))
 
 
-def assemble(emitter: Emitter, name: str, source: str = "") -> Code:
-    """What an emitter writes, as functions."""
-    source = source or emitter.source(name)
+def assemble(emitter: Emitter, name: str, source: str) -> Code:
+    """What an emitter has written, as functions."""
     filename = f"<jit {name} {next(_serials)}>"
     exec(compile(source, filename, "exec"), emitter.namespace.things)
     run = emitter.namespace.things.pop("run")  # which keeps the rest, and nothing it
@@ -185,9 +189,13 @@ class Emitter:
 
     def _make_arena(self) -> Any:
         """Memory for one workspace: bytes, from an aligned address on."""
-        memory = np.empty(self.plan.size + ALIGNMENT, np.uint8)
+        size = self._arena_size()
+        memory = np.empty(size + ALIGNMENT, np.uint8)
         skip = -memory.ctypes.data % ALIGNMENT
-        return memory[skip : skip + self.plan.size]
+        return memory[skip : skip + size]
+
+    def _arena_size(self) -> int:
+        return self.plan.size
 
     def _place_values(self, arena: Any) -> dict[int, Any]:
         """The planned values in it."""
@@ -273,16 +281,27 @@ class Emitter:
             words = {"out": name, "f": self._bind_function(eqn)}
             return [t.format(*arguments, **words) for t in template.split("; ") if t]
         call = self._write_expression(i, eqn, arguments)
-        guard = lowering_of(eqn.op).guard
-        if guard is not None and i not in self.read:
-            seen = source_call(eqn, i, Layouts(self.program), self.names.__getitem__)
-            if (condition := guard(seen)) is not None:
-                return [f"if {condition}:", f"    {call}"]
+        guard = lowering_of(eqn.op).guard if i not in self.read else None
+        condition = guard(self._describe_call(i, eqn)) if guard is not None else None
+        if condition is not None:
+            return [f"if {condition}:", f"    {call}"]
         return [f"{name} = {call}"]
 
     def _has_memory(self, i: int) -> bool:
         """Whether there is memory to write a value into."""
         return i in self.plan.places or i in self.plan.in_place
+
+    def _describe_call(self, i: int, eqn: Equation) -> SourceCall:
+        """An equation as what is registered on its primitive gets to see it."""
+
+        def describe(x: Operand) -> Any:
+            if not isinstance(x, Var):
+                return x
+            aval = self.program.aval(x.index)
+            return SourceArray(self.names[x.index], aval.shape, aval.dtype, not aval.order)
+
+        args, options = map_operand(describe, (eqn.args, eqn.options))
+        return SourceCall(args, options, describe(Var(i)))
 
     def _write_expression(self, i: int, eqn: Equation, arguments: list[str]) -> str:
         function = eqn.op.function

@@ -1,124 +1,23 @@
 """Layers: convolution, pooling, normalisation, embedding, dropout.
 
-What slides over images is one pair of ops, each the derivative of the other: `windows` lays the
-pixels of every window side by side, `fold` adds them up where they came from. A convolution is then
-a matrix product, pooling a maximum or a mean, and their derivatives are those of the product, the
-maximum and the mean.
+A convolution is a correlation, pooling a maximum or a mean over windows, and their derivatives are
+those of the correlation, the windows, the maximum and the mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Kind, Op
-from ..staging.batching import BatchedCall, batch_whole, move_axis, register_batching
+from ..engine.primitive import Array
+from ..staging.batching import batch_whole, register_batching
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
-
-Pair: TypeAlias = tuple[int, int]
-Margins: TypeAlias = tuple[Pair, Pair]
-"""How much is added ((above, below), (left, right)) of an image."""
-
-gather = partial(define, kind=Kind.GATHER, unchecked=True)
-
-
-# --- windows: (n, c, h, w) -> (c, kh, kw, n, oh, ow), the pixel at (i, j) of the window at (y, x).
-# With the sum over c, kh, kw in front, a convolution is one matrix product over the whole batch.
-
-
-def _windows(
-    x: Array, window: Pair, strides: Pair, dilation: Pair, margins: Margins, fill: float
-) -> Array:
-    n, c, h, w = x.shape
-    (above, below), (left, right) = margins
-    if any((above, below, left, right)):
-        padded = np.full((n, c, above + h + below, left + w + right), fill, x.dtype)
-        padded[:, :, above : above + h, left : left + w] = x
-        x = padded
-    size = _positions(x.shape[2:], window, strides, dilation)
-    columns = np.empty((c, *window, n, *size), x.dtype)
-    for i, j, pixels in _shifts(window, strides, dilation, size):
-        columns[:, i, j] = x[pixels].swapaxes(0, 1)
-    return columns
-
-
-def _fold(
-    g: Array,
-    shape: tuple[int, ...],
-    window: Pair,
-    strides: Pair,
-    dilation: Pair,
-    margins: Margins,
-) -> Array:
-    """The transpose of `windows`: each pixel of an image of `shape` gets the sum of its copies."""
-    n, c, h, w = shape
-    (above, below), (left, right) = margins
-    padded = np.zeros((n, c, above + h + below, left + w + right), g.dtype)
-    size = _positions(padded.shape[2:], window, strides, dilation)
-    for i, j, pixels in _shifts(window, strides, dilation, size):
-        padded[pixels] += g[:, i, j].swapaxes(0, 1)
-    return padded[:, :, above : above + h, left : left + w].copy()
-
-
-def _positions(image: Pair, window: Pair, strides: Pair, dilation: Pair) -> Pair:
-    """How many windows fit one below the other, and side by side."""
-    down, across = (
-        (n - (k - 1) * d - 1) // s + 1
-        for n, k, s, d in zip(image, window, strides, dilation, strict=True)
-    )
-    return down, across
-
-
-def _shifts(
-    window: Pair, strides: Pair, dilation: Pair, size: Pair
-) -> Iterator[tuple[int, int, Any]]:
-    """For each place (i, j) in a window, where the pixels are that the windows have there."""
-    for i, j in np.ndindex(window):
-        start = i * dilation[0], j * dilation[1]
-        yield i, j, (..., *[
-            slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(start, strides, size, strict=True)
-        ])  # fmt: skip
-
-
-windows: Op = gather(
-    _windows,
-    lambda g, _y, x_like, window, strides, dilation, margins, fill: fold(
-        g, shape=x_like.shape, window=window, strides=strides, dilation=dilation, margins=margins
-    ),
-    name="windows",
-)
-fold: Op = gather(
-    _fold,
-    lambda g, _y, _x, shape, window, strides, dilation, margins: windows(
-        g, window=window, strides=strides, dilation=dilation, margins=margins, fill=0.0
-    ),
-    name="fold",
-)
-
-
-def _batch_windows(call: BatchedCall) -> Any:
-    """Of images, (n, c, h, w) -> (c, *window, n, *positions): those of all examples together."""
-    (x,) = call.xs
-    y = call.op.apply(x.reshape(call.length * x.shape[1], *x.shape[2:]), **call.options)
-    return move_axis(y.reshape(*y.shape[:3], *x.shape[:2], *y.shape[4:]), 3, 0)
-
-
-def _batch_fold(call: BatchedCall) -> Any:
-    g, (n, *rest) = move_axis(call.xs[0], 0, 3), call.options["shape"]
-    together = g.reshape(*g.shape[:3], call.length * n, *g.shape[5:])
-    y = call.op.apply(together, **{**call.options, "shape": (call.length * n, *rest)})
-    return y.reshape(call.length, n, *rest)
-
-
-register_batching(_batch_windows, windows)
-register_batching(_batch_fold, fold)
-
+from .correlation import correlate2d
+from .windows import IMAGES_FIRST, IMAGES_LAST, Margins, Pair, windows
 
 # --- convolution
 
@@ -159,16 +58,21 @@ def conv2d(
             f"groups={groups}, got {x.shape} and {w.shape}; one channel is x[:, None]"
         )
     o, k = w.shape[0], prod(w.shape[1:])
-    columns = _sliding("conv2d", x, w.shape[2:], strides, padding, dilation, 0.0)
-    n, *size = columns.shape[3:]
-    weights = w.reshape(groups, o // groups, k)
-    y = weights @ columns.reshape(groups, k, n * prod(size))  # (groups, o / groups, n oh ow)
-    y = np.swapaxes(y.reshape(o, n, *size), 0, 1)
-    if b is None:
-        return y
-    if np.shape(b) != (o,):
-        raise ShapeError(f"conv2d: {o} kernels need b ({o},), got {np.shape(b)}")
-    return y + np.reshape(b, (o, 1, 1))
+    window = w.shape[2:]
+    options = _spell_options("conv2d", x, window, strides, padding, dilation)
+    x = np.transpose(x, IMAGES_LAST)
+    if groups == 1:
+        y = correlate2d(x, w, **options)
+    else:
+        columns = windows(x, window=window, fill=0.0, **options)
+        weights, positions = w.reshape(groups, o // groups, k), columns.shape[3:]
+        y = weights @ columns.reshape(groups, k, prod(positions))  # (groups, o / groups, oh ow n)
+        y = y.reshape(o, *positions)
+    if b is not None:
+        if np.shape(b) != (o,):
+            raise ShapeError(f"conv2d: {o} kernels need b ({o},), got {np.shape(b)}")
+        y = y + np.reshape(b, (o, 1, 1, 1))
+    return np.transpose(y, IMAGES_FIRST)
 
 
 # --- pooling
@@ -192,7 +96,7 @@ def max_pool2d(
              [13., 15.]]]])
     """
     columns = _pools("max_pool2d", x, window, strides, padding, dilation, -np.inf)
-    return np.swapaxes(np.max(columns, axis=(1, 2)), 0, 1)
+    return np.transpose(np.max(columns, axis=(1, 2)), IMAGES_FIRST)
 
 
 def avg_pool2d(
@@ -213,7 +117,7 @@ def avg_pool2d(
              [10.5, 12.5]]]])
     """
     columns = _pools("avg_pool2d", x, window, strides, padding, dilation, 0.0)
-    y = np.swapaxes(np.mean(columns, axis=(1, 2)), 0, 1)
+    y = np.transpose(np.mean(columns, axis=(1, 2)), IMAGES_FIRST)
     if count_include_pad:
         return y
     image = np.ones((1, 1, *x.shape[2:]))
@@ -234,19 +138,14 @@ def _pools(
     if x.ndim != 4:
         raise ShapeError(f"{name}: images are (n, c, h, w), got {x.shape}")
     strides = window if strides is None else strides
-    return _sliding(name, x, window, strides, padding, dilation, fill)
+    options = _spell_options(name, x, window, strides, padding, dilation)
+    return windows(np.transpose(x, IMAGES_LAST), window=window, fill=fill, **options)
 
 
-def _sliding(
-    name: str,
-    x: Array,
-    window: Pair,
-    strides: int | Pair,
-    padding: Any,
-    dilation: int | Pair,
-    fill: float,
-) -> Array:
-    """The windows, with the options spelled out and the shapes checked."""
+def _spell_options(
+    name: str, x: Array, window: Pair, strides: int | Pair, padding: Any, dilation: int | Pair
+) -> dict[str, Any]:
+    """The options of `windows` and `correlate2d`, once the shapes are checked."""
     strides, dilation = _pair(name, "strides", strides), _pair(name, "dilation", dilation)
     extent = (window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1
     margins = _margins(name, padding, x.shape[2:], extent, strides)
@@ -261,9 +160,7 @@ def _sliding(
             f"{name}: windows that extend over {extent} pixels do not fit into images of "
             f"{tuple(x.shape[2:])} with padding {margins}"
         )
-    return windows(
-        x, window=tuple(window), strides=strides, dilation=dilation, margins=margins, fill=fill
-    )
+    return {"strides": strides, "dilation": dilation, "margins": margins}
 
 
 def _margins(name: str, padding: Any, image: Pair, extent: Pair, strides: Pair) -> Margins:

@@ -1,0 +1,319 @@
+"""Nests of loops: the equations of a fused block, as machine code.
+
+    for i in 0 ... 31:
+        x9 = ...                          what depends on the outer indices alone
+        for j in 0 ... 63:
+            x8 = v8[i, j]                 loads
+            x10 = x8 + x9                 equations
+            v10[i, j] = x10               what others read
+            s11 = s11 + x10               reductions
+
+Sums of float32 are added up in float64, and long sums in blocks, so that the error does not grow
+with the length. Loops over large arrays are cut into parts, always the same ones, which threads
+share; sums over all parts are added up in the end, so that one thread finds the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from llvmlite import ir
+
+from ...staging.lowering import lowering_of
+from ..program import Equation, Operand, Program, Var
+from .axes import PARTS, Axes
+from .code import FunctionWriter, Place
+from .expressions import FORMULAS, NAMED, constant, convert
+from .fusion import Block, Role
+from .roles import IDENTITIES, loop_dtypes
+from .terms import BOOL, Term, declare, suffix_of
+
+CIRCULAR = {np.sin, np.cos, np.tan}
+"""Which have rare cases, of lanes as wide as registers."""
+SHORT = 16
+"""The longest row that is one vector."""
+BLOCK = 4096
+"""Elements that are added up before their sum is added to the others."""
+
+
+Bounds: TypeAlias = tuple[int | Term, int | Term]
+
+
+class Fused(Protocol):
+    """A program whose equations are in blocks."""
+
+    program: Program
+    role: dict[int, Role]
+    kept: set[int]
+
+
+class Reduction(NamedTuple):
+    """An equation that reduces its operand over some axes of the loop."""
+
+    ufunc: np.ufunc
+    wide: np.dtype[Any]
+    """The dtype in which it is added up."""
+    depth: int
+    """How many loops are around the innermost reduced ones: there a variable will do."""
+    final: bool
+    """Whether that variable is the result; or else one part of it."""
+
+
+class Nest:
+    """The loops of a block under construction.
+
+    Args:
+        block: its equations.
+        axes: its loops.
+        fused: the program that they are part of.
+        places: the arrays.
+        code: what the loops are written into.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        axes: Axes,
+        fused: Fused,
+        places: dict[int, Place],
+        code: FunctionWriter,
+    ) -> None:
+        self.program, self.kept = fused.program, fused.kept
+        self.axes, self.places, self.code = axes, places, code
+        self.equations = {i: self.program.equations[i] for i in block.equations}
+        reducing = [i for i in self.equations if fused.role[i] is Role.REDUCING]
+        self.lanes = self._count_lanes()
+        self.rank = len(axes.shape) - bool(self.lanes)
+        self.reductions = {i: self._describe_reduction(i) for i in reducing}
+        self.tables: dict[int, Place] = {}
+        self.indices: list[Term] = []
+        self.values: dict[int, Term] = {}
+        self.totals: dict[int, Place] = {}
+
+    def write(self) -> None:
+        """The loops, from the outermost in."""
+        partial = [i for i, r in self.reductions.items() if not r.final]
+        self.tables = {i: self._make_table(i) for i in self.reductions}
+        for i in partial:
+            self.tables[i].fill(_start(self.reductions[i]))
+        self._write_nest(0, (0, self.axes.shape[0] if self.rank else 1))
+        for i in partial:
+            if self.tables[i] is not self.places[i]:
+                with self.code.loop(self.places[i].size) as k:
+                    self.places[i][k] = self.tables[i][k]
+
+    # --- in parts
+
+    def write_parts(self, partials: Place, first: Term, last: Term) -> None:
+        """The loops over some of the parts, whose sums go into a row of `partials` each."""
+        with self.code.loop(last, first) as part:
+            start = part * self._count_partials()
+            for i in self.reductions:
+                self.tables[i] = self.places[i]
+                if i in self.axes.across:
+                    r, size = self.reductions[i], self.places[i].size
+                    pointer = partials.point((start,), (1,))
+                    self.tables[i] = Place(self.code, pointer, (size,), r.wide)
+                    self.tables[i].fill(_start(r))
+                    start = start + size
+            n = self.axes.shape[0]
+            self._write_nest(0, (part * n / PARTS, (part + 1) * n / PARTS))
+
+    def write_sums(self, partials: Place) -> None:
+        """The sums of all parts, in their order."""
+        rows, start = self._count_partials(), 0
+        for i in self.axes.across:
+            r, size = self.reductions[i], self.places[i].size
+            pointers = [partials.point((start + part * rows,), (1,)) for part in range(PARTS)]
+            first, *others = [Place(self.code, each, (size,), r.wide) for each in pointers]
+            with self.code.loop(size) as k:
+                total = first[k]
+                for other in others:
+                    total = _combine(r, total, other[k], "")
+                self.places[i][k] = total
+            start += size
+
+    def _count_partials(self) -> int:
+        """How many numbers, of eight bytes at the most, one part has for the others."""
+        return sum(self.places[i].size for i in self.axes.across)
+
+    # --- loops
+
+    def _write_nest(self, depth: int, bounds: Bounds) -> None:
+        for i in self.axes.steps:
+            if i not in self.equations and self.axes.depth(i) == depth:
+                self.values[i] = self.places[i].load(self._point(i, self.places[i]))
+            elif i not in self.equations and self.axes.depth(i) > self.rank == depth:
+                self.values[i] = self.places[i].load(self._point(i, self.places[i]), self.lanes)
+        own = [i for i, r in self.reductions.items() if r.depth == depth]
+        self._start_totals(own)
+        if depth == self.rank:
+            self._write_body()
+        elif depth == self.rank - 1 and own and self.axes.shape[depth] > 2 * BLOCK:
+            self._write_in_blocks(depth, bounds, own)
+        else:
+            self._write_loop(depth, bounds)
+        for i in own:
+            self._finish(i, self.totals[i][0])
+
+    def _start_totals(self, own: list[int]) -> None:
+        for i in own:
+            self.totals[i] = self.code.variable(self.reductions[i].wide)
+            self.totals[i][0] = _start(self.reductions[i])
+
+    def _write_loop(self, depth: int, bounds: Bounds) -> None:
+        start, stop = bounds
+        with self.code.loop(stop, start) as index:
+            self.indices.append(index)
+            deeper = self.axes.shape[depth + 1] if depth + 1 < self.rank else 1
+            self._write_nest(depth + 1, (0, deeper))
+            self.indices.pop()
+
+    def _write_in_blocks(self, depth: int, bounds: Bounds, own: list[int]) -> None:
+        """The innermost loop, so many elements at a time."""
+        totals, (start, stop) = dict(self.totals), bounds
+        with self.code.loop(stop, start, step=BLOCK) as first:
+            self._start_totals(own)
+            last = first + BLOCK
+            self._write_loop(depth, (first, (last < stop).select(last, stop)))
+            for i in own:
+                totals[i][0] = _combine(self.reductions[i], totals[i][0], self.totals[i][0])
+        self.totals = totals
+
+    def _point(self, i: int, place: Place) -> Any:
+        pairs = [*zip(self.indices, self.axes.steps[i], strict=False)]
+        return place.point([index for index, _ in pairs], [step for _, step in pairs])
+
+    def _write_body(self) -> None:
+        for i, eqn in self.equations.items():
+            if i in self.reductions:
+                x = self._operand(eqn.args[0], eqn.aval.dtype)
+                self._take_in(i, convert(x, self.reductions[i].wide))
+                continue
+            self.values[i] = self._write_formula(eqn)
+            if i in self.kept:
+                self.places[i].store(self._point(i, self.places[i]), self.values[i])
+
+    # --- equations
+
+    def _write_formula(self, eqn: Equation) -> Term:
+        function, dtype = eqn.op.function, eqn.aval.dtype
+        if function in IDENTITIES:
+            return self._operand(eqn.args[0], dtype)
+        if function is np.where:
+            c, a, b = eqn.args
+            chosen, otherwise = (self._operand(x, dtype) for x in (a, b))
+            return self._operand(c, np.dtype(bool)).select(chosen, otherwise)
+        if element := lowering_of(eqn.op).element:
+            formula = NAMED[element] if isinstance(element, str) else element
+            return convert(formula(*[self._operand(x, dtype) for x in eqn.args]), dtype)
+        dtypes = loop_dtypes(eqn, self.program)
+        assert dtypes is not None
+        operands = [self._operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
+        return convert(FORMULAS[function](*operands), dtype)
+
+    def _operand(self, x: Operand, dtype: np.dtype[Any]) -> Term:
+        """An operand in the dtype that the op computes in, in all lanes."""
+        if not isinstance(x, Var):
+            return self._spread(constant(self.code.builder, x, dtype))
+        if x.index not in self.values:
+            number = self.program.constants[x.index].item()
+            self.values[x.index] = constant(
+                self.code.builder, number, self.program.aval(x.index).dtype
+            )
+        return self._spread(convert(self.values[x.index], dtype))
+
+    # --- rows as vectors
+
+    def _count_lanes(self) -> int:
+        """The length of the innermost loop if a vector can take its place; or else 0.
+
+        LLVM leaves a remainder of such loops to be done one by one.
+        """
+        rows = len(self.axes.shape) > 1 and self.axes.shape[-1] <= SHORT
+        steps = {steps[-1] for steps in self.axes.steps.values()} if rows else {2}
+        if steps - {0, 1} or any(lowering_of(e.op).element for e in self.equations.values()):
+            return 0
+        circular = {eqn.op.function for eqn in self.equations.values()} & CIRCULAR
+        return 0 if circular else self.axes.shape[-1]
+
+    def _spread(self, x: Term) -> Term:
+        if not self.lanes or isinstance(x.type, ir.VectorType):
+            return x
+        kind, place = ir.VectorType(x.type, self.lanes), ir.VectorType(ir.IntType(32), self.lanes)
+        nothing = ir.Constant(kind, ir.Undefined)
+        first = x.builder.insert_element(nothing, x.value, ir.IntType(32)(0))
+        zeros = ir.Constant(place, [0] * self.lanes)
+        return Term(x.builder, x.builder.shuffle_vector(first, nothing, zeros), x.unsigned)
+
+    # --- reductions
+
+    def _describe_reduction(self, i: int) -> Reduction:
+        ufunc, dtype = self.equations[i].op.reduction_ufunc, self.equations[i].aval.dtype
+        assert ufunc is not None
+        wide = np.dtype(float) if ufunc is np.add and dtype.kind == "f" else dtype
+        return Reduction(ufunc, wide, self.axes.depth(i), self.axes.is_final(i))
+
+    def _make_table(self, i: int) -> Place:
+        """Where the parts of a result are added up: in the result, if its dtype is wide enough."""
+        r, place = self.reductions[i], self.places[i]
+        alike = r.final or r.wide == place.dtype
+        return place if alike else self.code.memory(r.wide, place.size)
+
+    def _take_in(self, i: int, x: Term) -> None:
+        """One more element, or row."""
+        r = self.reductions[i]
+        if r.depth > self.rank:  # a row into a row
+            return self._finish(i, x)
+        self.totals[i][0] = _combine(r, self.totals[i][0], _reduce(r, x) if self.lanes else x)
+        return None
+
+    def _finish(self, i: int, total: Term) -> None:
+        r, table = self.reductions[i], self.tables[i]
+        at, lanes = self._point(i, table), self.lanes if r.depth > self.rank else 0
+        table.store(at, total if r.final else _combine(r, table.load(at, lanes), total))
+
+
+def _start(r: Reduction) -> float:
+    """What a reduction of nothing is."""
+    if r.ufunc in (np.add, np.multiply):
+        return 0 if r.ufunc is np.add else 1
+    low = r.ufunc is np.maximum
+    if r.wide.kind == "f":
+        return -np.inf if low else np.inf
+    if r.wide.kind == "b":
+        return not low
+    limits = np.iinfo(r.wide)
+    return int(limits.min if low else limits.max)
+
+
+def _reduce(r: Reduction, x: Term) -> Term:
+    """All lanes of a vector taken together."""
+    name = {np.add: "add", np.multiply: "mul", np.maximum: "max", np.minimum: "min"}[r.ufunc]
+    if x.is_float:
+        name = f"f{name}imum" if name.startswith("m") and name != "mul" else f"f{name}"
+    elif x.scalar == BOOL:
+        name = "or" if r.ufunc in (np.add, np.maximum) else "and"
+    elif name in ("max", "min"):
+        name = f"{'u' if x.unsigned else 's'}{name}"
+    kinds = [x.scalar, x.type] if name in ("fadd", "fmul") else [x.type]
+    full = f"llvm.vector.reduce.{name}.{suffix_of(x.type)}"
+    function = declare(x.builder.module, full, ir.FunctionType(x.scalar, kinds))
+    start = [ir.Constant(x.scalar, _start(r))] if len(kinds) > 1 else []
+    flags = ("reassoc",) if start else ("nsz",) if x.is_float else ()
+    return Term(x.builder, x.builder.call(function, [*start, x.value], fastmath=flags), x.unsigned)
+
+
+def _combine(r: Reduction, total: Term, x: Term, order: str = "reassoc") -> Term:
+    """One more element, or part, taken in: in any order that LLVM finds best, once and for all."""
+    if x.is_float and r.ufunc in (np.add, np.multiply):
+        builder = total.builder
+        write = builder.fadd if r.ufunc is np.add else builder.fmul
+        return Term(builder, write(total.value, x.value, flags=[order] if order else []))
+    if x.is_float:  # of zeros it may be either
+        name = "maximum" if r.ufunc is np.maximum else "minimum"
+        signature = ir.FunctionType(x.type, [x.type] * 2)
+        function = declare(x.builder.module, f"llvm.{name}.{suffix_of(x.type)}", signature)
+        return Term(x.builder, x.builder.call(function, [total.value, x.value], fastmath=("nsz",)))
+    return FORMULAS[r.ufunc](total, x)
