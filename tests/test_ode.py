@@ -189,18 +189,28 @@ def test_a_table_says_how_far_it_is_stable(method):
 # --- trees, dtypes, times
 
 
-def test_trees_are_states():
+@pytest.mark.parametrize("adjoint", ADJOINTS)
+def test_trees_are_states(adjoint):
     def f(y, _t, p):
         return {"v": -p["k"] * y["x"], "x": y["v"], "name": None}
 
     y0 = {"x": np.ones((2, 3)), "v": 0.0, "name": "spring"}
     y0["v"] = np.zeros((2, 3))
     ts = np.linspace(0, 1, 4)
-    path = td.odeint(f, y0, ts, {"k": 4.0})
+    path = td.odeint(f, y0, ts, {"k": 4.0}, adjoint=adjoint)
     assert path["name"] == "spring"
     assert path["x"].shape == (4, 2, 3)
     assert_allclose(path["x"][:, 1, 2], np.cos(2 * ts), atol=1e-5)
     assert_allclose(path["v"][:, 0, 0], -2 * np.sin(2 * ts), atol=1e-5)
+
+    def last(y0, p):
+        return td.odeint(f, y0, ts, p, adjoint=adjoint)["x"][-1, 1, 2]
+
+    of_y0, of_p = td.grad(last, (0, 1))(y0, {"k": 4.0})
+    assert of_y0["name"] == "spring"
+    assert_allclose(of_y0["x"][1], [0, 0, np.cos(2)], atol=1e-5)
+    assert_allclose(of_y0["v"][1], [0, 0, np.sin(2) / 2], atol=1e-5)
+    assert_allclose(of_p["k"], -np.sin(2) / 4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", METHODS)

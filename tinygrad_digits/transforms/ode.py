@@ -25,6 +25,7 @@ from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import admit
 from ..support.pickling import name_of
 from ..support.tree import Tree
+from .batching import vmap
 from .calls import CustomCall, make_primitive
 from .loops import scan
 from .ode_equation import DifferentialEquation, VectorField, take_off_tapes
@@ -92,7 +93,8 @@ def odeint(
         raise ValueError(f"odeint: adjoint is one of {', '.join(ADJOINTS)}, got {adjoint!r}")
     _refuse_other_order(f)
     equation = DifferentialEquation(f, METHODS[method], rtol, atol, max_steps, substeps)
-    return ADJOINTS[adjoint](equation, _read_state(y0), _read_times(ts), args)
+    field = VectorField(equation, _read_state(y0))
+    return vmap(field.unravel)(ADJOINTS[adjoint](field, field.y0, _read_times(ts), args))
 
 
 def _refuse_other_order(f: Callable[..., Tree]) -> None:
@@ -136,67 +138,60 @@ def _read_times(ts: Any) -> Array:
 # --- the adjoint equation
 
 
-def solve_with_adjoint(
-    equation: DifferentialEquation, y0: Tree, ts: Array, args: tuple[Tree, ...]
-) -> Tree:
-    """The solution at ts, whose derivative is an equation's, too."""
+def solve_with_adjoint(field: VectorField, y0: Array, ts: Array, args: tuple[Tree, ...]) -> Array:
+    """The solution at ts, (m, n), whose derivative is an equation's, too."""
 
-    def run(y0: Tree, ts: Array, args: tuple[Tree, ...]) -> Tree:
-        return solve_by_steps(equation, y0, ts, args, differentiable=False)
+    def run(y0: Array, ts: Array, args: tuple[Tree, ...]) -> Array:
+        return solve_by_steps(field, y0, ts, args, differentiable=False)
 
-    def forward(y0: Tree, ts: Array, args: tuple[Tree, ...]) -> tuple[Tree, Tree]:
-        ys = solve_with_adjoint(equation, y0, ts, args)
+    def forward(y0: Array, ts: Array, args: tuple[Tree, ...]) -> tuple[Array, Tree]:
+        ys = solve_with_adjoint(field, y0, ts, args)
         return ys, (ys, ts, args)
 
-    def pull(_: Tree, residuals: Tree, g: Tree, tracked: list[int]) -> list[Array]:
+    def pull(_: Tree, residuals: Tree, g: Array, tracked: list[int]) -> list[Array]:
         ys, ts, args = residuals
-        cotangents = tree.flatten(integrate_back(equation, ys, ts, args, g))[0]
+        cotangents = tree.flatten(integrate_back(field, ys, ts, args, g))[0]
         return [cotangents[k] for k in tracked]
 
-    return CustomCall(make_primitive(equation.f), (y0, ts, args), run, forward, pull).apply()
+    primitive = make_primitive(field.equation.f)
+    return CustomCall(primitive, (y0, ts, args), run, forward, pull).apply()
 
 
-ADJOINTS: dict[str, Callable[[DifferentialEquation, Tree, Array, tuple[Tree, ...]], Tree]] = {
+ADJOINTS: dict[str, Callable[[VectorField, Array, Array, tuple[Tree, ...]], Array]] = {
     "discrete": solve_by_steps,
     "continuous": solve_with_adjoint,
 }
 
 
 def integrate_back(
-    equation: DifferentialEquation, ys: Tree, ts: Array, args: tuple[Tree, ...], g: Tree
-) -> tuple[Tree, Array, Tree]:
+    field: VectorField, ys: Array, ts: Array, args: tuple[Tree, ...], g: Array
+) -> tuple[Array, Array, Tree]:
     """The cotangents of y0, ts and args, given those of ys, from each of ts to the one before.
 
     Between two of them the state is (y, λ, the cotangent of args so far); y begins anew at each.
     """
     floats, rebuild = _split_floats(args)
+    slope = field.make_slope(args)
 
     def move_back(state: Tree, t: Array, floats: list[Array]) -> Tree:
         y, cotangent, _ = state
-        slope, pullback = vjp(lambda y, floats: equation.f(y, t, *rebuild(floats)), y, floats)
-        return slope, *tree.map(np.negative, pullback(cotangent))
+        k, pullback = vjp(lambda y, floats: field.make_slope(rebuild(floats))(t, y), y, floats)
+        return k, *tree.map(np.negative, pullback(cotangent))
 
-    def pair_with_slope(g: Tree, y: Tree, t: Array) -> Array:
-        """How much the end gains if a solution with cotangent g at y moves on from time t."""
-        field = VectorField(equation, y)
-        return np.sum(tree.ravel(g)[0] * field.make_slope(args)(t, field.y0))
-
-    adjoint = equation._replace(f=move_back)
+    equation = field.equation._replace(f=move_back)
 
     def step(carry: Tree, x: Tree) -> tuple[Tree, Array]:
-        (later, of_args), (y, g, t, before) = carry, x
-        cotangent = tree.map(np.add, later, g)
-        state = (y, cotangent, of_args)
-        path = solve_with_adjoint(adjoint, state, np.stack([t, before]), (floats,))
-        _, cotangent, of_args = tree.map(lambda x: x[-1], path)
-        return (cotangent, of_args), pair_with_slope(g, y, t)
+        (cotangent, of_args), (y, g, t, before) = carry, x
+        adjoint = VectorField(equation, (y, cotangent + g, of_args))
+        path = solve_with_adjoint(adjoint, adjoint.y0, np.stack([t, before]), (floats,))
+        _, cotangent, of_args = adjoint.unravel(path[-1])
+        return (cotangent, of_args), np.sum(g * slope(t, y))
 
-    none = tree.map(np.zeros_like, (tree.map(lambda g: g[0], g), floats))
-    xs = (*tree.map(lambda x: x[1:], (ys, g)), ts[1:], ts[:-1])
+    none = np.zeros_like(g[0]), [np.zeros_like(x) for x in floats]
+    xs = ys[1:], g[1:], ts[1:], ts[:-1]
     (cotangent, of_args), of_ts = scan(step, none, xs, reverse=True)
-    y0, g0 = tree.map(lambda x: x[0], (ys, g))
-    of_ts = np.concatenate([-pair_with_slope(cotangent, y0, ts[0])[None], of_ts])
-    return tree.map(np.add, cotangent, g0), of_ts, rebuild(of_args)
+    of_start = -np.sum(cotangent * slope(ts[0], ys[0]))
+    return cotangent + g[0], np.concatenate([of_start[None], of_ts]), rebuild(of_args)
 
 
 def _split_floats(args: Tree) -> tuple[list[Array], Callable[[list[Array]], Tree]]:
@@ -209,6 +204,5 @@ def _split_floats(args: Tree) -> tuple[list[Array], Callable[[list[Array]], Tree
         full = [next(left) if is_chosen else x for x, is_chosen in zip(leaves, chosen, strict=True)]
         return tree.unflatten(structure, full)
 
-    return [
-        tree.strong(x) for x, is_chosen in zip(leaves, chosen, strict=True) if is_chosen
-    ], rebuild
+    floats = [tree.strong(x) for x, is_chosen in zip(leaves, chosen, strict=True) if is_chosen]
+    return floats, rebuild

@@ -1,6 +1,6 @@
 """Solutions of differential equations by steps, and how they are differentiated.
 
-    solve_by_steps : equation, y0, ts, args -> y at each of ts
+    solve_by_steps : vector field, y0, ts, args -> y at each of ts
 
 Where nothing is differentiated, the solution is read off the steps as they are taken. Otherwise the
 times between steps are found first, on no tape. Then the steps are taken once more between these
@@ -23,12 +23,12 @@ from ..engine.primitive import Array
 from ..staging.tracer import Tracer, bare
 from ..support import tree
 from ..support.tree import Tree
-from .batching import BatchTracer, vmap
+from .batching import BatchTracer
 from .branches import cond, while_loop
 from .checkpoint import checkpoint
 from .custom import stop_gradient
 from .loops import scan
-from .ode_equation import DifferentialEquation, VectorField, may_be_differentiated, take_off_tapes
+from .ode_equation import VectorField, may_be_differentiated, take_off_tapes
 from .runge_kutta import Method, Slope, interpolate, take_step
 from .step_sizes import Controller, StepState, check_arrival
 
@@ -49,55 +49,52 @@ Keep: TypeAlias = Callable[[Array, Array, StepState, StepState, Array], Array]
 
 
 def solve_by_steps(
-    equation: DifferentialEquation,
-    y0: Tree,
+    field: VectorField,
+    y0: Array,
     ts: Array,
     args: tuple[Tree, ...],
     *,
     differentiable: bool = True,
-) -> Tree:
-    """The solution at ts, as the composition of the steps that lead there."""
+) -> Array:
+    """The solution at ts, (m, n), as the composition of the steps that lead there."""
     if ts.shape[0] == 1:
-        return tree.map(lambda y: np.expand_dims(y, 0) if hasattr(y, "dtype") else y, y0)
-    field = VectorField(equation, y0)
-    if equation.method.error:
-        rows = choose_steps(field, ts, args, differentiable)
-    else:
-        rows = take_given_steps(field, ts, args)
-    return vmap(field.unravel)(rows)
+        return y0[None]
+    if field.equation.method.error:
+        return choose_steps(field, y0, ts, args, differentiable)
+    return take_given_steps(field, y0, ts, args)
 
 
-def take_given_steps(field: VectorField, ts: Array, args: tuple[Tree, ...]) -> Array:
+def take_given_steps(field: VectorField, y0: Array, ts: Array, args: tuple[Tree, ...]) -> Array:
     """The solution by as many steps as were asked for from each of ts to the next: (m, n)."""
-    plain_y, plain_ts, plain_args = tree.map(take_off_tapes, (field.y0, ts, args))
+    plain_y, plain_ts, plain_args = tree.map(take_off_tapes, (y0, ts, args))
     field.make_plain_slope(plain_args)(plain_ts[0], plain_y)  # which refuses what is captured
     parts = field.equation.substeps
     gaps = (ts[1:] - ts[:-1])[:, None] * np.arange(parts) / parts  # (m - 1, parts)
     times = np.concatenate([(ts[:-1, None] + gaps).reshape((-1,)), ts[-1:]])
-    last, ys = retrace(field, times, ts, args, lambda _times, _ts, ys, _slopes: ys)
+    last, ys = retrace(field, y0, times, ts, args, lambda _times, _ts, ys, _slopes: ys)
     return np.concatenate([ys[::parts], last[None]])
 
 
 def choose_steps(
-    field: VectorField, ts: Array, args: tuple[Tree, ...], differentiable: bool
+    field: VectorField, y0: Array, ts: Array, args: tuple[Tree, ...], differentiable: bool
 ) -> Array:
     """The solution by steps of controlled error, (m, n)."""
     equation = field.equation
-    plain_y, plain_ts, plain_args = tree.map(take_off_tapes, (field.y0, ts, args))
+    plain_y, plain_ts, plain_args = tree.map(take_off_tapes, (y0, ts, args))
     slope = field.make_plain_slope(plain_args)
     controller = equation.control_steps(slope, plain_ts[-1], field.dtype)
     start = controller.start(plain_ts[0], plain_y, slope(plain_ts[0], plain_y))
     traced = isinstance(start.h, Tracer)
     most = equation.max_steps or (TRACED_STEPS if traced else EAGER_STEPS)
-    known = (field.y0, start.k, ts, *tree.flatten(args)[0])
+    known = (y0, start.k, ts, *tree.flatten(args)[0])
     if not (differentiable and any(map(may_be_differentiated, known))):
         integrate = trace_integration if traced else integrate_step_by_step
         return integrate(controller, start, plain_ts, most)
     times = stop_gradient((trace_times if traced else list_times)(controller, start, most))
     moving = np.concatenate([ts[:1], times[1:]])
     read = functools.partial(interpolate_between, equation.method)
-    _, rows = retrace(field, moving, ts, args, read)
-    return np.concatenate([field.y0[None], rows])
+    _, rows = retrace(field, y0, moving, ts, args, read)
+    return np.concatenate([y0[None], rows])
 
 
 # --- steps as they are found, one by one
@@ -197,10 +194,10 @@ def trace_times(controller: Controller, start: StepState, most: int) -> Array:
 
 
 def retrace(
-    field: VectorField, times: Array, ts: Array, args: tuple[Tree, ...], read: Read
+    field: VectorField, y: Array, times: Array, ts: Array, args: tuple[Tree, ...], read: Read
 ) -> tuple[Array, Array]:
     """The last y of the steps between times, and what is read off them, piece by piece."""
-    method, y, k = field.equation.method, field.y0, field.make_slope(args)(ts[0], field.y0)
+    method, k = field.equation.method, field.make_slope(args)(ts[0], y)
     known = take_off_tapes(times)
     tracers = [x for x in (known, *map(take_off_tapes, (y, k))) if isinstance(x, Tracer)]
     program = any(bare(x) is None for x in tracers)
