@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
@@ -229,6 +230,38 @@ def test_burgers_equation_is_run_backwards(tmp_path):
     assert "of complex128" in output
     (error,) = re.findall(r"off by (\S+)%", output)
     assert float(error) < 2
+
+
+def test_an_ode_network_goes_the_path_alone(tmp_path):
+    output = run(example("ode_network.py"), tmp_path, "--out", "picture.png")
+    pieces = re.findall(r"off by (\S+) on pieces .*, (\S+) after", output)
+    before, after = map(float, pieces[0])
+    assert after < 0.1 * before
+    (alone,) = re.findall(r"off by (\S+) on the whole path", output)
+    assert float(alone) < 0.1
+    (seconds,) = re.findall(r"1000 points takes (\S+) s", output)
+    assert float(seconds) > 0
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_lotka_volterra_finds_the_rates_of_the_literature(tmp_path):
+    """0.55, 0.028, 0.80 and 0.024 (Carpenter, Predator-prey population dynamics, 2018)."""
+    output = run(example("lotka_volterra.py"), tmp_path, "--out", "picture.png")
+    found = re.findall(r"(\d\.\d+), give or take (\d+)%", output)
+    rates, percents = (np.array(column, float) for column in zip(*found, strict=True))
+    assert (np.abs(np.log(rates / [0.55, 0.028, 0.80, 0.024])) < percents / 100).all()
+    assert ((percents > 5) & (percents < 20)).all()
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_pendulum_is_found_from_its_film(tmp_path):
+    output = run(example("pendulum.py"), tmp_path, "--out", "picture.png")
+    rows = re.findall(r"(\S+) \+- (\S+) .*\(truth (\S+)\)", output)
+    found, off, truth = np.array(rows, float).T
+    assert (np.abs(found - truth) < 3 * off).all()
+    assert off[0] < 0.01
+    (difference,) = re.findall(r"adjoint equation: (\S+)", output)
+    assert float(difference) < 1e-4
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
