@@ -23,7 +23,7 @@ HEAVY = (
 LAYERS = (
     ("support.errors", "support.signatures", "support.substitutes", "support.text"),
     ("support.numpy_arguments", "support.user_lines", "support.callers", "support.results"),
-    ("support.memory", "support.rules"),
+    ("support.files", "support.memory", "support.rules"),
     ("support.array_methods",),
     ("support.foreign",),
     ("support.loading", "support.options", "support.pickling"),
@@ -41,6 +41,7 @@ LAYERS = (
     ("ops",),
     ("transforms",),
     ("compiler",),
+    ("exporting",),
     ("optim",),
     ("looking",),
     ("errors", "linalg", "nn", "special", "tree"),  # the rooms of the public face

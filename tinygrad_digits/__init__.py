@@ -6,6 +6,7 @@
     new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads
     fits         minimize, optim
+    leaving      export
     namespaces   nn, special, linalg, optim, tree, errors
 
 >>> import numpy as np, tinygrad_digits as td
@@ -50,6 +51,7 @@ __all__ = [
     "define",
     "elementwise_grad",
     "errors",
+    "export",
     "fixed_point",
     "grad",
     "hessian",
@@ -81,6 +83,7 @@ _LATER = {
     "custom_vjp": "transforms.custom",
     "debug": "looking.debugging",
     "elementwise_grad": "transforms.derivatives",
+    "export": "exporting.api",
     "fixed_point": "transforms.implicit",
     "hessian": "transforms.derivatives",
     "hvp": "transforms.derivatives",
@@ -116,6 +119,7 @@ _MOVED = {"Each": "VariadicRule"} | {
 
 if TYPE_CHECKING:  # what is imported later; names that have moved are none for type checkers
     from . import errors, linalg, nn, optim, special, tree
+    from .exporting.api import export
     from .looking.checking import check_grads
     from .looking.debugging import debug
     from .looking.profiling import profile

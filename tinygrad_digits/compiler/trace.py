@@ -25,7 +25,7 @@ from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..staging.tracer import Tracer
 from ..support.errors import TracedValueError
-from ..support.user_lines import user_line
+from ..support.user_lines import Place, user_line, user_place
 from .primitives import ITEM, SCALAR_POWER
 from .program import Aval, Equation, Operand, Program, Var, map_operand
 from .signature import is_generator
@@ -76,11 +76,13 @@ class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
 class JitInterpreter(Interpreter):
     """Turns a function into a program."""
 
-    __slots__ = ("known", "program")
+    __slots__ = ("known", "places", "program")
 
     def __init__(self) -> None:
         super().__init__()
         self.program = Program()
+        self.places: dict[int, Place] | None = None
+        """Where in the user's code each equation comes from, if somebody wants to know."""
         self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
 
     def box(self, leaf: Any, path: str) -> JitTracer:
@@ -144,6 +146,8 @@ class JitInterpreter(Interpreter):
 
     def _add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
+        if self.places is not None:
+            self.places[index] = user_place()
         errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
         kept = errors or None
         if isinstance(y, tuple | list):

@@ -66,6 +66,12 @@ class Backend(StrEnum):
     numba = "numba"
 
 
+class Language(StrEnum):
+    """Choices of --to."""
+
+    py = "py"
+
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train has made.")]
 Seed = Annotated[
     int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Of all that is random.")
