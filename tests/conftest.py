@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.path.name in IN_THE_GATE or "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.gate)
-        native = "numba" in item.name or "native" in item.name
+        native = "native" in item.name
         slow = item.path.name in SLOW or any(map(item.get_closest_marker, ("slow", "gate")))
         if not native and not slow:
             item.add_marker(pytest.mark.quick)
@@ -86,7 +86,7 @@ def rng(request):
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
 
 
-@pytest.fixture(params=["numpy", "numba"])
+@pytest.fixture(params=["numpy", "native"])
 def backend(request):
     skip_without(request.param)
     return request.param

@@ -14,9 +14,9 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
-from tinygrad_digits.compiler.fusion import Role
+from tinygrad_digits.compiler.native.fusion import Role
 from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
-from tinygrad_digits.compiler.roles import Roles
+from tinygrad_digits.compiler.native.roles import Roles
 from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
 DIFFERENTIABLE = {
@@ -156,7 +156,7 @@ def cases_by_name():
 
 
 def called_from_native_code(case):
-    """The ops of a case, gradient included, that the numba backend leaves to NumPy."""
+    """The ops of a case, gradient included, that the native backend leaves to NumPy."""
     drawn = Drawn(case, np.random.default_rng(0))
     places = tuple(range(len(drawn.xs)))
 

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 import tinygrad_digits as td
 
 TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
-NUMBA_IN_THE_GATE = ["numpy", pytest.param("numba", marks=pytest.mark.gate)]
-"""Backends of what takes seconds to compile, and is like what the default run compiles."""
+BACKENDS = ["numpy", "native"]
 
 
 def skip_without(backend):
-    if backend == "numba":
-        pytest.importorskip("numba")
+    if backend == "native":
+        pytest.importorskip("llvmlite")
 
 
 # --- comparing
@@ -32,7 +31,7 @@ def outline(leaf):
 
 
 def assert_same(got, wanted, backend="numpy", scale=0.0):
-    """Two results: alike, and with equal numbers; to the last bit, or as close as numba comes.
+    """Two results: alike, and with equal numbers; to the last bit, or as close as native code comes.
 
     `scale` is the size of the numbers on the way, in proportion to which they may be off.
     """

@@ -39,12 +39,12 @@ ROOT = Path(__file__).parent.parent
 
 WITHOUT_NUMBA = "import sys\nsys.modules['numba'] = None\n"
 """A sitecustomize.py: of the process, and of those that it starts."""
-PRESENT = ["NumPy", pytest.param("numba", marks=pytest.mark.gate)]  # which compiles for 20 seconds
+PRESENT = ["NumPy", "native"]  # which compiles for 20 seconds
 
 
 @pytest.fixture(scope="module", params=PRESENT)
 def native(request):
-    return request.param == "numba"
+    return request.param == "native"
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_every_step_starts_from_the_same(results):
 
 NUMPY_ALONE = """
 import runpy, sys
-for name in ("matplotlib", "rich", "scipy", "sklearn", "numba", "typer", "PIL", "safetensors",
+for name in ("matplotlib", "rich", "scipy", "sklearn", "native", "typer", "PIL", "safetensors",
              "threadpoolctl", "pandas", "torch", "jax", "optax", "autograd", "mygrad"):
     sys.modules[name] = None
 runpy.run_module("benchmarks", None, "__main__")
@@ -258,7 +258,7 @@ def test_everyone_has_a_marker():
     assert {*OURS, *PEERS, PRODUCTS} == chart.STYLE.keys()
 
 
-@pytest.mark.parametrize("module", ["numba", "scipy"])
+@pytest.mark.parametrize("module", ["native", "scipy"])
 def test_column_without_its_modules_is_left_out(monkeypatch, module):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(

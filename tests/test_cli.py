@@ -119,12 +119,12 @@ def test_eager_training_gives_the_same_run(trained, tmp_path):
 
 
 @pytest.mark.gate
-def test_numba_trains_too(trained, tmp_path):
-    pytest.importorskip("numba")
+def test_native_code_trains_too(trained, tmp_path):
+    pytest.importorskip("llvmlite")
     folder, _ = trained
-    options = ["--plain", "--epochs", 5, "--seed", 3, "--backend", "numba"]
+    options = ["--plain", "--epochs", 5, "--seed", 3, "--backend", "native"]
     invoke("train", "--out", tmp_path / "native", *options)
-    assert store.load_run(tmp_path / "native").config["backend"] == "numba"
+    assert store.load_run(tmp_path / "native").config["backend"] == "native"
     losses = [
         [row["train_loss"] for row in read(of, "history.json")]
         for of in (tmp_path / "native", folder)
@@ -304,7 +304,7 @@ def test_version():
         ["train", "--optimizer", "adamant"],
         ["train", "--dtype", "int8"],
         ["train", "--backend", "abacus"],
-        ["train", "--backend", "numba", "--eager"],
+        ["train", "--backend", "native", "--eager"],
         ["train", "--schedule", "steep"],
         ["train", "--ema", "1"],
         ["train", "--save-every", "0"],
@@ -446,14 +446,14 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_numba_one_line_says_what_to_install(tmp_path, monkeypatch):
+def test_without_llvmlite_one_line_says_what_to_install(tmp_path, monkeypatch):
     def absent(*_args, **_options):
-        raise td.errors.MissingExtraError('numba is absent: pip install "tinygrad-digits[jit]"')
+        raise td.errors.MissingExtraError('llvmlite is absent: pip install "tinygrad-digits[native]"')
 
     monkeypatch.setattr(loop, "jit", absent)
-    result = invoke("train", "--backend", "numba", "--out", tmp_path / "run", code=1)
+    result = invoke("train", "--backend", "native", "--out", tmp_path / "run", code=1)
     (line,) = result.stderr.splitlines()
-    assert line == 'error: numba is absent: pip install "tinygrad-digits[jit]"'
+    assert line == 'error: llvmlite is absent: pip install "tinygrad-digits[native]"'
     assert not list(tmp_path.iterdir())  # refused before there is a folder
 
 

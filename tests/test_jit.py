@@ -13,14 +13,14 @@ from numpy.testing import assert_allclose
 
 import tinygrad_digits as td
 from tests.jit_programs import (
-    NUMBA_IN_THE_GATE,
+    BACKENDS,
     TOLERANCE,
     assert_same,
     check_calls,
     programs,
     skip_without,
 )
-from tinygrad_digits.compiler import native_expressions
+from tinygrad_digits.compiler.native import expressions
 from tinygrad_digits.digits.model import mlp as model
 from tinygrad_digits.ops import nondifferentiable
 
@@ -80,8 +80,8 @@ def test_an_op_without_rules(op, backend):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_native_ufuncs_do_as_numpy_at_the_corners(dtype):
-    skip_without("numba")
-    known = [f for f in native_expressions.SYMBOLS if not f.__name__.startswith("bitwise")]
+    skip_without("native")
+    known = [f for f in expressions.FORMULAS if not f.__name__.startswith("bitwise")]
     kind = np.finfo(dtype)
     sizes = [np.nan, np.inf, 0.0, 0.5, 1, 2.5, 3, 7.25, 1e5, kind.max, kind.tiny]
     sizes = np.array([*sizes, kind.smallest_subnormal], dtype)
@@ -94,7 +94,7 @@ def test_native_ufuncs_do_as_numpy_at_the_corners(dtype):
 
     with np.errstate(all="ignore"):
         wanted = all_of_them(x, y, places)
-    got = td.jit(all_of_them, backend="numba")(x, y, places)
+    got = td.jit(all_of_them, backend="native")(x, y, places)
     for f, a, b in zip(known, got, wanted, strict=True):
         assert a.dtype == b.dtype
         assert_allclose(a, b, rtol=TOLERANCE[x.dtype], atol=0, err_msg=f.__name__)
@@ -126,8 +126,8 @@ def test_any_program_with_its_gradient(drawn):
 
 @settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(programs(max_steps=6))
-def test_any_program_on_numba(drawn):
-    skip_without("numba")
+def test_any_program_on_native_code(drawn):
+    skip_without("native")
     calls = [drawn.arguments(1), drawn.arguments(2)]
     with np.errstate(all="ignore"):
         both = {"values": drawn.run, "gradients": drawn.run_with_gradient}
@@ -135,7 +135,7 @@ def test_any_program_on_numba(drawn):
         def f(*args):
             return {name: each(*args) for name, each in both.items()}
 
-        check_calls(f, calls, "numba", drawn.scale(*calls))
+        check_calls(f, calls, "native", drawn.scale(*calls))
 
 
 # --- models
@@ -154,7 +154,7 @@ def trained(step, params, state, batches):
     [(td.optim.gradient_descent(0.5), np.float64), (td.optim.momentum(0.1), np.float32)],
     ids=["gradient descent", "momentum"],
 )
-@pytest.mark.parametrize("backend", NUMBA_IN_THE_GATE)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_twenty_steps_of_the_digits_model(optimizer, dtype, backend, rng):
     def step(params, state, x, labels):
         loss, grads = td.value_and_grad(model.loss)(params, x, labels)
@@ -236,7 +236,7 @@ def moons(rng, n):
     return points + 0.1 * rng.standard_normal((n, 2)), labels
 
 
-@pytest.mark.parametrize("backend", NUMBA_IN_THE_GATE)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_two_moons(backend, rng):
     def loss(layers, x, labels):
         for w, b in layers[:-1]:

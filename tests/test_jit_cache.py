@@ -109,7 +109,7 @@ def test_what_leaves_the_signature_as_it_is(rng):
 
 
 def test_wrong_uses_are_refused():
-    with pytest.raises(ValueError, match=r"numpy, numba.*'torch'"):
+    with pytest.raises(ValueError, match=r"numpy, native.*'torch'"):
         td.jit(np.sin, backend="torch")
     with pytest.raises(TypeError, match="takes a function, got int"):
         td.jit(3)

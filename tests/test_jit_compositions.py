@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_digits as td
-from tests.jit_programs import NUMBA_IN_THE_GATE, assert_same, skip_without
+from tests.jit_programs import BACKENDS, assert_same, skip_without
 
 W = np.random.default_rng(0).standard_normal((4, 3))
 """Captured, so a constant of the programs; derivatives read its transpose too."""
@@ -93,17 +93,17 @@ def test_eagers_bits(name, rng):
 @pytest.mark.parametrize("names", NATIVE, ids=" ".join)
 def test_native_code_is_close(names, rng):
     """One program for all of them, which takes less to compile."""
-    skip_without("numba")
+    skip_without("native")
 
     def all_of_them(inputs):
         return {name: FUNCTIONS[name][0](*args) for name, args in inputs.items()}
 
     shapes = {name: FUNCTIONS[name][1:] for name in names}
     inputs = {name: [rng.uniform(0.25, 1.5, s) for s in of] for name, of in shapes.items()}
-    assert_same(td.jit(all_of_them, backend="numba")(inputs), all_of_them(inputs), "numba")
+    assert_same(td.jit(all_of_them, backend="native")(inputs), all_of_them(inputs), "native")
 
 
-@pytest.mark.parametrize("backend", NUMBA_IN_THE_GATE)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_convolutional_net(backend, rng):
     skip_without(backend)
     params, images = net_params(rng), rng.standard_normal((2, 1, 4, 4))

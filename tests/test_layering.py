@@ -17,7 +17,7 @@ import tinygrad_digits
 PACKAGE = pathlib.Path(tinygrad_digits.__file__).parent
 NAME = PACKAGE.name
 HEAVY = (
-    "sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors", "numba",
+    "sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors", "native",
     "jinja2", "starlette", "uvicorn",
 )  # fmt: skip
 LAYERS = (
@@ -58,11 +58,12 @@ LAYERS = (
 OF_EXTRAS = (
     (
         ("compiler.blas", "compiler.native_cache", "compiler.ufunc_loops"),
-        {"numba", "llvmlite"},
+        {"native", "llvmlite"},
     ),
+    (("compiler.native.terms", "compiler.native.mathematics"), {"llvmlite"}),
     (("ops.gamma", "ops.scipy_linalg", "optim.minimization"), {"scipy"}),
 )
-"""Modules that import an extra, inside functions."""
+"""Modules that import an extra, inside functions, or that are imported with one."""
 MOST_LINES, MOST_CODE = 1150, 780
 """Of the engine's files together, with and without docstrings and blanks."""
 READING_PATH = ("tape", "apply", "primitive", "run", "transforms")

@@ -30,18 +30,18 @@ def in_groups(items, size=8):
 
 
 def check_native(f, *args):
-    """The numba backend gives what eager does, twice, and leaves its arguments as they are."""
-    skip_without("numba")
+    """The native backend gives what eager does, twice, and leaves its arguments as they are."""
+    skip_without("native")
     before = copied(args)
     with quiet():
         wanted = f(*args)
-        jitted = td.jit(f, backend="numba")
+        jitted = td.jit(f, backend="native")
         got, again = jitted(*args), jitted(*args)
     assert_same(args, before)
     assert_own_memory(got, again, args)
     for name, results in wanted.items():
         for each in (got, again):
-            assert_same({name: plain(each[name])}, {name: plain(results)}, "numba")
+            assert_same({name: plain(each[name])}, {name: plain(results)}, "native")
 
 
 # --- rows

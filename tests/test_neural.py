@@ -366,10 +366,10 @@ def network(params, x, labels):
     return td.nn.cross_entropy(h @ params["out"], labels, smoothing=0.1)
 
 
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.gate)])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_a_network_as_a_program(backend, rng):
-    if backend == "numba":
-        pytest.importorskip("numba")
+    if backend == "native":
+        pytest.importorskip("llvmlite")
     params = {
         "w": rng.standard_normal((4, 3, 3, 3)), "b": rng.standard_normal(4),
         "gain": rng.standard_normal(4), "scale": rng.standard_normal(16),

@@ -276,12 +276,12 @@ def test_one_program_serves_all_steps(name):
 @pytest.mark.parametrize(
     "name", ["adamw, scheduled", pytest.param("everything", marks=pytest.mark.gate)]
 )
-def test_numbas_step(name):
-    pytest.importorskip("numba")
+def test_native_step(name):
+    pytest.importorskip("llvmlite")
     optimizer, params = WRAPPED[name], network()
     grads = td.grad(surface)(params)
     state = optimizer.update(params, grads, optimizer.init(params))[1]
-    got = td.jit(optimizer.update, backend="numba")(params, grads, state)
+    got = td.jit(optimizer.update, backend="native")(params, grads, state)
     wanted = optimizer.update(params, grads, state)
     for x, y in zip(arrays(got), arrays(wanted), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-12)

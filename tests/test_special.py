@@ -201,7 +201,7 @@ except td.errors.MissingExtraError as error:
     assert 'pip install "tinygrad-digits[scipy]"' in out
 
 
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.gate)])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_in_a_program(backend):
     def f(x):
         h = np.tanh(td.special.erf(x) * 2) + td.special.gammaln(x) * td.special.xlogy(x, x)

@@ -8,6 +8,7 @@ lowered and compiled; one that is known runs its program.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import itertools
 import os
@@ -35,7 +36,12 @@ from ..engine.run import run_on
 from ..engine.tape import OPEN
 from ..engine.tensor import Tensor
 from ..support import tree
-from ..support.errors import NotDifferentiableError, RetraceWarning, TracedValueError
+from ..support.errors import (
+    MissingExtraError,
+    NotDifferentiableError,
+    RetraceWarning,
+    TracedValueError,
+)
 from ..support.foreign import admit, gate_of, within
 from ..support.loading import load
 from ..support.options import suggest_options
@@ -56,7 +62,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 
-BACKENDS = ("numpy", "numba")
+BACKENDS = ("numpy", "native")
 RECENT = 4
 """Programs that a call tries before it looks for its own by signature."""
 
@@ -124,7 +130,7 @@ def jit(
 
     Args:
         f: any function; without it, jit(backend=...) gives a decorator.
-        backend: "numpy", or "numba" (extra `jit`) for native loops.
+        backend: "numpy", or "native" (extra `native`) for machine code.
         static_argnames: arguments that are part of the signature although they are arrays or
             floats, or that hold settings; hashable. Ints, bools, strings and functions always are.
         donate: arguments whose arrays results may be written into; after the call they hold
@@ -150,6 +156,9 @@ def jit(
             donate=donate,
             cache_size=cache_size,
         )
+    if backend == "numba":
+        warn('backend="numba" is now called backend="native"', DeprecationWarning)
+        backend = "native"
     return Jitted(f, backend, _names(static_argnames), _names(donate), cache_size)
 
 
@@ -188,10 +197,10 @@ def _check_how(f: Any, backend: str, arguments: tuple[str, ...], cache_size: int
         raise ValueError(f"cache_size must be at least 1, got {cache_size}")
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    if backend == "numba":
-        from .numba_backend import require_numba
-
-        require_numba()
+    if backend == "native" and importlib.util.find_spec("llvmlite") is None:
+        raise MissingExtraError(
+            'backend="native" needs llvmlite: pip install "tinygrad-digits[native]"'
+        )
     known = read_names(f)
     for name in arguments:
         if known is not None and name not in known:

@@ -114,7 +114,7 @@ def lower_program(
     )
     code: numpy_backend.Code = _load_backend(backend).compile_program(final, name, donated)
     times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
-    if backend == "numba":
+    if backend == "native":
         times["compiled"] = code.seconds
     return Lowered(stages, structure, code, name, times)
 

@@ -22,10 +22,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..engine.primitive import Kind
-from ..staging.lowering import lowering_of
+from ..staging.lowering import SourceArray, SourceCall, lowering_of
 from ..support.errors import TracedValueError
 from .namespace import Namespace, list_names
-from .native_expressions import Layouts, source_call
 from .numpy_statements import VIEWS, find_statement, is_view, may_alias
 from .plan import ALIGNMENT, Plan, check, plan
 from .primitives import ITEM
@@ -48,12 +47,12 @@ class Code(NamedTuple):
 
 def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
     """Emit and compile a program; outputs may be written over the `donated` inputs."""
-    return assemble(Emitter(program, donated), name)
+    emitter = Emitter(program, donated)
+    return assemble(emitter, name, emitter.source(name))
 
 
-def assemble(emitter: Emitter, name: str) -> Code:
-    """What an emitter writes, as functions."""
-    source = emitter.source(name)
+def assemble(emitter: Emitter, name: str, source: str) -> Code:
+    """What an emitter has written, as functions."""
     filename = f"<jit {name} {next(_serials)}>"
     exec(compile(source, filename, "exec"), emitter.namespace.things)
     run = emitter.namespace.things.pop("run")  # which keeps the rest, and nothing it
@@ -270,10 +269,21 @@ class Emitter:
         call = self._write_expression(i, eqn, arguments)
         guard = lowering_of(eqn.op).guard
         if guard is not None and i not in self.read:
-            seen = source_call(eqn, i, Layouts(self.program), self.names.__getitem__)
-            if (condition := guard(seen)) is not None:
+            if (condition := guard(self._describe_call(i, eqn))) is not None:
                 return [f"if {condition}:", f"    {call}"]
         return [f"{name} = {call}"]
+
+    def _describe_call(self, i: int, eqn: Equation) -> SourceCall:
+        """An equation as what is registered on its primitive gets to see it."""
+
+        def describe(x: Operand) -> Any:
+            if not isinstance(x, Var):
+                return x
+            aval = self.program.aval(x.index)
+            return SourceArray(self.names[x.index], aval.shape, aval.dtype, not aval.order)
+
+        args, options = map_operand(describe, (eqn.args, eqn.options))
+        return SourceCall(args, options, describe(Var(i)))
 
     def _write_expression(self, i: int, eqn: Equation, arguments: list[str]) -> str:
         function = eqn.op.function

@@ -59,21 +59,21 @@ def _batch_concatenate(call: BatchedCall) -> Any:
 register_batching(_batch_concatenate, join)
 
 
-def _write_concatenation(call: SourceCall) -> list[str] | None:
-    """Each operand by a loop of its own, which compiles in a fifth of the time of a slice."""
+def _write_concatenation(call: SourceCall) -> Callable[[Any], None] | None:
+    """Each operand by loops of its own."""
     arrays, out = call.args, call.out
     if not all(isinstance(x, SourceArray) and x.dtype == out.dtype for x in arrays):
         return None
     axis = call.options.get("axis", 0) % len(out.shape)
-    places = [f"i{k}" for k in range(len(out.shape))]
-    statements, start = [], 0
-    for x in arrays:
-        targets = [*places[:axis], f"i{axis} + {start}", *places[axis + 1 :]]
-        statements += [f"{'    ' * k}for i{k} in range({n}):" for k, n in enumerate(x.shape)]
-        moved = f"{out.name}[{', '.join(targets)}] = {x.name}[{', '.join(places)}]"
-        statements.append("    " * len(x.shape) + moved)
-        start += x.shape[axis]
-    return statements
+
+    def write(code: Any) -> None:
+        start = 0
+        for x in arrays:
+            with code.loops(x.shape) as at:
+                out[(*at[:axis], at[axis] + start, *at[axis + 1 :])] = x[at]
+            start += x.shape[axis]
+
+    return write
 
 
 register_lowering(join, native=_write_concatenation)

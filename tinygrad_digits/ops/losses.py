@@ -6,6 +6,7 @@ since (n, 1) against (n,) would quietly compare each prediction with every targe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite, prod
 from typing import Any
@@ -245,31 +246,35 @@ def _guard_labels(call: SourceCall) -> str | None:
     return f"maximum_reduce({labels.name}.view(uintp), None) >= {call.options['classes']}"
 
 
-def _write_check(call: SourceCall) -> list[str] | None:
+def _write_check(call: SourceCall) -> Callable[[Any], None] | None:
     (labels,) = call.args
     if not (isinstance(labels, SourceArray) and labels.plain and labels.shape):
         return None
-    return [
-        f"for j in {labels.flat}:",
-        f"    if j < 0 or j >= {call.options['classes']}:",
-        '        raise ShapeError("a label is out of range")',
-    ]
+
+    def write(code: Any) -> None:
+        with code.loop(prod(labels.shape)) as k:
+            j = code.as_index(labels[k])
+            code.fail_if((j < 0) | (j >= call.options["classes"]), ShapeError)
+        call.out[0] = prod(labels.shape)
+
+    return write
 
 
-def _write_hits(call: SourceCall) -> list[str] | None:
+def _write_hits(call: SourceCall) -> Callable[[Any], None] | None:
     at, value = call.args
     if not (isinstance(at, SourceArray) and at.plain and at.shape):
         return None
     if type(value) not in (int, float) or not isfinite(value):
         return None
-    return [
-        f"target = {call.out.flat}",
-        "target[:] = 0",
-        f"for j in {at.flat}:",
-        f"    if j < 0 or j >= {prod(call.out.shape)}:",
-        '        raise IndexError("an index is out of bounds")',
-        f"    target[j] = {call.out.cast}({value!r})",
-    ]
+
+    def write(code: Any) -> None:
+        call.out.fill(0)
+        with code.loop(prod(at.shape)) as k:
+            j = code.as_index(at[k])
+            code.fail_if((j < 0) | (j >= prod(call.out.shape)))
+            call.out[j] = value
+
+    return write
 
 
 register_lowering(check_labels, effect=True, guard=_guard_labels, native=_write_check)

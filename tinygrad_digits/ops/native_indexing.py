@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -10,27 +11,37 @@ from ..staging.lowering import SourceArray, SourceCall, register_lowering
 from .indexing import scatter, take
 
 
-def _write_take(call: SourceCall) -> list[str] | None:
+def _write_take(call: SourceCall) -> Callable[[Any], None] | None:
     (x,) = call.args
     if not (isinstance(x, SourceArray) and x.plain):
         return None
     places = _index_arrays(call.options["index"], len(x.shape))
-    return places and [
-        f"source, target = {x.flat}, {call.out.flat}",
-        *_write_loop(places, x.shape, "target[k * {size} + r] = source[at * {size} + r]"),
-    ]
+    size = prod(x.shape[len(places) :])
+
+    def write(code: Any) -> None:
+        with code.loop(prod(places[0].shape)) as k:
+            at = _find_place(code, places, x.shape, k)
+            with code.loop(size) as r:
+                call.out[k * size + r] = x[at * size + r]
+
+    return write if places else None
 
 
-def _write_scatter(call: SourceCall) -> list[str] | None:
+def _write_scatter(call: SourceCall) -> Callable[[Any], None] | None:
     (g,), shape = call.args, call.options["shape"]
     if not (isinstance(g, SourceArray) and g.plain and g.shape):
         return None
     places = _index_arrays(call.options["index"], len(shape))
-    return places and [
-        f"source, target = {g.flat}, {call.out.flat}",
-        "target[:] = 0",
-        *_write_loop(places, shape, "target[at * {size} + r] += source[k * {size} + r]"),
-    ]
+    size, out = prod(shape[len(places) :]), call.out
+
+    def write(code: Any) -> None:
+        out.fill(0)
+        with code.loop(prod(places[0].shape)) as k:
+            at = _find_place(code, places, shape, k)
+            with code.loop(size) as r:
+                out[at * size + r] = out[at * size + r] + g[k * size + r]
+
+    return write if places else None
 
 
 def _index_arrays(index: Any, rank: int) -> list[Any]:
@@ -42,19 +53,15 @@ def _index_arrays(index: Any, rank: int) -> list[Any]:
     return parts if all(x.dtype.kind in "iu" for x in parts) else []
 
 
-def _write_loop(places: list[Any], shape: tuple[int, ...], statement: str) -> list[str]:
-    """For each k a place `at` in an array of this shape, and a statement for what is there."""
-    statements = [f"for k in range({prod(places[0].shape)}):", "    at = 0"]
+def _find_place(code: Any, places: list[Any], shape: tuple[int, ...], k: Any) -> Any:
+    """Where the k-th of the indices leads to, among the leading axes of an array."""
+    at = code.index(0)
     for place, n in zip(places, shape, strict=False):
-        statements += [
-            f"    j = int({place.flat}[k])",
-            f"    j = j + {n} if j < 0 else j",
-            f"    if j < 0 or j >= {n}:",
-            '        raise IndexError("an index is out of bounds")',
-            f"    at = at * {n} + j",
-        ]
-    size = prod(shape[len(places) :])
-    return [*statements, f"    for r in range({size}):", f"        {statement.format(size=size)}"]
+        j = code.as_index(place[k])
+        j = (j < 0).select(j + n, j)
+        code.fail_if((j < 0) | (j >= n))
+        at = at * n + j
+    return at
 
 
 register_lowering(take, function=operator.getitem, native=_write_take)

@@ -20,25 +20,15 @@ from ..engine.primitive import Op, Primitive
 
 
 class SourceArray:
-    """An array as the code that is being written calls it."""
+    """An array as the code that is being written sees it."""
 
-    __slots__ = ("cast", "dtype", "flat", "name", "plain", "shape")
+    __slots__ = ("dtype", "name", "plain", "shape")
 
-    def __init__(
-        self,
-        name: str,
-        flat: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        plain: bool,
-        cast: str,
-    ) -> None:
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], plain: bool) -> None:
         self.name = name
-        self.flat = flat  # the same with one axis; only where it is in plain order
         self.shape = shape
         self.dtype = dtype
         self.plain = plain  # whether it is an array that lies in memory row by row
-        self.cast = cast  # the name of its dtype in native code, a function that makes such numbers
 
 
 class SourceCall:
@@ -46,13 +36,19 @@ class SourceCall:
 
     __slots__ = ("args", "options", "out")
 
-    def __init__(self, args: tuple[Any, ...], options: dict[str, Any], out: SourceArray) -> None:
+    def __init__(self, args: tuple[Any, ...], options: dict[str, Any], out: Any) -> None:
         self.args = args
         self.options = options
         self.out = out
 
 
-Writer: TypeAlias = Callable[[SourceCall], list[str] | None]
+Writer: TypeAlias = Callable[[SourceCall], Callable[[Any], None] | None]
+"""Call -> what writes native code for it with a `compiler.native.code.Code`, or None.
+
+What it writes with, it may do within loops (`with code.loop(n) as k:`): elements of arrays are
+terms with Python's operators, read as `x[k]` and written as `out[k] = x[k] + 1`; with one index an
+array in plain order is counted through. `code.fail_if(condition)` ends it: then the kernel runs.
+"""
 
 
 class Lowering:
@@ -61,16 +57,14 @@ class Lowering:
     Args:
         statement: NumPy statements, between semicolons, that write the result into `{out}`, from
             the operands `{0}`, `{1}` ...; for a kernel that makes a new array.
-        element: of an elementwise op, the native expression of one element, from `{0}`, `{1}` ...:
-            it is computed in the dtype of the result, and joins the loops of others.
-        native: the statements of a native block, or None where there is none. They may use the
-            variables i, j, k, r, at, source and target, and raise IndexError or ValueError: then
-            the kernel runs.
+        element: of an elementwise op, the native formula of one element, of terms in the dtype of
+            the result; it joins the loops of others.
+        native: what writes a native block, or returns None where there is none.
         guard: of an op with an effect, a condition (in terms of maximum_reduce and uintp) under
             which its kernel has to be called at all, or None where it always has to be.
         row_sum: the number of the operand to which each row of the last axis sums up.
 
-    The native parts are Python as numba compiles it. All have to give what the kernel gives.
+    All have to give what the kernel gives.
     """
 
     __slots__ = ("element", "guard", "native", "row_sum", "statement")
@@ -79,7 +73,7 @@ class Lowering:
         self,
         *,
         statement: str = "",
-        element: str = "",
+        element: Callable[..., Any] | None = None,
         native: Writer | None = None,
         guard: Callable[[SourceCall], str | None] | None = None,
         row_sum: int | None = None,
@@ -116,7 +110,7 @@ def register_lowering(op: Op, *, function: Any = None, effect: bool = False, **h
     ...     lambda g, _y, x: g / np.square(1 + np.abs(x)),
     ...     name="softsign", kind="elementwise",
     ... )
-    >>> register_lowering(softsign, element="{0} / (1 + abs({0}))")
+    >>> register_lowering(softsign, element=lambda x: x / (1 + abs(x)))
     """
     primitive = op.primitive
     primitive.effect = effect

@@ -1,53 +1,51 @@
-"""The numba backend: loops around BLAS calls, compiled to native code.
+"""The native backend: loops around BLAS calls, compiled to machine code by LLVM.
 
-Equations are fused into blocks (`fusion`), and consecutive native blocks become one function, which
-gets the inputs, the arena and the arrays for the results. In the part of Python that numba
-compiles (https://numba.readthedocs.io) it looks like
+Equations are fused into blocks (`native.fusion`). Each block becomes a function (`native.nests`,
+`native.standalone`), blocks alike the same one, and consecutive blocks a segment, which Python calls
+with one tuple: the inputs, the arena and the arrays for the results (`native.segment`). As text:
 
-    for i0 in range(32):
-        for i1 in range(64):
-            t9 = v8[i0, i1] + a1[i1]
-            v10[i0, i1] = t9 if t9 >= f4(0) or t9 != t9 else f4(0)
+    kernel1 over (32, 64): p0 = float32(32, 64) ...; p1 = float32(64,) ...; p2 = float32(32, 64) ...
+        t3 = add p0, p1 -> float32(32, 64)
+        p2 = maximum t3, 0 -> float32(32, 64)
 
-What has no native form is called between such functions, as by the NumPy backend, whose program
-also stands by for errors: native code only notices that there is one.
+What has no native form is called between segments, as by the NumPy backend, whose program also
+stands by for errors: native code only notices that there is one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import time
 from typing import Any
 
 import numpy as np
 
-from ..support.errors import MissingExtraError
 from . import numpy_backend
-from .fusion import Block, Role, find_stored, fuse
-from .native_cache import compile_native
-from .native_expressions import Names
-from .native_function import NativeFunction
+from .native import host, library
+from .native.code import ERRORS
+from .native.fusion import Block, Role, find_stored, fuse
+from .native.roles import Roles
+from .native.segment import NOT_PLAIN, Kernel, Segment
+from .namespace import list_names
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
 from .program import Program, is_draw, vars_in
-from .roles import Roles
 
 
 def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
     """Emit a program with native parts, and compile them."""
-    require_numba()
     spare = numpy_backend.compile_program(program, name)
     emitter = NativeEmitter(prepare_for_loops(program), donated)
     emitter.namespace.things["again"] = functools.partial(
         _run_again, spare=spare, pure=_is_pure(emitter)
     )
-    code = numpy_backend.assemble(emitter, name)
-    return code._replace(
-        source="\n".join([*emitter.parts.values(), *emitter.sources, code.source]),
-        seconds=emitter.seconds,
-    )
+    source = emitter.source(name)
+    start = time.perf_counter()
+    emitter.namespace.things |= library.load(emitter)
+    seconds = time.perf_counter() - start
+    code = numpy_backend.assemble(emitter, name, source)
+    return code._replace(source=f"{emitter.notation}\n\n{source}", seconds=seconds)
 
 
 def _is_pure(emitter: NativeEmitter) -> bool:
@@ -56,44 +54,55 @@ def _is_pure(emitter: NativeEmitter) -> bool:
     return not donated and not any(is_draw(eqn) for eqn in emitter.program.equations.values())
 
 
-def _run_again(inputs: Any, error: Exception, *, spare: Code, pure: bool) -> list[Any]:
+def _run_again(inputs: Any, code: int, *, spare: Code, pure: bool) -> list[Any]:
     """What NumPy says to inputs for which native code has found an error."""
     if not pure:
-        raise error
+        raise ERRORS[code - 1]
     return spare.run(inputs, spare.workspace())
 
 
-def require_numba() -> None:
-    """Raise MissingExtraError without numba (and SciPy, whose BLAS it calls)."""
-    for module in ("numba", "scipy"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(
-                f'backend="numba" needs {module}: pip install "tinygrad-digits[jit]"'
-            )
+def _call_again(segment: Any, things: tuple[Any, ...], code: int) -> int:
+    """A segment with arrays that it can read, if it was for that that it did not run."""
+    if code != NOT_PLAIN:
+        return code
+    result: int = segment(tuple([host.make_plain(thing) for thing in things]))
+    return result
 
 
 class NativeEmitter(Emitter):
     """Writes native functions, and the Python that calls them."""
 
     def __init__(self, program: Program, donated: frozenset[int]) -> None:
-        self.roles = Roles(program)
+        roles = Roles(program)
         self.role: dict[int, Role] = {}
 
         def role(index: int, eqn: Any) -> Role:
-            self.role[index] = self.roles(index, eqn)
+            self.role[index] = roles(index, eqn)
             return self.role[index]
 
         self.blocks = fuse(program, role)
         self.kept = find_stored(program, self.blocks)
+        self.layouts, self.reasons = roles.layouts, roles.reasons
         program, steps = _reorder(program, self.blocks)
-        self.sources: list[str] = []
-        self.parts: dict[str, str] = {}
+        self.kernels: dict[str, Kernel] = {}
+        self.segments: list[Segment] = []
         self.program, self.outputs = program, set(vars_in(program.outputs))
+        self.layouts.program = program
         self.seen = self._find_seen()
-        self.seconds = 0.0
         super().__init__(program, donated, steps)
-        self.native_names = Names(program, self.names, self.roles.layouts, {*self.plan.places})
-        self.namespace.things |= {"plain": _make_plain, "empty": np.empty}
+        self.namespace.things |= {"call_again": _call_again, "empty": np.empty}
+
+    @property
+    def notation(self) -> str:
+        """All that is native, in writing, and why something is not."""
+        parts = [f"{kernel.name} {text}" for text, kernel in self.kernels.items()]
+        parts += [segment.text for segment in self.segments]
+        calls = [
+            f"{self.names[i]} = {self.program.equations[i].op.name}: called as it is, {reason}"
+            for i, reason in self.reasons.items()
+            if i in self.program.equations
+        ]
+        return "\n\n".join([*parts, *calls])
 
     # --- memory
 
@@ -144,11 +153,8 @@ class NativeEmitter(Emitter):
         segment: list[Block] = []
         body = []
         for block in self.blocks:
-            if block.native and len(segment) < LONGEST:
+            if block.native:
                 segment.append(block)
-            elif block.native:
-                body += self._write_call(segment)
-                segment = [block]
             else:
                 body += self._write_call(segment) + self._write_numpy(block.equations)
                 segment = []
@@ -166,24 +172,21 @@ class NativeEmitter(Emitter):
                 todo += self.program.equations[var].vars
         return super()._write_body([*reversed(views), *([] if of else indices)])
 
-    def _write_call(self, segment: list[Block]) -> list[str]:
-        """The call of the native function for these blocks, which is written on the way."""
-        if not segment:
+    def _write_call(self, blocks: list[Block]) -> list[str]:
+        """The call of the native function for these blocks."""
+        if not blocks:
             return []
-        native = NativeFunction(f"native{len(self.sources)}", segment, self)
-        self.sources.append(native.source)
-        start = time.perf_counter()
-        self.namespace.things[native.name] = compile_native(
-            native.name, native.source, self.parts, native.examples
-        )
-        self.seconds += time.perf_counter() - start
-        fresh = [i for i in native.results if i not in self.plan.in_place]
+        segment = Segment(f"segment{len(self.segments)}", self)
+        for block in blocks:
+            segment.add(block)
+        self.segments.append(segment)
+        things = list_names(segment.things)
         return [
-            *[f"    {self._write_allocation(i)}" for i in fresh],
-            "    try:",
-            f"        {native.name}({native.arguments})",
-            "    except (IndexError, ValueError) as error:",
-            "        return again(inputs, error)",
+            *[f"    {self._write_allocation(i)}" for i in segment.results],
+            f"    things = ({things})",
+            f"    code = {segment.name}(things)",
+            f"    if code and (code := call_again({segment.name}, things, code)):",
+            "        return again(inputs, code)",
         ]
 
     def _write_allocation(self, i: int) -> str:
@@ -196,10 +199,6 @@ class NativeEmitter(Emitter):
         if i in self.plan.places and self.program.aval(i).form == "array":
             return f"{name}.copy()"
         return super()._own(i, name, given)
-
-
-LONGEST = 100
-"""Blocks in one native function: what takes long to compile takes longer the longer it is."""
 
 
 def _reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
@@ -216,7 +215,3 @@ def _reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, 
     for i in ranked:
         equations[i] = program.equations[i]
     return dataclasses.replace(program, equations=equations), steps
-
-
-def _make_plain(x: Any) -> Any:
-    return x if x.flags.c_contiguous else x.copy()

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .program import END, Equation, Program
+from ..program import END, Equation, Program
 
 
 class Role(enum.Enum):

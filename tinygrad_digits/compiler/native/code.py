@@ -1,0 +1,186 @@
+"""A function of machine code under construction: loops, elements of arrays, errors.
+
+    with code.loop(32) as i, code.loop(64) as j:
+        out[64 * i + j] = x[64 * i + j] + y[j]
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...staging.lowering import SourceArray
+from ...support.errors import ShapeError
+from .expressions import TYPES, constant, convert
+from .layouts import Layout, plain_strides
+from .terms import BOOL, INT8, INT64, Term, declare, ir
+
+POINTER = ir.PointerType()
+ERRORS = (
+    IndexError("an index is out of bounds"),
+    ShapeError("a label is out of range"),
+    ValueError("a value is out of range"),
+)
+"""What the codes 1, 2 ... that a function can return stand for; 0 is success."""
+
+
+ALLOCATE, FREE = "PyMem_RawMalloc", "PyMem_RawFree"
+"""Of Python's C API, and not bound to its lock."""
+
+LARGEST_ON_THE_STACK = 1 << 15
+"""Bytes."""
+
+
+class Code:
+    """A function of pointers that returns a code, and the builder that writes it."""
+
+    def __init__(self, module: ir.Module, name: str, pointers: int) -> None:
+        signature = ir.FunctionType(INT64, [POINTER] * pointers)
+        self.function = ir.Function(module, signature, name)
+        for argument in self.function.args:
+            argument.add_attribute("noalias")
+        self.function.attributes.add("nounwind")
+        self.builder = ir.IRBuilder(self.function.append_basic_block())
+        self.start = self.builder.block
+        self.taken: list[Any] = []
+
+    def close(self) -> None:
+        """Return success."""
+        for pointer in self.taken:
+            free = declare(self.builder.module, FREE, ir.FunctionType(ir.VoidType(), [POINTER]))
+            self.builder.call(free, [pointer])
+        self.builder.ret(INT64(0))
+
+    def index(self, number: int) -> Term:
+        """A whole number, to count with."""
+        return Term(self.builder, INT64(number))
+
+    @contextmanager
+    def loop(self, stop: int | Term, start: int | Term = 0, step: int = 1) -> Iterator[Term]:
+        """A loop that is run at least once: the code that is written inside is its body."""
+        before, builder = self.builder.block, self.builder
+        body, after = (self.function.append_basic_block() for _ in range(2))
+        builder.branch(body)
+        builder.position_at_end(body)
+        counter = builder.phi(INT64)
+        first = start.value if isinstance(start, Term) else INT64(start)
+        counter.add_incoming(first, before)
+        yield Term(builder, counter)
+        following = builder.add(counter, INT64(step), flags=["nsw", "nuw"])
+        counter.add_incoming(following, builder.block)
+        last = stop.value if isinstance(stop, Term) else INT64(stop)
+        builder.cbranch(builder.icmp_signed("<", following, last), body, after)
+        builder.position_at_end(after)
+
+    @contextmanager
+    def loops(self, shape: tuple[int, ...]) -> Iterator[tuple[Term, ...]]:
+        """One loop inside the other, over the axes of an array."""
+        with ExitStack() as stack:
+            yield tuple([stack.enter_context(self.loop(n)) for n in shape])
+
+    def as_index(self, x: Term) -> Term:
+        """A whole number in the type to count with."""
+        return Term(self.builder, x.convert(INT64).value)
+
+    def fail_if(self, condition: Term, error: type[Exception] = IndexError) -> None:
+        """Return the code of an error where the condition holds: then the kernel runs."""
+        code = 1 + [type(known) for known in ERRORS].index(error)
+        with self.builder.if_then(condition.value, likely=False):
+            self.builder.ret(INT64(code))
+
+    def memory(self, dtype: np.dtype[Any], size: int) -> Place:
+        """Memory for a table: the stack's, or if it is large taken until the function returns."""
+        if size * dtype.itemsize <= LARGEST_ON_THE_STACK:
+            return self.variable(dtype, size)
+        allocate = declare(self.builder.module, ALLOCATE, ir.FunctionType(POINTER, [INT64]))
+        pointer = self.builder.call(allocate, [INT64(size * dtype.itemsize)])
+        self.taken.append(pointer)
+        return Place(self, pointer, (size,), dtype)
+
+    def variable(self, dtype: np.dtype[Any], size: int = 1) -> Place:
+        """Memory of the function's own, for a few numbers."""
+        with self.builder.goto_block(self.start):
+            self.builder.position_at_start(self.start)
+            pointer = self.builder.alloca(_in_memory(dtype), INT64(size))
+            pointer.align = 64
+        return Place(self, pointer, (size,), dtype)
+
+
+def _in_memory(dtype: np.dtype[Any]) -> ir.Type:
+    return INT8 if dtype.kind == "b" else TYPES[dtype]
+
+
+class Place(SourceArray):
+    """An array in memory, whose elements are read and written as terms.
+
+    A single index counts the elements of an array in plain order; several go by its axes.
+    """
+
+    __slots__ = ("code", "layout", "pointer")
+
+    def __init__(
+        self,
+        code: Code | None,
+        pointer: Any,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        layout: Layout | None = None,
+    ) -> None:
+        self.layout = layout or Layout(-1, 0, plain_strides(shape))
+        super().__init__("", shape, dtype, self.layout.strides == plain_strides(shape))
+        self.code, self.pointer = code, pointer
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    def _point(self, at: int | Term | tuple[int | Term, ...]) -> Any:
+        """Where an element is."""
+        assert self.code is not None
+        steps = self.layout.strides if isinstance(at, tuple) else (1,)
+        return self.point(at if isinstance(at, tuple) else (at,), steps)
+
+    def point(self, indices: Sequence[int | Term], steps: Sequence[int]) -> Any:
+        """Where the element is that so many steps lead to."""
+        assert self.code is not None
+        pairs = [*zip(indices, steps, strict=True)]
+        offset = self.layout.offset + sum(i * step for i, step in pairs if isinstance(i, int))
+        parts = [i if step == 1 else i * step for i, step in pairs if step and isinstance(i, Term)]
+        parts += [self.code.index(offset)] if offset else []
+        if not parts:
+            return self.pointer
+        place, kind = functools.reduce(operator.add, parts), _in_memory(self.dtype)
+        return self.code.builder.gep(self.pointer, [place.value], source_etype=kind)
+
+    def __getitem__(self, at: Any) -> Term:
+        return self.load(self._point(at))
+
+    def __setitem__(self, at: Any, value: Term | float) -> None:
+        self.store(self._point(at), value)
+
+    def load(self, pointer: Any) -> Term:
+        """The element at an address."""
+        assert self.code is not None
+        loaded = self.code.builder.load(pointer, typ=_in_memory(self.dtype))
+        x = Term(self.code.builder, loaded, self.dtype.kind == "u")
+        return x.convert(BOOL) if self.dtype.kind == "b" else x
+
+    def store(self, pointer: Any, value: Term | float) -> None:
+        """Write the element at an address."""
+        assert self.code is not None
+        x = value if isinstance(value, Term) else constant(self.code.builder, value, self.dtype)
+        x = convert(x, self.dtype)
+        self.code.builder.store(x.convert(INT8).value if self.dtype.kind == "b" else x.value, pointer)
+
+    def fill(self, value: float) -> None:
+        """The same number everywhere; of an array in plain order."""
+        assert self.code is not None
+        with self.code.loop(self.size) as k:
+            self[k] = value

@@ -1,0 +1,187 @@
+"""NumPy's ufuncs as formulas of terms, in the dtypes of NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .mathematics import define_function
+from .terms import BOOL, DOUBLE, FLOAT, Term, declare, ir
+
+TYPES: dict[np.dtype[Any], ir.Type] = {
+    np.dtype(bool): BOOL,
+    np.dtype(np.float32): FLOAT,
+    np.dtype(np.float64): DOUBLE,
+    **{
+        np.dtype(f"{sign}{bits}"): ir.IntType(bits)
+        for sign in ("int", "uint")
+        for bits in (8, 16, 32, 64)
+    },
+}
+"""The dtypes of native code. A bool is one bit, and a byte in memory."""
+
+
+def convert(x: Term, dtype: np.dtype[Any]) -> Term:
+    """A term in another dtype."""
+    return x.convert(TYPES[dtype], unsigned=dtype.kind == "u")
+
+
+def constant(builder: ir.IRBuilder, number: Any, dtype: np.dtype[Any]) -> Term:
+    """A number of this dtype."""
+    if dtype.kind == "f":
+        value = float(dtype.type(number))  # rounded as NumPy rounds it
+    else:
+        value = int(number)
+    return Term(builder, ir.Constant(TYPES[dtype], value), dtype.kind == "u")
+
+
+def _call(name: str) -> Callable[..., Term]:
+    """The function of that name in our mathematics."""
+
+    def formula(*xs: Term) -> Term:
+        x = xs[0]
+        function = define_function(x.builder.module, name, x.type)
+        return Term(x.builder, x.builder.call(function, [each.value for each in xs]))
+
+    return formula
+
+
+def _intrinsic(name: str) -> Callable[..., Term]:
+    """LLVM's own, which of integers is the number itself."""
+    return lambda x, *others: x.call(name, *others) if x.is_float else x
+
+
+def _library(name: str) -> Callable[..., Term]:
+    """A function of the C library."""
+
+    def formula(*xs: Term) -> Term:
+        x = xs[0]
+        types = [each.type for each in xs]
+        full = name if x.type == DOUBLE else f"{name}f"
+        function = declare(x.builder.module, full, ir.FunctionType(x.type, types))
+        return Term(x.builder, x.builder.call(function, [each.value for each in xs]))
+
+    return formula
+
+
+def _add(a: Term, b: Term) -> Term:
+    return a | b if a.type == BOOL else a + b
+
+
+def _multiply(a: Term, b: Term) -> Term:
+    return a & b if a.type == BOOL else a * b
+
+
+def _sign(x: Term) -> Term:
+    if x.unsigned:
+        return (x != 0).select(x.constant(1), 0)
+    sign = (x > 0).select(x.constant(1), (x < 0).select(x.constant(-1), 0))
+    return x.is_nan().select(x, sign) if x.is_float else sign
+
+
+def _remainder(a: Term, b: Term) -> Term:
+    """What is left of a, with the sign of b (np.remainder); of nothing by nothing, of ints, 0."""
+    if not a.is_float:
+        safe = (b == 0).select(b.constant(1), b)
+        left = a % safe
+        turned = left if a.unsigned else (((left < 0) ^ (b < 0)) & (left != 0)).select(left + b, left)
+        return (b == 0).select(b.constant(0), turned)
+    left = a % b
+    turned = ((left < 0) ^ (b < 0)).select(left + b, left)
+    return (left == 0).select(left.constant(0).copysign(b), turned)
+
+
+def _fmod(a: Term, b: Term) -> Term:
+    """What is left of a, with the sign of a (np.fmod)."""
+    if a.is_float:
+        return a % b
+    return (b == 0).select(b.constant(0), a % (b == 0).select(b.constant(1), b))
+
+
+def _is_finite(x: Term) -> Term:
+    return abs(x) < math.inf if x.is_float else x == x
+
+
+def _is_infinite(x: Term) -> Term:
+    return abs(x) == math.inf if x.is_float else x != x
+
+
+def _has_sign(x: Term) -> Term:
+    return x.bitcast(ir.IntType(x.bits)) < 0 if x.is_float else x < 0
+
+
+def _heaviside(x: Term, at_zero: Term) -> Term:
+    side = (x > 0).select(x.constant(1), 0)
+    return x.is_nan().select(x, (x == 0).select(at_zero, side))
+
+
+def _both(a: Term, b: Term) -> tuple[Term, Term]:
+    return a.convert(BOOL), b.convert(BOOL)
+
+
+FORMULAS: dict[Any, Callable[..., Term]] = {
+    np.add: _add,
+    np.subtract: lambda a, b: a - b,
+    np.multiply: _multiply,
+    np.divide: lambda a, b: a / b,
+    np.negative: lambda x: -x,
+    np.positive: lambda x: x,
+    np.square: lambda x: _multiply(x, x),
+    np.absolute: abs,
+    np.fabs: abs,
+    np.sign: _sign,
+    np.greater: lambda a, b: a > b,
+    np.greater_equal: lambda a, b: a >= b,
+    np.less: lambda a, b: a < b,
+    np.less_equal: lambda a, b: a <= b,
+    np.equal: lambda a, b: a == b,
+    np.not_equal: lambda a, b: a != b,
+    np.maximum: lambda a, b: a.maximum(b),
+    np.minimum: lambda a, b: a.minimum(b),
+    np.fmax: lambda a, b: a.fmax(b),
+    np.fmin: lambda a, b: a.fmin(b),
+    np.logical_and: lambda a, b: a.convert(BOOL) & b.convert(BOOL),
+    np.logical_or: lambda a, b: a.convert(BOOL) | b.convert(BOOL),
+    np.logical_xor: lambda a, b: a.convert(BOOL) ^ b.convert(BOOL),
+    np.logical_not: lambda x: ~x.convert(BOOL),
+    np.bitwise_and: lambda a, b: a & b,
+    np.bitwise_or: lambda a, b: a | b,
+    np.bitwise_xor: lambda a, b: a ^ b,
+    np.isnan: lambda x: x.is_nan(),
+    np.isfinite: _is_finite,
+    np.isinf: _is_infinite,
+    np.signbit: _has_sign,
+    np.conjugate: lambda x: x,
+    np.heaviside: _heaviside,
+    np.remainder: _remainder,
+    np.fmod: _fmod,
+    np.copysign: lambda a, b: a.copysign(b),
+    np.floor: _intrinsic("floor"),
+    np.ceil: _intrinsic("ceil"),
+    np.trunc: _intrinsic("trunc"),
+    np.rint: _intrinsic("rint"),
+    np.sqrt: _intrinsic("sqrt"),
+    np.deg2rad: lambda x: x * (math.pi / 180),
+    np.radians: lambda x: x * (math.pi / 180),
+    np.rad2deg: lambda x: x * (180 / math.pi),
+    np.degrees: lambda x: x * (180 / math.pi),
+    np.float_power: _call("power"),
+    np.nextafter: _library("nextafter"),
+}
+"""Ufuncs as formulas of their operands, which have been converted to one of their loops' dtypes."""
+
+MATHEMATICS = (
+    *(np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.sin, np.cos, np.tan),
+    *(np.arcsin, np.arccos, np.arctan, np.arctan2, np.sinh, np.cosh, np.tanh, np.arcsinh),
+    *(np.arccosh, np.arctanh, np.hypot, np.logaddexp, np.logaddexp2, np.power, np.cbrt),
+)
+"""Ufuncs of which `mathematics` has a function of the same name."""
+
+FORMULAS |= {f: _call(f.__name__) for f in MATHEMATICS}
+FORMULAS[np.reciprocal] = lambda x: 1 / x
+
+OF_FLOATS = {np.power, np.reciprocal}
+"""Those whose formulas are not what NumPy computes of integers."""

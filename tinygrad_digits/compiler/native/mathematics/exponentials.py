@@ -1,0 +1,125 @@
+"""exp and its kin: x = k log(2) + r, and a polynomial in r; see Muller, Elementary Functions, 2016.
+
+Coefficients here and in the files beside are minimax, found by Remez's algorithm with 50 digits.
+"""
+
+from __future__ import annotations
+
+from ..terms import Term
+from .formats import (
+    Polynomial,
+    add_exactly,
+    choose,
+    clip,
+    format_of,
+    keep_tiny,
+    raise_two,
+    round_to_integer,
+    scale,
+)
+
+EXP = Polynomial(  # (exp(r) - 1 - r) / r**2 for |r| < 0.3467, within 2**-61 and 2**-32 of r
+    (
+        *(0.5, 0.16666666666666677, 0.0416666666666667, 0.008333333333321591),
+        *(0.001388888888886683, 0.00019841269886231247, 2.4801587360589547e-05),
+        *(2.755724410086017e-06, 2.755724272157831e-07, 2.5109075629780965e-08),
+        2.0924457087577375e-09,
+    ),
+    (
+        *(0.5000000046494099, 0.1666666681853774, 0.04166635421132367, 0.008333272778325018),
+        *(0.0013941046596513734, 0.00019914296998678062),
+    ),
+)
+EXP2 = Polynomial(  # (2**f - 1) / f for |f| < 0.5, within 2**-64 and 2**-34 of 1 / f
+    (
+        *(0.6931471805599453, 0.24022650695910072, 0.0555041086648217, 0.009618129107628496),
+        *(0.001333355814639048, 0.00015403530393341144, 1.5252733856192808e-05),
+        *(1.3215486833036038e-06, 1.0178051229140692e-07, 7.054888254475183e-09),
+        *(4.456670485119406e-10, 2.574180775880413e-11),
+    ),
+    (
+        *(0.6931471805412367, 0.24022651074972265, 0.05550410864213918, 0.009618036999497936),
+        *(0.0013333429309209928, 0.00015467090269851756, 1.5315301979972585e-05),
+    ),
+)
+SINH = Polynomial(  # (sinh(x) - x) / x**3 in x**2 for |x| < 1, within 2**-63 and 2**-34 of x
+    (
+        *(0.16666666666666669, 0.008333333333333139, 0.000198412698414375),
+        *(2.755731915538715e-06, 2.5052123391710034e-08, 1.6057240792429402e-10),
+        7.759300718134269e-13,
+    ),
+    (0.1666666648881718, 0.008333350594894647, 0.00019836066428489837, 2.8174400789101147e-06),
+)
+
+
+def reduce(x: Term) -> tuple[Term, Term, Term]:
+    """k, r and what rounding r has lost, with x = k log(2) + r."""
+    form = format_of(x)
+    n, k = round_to_integer(x * form.log2_e[0])
+    high = n.multiply_add(-form.ln2[0], x)  # exact
+    low = n * form.ln2[1]
+    r = high - low
+    return k, r, (high - r) - low
+
+
+def split_exp(x: Term, rest: Term | None = None) -> tuple[Term, Term]:
+    """exp(x + rest) as a number near 1 and an exponent, and the rest is tiny."""
+    k, r, lost = reduce(clip(x, choose(x, -1400.0, -160.0), choose(x, 711.0, 90.0)))
+    minus_one = r + (r * r).multiply_add(EXP(r), lost)
+    if rest is not None:
+        minus_one = rest.multiply_add(minus_one + 1.0, minus_one)
+    return minus_one + 1.0, k
+
+
+def exp(x: Term) -> Term:
+    """e**x."""
+    return scale(*split_exp(x))
+
+
+def exp2(x: Term) -> Term:
+    """2**x."""
+    x = clip(x, choose(x, -1080.0, -160.0), choose(x, 1030.0, 130.0))
+    n, k = round_to_integer(x)
+    f = x - n
+    return scale(f.multiply_add(EXP2(f), 1.0), k)
+
+
+def expm1(x: Term) -> Term:
+    """e**x - 1 as 2**k (exp(r) - 1 + (1 - 2**-k)), the large terms added without an error."""
+    k, r, lost = reduce(clip(x, -50.0, choose(x, 711.0, 90.0)))
+    few = format_of(x).mantissa + 10  # 2**-k matters no more
+    high, low = add_exactly(1.0 - raise_two(-(k > few).select(few, k), x), r)
+    result = scale(high + (low + (r * r * EXP(r) + lost)), k)
+    return keep_tiny(x, result)
+
+
+def sinh(x: Term) -> Term:
+    """(e**x - e**-x) / 2."""
+    half = _halve_exp(abs(x))
+    square = x * x
+    near = x.multiply_add(square * SINH(square), x)
+    return (abs(x) < 1.0).select(near, (half - 0.25 / half).copysign(x))
+
+
+def cosh(x: Term) -> Term:
+    """(e**x + e**-x) / 2."""
+    half = _halve_exp(abs(x))
+    return half + 0.25 / half
+
+
+def _halve_exp(x: Term) -> Term:
+    """e**x / 2, which may be finite where e**x is not."""
+    number, k = split_exp(x)
+    return scale(number, k - 1)
+
+
+def tanh(x: Term) -> Term:
+    """sinh / cosh, as t / (t + 2) with t = expm1(2 |x|)."""
+    t = expm1(clip(abs(x) * 2.0, 0.0, 44.0))
+    return (t / (t + 2.0)).copysign(x)
+
+
+def sigmoid(x: Term) -> Term:
+    """1 / (1 + e**-x), from exp(-|x|) so that small values keep their digits."""
+    e = exp(-abs(x))
+    return (x < 0.0).select(e, 1.0) / (e + 1.0)
