@@ -219,6 +219,16 @@ def test_an_exported_run_says_what_predict_says(trained, tmp_path, monkeypatch):
     assert program.read_bytes() == before
 
 
+def test_an_exported_run_is_an_object_file_for_c_too(trained, tmp_path):
+    pytest.importorskip("llvmlite")
+    folder, _ = trained
+    said = invoke("export", folder, "--to", "c", "--out", tmp_path / "read.o").stdout
+    assert said.strip() == f"program: {tmp_path / 'read.o'} and {tmp_path / 'read.h'}"
+    header = (tmp_path / "read.h").read_text()
+    assert "int read(const float *images, float *out);" in header
+    assert "images of 8x8 pixels" in header
+
+
 def test_export_replaces_no_file_of_somebody_elses(trained, tmp_path):
     folder, _ = trained
     (tmp_path / "mine.py").write_text("years")
@@ -448,7 +458,9 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
 
 def test_without_llvmlite_one_line_says_what_to_install(tmp_path, monkeypatch):
     def absent(*_args, **_options):
-        raise td.errors.MissingExtraError('llvmlite is absent: pip install "tinygrad-digits[native]"')
+        raise td.errors.MissingExtraError(
+            'llvmlite is absent: pip install "tinygrad-digits[native]"'
+        )
 
     monkeypatch.setattr(loop, "jit", absent)
     result = invoke("train", "--backend", "native", "--out", tmp_path / "run", code=1)

@@ -60,6 +60,7 @@ OF_EXTRAS = (
         ("compiler.blas", "compiler.native_cache", "compiler.ufunc_loops"),
         {"native", "llvmlite"},
     ),
+    (("exporting.object_file", "exporting.own_products"), {"llvmlite"}),
     (("compiler.native.terms", "compiler.native.mathematics"), {"llvmlite"}),
     (("ops.gamma", "ops.scipy_linalg", "optim.minimization"), {"scipy"}),
 )

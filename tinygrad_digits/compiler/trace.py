@@ -25,7 +25,7 @@ from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..staging.tracer import Tracer
 from ..support.errors import TracedValueError
-from ..support.user_lines import Place, user_line, user_place
+from ..support.user_lines import UserLine, locate_user, user_line
 from .primitives import ITEM, SCALAR_POWER
 from .program import Aval, Equation, Operand, Program, Var, map_operand
 from .signature import is_generator
@@ -76,12 +76,12 @@ class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
 class JitInterpreter(Interpreter):
     """Turns a function into a program."""
 
-    __slots__ = ("known", "places", "program")
+    __slots__ = ("known", "lines", "program")
 
     def __init__(self) -> None:
         super().__init__()
         self.program = Program()
-        self.places: dict[int, Place] | None = None
+        self.lines: dict[int, UserLine] | None = None
         """Where in the user's code each equation comes from, if somebody wants to know."""
         self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
 
@@ -146,8 +146,8 @@ class JitInterpreter(Interpreter):
 
     def _add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
-        if self.places is not None:
-            self.places[index] = user_place()
+        if self.lines is not None:
+            self.lines[index] = locate_user()
         errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
         kept = errors or None
         if isinstance(y, tuple | list):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..support.errors import extra
 from ..support.files import write_atomically
 from ..support.options import suggest_options
 from .python_file import MARK, write_python
@@ -22,26 +23,37 @@ def export(
     path: str | Path,
     batch_argnames: str | tuple[str, ...] = (),
     overwrite: bool = False,
+    cblas: bool = False,
+    cpu: str = "generic",
 ) -> Path:
-    """Write the program of f for such arguments as a file that needs NumPy alone; return its path.
+    """Write the program of f for such arguments as a file that others run; return its path.
 
     Args:
         f: a function, jitted or not; to leave no trace of an argument, export a
             functools.partial of it, or a lambda.
         args: what it is called with. Arrays, NumPy scalars, floats and random generators are what
             the file's users give; of all else (ints, strings ...) the program has the value.
-        path: `digits.py` for a Python file with a function `digits` and the arguments of f. Large
-            constants, such as trained parameters, are beside it in `digits.npz`.
+        path: `digits.py` for a Python file that needs NumPy alone, with a function `digits` of the
+            arguments of f; large constants, such as trained parameters, are beside it in
+            `digits.npz`. `digits.o` for an object file that needs nothing (extra `native`), with a
+            C function `int digits(const float *images, float *out)` that `digits.h` declares.
         batch_argnames: arguments whose first axis, the batch, may have any length; else shapes are
-            those of `args`.
+            those of `args`, as they always are in C.
         overwrite: whether to replace a file that this function has not written.
+        cblas: of an object file, whether products are calls of cblas_sgemm and its kin, which its
+            users then link, instead of plain loops.
+        cpu: of an object file, the processor: "generic" for all of this computer's kind, "native"
+            for those that can do what this one can, or a name of LLVM's.
 
-    The file is straight-line NumPy under the lines of f that it comes from. It gives the bits of
-    `td.jit(f)`, takes dicts, lists and tuples, and refuses other shapes and dtypes.
+    The Python file is straight-line NumPy under the lines of f that it comes from, and gives the
+    bits of `td.jit(f)`; the object file's results are as close as `backend="native"` is. Both take
+    dicts, lists and tuples apart; the Python file puts results together again, and refuses other
+    shapes and dtypes.
 
     Raises TracedValueError as td.jit does; ExportError, naming op and line, for what is not NumPy
-    alone (SciPy's functions, an op whose kernel is not Python), for results in classes of your own,
-    and where a program cannot have any length; FileExistsError for a file of somebody else's.
+    alone (SciPy's functions, an op whose kernel is not Python) or has no native form, for results
+    in classes of your own, and where a program cannot have any length; FileExistsError for a file
+    of somebody else's.
 
     >>> import tempfile, runpy, tinygrad_digits as td
     >>> w = np.array([1.0, -2.0])
@@ -52,26 +64,43 @@ def export(
     array([1., 0.])
     """
     path = Path(path)
-    if path.suffix != ".py":
-        raise ValueError(f"export writes Python files, as in score.py, not {path.name}")
-    if not path.stem.isidentifier():
-        raise ValueError(f"{path.name}: its stem is to name a function, as in score.py")
+    if path.suffix not in (".py", ".o") or not path.stem.isidentifier():
+        raise ValueError(
+            f"export writes files that are named after a function, as in score.py or score.o, not "
+            f"{path.name}"
+        )
     batch = (batch_argnames,) if isinstance(batch_argnames, str) else tuple(batch_argnames)
-    _write_python_files(trace(f, args, batch), path, overwrite)
+    if batch and path.suffix == ".o":
+        raise ValueError("batch_argnames: a C function is for one length; leave the batch to C")
+    exported = trace(f, args, batch)
+    if path.suffix == ".py":
+        files = _write_python(exported, path)
+    else:
+        files = _write_object(exported, path, cblas=cblas, cpu=cpu)
+    for file in files:
+        _refuse_others(file, overwrite)
+    for file, content in files.items():
+        write_atomically(file, content)
     return path
 
 
-def _write_python_files(exported: Exported, path: Path, overwrite: bool) -> None:
+def _write_python(exported: Exported, path: Path) -> dict[Path, bytes]:
+    """The files and their contents, the one that has the function last."""
     beside = path.with_suffix(".npz")
     written = write_python(exported, path.stem, beside.name, _describe_origin(exported))
-    for file in (path, beside) if written.arrays is not None else (path,):
-        refuse_others(file, overwrite)
-    if written.arrays is not None:
-        write_atomically(beside, written.arrays)
-    write_atomically(path, written.source.encode())
+    arrays = {} if written.arrays is None else {beside: written.arrays}
+    return {**arrays, path: written.source.encode()}
 
 
-def refuse_others(path: Path, overwrite: bool) -> None:
+def _write_object(exported: Exported, path: Path, *, cblas: bool, cpu: str) -> dict[Path, bytes]:
+    with extra("native"):
+        from .object_file import write_object
+    origin = _describe_origin(exported)
+    compiled = write_object(exported, path.stem, origin, cblas=cblas, cpu=cpu, mark=MARK)
+    return {path.with_suffix(".h"): compiled.header.encode(), path: compiled.code}
+
+
+def _refuse_others(path: Path, overwrite: bool) -> None:
     """Raise FileExistsError for a file that `export` has not written."""
     if path.exists() and not overwrite and MARK.encode() not in path.read_bytes():
         raise FileExistsError(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import inspect
 import io
 import keyword
 import re
@@ -24,7 +23,7 @@ from ..compiler.program import END, Aval, Equation, Var, vars_in
 from ..compiler.signature import is_input
 from ..support import tree
 from ..support.errors import ExportError
-from ..support.user_lines import Place
+from ..support.user_lines import UserLine
 from . import checks
 from .copying import Copier, NotPlain, write_value
 from .expressions import Expressions, Text
@@ -101,12 +100,11 @@ class _Writer:
     # --- around the function
 
     def _write_docstring(self, made_by: str, arrays_name: str) -> list[str]:
-        about = inspect.getdoc(self.exported.function) or ""
-        paragraph = about.partition("\n\n")[0].replace("\\", "/").replace('"""', "'''")
+        about = self.exported.summary.replace("\\", "/").replace('"""', "'''")
         needs = f" and {arrays_name} beside this file" if self.stored else " alone"
         inputs = [f"    {path}: {_describe(aval)}" for path, aval in self.program.inputs.values()]
         return [
-            f'"""{self.name}: {paragraph or "a function of arrays"}',
+            f'"""{self.name}: {about}',
             "",
             *inputs,
             f"    returns: {self._describe_results()}",
@@ -266,17 +264,17 @@ class _Writer:
         """The statements, under a comment with the line of the user's that they come from."""
         lines: list[str] = []
         errors: dict[str, Any] | None = None
-        place: Place | None = None
+        line: UserLine | None = None
         count = 0
         for i, eqn in self.program.equations.items():
             text = self.expressions.write(i)
             if self._is_part(i, eqn, text):
                 self.texts[i] = text
                 continue
-            here = self.exported.places.get(i)
-            if here is not None and here[:2] != (place and place[:2]):
+            here = self.exported.lines.get(i)
+            if here is not None and here[:2] != (line and line[:2]):
                 lines += _comment_on(here)
-                place = here
+                line = here
             if eqn.errors != errors and eqn.errors is not None:
                 state = ", ".join(f"{name}={mode!r}" for name, mode in eqn.errors.items())
                 lines.append(f"with np.errstate({state}):")
@@ -296,8 +294,8 @@ class _Writer:
         users = self.users.get(i, [])
         if eqn.effect or len(users) != 1 or users[0] == END or len(text.text) > LONGEST:
             return False
-        user, places = self.program.equations[users[0]], self.exported.places
-        here, there = places.get(i), places.get(users[0])
+        user, lines = self.program.equations[users[0]], self.exported.lines
+        here, there = lines.get(i), lines.get(users[0])
         same = here is not None and there is not None and here[:2] == there[:2]
         return same and eqn.errors == user.errors
 
@@ -367,12 +365,12 @@ def _describe(aval: Aval) -> str:
     return f"{aval.dtype}{aval.shape}" if aval.form in ("array", "scalar") else aval.form
 
 
-def _comment_on(place: Place) -> list[str]:
+def _comment_on(line: UserLine) -> list[str]:
     """The user's line as a comment; none where its source is not there."""
-    if not place.code:
+    if not line.code:
         return []
-    file = place.path.replace("\\", "/").rpartition("/")[2]
-    return [f"# {file}:{place.number}: {place.code[:80]}"]
+    file = line.path.replace("\\", "/").rpartition("/")[2]
+    return [f"# {file}:{line.number}: {line.code[:80]}"]
 
 
 def _indent(lines: list[str]) -> list[str]:

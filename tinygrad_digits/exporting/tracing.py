@@ -17,7 +17,7 @@ from ..compiler.program import Program
 from ..compiler.trace import Captured, JitInterpreter
 from ..support import tree
 from ..support.errors import ExportError, ShapeError
-from ..support.user_lines import Place
+from ..support.user_lines import UserLine
 from .lengths import LENGTHS, identity_of_array, unify
 
 
@@ -31,16 +31,22 @@ class Exported(NamedTuple):
     program: Program
     structure: tree.Structure
     """Of the results."""
-    places: dict[int, Place]
+    lines: dict[int, UserLine]
     """Of each equation the user's line."""
     args: tuple[Any, ...]
     static: frozenset[str]
     """Arguments of which the program has the value."""
 
+    @property
+    def summary(self) -> str:
+        """The first paragraph of what the user says of the function."""
+        about = inspect.getdoc(self.function) or ""
+        return about.partition("\n\n")[0] or "a function of arrays"
+
     def name_line(self, index: int) -> str:
         """The line of an equation, for messages."""
-        place = self.places.get(index)
-        return str(place) if place is not None else "the function"
+        line = self.lines.get(index)
+        return str(line) if line is not None else "the function"
 
 
 def trace(f: Callable[..., Any], args: tuple[Any, ...], batch: tuple[str, ...]) -> Exported:
@@ -53,21 +59,21 @@ def trace(f: Callable[..., Any], args: tuple[Any, ...], batch: tuple[str, ...]) 
     if unknown := [name for name in batch if name not in parameters]:
         raise TypeError(f"batch_argnames: there is no argument {unknown[0]!r} among {parameters}")
     traced = [_trace_once(jitted, _resize(args, parameters, batch, n)) for n in LENGTHS]
-    _, structure, places = traced[0]
+    _, structure, lines = traced[0]
 
     def name_line(i: int) -> str:
-        return str(places[i]) if i in places else "the function"
+        return str(lines[i]) if i in lines else "the function"
 
     program = unify([program for program, _, _ in traced], name_line)
-    return Exported(jitted.f, parameters, program, structure, places, args, jitted.static)
+    return Exported(jitted.f, parameters, program, structure, lines, args, jitted.static)
 
 
 def _trace_once(
     jitted: Jitted[..., Any], args: tuple[Any, ...]
-) -> tuple[Program, tree.Structure, dict[int, Place]]:
+) -> tuple[Program, tree.Structure, dict[int, UserLine]]:
     interpreter = JitInterpreter()
-    places: dict[int, Place] = {}
-    interpreter.places = places
+    lines: dict[int, UserLine] = {}
+    interpreter.lines = lines
     try:
         program, structure = jitted.trace(args, {}, interpreter)
     except Captured:
@@ -76,7 +82,7 @@ def _trace_once(
         ) from None
     for each in PASSES:
         program = each(program)
-    return program, structure, places
+    return program, structure, lines
 
 
 def _resize(
@@ -112,7 +118,9 @@ def suggest_names(exported: Exported) -> dict[int, str]:
         paths[i] = known.get(identity_of_array(x)) or known.get(_content(x)) or "constant"
     short = {i: _shorten(path) for i, path in paths.items()}
     taken = [*short.values()]
-    return {i: name if taken.count(name) == 1 else _join(paths[i]) for i, name in short.items()}
+    return {
+        i: name if taken.count(name) == 1 else join_words(paths[i]) for i, name in short.items()
+    }
 
 
 def _content(x: Any) -> tuple[Any, ...]:
@@ -122,10 +130,11 @@ def _content(x: Any) -> tuple[Any, ...]:
 def _shorten(path: str) -> str:
     """The last part of a path: params['w0'] -> w0."""
     words = re.findall(r"\w+", path)
-    return words[-1] if words and words[-1].isidentifier() else _join(path)
+    return words[-1] if words and words[-1].isidentifier() else join_words(path)
 
 
-def _join(path: str) -> str:
+def join_words(path: str) -> str:
+    """All parts of a path as one name: out['w0'] -> out_w0."""
     name = "_".join(re.findall(r"\w+", path))
     return name if name.isidentifier() else f"value_{name}".rstrip("_")
 

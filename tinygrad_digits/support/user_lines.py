@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class UserLine(NamedTuple):
     """A line of the user's."""
 
     path: str
@@ -26,14 +26,14 @@ class Place(NamedTuple):
 
 def user_line() -> str:
     """Where in the user's code we are: 'file:line: `code`'."""
-    return str(user_place())
+    return str(locate_user())
 
 
-def user_place() -> Place:
+def locate_user() -> UserLine:
     """The same, in its parts."""
     frame, _ = _user_frame()
     path, number = frame.f_code.co_filename, frame.f_lineno
-    return Place(path, number, linecache.getline(path, number).strip())
+    return UserLine(path, number, linecache.getline(path, number).strip())
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -148,7 +148,7 @@ class Segment:
 
     def write(self, module: ir.Module) -> None:
         """Write the function, as Python calls it; or as it is called where objects are not known."""
-        run = self._write_run(module)
+        run = self.write_run(module)
         run.linkage = "internal" if host.has_known_layout() else ""
         if not host.has_known_layout():
             return
@@ -171,7 +171,7 @@ class Segment:
             builder.store(data, place)
         builder.ret(builder.call(run, [pointers]))
 
-    def _write_run(self, module: ir.Module) -> ir.Function:
+    def write_run(self, module: ir.Module) -> ir.Function:
         """The function of a table of pointers to elements."""
         name = f"{self.name}_run" if host.has_known_layout() else self.name
         function = ir.Function(module, ir.FunctionType(INT64, [POINTER]), name)

@@ -70,6 +70,7 @@ class Language(StrEnum):
     """Choices of --to."""
 
     py = "py"
+    c = "c"
 
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train has made.")]

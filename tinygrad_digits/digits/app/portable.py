@@ -21,19 +21,22 @@ def export_classifier(
 ) -> list[Path]:
     """Write it to `path`, and return what has been written.
 
-    Raises FileExistsError for files that are somebody else's.
+    A Python file takes images, (n, pixels), and a C function one of (pixels,). Raises
+    FileExistsError for files that are somebody else's.
     """
     classify = make_classifier(saved.params, 1.0 if manner is None else manner.temperature)
     pixels, *_ = kinds.layer_sizes(saved.params)
     classify.__doc__ = _describe(pixels, saved.classes)
-    images = np.zeros((1, pixels), _dtype_of(saved.params))
-    export(classify, images, path=path, batch_argnames="images", overwrite=overwrite)
-    beside = path.with_suffix(".npz")
-    return [path, beside]
+    image = np.zeros(pixels, _dtype_of(saved.params))
+    if path.suffix == ".o":
+        export(classify, image, path=path, overwrite=overwrite)
+        return [path, path.with_suffix(".h")]
+    export(classify, image[None], path=path, batch_argnames="images", overwrite=overwrite)
+    return [path, path.with_suffix(".npz")]
 
 
 def make_classifier(params: Params, temperature: float) -> Callable[[Array], Array]:
-    """A function of images, (n, pixels) -> probabilities, (n, classes).
+    """A function of images, (..., pixels) -> probabilities, (..., classes).
 
     >>> eye = {"w0": np.eye(64)[:, :10], "b0": np.zeros(10)}
     >>> make_classifier(eye, 1.0)(9 * np.eye(64)[3:4]).argmax()

@@ -150,12 +150,15 @@ def report(
 def export(
     folder: RunFolder,
     to: Annotated[
-        Language, typer.Option("--to", help="A Python file, which needs NumPy alone.")
+        Language,
+        typer.Option("--to", help="A Python file that needs NumPy alone, or an object file for C."),
     ] = Language.py,
     path: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="Its stem names the function. [default: digits.py]"
+            "--out",
+            metavar="FILE",
+            help="Its stem names the function. [default: digits.py, or digits.o]",
         ),
     ] = None,
     overwrite: Annotated[
@@ -167,10 +170,15 @@ def export(
     A Python file, its parameters in a file beside it, has a function of images, (n, 64) with pixels
     in 0 ... 1 and ink high, that returns probabilities, (n, 10), as calibrated as those that
     predict says. It can be run, too: python digits.py image.npy.
+
+    An object file has all in it, and its header declares int digits(const float *images, float
+    *out): 64 pixels in, 10 probabilities out. Link it with any C program: cc main.c digits.o -lm.
+    Needs the extra native.
     """
-    path = Path(f"digits.{to.value}") if path is None else path
-    if path.suffix != f".{to.value}":
-        raise typer.BadParameter(f"--out takes a file that ends in .{to.value}, not {path.name}")
+    suffix = {Language.py: ".py", Language.c: ".o"}[to]
+    path = Path(f"digits{suffix}") if path is None else path
+    if path.suffix != suffix:
+        raise typer.BadParameter(f"--out takes a file that ends in {suffix}, not {path.name}")
     saved, manner = store.load_run(folder), load_manner(folder)
     written = export_classifier(saved, manner, path, overwrite=overwrite)
     say(f"program: {' and '.join(map(str, written))}")
