@@ -19,7 +19,6 @@ if ALL_CORES not in os.environ:
                 "MKL_NUM_THREADS",
                 "OMP_NUM_THREADS",
                 "VECLIB_MAXIMUM_THREADS",
-                "NUMBA_NUM_THREADS",
                 "TORCHINDUCTOR_COMPILE_THREADS",
             ),
             "1",

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from .chains import BY_HAND
-from .contenders import JIT, MANUAL, NUMBA, OURS, PRODUCTS, TAPE
+from .contenders import JIT, MANUAL, NATIVE, OURS, PRODUCTS, TAPE
 
 STYLE = {  # Okabe and Ito's colours, which colour-blind readers tell apart; filled is compiled
     MANUAL: ("#222222", "x", True),
     TAPE: ("#D55E00", "o", False),
     JIT: ("#D55E00", "o", True),
-    NUMBA: ("#D55E00", "*", True),
+    NATIVE: ("#D55E00", "*", True),
     "PyTorch": ("#0072B2", "s", False),
     "PyTorch compile": ("#0072B2", "s", True),
     "JAX jit": ("#009E73", "^", True),
@@ -102,7 +102,7 @@ def _marker(name: str) -> dict[str, Any]:
         "marker": marker,
         "markerfacecolor": colour if filled else "white",
         "markeredgewidth": 1.5,
-        "markersize": 12 if name == NUMBA else 9 if name in OURS else 7,
+        "markersize": 12 if name == NATIVE else 9 if name in OURS else 7,
     }
 
 

@@ -16,12 +16,12 @@ Step: TypeAlias = Callable[[], tuple[Any, dict[str, Any]]]
 MANUAL = "manual"
 TAPE = "eager tape"
 JIT = "jit"
-NUMBA = "jit, numba"
+NATIVE = "jit, native"
 PRODUCTS = "matrix products alone"
 
-OURS = [MANUAL, TAPE, JIT, NUMBA]
+OURS = [MANUAL, TAPE, JIT, NATIVE]
 
-BACKENDS = {JIT: ("numpy", []), NUMBA: ("numba", ["numba", "scipy"])}
+BACKENDS = {JIT: ("numpy", []), NATIVE: ("native", ["llvmlite"])}
 """Contender -> the backend of td.jit, and the modules that it needs."""
 TOLERANCE = {"float32": 1e-2, "float64": 1e-9}
 """How far a result may be from the first contender's, relative to its size. In float32 another

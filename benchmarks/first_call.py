@@ -3,7 +3,7 @@
 Every figure comes from a fresh process, whose caches on disk are in a directory of their own: empty
 for a cold start, then once more with what that left there.
 
-    python -m benchmarks.first_call "jit, numba" 1437
+    python -m benchmarks.first_call "jit, native" 1437
 """
 
 import functools

@@ -10,7 +10,7 @@ from . import ALL_CORES
 from .imports import ROOT
 
 LIMITS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-LIMITS += ("NUMBA_NUM_THREADS", "TORCHINDUCTOR_COMPILE_THREADS", "XLA_FLAGS", "NPROC")
+LIMITS += ("TORCHINDUCTOR_COMPILE_THREADS", "XLA_FLAGS", "NPROC")
 """The environment variables that keep libraries from starting threads."""
 
 CAN_PIN = hasattr(os, "sched_setaffinity")  # Linux can; macOS and Windows cannot

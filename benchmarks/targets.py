@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from .contenders import JIT, NUMBA, TAPE
+from .contenders import JIT, NATIVE, TAPE
 from .problem import DIGITS, WIDE
 
-MEMORY = {TAPE: 1.3, JIT: 1.0, NUMBA: 1.0}
+MEMORY = {TAPE: 1.3, JIT: 1.0, NATIVE: 1.0}
 """The most memory that a step may need at its peak, in manual steps."""
 
 
@@ -24,14 +24,14 @@ class Target(NamedTuple):
 def step_limits(step: dict[str, Any]) -> dict[str, float]:
     """The most that each contender's step may take, in manual steps, where limits are set."""
     if step["recipe"]:
-        return {TAPE: 1.35, JIT: 1.00, NUMBA: 0.65}
+        return {TAPE: 1.35, JIT: 1.00, NATIVE: 0.65}
     match tuple(step["sizes"]), step["batch"], step["dtype"]:
         case sizes, 32, "float32" if sizes == DIGITS:
-            return {TAPE: 1.55, JIT: 0.78, NUMBA: 0.34}
-        case sizes, 1437, _ if sizes == DIGITS:
-            return {TAPE: 1.10, JIT: 0.95, NUMBA: 0.80}
+            return {TAPE: 1.55, JIT: 0.78, NATIVE: 0.34}
+        case sizes, 1437, dtype if sizes == DIGITS:
+            return {TAPE: 1.10, JIT: 0.95, NATIVE: 0.62 if dtype == "float32" else 0.70}
         case sizes, 256, _ if sizes == WIDE:
-            return {TAPE: 1.05, JIT: 0.97, NUMBA: 0.95}
+            return {TAPE: 1.05, JIT: 0.97, NATIVE: 0.80}
     return {}
 
 

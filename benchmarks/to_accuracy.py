@@ -165,7 +165,7 @@ def jax(data: Data) -> Iterator[Predict]:
 
 CONTENDERS: dict[str, tuple[str, Callable[[Data], Iterator[Predict]]]] = {
     "ours, jit": ("numpy", lambda data: ours(data, "numpy")),
-    "ours, numba": ("numba", lambda data: ours(data, "numba")),
+    "ours, native": ("llvmlite", lambda data: ours(data, "native")),
     "MLPClassifier": ("sklearn", scikit_learn),
     "PyTorch": ("torch", pytorch),
     "JAX": ("optax", jax),

@@ -15,8 +15,8 @@ import numpy as np
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
 from tinygrad_digits.compiler.native.fusion import Role
-from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.compiler.native.roles import Roles
+from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
 DIFFERENTIABLE = {

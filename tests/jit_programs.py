@@ -31,7 +31,7 @@ def outline(leaf):
 
 
 def assert_same(got, wanted, backend="numpy", scale=0.0):
-    """Two results: alike, and with equal numbers; to the last bit, or as close as native code comes.
+    """Two results: alike, and with equal numbers; to the last bit, or as close as native comes.
 
     `scale` is the size of the numbers on the way, in proportion to which they may be off.
     """

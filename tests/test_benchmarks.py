@@ -26,7 +26,7 @@ from benchmarks import (
     timing,
     workloads,
 )
-from benchmarks.contenders import JIT, MANUAL, NUMBA, OURS, PRODUCTS, TAPE
+from benchmarks.contenders import JIT, MANUAL, NATIVE, OURS, PRODUCTS, TAPE
 from benchmarks.peers import PEERS
 from benchmarks.targets import judged
 from tinygrad_digits.digits.data import dataset as data
@@ -37,9 +37,9 @@ from tinygrad_digits.digits.training import optimizer_choice, recipe
 ROOT = Path(__file__).parent.parent
 
 
-WITHOUT_NUMBA = "import sys\nsys.modules['numba'] = None\n"
+WITHOUT_LLVM = "import sys\nsys.modules['llvmlite'] = None\n"
 """A sitecustomize.py: of the process, and of those that it starts."""
-PRESENT = ["NumPy", "native"]  # which compiles for 20 seconds
+PRESENT = ["NumPy", "native"]
 
 
 @pytest.fixture(scope="module", params=PRESENT)
@@ -52,7 +52,7 @@ def out(tmp_path_factory, native):
     out = tmp_path_factory.mktemp("benchmarks")
     options = ("--quick", "--no-peers", "--out", out)
     custom = tmp_path_factory.mktemp("custom")
-    (custom / "sitecustomize.py").write_text("" if native else WITHOUT_NUMBA)
+    (custom / "sitecustomize.py").write_text("" if native else WITHOUT_LLVM)
     done = run_benchmarks(*options, PYTHONPATH=str(custom))
     assert done.returncode == 0, done.stderr
     (out / "printed.txt").write_text(done.stdout, encoding="utf-8")
@@ -181,7 +181,7 @@ def test_every_step_starts_from_the_same(results):
 
 NUMPY_ALONE = """
 import runpy, sys
-for name in ("matplotlib", "rich", "scipy", "sklearn", "native", "typer", "PIL", "safetensors",
+for name in ("matplotlib", "rich", "scipy", "sklearn", "llvmlite", "typer", "PIL", "safetensors",
              "threadpoolctl", "pandas", "torch", "jax", "optax", "autograd", "mygrad"):
     sys.modules[name] = None
 runpy.run_module("benchmarks", None, "__main__")
@@ -258,14 +258,14 @@ def test_everyone_has_a_marker():
     assert {*OURS, *PEERS, PRODUCTS} == chart.STYLE.keys()
 
 
-@pytest.mark.parametrize("module", ["native", "scipy"])
+@pytest.mark.parametrize("module", ["llvmlite"])
 def test_column_without_its_modules_is_left_out(monkeypatch, module):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == module else find_spec(name)
     )
     assert contenders.jits() == {JIT: "numpy"}
-    assert module in contenders.missing(NUMBA)
+    assert module in contenders.missing(NATIVE)
 
 
 def test_a_peer_that_fails_or_is_late_is_left_out(capsys):
@@ -327,4 +327,4 @@ def test_pays_after_as_many_steps_as_save_the_first_call():
 
     assert first_call.pays_after(0.001, JIT, step(eager=15, jit=5)) == pytest.approx(100)
     assert first_call.pays_after(0.001, JIT, step(eager=5, jit=5)) is None
-    assert first_call.pays_after(0.001, NUMBA, step(eager=15, jit=5)) is None
+    assert first_call.pays_after(0.001, NATIVE, step(eager=15, jit=5)) is None

@@ -15,7 +15,7 @@ from tinygrad_digits.digits.data import load_digits
 from tinygrad_digits.digits.model import mlp
 
 llvmlite = pytest.importorskip("llvmlite")
-from tinygrad_digits.compiler.native import machine  # noqa: E402
+from tinygrad_digits.compiler.native import machine, products  # noqa: E402
 
 
 class Loaded:
@@ -112,6 +112,12 @@ SHAPES = {
 def test_products_are_loops_of_their_own(name, dtype, cpu, rng, tmp_path):
     a, b = rng.standard_normal((7, 19)).astype(dtype), rng.standard_normal((19, 33)).astype(dtype)
     run(SHAPES[name], a, b, folder=tmp_path, cpu=cpu)
+
+
+def test_products_need_no_blas_of_numpys(rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(products, "find_routines", dict)
+    args = rng.standard_normal((4, 5)), rng.standard_normal((5, 6))
+    run(SHAPES["matrix @ matrix"], *args, folder=tmp_path)
 
 
 def test_a_cblas_is_called_if_wanted(tmp_path):

@@ -354,19 +354,6 @@ def test_static_values_of_other_types_are_other_values():
     assert f(x, frozenset({1}) and 1).dtype == np.float32
 
 
-@pytest.mark.slow
-def test_the_cache_on_disk_may_be_damaged(tmp_path, monkeypatch):
-    pytest.importorskip("llvmlite")
-    monkeypatch.setenv("TINYGRAD_DIGITS_CACHE", str(tmp_path))
-    f = lambda x: np.sum(np.sqrt(x) + 17)  # noqa: E731
-    wanted = td.jit(f, backend="native")(np.ones(3))
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert any(path.suffix == ".nbc" for path in files)
-    for path in files:
-        path.write_bytes(b"\xff\xfe")
-    assert td.jit(f, backend="native")(np.ones(3)) == wanted
-
-
 def test_native_code_needs_its_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(td.errors.MissingExtraError, match=r"tinygrad-digits\[native\]"):

@@ -394,14 +394,6 @@ def test_what_native_code_once_did_not_do(f, args):
     assert_same(td.jit(f, backend="native")(*args), f(*args), "native", 1.0)
 
 
-@pytest.mark.slow
-def test_numpys_own_loops_give_numpys_bits():
-    skip_without("native")
-    x = np.random.default_rng(0).standard_normal((50, 60))
-    for ufunc in (np.exp, np.sin, np.tanh):
-        assert_same(td.jit(lambda x, f=ufunc: f(x * 2), backend="native")(x), ufunc(x * 2))
-
-
 @pytest.mark.parametrize("name", ["multiply", "negative", "reshape", "unique", "item", "sum"])
 def test_an_op_may_bear_the_name_of_another(name, backend):
     op = td.define(

@@ -1,50 +1,99 @@
-"""What native code takes on trust: the loop that is found in a ufunc is NumPy's own."""
+"""What native code takes on trust, and that it looks first: objects in memory, and NumPy's BLAS."""
 
 import ctypes
+import sys
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
 
-from tests.jit_programs import assert_same
-from tinygrad_digits.compiler import ufunc_loops
+import tinygrad_digits as td
 
-LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+pytest.importorskip("llvmlite")
 
+from tinygrad_digits.compiler.native import host, products
 
-FOUND = [
-    (ufunc, address, code)
-    for ufunc in ufunc_loops.UFUNCS
-    for code in "fd"
-    if (address := ufunc_loops._find_address(ufunc, np.dtype(code))) is not None
-]
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    ("ufunc", "address", "code"),
-    FOUND,
-    ids=[f"{ufunc.__name__}-{code}" for ufunc, _, code in FOUND],
-)
-def test_a_loop_that_is_found_is_numpys(ufunc, address, code, rng):
-    xs = [rng.uniform(0.1, 0.9, 100).astype(code) + (ufunc is np.arccosh) for _ in range(ufunc.nin)]
-    y = np.empty(100, code)
-    starts = np.array([x.ctypes.data for x in (*xs, y)], np.intp)
-    steps = np.full(ufunc.nargs, y.itemsize, np.intp)
-    count = np.array([100], np.intp)
-    LOOP(address)(starts.ctypes.data, count.ctypes.data, steps.ctypes.data, None)
-    assert_same(y, ufunc(*xs))
+@pytest.fixture(autouse=True)
+def afresh():
+    """What has been found out is found out again."""
+    caches = (host.has_known_layout, products.find_routines)
+    for each in caches:
+        each.cache_clear()
+    yield
+    for each in caches:
+        each.cache_clear()
 
 
-def test_loops_are_found():
-    assert {np.exp, np.log, np.tanh, np.sin} <= {ufunc for ufunc, _, _ in FOUND}
+def f(x, y, scale):
+    return np.tanh(x[:, ::2] @ y) * scale + np.sum(x.T, axis=0, keepdims=True).T
 
 
-def test_a_loop_is_left_alone_where_the_object_is_not_what_it_should_be(monkeypatch):
-    python = np.frompyfunc(lambda x: x, 1, 1)  # its loop needs data of its own
-    assert ufunc_loops._find_address(python, np.dtype(object)) is None
-    assert ufunc_loops._find_address(np.exp, np.dtype(np.int64)) is None
+ARGS = np.arange(12.0).reshape(3, 4) / 12, np.ones((2, 3)) / 3, 0.5
 
-    class Shifted(ctypes.Structure):
-        _fields_ = (("more", ctypes.c_int), *ufunc_loops._UFunc._fields_)
 
-    monkeypatch.setattr(ufunc_loops, "_UFunc", Shifted)
-    assert ufunc_loops._find_address(np.exp, np.dtype(float)) is None
+def test_objects_lie_as_cpython_and_numpy_say():
+    assert host.has_known_layout() == (sys.implementation.name == "cpython")
+
+
+@pytest.mark.parametrize("name", ["ITEMS", "DATA", "FLAGS"])
+def test_where_objects_lie_otherwise_arrays_are_asked(name, monkeypatch):
+    monkeypatch.setattr(host, name, getattr(host, name) + host.WORD)
+    assert not host.has_known_layout()
+    strided = np.repeat(ARGS[0], 2, axis=1)[:, ::2]
+    for x in (ARGS[0], strided):
+        assert_allclose(td.jit(f, backend="native")(x, *ARGS[1:]), f(*ARGS), rtol=1e-12)
+
+
+def test_arrays_in_any_order_give_the_same():
+    native = td.jit(f, backend="native")
+    x, y, scale = ARGS
+    wanted = native(x, y, scale)
+    crooked = np.frombuffer(bytes(1) + x.tobytes(), np.uint8)[1:].view(float).reshape(x.shape)
+    assert not crooked.flags.aligned
+    for odd in (np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], crooked):
+        assert_array_equal(native(odd, y, scale), wanted)
+
+
+def test_what_numpy_makes_may_lie_in_any_order():
+    """In the same program: it is looked at before native code reads it."""
+    turn = td.define(np.asfortranarray, lambda g, _y, _x: g, name="turn")
+
+    def weighted(x):
+        return np.sum(turn(x * 2) * np.arange(12.0).reshape(3, 4))
+
+    native = td.jit(weighted, backend="native")
+    assert "turn: called as it is" in native.program(ARGS[0]).source
+    assert_allclose(native(ARGS[0]), weighted(ARGS[0]), rtol=1e-12)
+
+
+def test_products_are_numpys_own(rng):
+    if not products.find_routines():
+        pytest.skip("this NumPy does not bring the OpenBLAS of its wheels")
+    a, b = rng.standard_normal((30, 20)), rng.standard_normal((20, 40))
+    program = td.jit(lambda a, b: (a @ b, b.T @ a.T), backend="native")
+    for got, wanted in zip(program(a, b), (a @ b, b.T @ a.T), strict=True):
+        assert_array_equal(got, wanted)
+
+
+def test_without_blas_products_are_left_to_numpy(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # which has no routines
+    assert products.find_routines() == {}
+    native = td.jit(f, backend="native")
+    assert_allclose(native(*ARGS), f(*ARGS), rtol=1e-12)
+    assert "matmul: called as it is" in native.program(*ARGS).source
+
+
+def test_an_address_that_does_not_multiply_is_no_blas(monkeypatch):
+    def nothing(*_):
+        return None
+
+    signature = ctypes.CFUNCTYPE(None)
+    wrong = signature(nothing)
+    address = ctypes.cast(wrong, ctypes.c_void_p).value
+    monkeypatch.setattr(
+        products, "_read_addresses", lambda library: {products._symbol("gemm", "d"): address}
+    )
+    assert products.find_routines() == {}

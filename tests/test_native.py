@@ -44,9 +44,17 @@ def check_native(f, *args):
             assert_same({name: plain(each[name])}, {name: plain(results)}, "native")
 
 
+def test_numba_is_an_alias_that_warns():
+    skip_without("native")
+    with pytest.warns(DeprecationWarning, match=r'called backend="native"') as caught:
+        jitted = td.jit(np.sin, backend="numba")
+    assert jitted.backend == "native"
+    assert caught[0].filename == __file__
+
+
 # --- rows
 
-DTYPES = [np.float64, pytest.param(np.float32, marks=pytest.mark.gate)]
+DTYPES = [np.float64, np.float32]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

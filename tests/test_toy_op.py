@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tinygrad_digits.compiler.native.fusion import Role
-from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.compiler.native.roles import Roles
+from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.engine.primitive import Kind
 from tinygrad_digits.staging.batching import batch_elementwise, register_batching
 from tinygrad_digits.staging.lowering import register_lowering

@@ -1,8 +1,8 @@
 """The native backend: loops around BLAS calls, compiled to machine code by LLVM.
 
 Equations are fused into blocks (`native.fusion`). Each block becomes a function (`native.nests`,
-`native.standalone`), blocks alike the same one, and consecutive blocks a segment, which Python calls
-with one tuple: the inputs, the arena and the arrays for the results (`native.segment`). As text:
+`native.standalone`), blocks alike the same one, and consecutive blocks a segment, which Python
+calls with one tuple: inputs, arena and arrays for the results (`native.segment`). As text:
 
     kernel1 over (32, 64): p0 = float32(32, 64) ...; p1 = float32(64,) ...; p2 = float32(32, 64) ...
         t3 = add p0, p1 -> float32(32, 64)
@@ -17,17 +17,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import numpy_backend
+from .namespace import list_names
 from .native import host, library
 from .native.code import ERRORS
 from .native.fusion import Block, Role, find_stored, fuse
 from .native.roles import Roles
-from .native.segment import NOT_PLAIN, Kernel, Segment
-from .namespace import list_names
+from .native.segment import NOT_PLAIN, Kernel, NativeSegment
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
 from .program import Program, is_draw, vars_in
@@ -35,10 +36,10 @@ from .program import Program, is_draw, vars_in
 
 def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
     """Emit a program with native parts, and compile them."""
-    spare = numpy_backend.compile_program(program, name)
     emitter = NativeEmitter(prepare_for_loops(program), donated)
+    make_spare = functools.cache(lambda: numpy_backend.compile_program(program, name))
     emitter.namespace.things["again"] = functools.partial(
-        _run_again, spare=spare, pure=_is_pure(emitter)
+        _run_again, make_spare=make_spare, pure=_is_pure(emitter)
     )
     source = emitter.source(name)
     start = time.perf_counter()
@@ -54,10 +55,11 @@ def _is_pure(emitter: NativeEmitter) -> bool:
     return not donated and not any(is_draw(eqn) for eqn in emitter.program.equations.values())
 
 
-def _run_again(inputs: Any, code: int, *, spare: Code, pure: bool) -> list[Any]:
+def _run_again(inputs: Any, code: int, *, make_spare: Callable[[], Code], pure: bool) -> list[Any]:
     """What NumPy says to inputs for which native code has found an error."""
     if not pure:
         raise ERRORS[code - 1]
+    spare = make_spare()
     return spare.run(inputs, spare.workspace())
 
 
@@ -72,8 +74,10 @@ def _call_again(segment: Any, things: tuple[Any, ...], code: int) -> int:
 class NativeEmitter(Emitter):
     """Writes native functions, and the Python that calls them."""
 
+    own_products = False
+
     def __init__(self, program: Program, donated: frozenset[int]) -> None:
-        roles = Roles(program)
+        roles = Roles(program, self.own_products)
         self.role: dict[int, Role] = {}
 
         def role(index: int, eqn: Any) -> Role:
@@ -85,7 +89,7 @@ class NativeEmitter(Emitter):
         self.layouts, self.reasons = roles.layouts, roles.reasons
         program, steps = _reorder(program, self.blocks)
         self.kernels: dict[str, Kernel] = {}
-        self.segments: list[Segment] = []
+        self.segments: list[NativeSegment] = []
         self.program, self.outputs = program, set(vars_in(program.outputs))
         self.layouts.program = program
         self.seen = self._find_seen()
@@ -176,7 +180,7 @@ class NativeEmitter(Emitter):
         """The call of the native function for these blocks."""
         if not blocks:
             return []
-        segment = Segment(f"segment{len(self.segments)}", self)
+        segment = NativeSegment(f"segment{len(self.segments)}", self)
         for block in blocks:
             segment.add(block)
         self.segments.append(segment)

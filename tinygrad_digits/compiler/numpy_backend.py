@@ -267,10 +267,10 @@ class Emitter:
             words = {"out": name, "f": self._bind_function(eqn)}
             return [t.format(*arguments, **words) for t in template.split("; ") if t]
         call = self._write_expression(i, eqn, arguments)
-        guard = lowering_of(eqn.op).guard
-        if guard is not None and i not in self.read:
-            if (condition := guard(self._describe_call(i, eqn))) is not None:
-                return [f"if {condition}:", f"    {call}"]
+        guard = lowering_of(eqn.op).guard if i not in self.read else None
+        condition = guard(self._describe_call(i, eqn)) if guard is not None else None
+        if condition is not None:
+            return [f"if {condition}:", f"    {call}"]
         return [f"{name} = {call}"]
 
     def _describe_call(self, i: int, eqn: Equation) -> SourceCall:

@@ -20,7 +20,7 @@ from ..compiler.native import code as native_code
 from ..compiler.native import machine
 from ..compiler.native.code import ERRORS, POINTER
 from ..compiler.native.expressions import TYPES
-from ..compiler.native.segment import Segment
+from ..compiler.native.segment import NativeSegment
 from ..compiler.native.terms import DOUBLE, INT8, INT64, declare
 from ..compiler.native_backend import NativeEmitter
 from ..compiler.passes.for_loops import prepare_for_loops
@@ -45,7 +45,7 @@ STATUS = ir.IntType(32)
 NO_MEMORY = -1
 
 
-class Parameter(NamedTuple):
+class CParameter(NamedTuple):
     """An argument of the C function."""
 
     name: str
@@ -77,6 +77,8 @@ class Compiled(NamedTuple):
 class ObjectEmitter(NativeEmitter):
     """The native parts of a program whose results all go into memory of the caller's."""
 
+    own_products = True
+
     def _find_planned(self) -> set[int]:
         return super()._find_planned() - self.outputs
 
@@ -90,7 +92,7 @@ def write_object(
     """
     program = _copy_results(prepare_for_loops(exported.program))
     emitter = ObjectEmitter(program, frozenset())
-    segment = Segment(name, emitter)
+    segment = NativeSegment(name, emitter)
     for block in emitter.blocks:
         if not block.native:
             (i,) = block.equations[:1]
@@ -125,7 +127,7 @@ def _copy_results(program: Program) -> Program:
 # --- parameters
 
 
-def _list_inputs(exported: Exported) -> list[Parameter]:
+def _list_inputs(exported: Exported) -> list[CParameter]:
     names = suggest_names(exported)
     inputs = []
     for i, (path, aval) in exported.program.inputs.items():
@@ -133,14 +135,14 @@ def _list_inputs(exported: Exported) -> list[Parameter]:
             raise ExportError(f"{path} is a random generator, which C has not: draw outside")
         if aval.dtype.char not in C_TYPES:
             raise ExportError(f"{path} is of {aval.dtype}, which native code has not")
-        inputs.append(Parameter(_avoid_keywords(names[i]), aval, path, result=False))
+        inputs.append(CParameter(_avoid_keywords(names[i]), aval, path, result=False))
     return inputs
 
 
-def _list_results(exported: Exported, program: Program) -> list[Parameter]:
+def _list_results(exported: Exported, program: Program) -> list[CParameter]:
     places = tree.unflatten(exported.structure, range(len(program.outputs)))
     return [
-        Parameter(_avoid_keywords(join_words(path)), program.aval(x.index), path, result=True)
+        CParameter(_avoid_keywords(join_words(path)), program.aval(x.index), path, result=True)
         for (path, _), x in zip(tree.items(places, "out"), program.outputs, strict=True)
     ]
 
@@ -153,7 +155,7 @@ def _avoid_keywords(name: str) -> str:
 
 
 def _write_module(
-    segment: Segment, parameters: list[Parameter], name: str, *, cblas: bool, mark: str
+    segment: NativeSegment, parameters: list[CParameter], name: str, *, cblas: bool, mark: str
 ) -> ir.Module:
     emitter = segment.emitter
     module = ir.Module()
@@ -179,7 +181,7 @@ def _is_found_by_name(function: ir.Function) -> bool:
 
 
 def _write_entry(
-    segment: Segment, run: ir.Function, parameters: list[Parameter], name: str
+    segment: NativeSegment, run: ir.Function, parameters: list[CParameter], name: str
 ) -> None:
     """The function that C calls: it makes the table of pointers that a segment runs on."""
     module, program = run.module, segment.emitter.program
@@ -204,13 +206,13 @@ def _write_entry(
     builder.ret(status)
 
 
-def _type_of(parameter: Parameter) -> ir.Type:
+def _type_of(parameter: CParameter) -> ir.Type:
     if not parameter.by_value:
         return POINTER
     return DOUBLE if parameter.aval.form == "number" else TYPES[parameter.aval.dtype]
 
 
-def _point_to(builder: ir.IRBuilder, parameter: Parameter, argument: Any) -> Any:
+def _point_to(builder: ir.IRBuilder, parameter: CParameter, argument: Any) -> Any:
     """Where the elements of an argument are; those of a number are put somewhere."""
     if not parameter.by_value:
         return argument
@@ -259,7 +261,7 @@ def _forward(function: ir.Function, name: str) -> None:
 # --- the header
 
 
-def _write_header(parameters: list[Parameter], name: str, made_by: str, exported: Exported) -> str:
+def _write_header(parameters: list[CParameter], name: str, made_by: str, exported: Exported) -> str:
     guard = f"{re.sub(r'[^A-Z0-9]', '_', name.upper())}_H"
     arguments = ", ".join(each.declare() for each in parameters)
     lines = [
@@ -293,7 +295,7 @@ def _write_header(parameters: list[Parameter], name: str, made_by: str, exported
     return "\n".join(lines) + "\n"
 
 
-def _describe(parameters: list[Parameter]) -> Iterator[str]:
+def _describe(parameters: list[CParameter]) -> Iterator[str]:
     for each in parameters:
         what = each.aval.dtype if each.by_value else f"{each.aval.dtype}{each.aval.shape}"
         yield f"{each.name}: {what}" + (f", {each.path}" if each.path != each.name else "")

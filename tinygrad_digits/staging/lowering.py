@@ -24,11 +24,21 @@ class SourceArray:
 
     __slots__ = ("dtype", "name", "plain", "shape")
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], plain: bool) -> None:
+    def __init__(
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], plain: bool
+    ) -> None:
         self.name = name
         self.shape = shape
         self.dtype = dtype
         self.plain = plain  # whether it is an array that lies in memory row by row
+
+    def __getitem__(self, at: Any) -> Any:
+        """The element at a place: for those that write native code."""
+        raise NotImplementedError
+
+    def __setitem__(self, at: Any, value: Any) -> None:
+        """Write an element."""
+        raise NotImplementedError
 
 
 class SourceCall:
@@ -43,7 +53,7 @@ class SourceCall:
 
 
 Writer: TypeAlias = Callable[[SourceCall], Callable[[Any], None] | None]
-"""Call -> what writes native code for it with a `compiler.native.code.Code`, or None.
+"""Call -> what writes native code for it with a `compiler.native.code.FunctionWriter`, or None.
 
 What it writes with, it may do within loops (`with code.loop(n) as k:`): elements of arrays are
 terms with Python's operators, read as `x[k]` and written as `out[k] = x[k] + 1`; with one index an

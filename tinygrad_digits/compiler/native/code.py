@@ -1,7 +1,7 @@
 """A function of machine code under construction: loops, elements of arrays, errors.
 
-    with code.loop(32) as i, code.loop(64) as j:
-        out[64 * i + j] = x[64 * i + j] + y[j]
+with code.loop(32) as i, code.loop(64) as j:
+out[64 * i + j] = x[64 * i + j] + y[j]
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from ...staging.lowering import SourceArray
 from ...support.errors import ShapeError
 from .expressions import TYPES, constant, convert
-from .layouts import Layout, plain_strides
-from .terms import BOOL, INT8, INT64, Term, declare, ir
+from .layouts import MemoryLayout, plain_strides
+from .terms import BOOL, INT8, INT64, Term, declare
 
 POINTER = ir.PointerType()
 ERRORS = (
@@ -37,7 +38,7 @@ LARGEST_ON_THE_STACK = 1 << 15
 """Bytes."""
 
 
-class Code:
+class FunctionWriter:
     """A function of pointers that returns a code, and the builder that writes it."""
 
     def __init__(self, module: ir.Module, name: str, pointers: int) -> None:
@@ -88,7 +89,7 @@ class Code:
         """A whole number in the type to count with."""
         return Term(self.builder, x.convert(INT64).value)
 
-    def fail_if(self, condition: Term, error: type[Exception] = IndexError) -> None:
+    def fail_if(self, condition: Term, error: type[IndexError | ValueError] = IndexError) -> None:
         """Return the code of an error where the condition holds: then the kernel runs."""
         code = 1 + [type(known) for known in ERRORS].index(error)
         with self.builder.if_then(condition.value, likely=False):
@@ -126,13 +127,13 @@ class Place(SourceArray):
 
     def __init__(
         self,
-        code: Code | None,
+        code: FunctionWriter | None,
         pointer: Any,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
-        layout: Layout | None = None,
+        layout: MemoryLayout | None = None,
     ) -> None:
-        self.layout = layout or Layout(-1, 0, plain_strides(shape))
+        self.layout = layout or MemoryLayout(-1, 0, plain_strides(shape))
         super().__init__("", shape, dtype, self.layout.strides == plain_strides(shape))
         self.code, self.pointer = code, pointer
 
@@ -177,7 +178,9 @@ class Place(SourceArray):
         assert self.code is not None
         x = value if isinstance(value, Term) else constant(self.code.builder, value, self.dtype)
         x = convert(x, self.dtype)
-        self.code.builder.store(x.convert(INT8).value if self.dtype.kind == "b" else x.value, pointer)
+        self.code.builder.store(
+            x.convert(INT8).value if self.dtype.kind == "b" else x.value, pointer
+        )
 
     def fill(self, value: float) -> None:
         """The same number everywhere; of an array in plain order."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
 from .mathematics import define_function
-from .terms import BOOL, DOUBLE, FLOAT, Term, declare, ir
+from .mathematics.formats import scale
+from .terms import BOOL, DOUBLE, FLOAT, Term
 
 TYPES: dict[np.dtype[Any], ir.Type] = {
     np.dtype(bool): BOOL,
@@ -31,10 +34,7 @@ def convert(x: Term, dtype: np.dtype[Any]) -> Term:
 
 def constant(builder: ir.IRBuilder, number: Any, dtype: np.dtype[Any]) -> Term:
     """A number of this dtype."""
-    if dtype.kind == "f":
-        value = float(dtype.type(number))  # rounded as NumPy rounds it
-    else:
-        value = int(number)
+    value = float(dtype.type(number)) if dtype.kind == "f" else int(number)  # rounded as by NumPy
     return Term(builder, ir.Constant(TYPES[dtype], value), dtype.kind == "u")
 
 
@@ -52,19 +52,6 @@ def _call(name: str) -> Callable[..., Term]:
 def _intrinsic(name: str) -> Callable[..., Term]:
     """LLVM's own, which of integers is the number itself."""
     return lambda x, *others: x.call(name, *others) if x.is_float else x
-
-
-def _library(name: str) -> Callable[..., Term]:
-    """A function of the C library."""
-
-    def formula(*xs: Term) -> Term:
-        x = xs[0]
-        types = [each.type for each in xs]
-        full = name if x.type == DOUBLE else f"{name}f"
-        function = declare(x.builder.module, full, ir.FunctionType(x.type, types))
-        return Term(x.builder, x.builder.call(function, [each.value for each in xs]))
-
-    return formula
 
 
 def _add(a: Term, b: Term) -> Term:
@@ -87,7 +74,9 @@ def _remainder(a: Term, b: Term) -> Term:
     if not a.is_float:
         safe = (b == 0).select(b.constant(1), b)
         left = a % safe
-        turned = left if a.unsigned else (((left < 0) ^ (b < 0)) & (left != 0)).select(left + b, left)
+        turned = (
+            left if a.unsigned else (((left < 0) ^ (b < 0)) & (left != 0)).select(left + b, left)
+        )
         return (b == 0).select(b.constant(0), turned)
     left = a % b
     turned = ((left < 0) ^ (b < 0)).select(left + b, left)
@@ -118,8 +107,22 @@ def _heaviside(x: Term, at_zero: Term) -> Term:
     return x.is_nan().select(x, (x == 0).select(at_zero, side))
 
 
-def _both(a: Term, b: Term) -> tuple[Term, Term]:
-    return a.convert(BOOL), b.convert(BOOL)
+def _next_after(x: Term, y: Term) -> Term:
+    """The neighbour of x on the way to y: its bits count up away from 0."""
+    bits = x.bitcast(ir.IntType(x.bits))
+    away = ((x < y) ^ (x < 0)).select(bits + 1, bits - 1).bitcast(x.type)
+    smallest = bits.constant(1).bitcast(x.type).copysign(y)
+    moved = (x == y).select(y, (x == 0).select(smallest, away))
+    return (x.is_nan() | y.is_nan()).select(x + y, moved)
+
+
+def _scale(x: Term, k: Term) -> Term:
+    """x 2**k (np.ldexp): in steps, as 2**k itself may be no number."""
+    limit = 1000 if x.bits == 64 else 120
+    near = k.maximum(-limit).minimum(limit)
+    far = (k - near).maximum(-2 * limit).minimum(2 * limit)
+    steps = (each.convert(ir.IntType(x.bits)) for each in (near, far))
+    return functools.reduce(scale, steps, x)
 
 
 FORMULAS: dict[Any, Callable[..., Term]] = {
@@ -169,7 +172,8 @@ FORMULAS: dict[Any, Callable[..., Term]] = {
     np.rad2deg: lambda x: x * (180 / math.pi),
     np.degrees: lambda x: x * (180 / math.pi),
     np.float_power: _call("power"),
-    np.nextafter: _library("nextafter"),
+    np.nextafter: _next_after,
+    np.ldexp: _scale,
 }
 """Ufuncs as formulas of their operands, which have been converted to one of their loops' dtypes."""
 

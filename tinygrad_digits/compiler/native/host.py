@@ -43,6 +43,11 @@ def has_known_layout() -> bool:
     return all(map(_is_as_known, things, _read_items(things)))
 
 
+def describe_layout() -> str:
+    """How segments read objects."""
+    return repr((WORD, ITEMS, DATA, FLAGS) if has_known_layout() else None)
+
+
 def _read_items(things: tuple[Any, ...]) -> list[int]:
     size = len(things) * WORD
     if sys.getsizeof(things) < ITEMS + size:
@@ -58,8 +63,10 @@ def _is_as_known(thing: Any, address: int) -> bool:
         if type(thing).__basicsize__ < FLAGS + ctypes.sizeof(ctypes.c_int):
             return False
         (data,) = struct.unpack("P", ctypes.string_at(address + DATA, WORD))
-        (flags,) = struct.unpack("i", ctypes.string_at(address + FLAGS, ctypes.sizeof(ctypes.c_int)))
-        return data == thing.ctypes.data and flags & 0xFFFF == thing.flags.num & 0xFFFF
+        (flags,) = struct.unpack(
+            "i", ctypes.string_at(address + FLAGS, ctypes.sizeof(ctypes.c_int))
+        )
+        return bool(data == thing.ctypes.data and flags & 0xFFFF == thing.flags.num & 0xFFFF)
     number = np.asarray(thing)
     return ctypes.string_at(address + DATA, number.nbytes) == number.tobytes()
 
@@ -75,7 +82,7 @@ def make_plain(x: Any) -> Any:
 
 
 def find_addresses(things: tuple[Any, ...]) -> tuple[Any, list[Any]]:
-    """Where the elements of plain arrays, and numbers, are; and what has to stay alive meanwhile."""
+    """Where the elements of plain arrays, and numbers, are; and what has to stay alive."""
     arrays = [x if isinstance(x, np.ndarray) else np.asarray(x) for x in things]
     places = [x.__array_interface__["data"][0] for x in arrays]
     return (ctypes.c_void_p * len(arrays))(*places), arrays

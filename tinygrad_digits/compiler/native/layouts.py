@@ -15,7 +15,7 @@ import numpy as np
 from ..program import Equation, Operand, Program, Var
 
 
-class Layout(NamedTuple):
+class MemoryLayout(NamedTuple):
     """The value whose memory it is, the first element in it, and steps along the axes."""
 
     root: int
@@ -33,14 +33,15 @@ def plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 class Layouts:
     """How the values of a program lie in memory."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, own_products: bool = False) -> None:
         self.program = program
-        self.views: dict[int, Layout] = {}
+        self.own_products = own_products  # whether whoever links the code brings the products
+        self.views: dict[int, MemoryLayout] = {}
 
-    def of(self, index: int) -> Layout:
+    def of(self, index: int) -> MemoryLayout:
         """The layout of a value."""
         view = self.views.get(index)
-        return view or Layout(index, 0, plain_strides(self.program.aval(index).shape))
+        return view or MemoryLayout(index, 0, plain_strides(self.program.aval(index).shape))
 
     def is_plain(self, x: Operand) -> bool:
         """Whether an operand is an array that lies row by row."""
@@ -61,11 +62,13 @@ class Layouts:
             return False
         size = root.itemsize
         offset = (view.ctypes.data - root.ctypes.data) // size
-        self.views[index] = Layout(layout.root, offset, tuple([n // size for n in view.strides]))
+        self.views[index] = MemoryLayout(
+            layout.root, offset, tuple([n // size for n in view.strides])
+        )
         return True
 
 
-def _lay(root: Any, layout: Layout, shape: tuple[int, ...]) -> Any:
+def _lay(root: Any, layout: MemoryLayout, shape: tuple[int, ...]) -> Any:
     """A view with this layout."""
     flat = root.reshape(-1)[layout.offset :]
     strides = tuple([n * root.itemsize for n in layout.strides])

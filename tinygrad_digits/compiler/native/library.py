@@ -8,16 +8,17 @@ import hashlib
 import pathlib
 from typing import Any, Protocol
 
+from llvmlite import ir
+
 from . import cache, host
 from .machine import Function, Library, compile_text, describe_machine
-from .segment import Emitted, Kernel, Segment
-from .terms import ir
+from .segment import Emitted, NativeSegment
 
 
 class Native(Emitted, Protocol):
     """What has native parts."""
 
-    segments: list[Segment]
+    segments: list[NativeSegment]
 
     @property
     def notation(self) -> str:
@@ -31,7 +32,8 @@ def load(emitter: Native) -> dict[str, Function]:
     text = emitter.notation
     if not all(kernel.notation.is_ours for kernel in emitter.kernels.values()):
         text = write_module(emitter)  # notation does not tell what formulas from outside say
-    key = cache.digest("\n".join([describe_machine(), _digest_sources(), text]))
+    made_for = describe_machine(), host.describe_layout(), _digest_sources()
+    key = cache.digest("\n".join([*made_for, text]))
     code = cache.read(key)
     if code is None:
         code = compile_text(write_module(emitter))
@@ -50,7 +52,7 @@ def write_module(emitter: Native) -> str:
     return str(module)
 
 
-def _bind(library: Library, segment: Segment) -> Function:
+def _bind(library: Library, segment: NativeSegment) -> Function:
     """A segment as a function of a tuple, whoever finds the arrays' elements."""
     if host.has_known_layout():
         return library.find(segment.name)

@@ -14,7 +14,7 @@ from llvmlite import binding
 from . import products
 from .code import ALLOCATE, FREE
 
-Function: TypeAlias = Callable[[tuple[Any, ...]], int]
+Function: TypeAlias = Callable[[Any], int]
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def _make_target(reloc: str = "", codemodel: str = "jitdefault") -> Any:
 
 
 def make_portable_target(cpu: str) -> Any:
-    """A processor of this one's kind, for object files: "generic", "native", or one of LLVM's names."""
+    """A processor for object files: "generic", "native" (this one), or a name of LLVM's."""
     if cpu == "native":
         return _make_target(reloc="pic", codemodel="default")
     _prepare()

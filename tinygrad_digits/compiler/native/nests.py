@@ -15,14 +15,13 @@ long sums in parts, so that the error does not grow with the length.
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var
-from .code import Code, Place
+from .code import FunctionWriter, Place
 from .expressions import FORMULAS, constant, convert
 from .fusion import Block, Role
 from .layouts import plain_strides
@@ -30,7 +29,7 @@ from .roles import IDENTITIES, loop_dtypes
 from .terms import Term
 
 PART = 4096
-"""Elements that are added up before their sum is added to the others: float64's error stays small."""
+"""Elements that are added up before their sum is added to the others."""
 
 Steps: TypeAlias = tuple[int, ...]
 
@@ -58,7 +57,7 @@ class Nest:
         roles: dict[int, Role],
         kept: set[int],
         places: dict[int, Place],
-        code: Code,
+        code: FunctionWriter,
     ) -> None:
         assert block.shape is not None
         self.program, self.code, self.kept, self.places = program, code, kept, places
@@ -230,10 +229,7 @@ def _combine(r: Reduction, total: Term, x: Term) -> Term:
 def _find_steps(place: Place, shape: tuple[int, ...]) -> Steps:
     """How far one goes in an array along each axis of a loop."""
     missing = len(shape) - len(place.shape)
-    own = [
-        0 if n == 1 else step
-        for n, step in zip(place.shape, place.layout.strides, strict=True)
-    ]
+    own = [0 if n == 1 else step for n, step in zip(place.shape, place.layout.strides, strict=True)]
     return (*[0] * missing, *own)
 
 

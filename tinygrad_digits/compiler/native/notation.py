@@ -17,7 +17,7 @@ import numpy as np
 from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var, map_operand
 from .fusion import Block
-from .layouts import Layout
+from .layouts import MemoryLayout
 
 PLAIN = (int, float, str, bool, type(None), type(Ellipsis), np.dtype, type, np.generic, Var)
 PACKAGE = __name__.partition(".")[0]
@@ -40,7 +40,7 @@ class Notation:
     """
 
     def __init__(
-        self, block: Block, program: Program, places: dict[int, tuple[int, Layout]]
+        self, block: Block, program: Program, places: dict[int, tuple[int, MemoryLayout]]
     ) -> None:
         self.program, self.places = program, places
         self.names = {i: f"p{k}" for k, i in enumerate(places)}

@@ -15,12 +15,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 
-from ..program import Equation, Operand, Var
-from .code import POINTER, Code, Place
+from ..program import Equation, Operand
+from .code import FunctionWriter, Place
 from .expressions import TYPES, convert
 from .layouts import Layouts
-from .terms import INT64, Term, declare, ir
+from .terms import INT64, Term, declare
 
 ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
 """Of the CBLAS interface (https://www.netlib.org/blas/blast-forum/cblas.tgz, cblas.h)."""
@@ -66,7 +67,7 @@ def _read_addresses(library: ctypes.CDLL) -> dict[str, int]:
 def _multiplies(address: int) -> bool:
     """Whether what is there multiplies matrices of float64 as it should."""
     flag, length, real, array = ctypes.c_int, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
-    kinds = [*[flag] * 3, *[length] * 3, real, *[array, length] * 2, real, array, length]
+    kinds: list[Any] = [*[flag] * 3, *[length] * 3, real, *[array, length] * 2, real, array, length]
     a, b, c = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4), np.zeros((2, 4))
     places = [(x.ctypes.data, x.shape[1]) for x in (a, b, c)]
     gemm = ctypes.CFUNCTYPE(None, *kinds)(address)
@@ -86,7 +87,8 @@ def fits(eqn: Equation, layouts: Layouts) -> bool:
         return False
     if not eqn.aval.shape:
         return True
-    return bool(find_routines()) and all(_leading(x, layouts) for x in eqn.args)
+    there = layouts.own_products or bool(find_routines())
+    return there and all(_leading(x, layouts) for x in eqn.args)
 
 
 def _leading(x: Operand, layouts: Layouts) -> tuple[int, int] | None:
@@ -109,7 +111,7 @@ def _describe(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, in
 # --- how they are written
 
 
-def write(code: Code, a: Place, b: Place, out: Place) -> None:
+def write(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
     """out = a @ b."""
     if not out.shape:
         return _write_dot(code, a, b, out)
@@ -125,7 +127,7 @@ def _turn(x: Place) -> Place:
     return Place(x.code, x.pointer, x.shape[::-1], x.dtype, layout)
 
 
-def _write_dot(code: Code, a: Place, b: Place, out: Place) -> None:
+def _write_dot(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
     total = code.variable(np.dtype(float))
     total[0] = 0.0
     with code.loop(prod(a.shape)) as k:
@@ -135,14 +137,14 @@ def _write_dot(code: Code, a: Place, b: Place, out: Place) -> None:
     out[0] = total[0]
 
 
-def _write_gemm(code: Code, a: Place, b: Place, out: Place) -> None:
+def _write_gemm(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
     (m, k), n = a.shape, b.shape[1]
     turns, places = zip(*[_tell(x) for x in (a, b)], strict=True)
     values = [INT(ROW_MAJOR), *turns, *map(INT64, (m, n, k))]
     _call(code, "gemm", values, *places, (out.point((), ()), INT64(n)), out.dtype)
 
 
-def _write_gemv(code: Code, a: Place, x: Place, out: Place) -> None:
+def _write_gemv(code: FunctionWriter, a: Place, x: Place, out: Place) -> None:
     """out = a @ x for a vector x."""
     turn, place = _tell(a)
     rows, columns = a.shape if turn.constant == AS_IT_IS else a.shape[::-1]
@@ -160,7 +162,7 @@ def _tell(x: Place) -> tuple[Any, tuple[Any, Any]]:
     return INT(told[0]), (x.point((), ()), INT64(told[1]))
 
 
-def _call(code: Code, name: str, values: list[Any], *rest: Any) -> None:
+def _call(code: FunctionWriter, name: str, values: list[Any], *rest: Any) -> None:
     *places, dtype = rest
     one, zero = (ir.Constant(TYPES[dtype], float(number)) for number in (1, 0))
     first, second, out = places

@@ -28,9 +28,9 @@ REDUCTIONS = {np.add, np.multiply, np.maximum, np.minimum}
 class Roles:
     """What each equation of a program is to native code, and why some are nothing to it."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, own_products: bool = False) -> None:
         self.program = program
-        self.layouts = Layouts(program)
+        self.layouts = Layouts(program, own_products)
         self.reasons: dict[int, str] = {}
         """For each equation that is left to NumPy why that is."""
 

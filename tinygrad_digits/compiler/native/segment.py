@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
+from llvmlite import ir
+
 from ..plan import Plan
 from ..program import Program
 from . import host
-from .code import POINTER, Code, Place
+from .code import POINTER, FunctionWriter, Place
 from .fusion import Block, Role
-from .layouts import Layout, Layouts
+from .layouts import Layouts, MemoryLayout
 from .nests import Nest
 from .notation import Notation
 from .standalone import write_block
-from .terms import INT8, INT64, ir
+from .terms import INT8, INT64
 
 NOT_PLAIN = -1
 """What a segment returns if an array is not as native code can read it."""
@@ -44,13 +46,13 @@ class Kernel:
     name: str
     block: Block
     parameters: int
-    places: dict[int, tuple[int, Layout]]
+    places: dict[int, tuple[int, MemoryLayout]]
     """For each value in memory the parameter that points to it, and its layout from there."""
     notation: Notation
 
     def write(self, module: ir.Module, emitter: Emitted) -> None:
         """Write the function."""
-        code = Code(module, self.name, self.parameters)
+        code = FunctionWriter(module, self.name, self.parameters)
         places = {}
         for i, (parameter, layout) in self.places.items():
             aval = emitter.program.aval(i)
@@ -75,7 +77,7 @@ class Call(NamedTuple):
 
 
 @dataclass
-class Segment:
+class NativeSegment:
     """One native function, and the names of what goes into its tuple."""
 
     name: str
@@ -123,7 +125,7 @@ class Segment:
         slot = self._number(emitter.names[root])
         if emitter.program.aval(root).form != "array":
             self.numbers.add(slot)
-        elif root not in emitter.kept and root not in emitter.program.constants:
+        elif root in emitter.program.inputs or emitter.role.get(root) is Role.NUMPY:
             self.doubtful.add(slot)
         return slot, 0
 
@@ -142,12 +144,14 @@ class Segment:
         return "\n    ".join([f"{self.name}({', '.join(self.things)}):", *words])
 
     def _write_argument(self, slot: int, offset: int) -> str:
-        return f"{self.things[slot]} + {offset}" if self.things[slot] == "arena" else self.things[slot]
+        return (
+            f"{self.things[slot]} + {offset}" if self.things[slot] == "arena" else self.things[slot]
+        )
 
     # --- machine code
 
     def write(self, module: ir.Module) -> None:
-        """Write the function, as Python calls it; or as it is called where objects are not known."""
+        """Write the function as Python calls it; where objects are not known, of pointers."""
         run = self.write_run(module)
         run.linkage = "internal" if host.has_known_layout() else ""
         if not host.has_known_layout():

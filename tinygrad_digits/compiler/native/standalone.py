@@ -9,7 +9,7 @@ import numpy as np
 from ...staging.lowering import SourceCall, lowering_of
 from ..program import Equation, Operand, Var, map_operand
 from . import products
-from .code import Code, Place
+from .code import FunctionWriter, Place
 from .layouts import Layouts
 
 
@@ -30,7 +30,7 @@ def has_block(index: int, eqn: Equation, layouts: Layouts) -> bool:
     return native(_describe_call(index, eqn, describe)) is not None
 
 
-def write_block(index: int, eqn: Equation, places: dict[int, Place], code: Code) -> None:
+def write_block(index: int, eqn: Equation, places: dict[int, Place], code: FunctionWriter) -> None:
     """The code of an equation that can be a native block."""
 
     def describe(x: Operand) -> Any:
@@ -38,13 +38,12 @@ def write_block(index: int, eqn: Equation, places: dict[int, Place], code: Code)
 
     call = _describe_call(index, eqn, describe)
     if eqn.op.function is np.matmul:
-        return products.write(code, *call.args, call.out)
+        a, b = call.args
+        return products.write(code, a, b, call.out)
     native = lowering_of(eqn.op).native
-    assert native is not None
-    write = native(call)
+    write = native(call) if native is not None else None
     assert write is not None
-    write(code)
-    return None
+    return write(code)
 
 
 def _describe_call(index: int, eqn: Equation, describe: Any) -> SourceCall:

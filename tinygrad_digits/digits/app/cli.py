@@ -27,7 +27,7 @@ COMMANDS = (
                                 "sweep --grid 'dropout=0,0.2' --jobs -1 --out swept.jsonl")),
     (LOOK, looking.gradcheck, ("gradcheck", "gradcheck --hidden 9,8 --json")),
     (LOOK, looking.tape, ("tape --backward", "tape --costs", "tape --svg tape.svg")),
-    (LOOK, looking.program, ("program", "program --optimizer adamw --backend numba")),
+    (LOOK, looking.program, ("program", "program --optimizer adamw --backend native")),
 )  # fmt: skip
 """Of each its panel in --help, and examples."""
 

@@ -63,7 +63,7 @@ class Backend(StrEnum):
     """Choices of --backend."""
 
     numpy = "numpy"
-    numba = "numba"
+    native = "native"
 
 
 class Language(StrEnum):
@@ -95,7 +95,7 @@ BackendOption = Annotated[
     typer.Option(
         "--backend",
         help="For what to compile the step: NumPy, with the bits of --eager, or "
-        "native loops by Numba, of the extra jit.",
+        "machine code by LLVM, of the extra native.",
     ),
 ]
 Json = Annotated[
@@ -285,8 +285,8 @@ Stratify = Annotated[
 OptionalBackend = Annotated[
     Backend | None,
     typer.Option(
-        help="For what to compile the step: NumPy, with the bits of --eager, or native loops "
-        "by Numba, of the extra jit. [default: numpy]"
+        help="For what to compile the step: NumPy, with the bits of --eager, or machine code "
+        "by LLVM, of the extra native. [default: numpy]"
     ),
 ]
 Eager = Annotated[

@@ -9,7 +9,7 @@ import platform
 
 from ... import __version__
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "numba", "matplotlib", "safetensors")
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "llvmlite", "matplotlib", "safetensors")
 
 
 def describe_environment() -> dict[str, str]:

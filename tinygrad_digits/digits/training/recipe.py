@@ -137,7 +137,7 @@ class Config:
     hidden: tuple[int, ...] = PLAIN.hidden
     dtype: str = "float32"  # half the memory traffic of float64, and the digits are exact in it
     stratify: bool = False  # the plain train_test_split, on which others publish their figures
-    backend: str | None = "numpy"  # which gives the same bits as None, eager; "numba" does not
+    backend: str | None = "numpy"  # which gives the same bits as None, eager; "native" does not
     schedule: str = PLAIN.schedule
     warmup: float = PLAIN.warmup
     weight_decay: float = PLAIN.weight_decay

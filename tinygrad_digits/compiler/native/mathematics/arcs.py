@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from ..terms import Term
 from .formats import Polynomial, format_of, multiply_exactly
 
@@ -57,7 +59,7 @@ def arctan2(y: Term, x: Term) -> Term:
     large, small = across.maximum(along), across.minimum(along)
     shrink = (large > 2.0 ** (format_of(x).bias - 2)).select(x.constant(0.25), 1.0)
     large, small = large * shrink, small * shrink
-    middle = small > large * 0.5
+    middle = (small > large * 0.5) | (small == inf)
     above = middle.select((small == large).select(x.constant(0.0), small - large), small)
     below = middle.select(small + large, (large == 0.0).select(x.constant(1.0), large))
     quarters, t = middle.select(x.constant(1.0), 0.0), above / below
@@ -68,7 +70,7 @@ def arctan2(y: Term, x: Term) -> Term:
 
 
 def _fold(x: Term) -> tuple[Term, Term, Term]:
-    """Whether |x| > 1/2, and arcsin of |x|, or of the sine of half the angle to 1, in two numbers."""
+    """Whether |x| > 1/2, and arcsin |x|, or there half of arccos |x|, as two numbers."""
     size = abs(x)
     far = size > 0.5
     square = far.select((1.0 - size) * 0.5, size * size)

@@ -1,10 +1,11 @@
 """sin, cos and tan: x = k pi / 2 + r, and polynomials in r.
 
-pi / 2 is taken off in three parts, the first without an error as the processor rounds a product and
-a sum once (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). That serves
-up to `FAR`; beyond, x is multiplied by so many bits of 2 / pi that the quadrant and the fraction are
-left (M. Payne and R. Hanek, 1983). Few numbers are so large, so that is a call, vectorised as "if any
-lane needs it". Numbers are float64 inside: for float32 the polynomials are shorter.
+pi / 2 is taken off in three parts, the first without an error, as a product and a sum are rounded
+once (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). That serves up
+to `FAR`; beyond, x is multiplied by those bits of 2 / pi that tell the quadrant and the fraction
+(M. Payne and R. Hanek, Radian reduction for trigonometric functions, 1983). Few numbers are so
+large, so that is a call, vectorised as "if any lane needs it". Numbers are float64 inside; for
+float32 the polynomials are shorter.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def reduce(x: Term) -> Reduced:
 
 
 def reduce_far(x: Term) -> Reduced:
-    """The same for |x| > 2**31, from the bits of 2 / pi that count: 2 before the point, 190 after."""
+    """The same for |x| > 2**31, from 192 bits of x 2 / pi: 2 before the point, 190 after."""
     wide = ir.IntType(192)
     bits = x.bitcast(INT64)
     exponent = ((bits >> 52) & 0x7FF) - 1075
@@ -109,8 +110,8 @@ def sum_series(x: Term, reduced: Reduced) -> tuple[Term, Term]:
     z = r * r
     half = z * 0.5
     if str(x.scalar) == "float":
-        sine = r.multiply_add(z * SIN.evaluate(z, SIN.float), r)
-        return sine, (z * z).multiply_add(COS.evaluate(z, COS.float), 1.0 - half)
+        sine = r.multiply_add(z * SIN.evaluate(z, SIN.single), r)
+        return sine, (z * z).multiply_add(COS.evaluate(z, COS.single), 1.0 - half)
     sine = r + (r * z).multiply_add(SIN(z), rest * (1.0 - half))
     near_one, lost = add_smaller(z.constant(1.0), -half)
     return sine, near_one + (z * z).multiply_add(COS(z), lost - r * rest)

@@ -19,54 +19,55 @@ ERF = Polynomial(  # erf(x) / x - 1 in x**2 < 1, within 2**-62 and 2**-34
         -9.641507314887568e-06,
     ),
 )
-ERFCX = Polynomial(  # exp(x**2) erfc(x) (x + 3) in a t for 0.35 < x < 28, 11; 2**-59, 2**-31
+ERFCX = Polynomial(  # (exp(x**2) erfc(x) (x + 3) - b) / t, 0.75 < x < 28, 11; in 2**-60, 2**-30
     (
-        *(1.067236634220986, 0.6983902403923552, 0.3720143594619697, 0.15634542227433101),
-        *(0.04823183719207733, 0.008739181006087728, -0.00027260688600754787),
-        *(-0.0006222214664455424, -9.397721097531812e-05, 3.551915315774935e-05),
-        *(1.1634866749424492e-05, -2.428411763651538e-06, -1.2092882156054133e-06),
-        *(2.394245428420419e-07, 1.238578347839818e-07, -3.2507563836012895e-08),
-        *(-1.2073818502533942e-08, 4.9222798168232556e-09, 9.782216598286858e-10),
-        *(-6.616055319975142e-10, -4.863075321027011e-11, 5.4614683018642074e-11),
-        4.419480005994379e-13,
+        *(0.540220498180486, 0.24620701781211285, 0.09082904695042986),
+        *(0.025459921711938668, 0.004550880194687186, 9.396930830619116e-05),
+        *(-0.0002065775342050603, -4.3564060028568737e-05, 6.210083068178845e-06),
+        *(3.671934412417073e-06, -1.208806794917452e-07, -2.909927483585159e-07),
+        *(-5.789216338630165e-10, 2.5038047227181573e-08, -2.191811533988393e-10),
+        *(-2.3317230388858743e-09, 1.3305954720410695e-10, 2.119608805548932e-10),
+        *(-2.5818103905515177e-11, -1.3568461015629634e-11, 2.3086863880259526e-12),
     ),
     (
-        *(1.1785565191544713, 0.6982002986482659, 0.32555582065944055, 0.11576009382049235),
-        *(0.028836725066697183, 0.0037003621313607474, -0.0003692277107751412),
-        *(-0.0002285825929500271, -1.0505266348554315e-05, 1.0019964935996239e-05),
-        1.1863769625490724e-06,
+        *(0.5271115489410387, 0.20686208009540724, 0.0636563853168706),
+        *(0.014259140897736087, 0.001835442879730416, -6.202801004738043e-05),
+        *(-7.239040938204105e-05, -5.967133650076619e-06, 2.0034561247930457e-06),
     ),
 )
-MIDDLE = (0.1653827636013481, 7.511754068716094), (0.1849680170575693, 8.807511737089202)
-"""c and h of t = (1 / (x + 3) - c) h, which goes from -1 to 1, for the two types."""
+MIDDLE = (
+    (0.1494598388671875, 8.5625, 0.9887670959833323),
+    (0.1690521240234375, 10.25, 1.0867725328754145),
+)
+"""c, h and b for t = (1 / (x + 3) - c) h, which goes from -1 to 1, for the two types."""
 
 
 def _decay(x: Term) -> tuple[Term, Term]:
-    """erfc(x) for x from 0.35, as a number of middling size and an exponent."""
-    x = clip(x, 0.35, 30.0)
+    """erfc(x) for x from 0.75, as a number of middling size and an exponent."""
+    x = clip(x, 0.75, 30.0)
     square, missing = multiply_exactly(x, x)
-    decay, k = split_exp(-square, -missing)
+    r, tail, k = split_exp(-square, -missing)
     total, lost = add_exactly(x, x.constant(3.0))
     u = 1.0 / total
     rest = u.fma(-total, 1.0) - u * lost
-    centre, stretch = MIDDLE[str(x.scalar) == "float"]
-    product, error = multiply_exactly(decay, ERFCX((u - centre) * stretch))
+    centre, stretch, start = MIDDLE[str(x.scalar) == "float"]
+    t = (u - centre + u * rest) * stretch
+    slope = ERFCX(t)
+    smooth = t.fma(slope, start)
+    smooth_rest = t.fma(slope, start - smooth)
+    product = r.fma(smooth, smooth)
+    error = r.fma(smooth, smooth - product) + tail.multiply_add(smooth, smooth_rest)
     return product.multiply_add(u, product.multiply_add(rest, error) * u), k
-
-
-def _rise(x: Term) -> Term:
-    """erf(x) for |x| < 1."""
-    return x.multiply_add(ERF(x * x), x)
 
 
 def erf(x: Term) -> Term:
     """2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
     far = (1.0 - scale(*_decay(abs(x)))).copysign(x)
-    return (abs(x) > 1.0).select(far, _rise(x))
+    return (abs(x) > 1.0).select(far, x.multiply_add(ERF(x * x), x))
 
 
 def erfc(x: Term) -> Term:
     """1 - erf(x), with all digits where that is small."""
     beyond = scale(*_decay(abs(x)))
     far = (x > 0.0).select(beyond, 2.0 - beyond)
-    return (abs(x) > 0.35).select(far, 1.0 - _rise(x))
+    return (abs(x) > 0.75).select(far, (1.0 - x) - x * ERF(x * x))

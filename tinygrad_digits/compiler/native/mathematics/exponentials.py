@@ -9,6 +9,7 @@ from ..terms import Term
 from .formats import (
     Polynomial,
     add_exactly,
+    add_smaller,
     choose,
     clip,
     format_of,
@@ -62,18 +63,19 @@ def reduce(x: Term) -> tuple[Term, Term, Term]:
     return k, r, (high - r) - low
 
 
-def split_exp(x: Term, rest: Term | None = None) -> tuple[Term, Term]:
-    """exp(x + rest) as a number near 1 and an exponent, and the rest is tiny."""
+def split_exp(x: Term, rest: Term | None = None) -> tuple[Term, Term, Term]:
+    """r, t and k with exp(x + rest) = 2**k (1 + r + t); the rest is tiny, and t smaller than r."""
     k, r, lost = reduce(clip(x, choose(x, -1400.0, -160.0), choose(x, 711.0, 90.0)))
-    minus_one = r + (r * r).multiply_add(EXP(r), lost)
+    tail = (r * r).multiply_add(EXP(r), lost)
     if rest is not None:
-        minus_one = rest.multiply_add(minus_one + 1.0, minus_one)
-    return minus_one + 1.0, k
+        tail = rest.multiply_add(r + tail + 1.0, tail)
+    return r, tail, k
 
 
-def exp(x: Term) -> Term:
-    """e**x."""
-    return scale(*split_exp(x))
+def exp(x: Term, rest: Term | None = None, doublings: int = 0) -> Term:
+    """e**(x + rest), so many times doubled."""
+    r, tail, k = split_exp(x, rest)
+    return scale(r + tail + 1.0, k + doublings if doublings else k)
 
 
 def exp2(x: Term) -> Term:
@@ -85,17 +87,22 @@ def exp2(x: Term) -> Term:
 
 
 def expm1(x: Term) -> Term:
-    """e**x - 1 as 2**k (exp(r) - 1 + (1 - 2**-k)), the large terms added without an error."""
+    """e**x - 1."""
+    high, low, k = split_expm1(x)
+    return keep_tiny(x, scale(high + low, k))
+
+
+def split_expm1(x: Term) -> tuple[Term, Term, Term]:
+    """e**x - 1 as 2**k (high + low): exp(r) - 1 and 1 - 2**-k, added without an error."""
     k, r, lost = reduce(clip(x, -50.0, choose(x, 711.0, 90.0)))
     few = format_of(x).mantissa + 10  # 2**-k matters no more
     high, low = add_exactly(1.0 - raise_two(-(k > few).select(few, k), x), r)
-    result = scale(high + (low + (r * r * EXP(r) + lost)), k)
-    return keep_tiny(x, result)
+    return *add_smaller(high, low + (r * r).multiply_add(EXP(r), lost)), k
 
 
 def sinh(x: Term) -> Term:
     """(e**x - e**-x) / 2."""
-    half = _halve_exp(abs(x))
+    half = exp(abs(x), doublings=-1)  # which may be finite where e**|x| is not
     square = x * x
     near = x.multiply_add(square * SINH(square), x)
     return (abs(x) < 1.0).select(near, (half - 0.25 / half).copysign(x))
@@ -103,23 +110,34 @@ def sinh(x: Term) -> Term:
 
 def cosh(x: Term) -> Term:
     """(e**x + e**-x) / 2."""
-    half = _halve_exp(abs(x))
+    half = exp(abs(x), doublings=-1)  # which may be finite where e**|x| is not
     return half + 0.25 / half
-
-
-def _halve_exp(x: Term) -> Term:
-    """e**x / 2, which may be finite where e**x is not."""
-    number, k = split_exp(x)
-    return scale(number, k - 1)
 
 
 def tanh(x: Term) -> Term:
     """sinh / cosh, as t / (t + 2) with t = expm1(2 |x|)."""
-    t = expm1(clip(abs(x) * 2.0, 0.0, 44.0))
-    return (t / (t + 2.0)).copysign(x)
+    high, low, k = split_expm1(clip(abs(x) * 2.0, 0.0, 44.0))
+    power = raise_two(k, x)
+    high, low = high * power, low * power
+    return _divide((high, low), (2.0, high, low)).copysign(x)
 
 
 def sigmoid(x: Term) -> Term:
     """1 / (1 + e**-x), from exp(-|x|) so that small values keep their digits."""
-    e = exp(-abs(x))
-    return (x < 0.0).select(e, 1.0) / (e + 1.0)
+    r, tail, k = split_exp(-abs(x))
+    high, low = add_smaller(r.constant(1.0), r)
+    high, low = add_smaller(high, low + tail)
+    power = raise_two((k < -100).select(-100, k), x)
+    below, negative = (1.0, high * power, low * power), x < 0.0
+    quotient = _divide((negative.select(high, 1.0), negative.select(low, 0.0)), below)
+    return scale(quotient, negative.select(k, 0))
+
+
+def _divide(above: tuple[Term, Term], below: tuple[float, Term, Term]) -> Term:
+    """A quotient of sums whose terms become smaller, all but rounded once."""
+    (a, a_rest), (one, b, b_rest) = above, below
+    total, lost = add_exactly(b, b.constant(one))
+    inverse = 1.0 / total
+    quotient = a * inverse
+    rest = quotient.fma(-total, a) + (a_rest - quotient * (lost + b_rest))
+    return rest.multiply_add(inverse, quotient)

@@ -1,7 +1,7 @@
 """What formulas for float32 and float64 differ in, and the steps that they share.
 
-Some steps give a value as the sum of two numbers, the second within half a unit of the last place of
-the first (Dekker, 1971; Knuth, The Art of Computer Programming, volume 2, section 4.2.2).
+Some steps give a value as the sum of two numbers, the second within half a unit of the last place
+of the first (Dekker, 1971; Knuth, The Art of Computer Programming, volume 2, section 4.2.2).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Format(NamedTuple):
     bias: int
     """What exponents are stored with."""
     ln2: tuple[float, float]
-    """log(2) as a number with so few bits that its products with exponents are exact, and the rest."""
+    """log(2) in so few bits that its products with exponents are exact, and the rest."""
     log10_2: tuple[float, float]
     """log10(2) in the same way."""
     log2_e: tuple[float, float]
@@ -56,11 +56,11 @@ class Polynomial(NamedTuple):
     """Coefficients, from the constant one, for each of the two types."""
 
     double: tuple[float, ...]
-    float: tuple[float, ...]
+    single: tuple[float, ...]
 
     def __call__(self, x: Term) -> Term:
         """Its value for the type of x."""
-        return self.evaluate(x, self.float if str(x.scalar) == "float" else self.double)
+        return self.evaluate(x, self.single if str(x.scalar) == "float" else self.double)
 
     @staticmethod
     def evaluate(x: Term, coefficients: tuple[float, ...]) -> Term:

@@ -1,7 +1,7 @@
 """log and its kin: x = 2**k (1 + f), and a series in s = f / (2 + f).
 
-The series is that of log(1 + f) = f - f**2 / 2 + s (f**2 / 2 + R(s**2)), whose leading terms are exact
-or nearly so (K. C. Ng's, in Sun's fdlibm).
+log(1 + f) = f - f**2 / 2 + s (f**2 / 2 + R(s**2)), whose leading terms are exact or nearly so
+(K. C. Ng's way, in Sun's fdlibm).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .formats import (
     to_number,
 )
 
-LOG = Polynomial(  # (2 artanh(s) - 2 s) / s**3 in s**2 for s**2 < 0.02944, within 2**-59, 2**-37 of 2 s
+LOG = Polynomial(  # (2 artanh(s) - 2 s) / s**3 in s**2 < 0.02944, within 2**-59 and 2**-37 of 2 s
     (
         *(0.6666666666666734, 0.399999999994154, 0.28571428742250343, 0.22222198584365427),
         *(0.18183563905159733, 0.1531405729911445, 0.1479592019357501),
@@ -125,7 +125,8 @@ def _log1p_far(x: Term, near: Term) -> Term:
 def arctanh(x: Term) -> Term:
     """log((1 + x) / (1 - x)) / 2."""
     a = abs(x)
-    return (log1p(2.0 * a / (1.0 - a)) * 0.5).copysign(x)
+    double = a + a
+    return (log1p(double + double * a / (1.0 - a)) * 0.5).copysign(x)
 
 
 def softplus(x: Term) -> Term:

@@ -13,7 +13,6 @@ from .formats import (
     format_of,
     multiply_exactly,
     raise_two,
-    scale,
     to_bits,
 )
 
@@ -57,7 +56,7 @@ def _raise(x: Term, y: Term, like: Term) -> Term:
     product, missing = multiply_exactly(y, log)
     missing = missing + y * rest
     fits = abs(product) < 1000.0  # otherwise it may be inf, and what is missing NaN
-    return scale(*exponentials.split_exp(product, fits.select(missing, 0.0)))
+    return exponentials.exp(product, fits.select(missing, 0.0))
 
 
 def log_exactly(x: Term) -> tuple[Term, Term]:
@@ -87,7 +86,7 @@ def _divide(a: Term, b: Term, b_rest: Term) -> tuple[Term, Term]:
 
 
 def cbrt(x: Term) -> Term:
-    """The cube root: a polynomial, a step of Halley's method, and one of Newton's with all digits."""
+    """The cube root: a polynomial, a step of Halley's method, and an exact one of Newton's."""
     size = abs(x)
     m, k = _split_by_eights(size)
     y = CBRT(m)

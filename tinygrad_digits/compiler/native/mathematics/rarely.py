@@ -57,7 +57,7 @@ def _define_vector(scalar: ir.Function, a_type: Any, name: str, is_rare: Formula
 
 
 def _start(module: ir.Module, a_type: Any, name: str, is_rare: Formula) -> Any:
-    """A function without side effects that has looked whether anything is rare, and has branched."""
+    """A function without side effects, its argument, and its blocks for rare and usual."""
     function = ir.Function(module, ir.FunctionType(a_type, [a_type]), name)
     for attribute in ("noinline", "nounwind", "readnone", "willreturn"):
         _add_attribute(function, attribute)
