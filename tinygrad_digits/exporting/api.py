@@ -12,7 +12,8 @@ import numpy as np
 from ..support.errors import extra
 from ..support.files import write_atomically
 from ..support.options import suggest_options
-from .python_file import MARK, write_python
+from .constants import MARK
+from .python_file import write_python
 from .tracing import Exported, trace
 
 
