@@ -16,8 +16,10 @@ from .expressions import Text
 
 MARK = "Written by tinygrad_digits"
 """By which a file is known as one that may be replaced."""
-FEW = 8
-"""Elements up to which a constant is written into the source."""
+ORDINARY = "fd?bhilqBHILQ"
+"""Characters of dtypes whose numbers Python writes to the last bit."""
+FEW, LONGEST = 8, 80
+"""Elements up to which a constant is written into the source, and characters."""
 
 
 class Constants:
@@ -69,11 +71,15 @@ class Constants:
 
 
 def _write_small(constant: Any) -> str | None:
-    """A constant of a few ordinary numbers as an expression; None for others."""
-    dtype = constant.dtype
-    few = 0 < np.size(constant) <= FEW and dtype.char in "fd?bhilqBHILQ"
-    if not few or Aval.of(constant).order or not np.isfinite(constant).all():
+    """A constant of a few ordinary numbers, or of one many times; None for others."""
+    dtype, size = constant.dtype, np.size(constant)
+    ordinary = size > 0 and dtype.char in ORDINARY and not Aval.of(constant).order
+    if not ordinary or not np.isfinite(constant).all():
         return None
     if not isinstance(constant, np.ndarray):
         return write_value(constant)
-    return f"np.array({constant.tolist()}, {dtype.name!r})"
+    first = constant.reshape(-1)[0]
+    if size > 1 and constant.tobytes() == size * first.tobytes():
+        return f"np.full({constant.shape}, {first.item()}, {dtype.name!r})"
+    text = f"np.array({constant.tolist()}, {dtype.name!r})"
+    return text if size <= FEW and len(text) <= LONGEST else None

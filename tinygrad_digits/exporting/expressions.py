@@ -39,6 +39,8 @@ OPERATORS: dict[Any, str] = {
 """Of ufuncs, and of what Python computes for numbers. (Arrays' own ** rounds otherwise than power.)
 """
 SIGNS: dict[Any, str] = {np.negative: "-", operator.neg: "-", operator.pos: "+"}
+DEFAULTS = [("axis", None), ("keepdims", False)]
+"""Options of reductions that need not be written."""
 OURS = __name__.partition(".")[0]
 
 
@@ -103,10 +105,12 @@ class Expressions:
         kernel = eqn.op.kernel
         if getattr(np.random.Generator, getattr(kernel, "__name__", ""), None) is kernel:
             return f"{args[0].text}.{kernel.__name__}({self._write_arguments(args[1:], options)})"
-        if not self._is_array(eqn.args[0] if eqn.args else None):
-            return None
-        if function is np.ndarray.astype and options.keys() == {"dtype"}:
+        first = eqn.args[0] if eqn.args else None
+        scalar = isinstance(first, Var) and self.program.aval(first.index).form == "scalar"
+        if function is np.ndarray.astype and (scalar or self._is_array(first)):
             return f"{args[0].closed}.astype({self.write_operand(options['dtype']).text})"
+        if not self._is_array(first):
+            return None
         if function in VIEWS and options.get("order", "C") == "C":
             text = VIEWS[function](eqn).format(args[0].closed)
             return f"np.{text}" if text.startswith("broadcast_to") else text
@@ -118,7 +122,10 @@ class Expressions:
         if known is None and kernel is builtins.abs:
             known = "abs"
         called = known or self.copier.copy(kernel, name)
-        call = f"{called}({self._write_arguments(args, eqn.options)})"
+        options = eqn.options
+        if eqn.op.kind is Kind.REDUCTION:
+            options = {name: x for name, x in options.items() if (name, x) not in DEFAULTS}
+        call = f"{called}({self._write_arguments(args, options)})"
         theirs = known is None and not str(kernel.__module__).startswith(f"{OURS}.")
         if theirs and eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "array":
             check = self.copier.copy(checks.check_shape)
