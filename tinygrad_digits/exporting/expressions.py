@@ -107,7 +107,8 @@ class Expressions:
             return f"{args[0].text}.{kernel.__name__}({self._write_arguments(args[1:], options)})"
         first = eqn.args[0] if eqn.args else None
         scalar = isinstance(first, Var) and self.program.aval(first.index).form == "scalar"
-        if function is np.ndarray.astype and (scalar or self._is_array(first)):
+        known = options.keys() == {"dtype"}
+        if function is np.ndarray.astype and known and (scalar or self._is_array(first)):
             return f"{args[0].closed}.astype({self.write_operand(options['dtype']).text})"
         if not self._is_array(first):
             return None
