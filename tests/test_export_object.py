@@ -83,6 +83,7 @@ PROGRAMS = {
         lambda x: np.sum(x @ x @ x, axis=0),
         np.linspace(0, 1, 14400).reshape(120, 120),
     ),
+    "sums of many": (lambda x: (np.sum(x), np.tanh(x)), np.linspace(0, 1, 200_000)),
     "a training step": (step, mlp.init_params((64, 16, 10)), np.ones((5, 64)), np.arange(5)),
     "names of C": (lambda register, double: register - double, np.ones(2), np.full(2, 3.0)),
 }

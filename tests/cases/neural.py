@@ -77,10 +77,15 @@ def naive_windows(x, window, strides, dilation, margins, fill):
     return y
 
 
+def windows_of_last(x, **options):
+    """Of images that lie along the last axis, as the op has them."""
+    return naive_windows(x.transpose(3, 0, 1, 2), **options).transpose(0, 1, 2, 4, 5, 3)
+
+
 def naive_fold(g, shape, **options):
     """The transpose, as a matrix: windows of each image that has a single 1."""
     units = np.eye(math.prod(shape)).reshape(-1, *shape)
-    columns = [naive_windows(unit, fill=0.0, **options) for unit in units]
+    columns = [windows_of_last(unit, fill=0.0, **options) for unit in units]
     return np.array([np.sum(g * c) for c in columns]).reshape(shape)
 
 
@@ -164,7 +169,7 @@ def embedding(table, ids):
 
 
 REFERENCES |= {
-    windows: naive_windows,
+    windows: windows_of_last,
     fold: naive_fold,
     td.nn.conv2d: conv2d,
     td.nn.max_pool2d: max_pool2d,
@@ -187,8 +192,8 @@ SLIDES = [
 RUNNING = (normal(3), uniform(0.5, 2.0, 3))
 
 LAYERS = [
-    case(windows, normal(1, 2, 3, 4), fill=0.5, **ODD),
-    case(fold, normal(2, 2, 3, 1, 2, 3), shape=(1, 2, 3, 4), **ODD),
+    case(windows, normal(2, 3, 4, 1), fill=0.5, **ODD),
+    case(fold, normal(2, 2, 3, 2, 3, 1), shape=(2, 3, 4, 1), **ODD),
     case(td.nn.conv2d, IMAGES, KERNELS),
     case(td.nn.conv2d, IMAGES, KERNELS, normal(3)),
     *(case(td.nn.conv2d, IMAGES, KERNELS, normal(3), **options) for options in SLIDES),

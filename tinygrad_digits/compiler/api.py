@@ -103,6 +103,7 @@ def jit(
     static_argnames: str | tuple[str, ...] = ...,
     donate: str | tuple[str, ...] = ...,
     cache_size: int = ...,
+    threads: int | None = ...,
 ) -> Jitted[P, R]: ...
 
 
@@ -114,6 +115,7 @@ def jit(
     static_argnames: str | tuple[str, ...] = ...,
     donate: str | tuple[str, ...] = ...,
     cache_size: int = ...,
+    threads: int | None = ...,
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 
 
@@ -125,6 +127,7 @@ def jit(
     static_argnames: str | tuple[str, ...] = (),
     donate: str | tuple[str, ...] = (),
     cache_size: int = 64,
+    threads: int | None = None,
 ) -> Any:
     """f, traced once for each signature and run as a straight-line program from then on.
 
@@ -136,6 +139,8 @@ def jit(
         donate: arguments whose arrays results may be written into; after the call they hold
             those results, or anything.
         cache_size: programs kept; beyond it the one that was least recently used is dropped.
+        threads: on how many the native backend's loops over large arrays run, with the same bits;
+            by default as many as there are cores for this process. BLAS goes by its own settings.
 
     Arrays, NumPy scalars, floats and random generators are what may change between calls; any
     tree of them, and any tree as a result. Raises TracedValueError where f needs the value of an
@@ -155,11 +160,12 @@ def jit(
             static_argnames=static_argnames,
             donate=donate,
             cache_size=cache_size,
+            threads=threads,
         )
     if backend == "numba":
         warn('backend="numba" is now called backend="native"', DeprecationWarning)
         backend = "native"
-    return Jitted(f, backend, _names(static_argnames), _names(donate), cache_size)
+    return Jitted(f, backend, _names(static_argnames), _names(donate), cache_size, threads)
 
 
 def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -217,8 +223,11 @@ class Jitted(Decorated, Generic[P, R]):
         static_argnames: tuple[str, ...],
         donate: tuple[str, ...],
         cache_size: int,
+        threads: int | None = None,
     ) -> None:
         _check_function(f)
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, got {threads}")
         _check_how(f, backend, (*static_argnames, *donate), cache_size)
         functools.update_wrapper(self, f)
         self.f = f
@@ -227,6 +236,7 @@ class Jitted(Decorated, Generic[P, R]):
         self.static = frozenset(static_argnames)
         self.donate = frozenset(donate)
         self.cache_size = cache_size
+        self.threads = threads
         self.traces = 0
         self._programs: dict[Hashable, Lowered] = {}
         self._specs: deque[dict[str, str]] = deque(maxlen=RETRACES)  # what traces were for, by path
@@ -251,7 +261,7 @@ class Jitted(Decorated, Generic[P, R]):
 
     def __reduce__(self) -> Any:
         """Pickles as the name under which it can be imported, or as its function and options."""
-        options = (self.backend, (*self.static,), (*self.donate,), self.cache_size)
+        options = self.backend, (*self.static,), (*self.donate,), self.cache_size, self.threads
         return importable_name(self) or (Jitted, (as_findable(self.f), *options))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -378,6 +388,7 @@ class Jitted(Decorated, Generic[P, R]):
                     name=_name(self.f),
                     backend=self.backend,
                     donate=self.donate,
+                    threads=self.threads,
                     seconds=time.perf_counter() - start,
                 )
                 surroundings = Known(find_free_variables(self.f), self._selves, self._attributes)

@@ -99,6 +99,7 @@ def lower_program(
     name: str,
     backend: str,
     donate: frozenset[str],
+    threads: int | None,
     seconds: float,
 ) -> Lowered:
     """Through the passes, one after the other, and through the backend."""
@@ -112,7 +113,8 @@ def lower_program(
         for i, (path, value) in final.inputs.items()
         if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
     )
-    code: numpy_backend.Code = _load_backend(backend).compile_program(final, name, donated)
+    compiled = _load_backend(backend).compile_program(final, name, donated, threads)
+    code: numpy_backend.Code = compiled
     times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
     if backend == "native":
         times["compiled"] = code.seconds

@@ -4,7 +4,7 @@ Equations are fused into blocks (`native.fusion`). Each block becomes a function
 `native.standalone`), blocks alike the same one, and consecutive blocks a segment, which Python
 calls with one tuple: inputs, arena and arrays for the results (`native.segment`). As text:
 
-    kernel1 over (32, 64): p0 = float32(32, 64) ...; p1 = float32(64,) ...; p2 = float32(32, 64) ...
+    kernel1 over (32, 64): p0 = float32(32, 64) by (64, 1) of #0; ...
         t3 = add p0, p1 -> float32(32, 64)
         p2 = maximum t3, 0 -> float32(32, 64)
 
@@ -18,6 +18,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,26 @@ import numpy as np
 from . import numpy_backend
 from .namespace import list_names
 from .native import host, library
+from .native.axes import LARGE, PARTS
 from .native.code import ERRORS
 from .native.fusion import Block, Role, find_stored, fuse
 from .native.roles import Roles
 from .native.segment import NOT_PLAIN, Kernel, NativeSegment
+from .native.threads import count_cores
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
+from .plan import ALIGNMENT
 from .program import Program, is_draw, vars_in
 
 
-def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
-    """Emit a program with native parts, and compile them."""
-    emitter = NativeEmitter(prepare_for_loops(program), donated)
+def compile_program(
+    program: Program,
+    name: str,
+    donated: frozenset[int] = frozenset(),
+    threads: int | None = None,
+) -> Code:
+    """Emit a program with native parts, and compile them; None is all cores' threads."""
+    emitter = NativeEmitter(prepare_for_loops(program), donated, threads or count_cores())
     make_spare = functools.cache(lambda: numpy_backend.compile_program(program, name))
     emitter.namespace.things["again"] = functools.partial(
         _run_again, make_spare=make_spare, pure=_is_pure(emitter)
@@ -76,7 +85,7 @@ class NativeEmitter(Emitter):
 
     own_products = False
 
-    def __init__(self, program: Program, donated: frozenset[int]) -> None:
+    def __init__(self, program: Program, donated: frozenset[int], threads: int) -> None:
         roles = Roles(program, self.own_products)
         self.role: dict[int, Role] = {}
 
@@ -90,10 +99,13 @@ class NativeEmitter(Emitter):
         program, steps = _reorder(program, self.blocks)
         self.kernels: dict[str, Kernel] = {}
         self.segments: list[NativeSegment] = []
+        known = host.has_known_layout()
+        self.threads, self.scratch_size = min(threads, PARTS) if known else 1, 0
         self.program, self.outputs = program, set(vars_in(program.outputs))
         self.layouts.program = program
         self.seen = self._find_seen()
         super().__init__(program, donated, steps)
+        self.scratch_start = -(-self.plan.size // ALIGNMENT) * ALIGNMENT
         self.namespace.things |= {"call_again": _call_again, "empty": np.empty}
 
     @property
@@ -109,6 +121,10 @@ class NativeEmitter(Emitter):
         return "\n\n".join([*parts, *calls])
 
     # --- memory
+
+    def _arena_size(self) -> int:
+        """With room at its end for what the parts of loops find."""
+        return self.plan.size + (ALIGNMENT + self.scratch_size if self.scratch_size else 0)
 
     def _find_planned(self) -> set[int]:
         """Of native values those that are stored, but for results, which have their own memory."""
@@ -177,17 +193,29 @@ class NativeEmitter(Emitter):
         return super()._write_body([*reversed(views), *([] if of else indices)])
 
     def _write_call(self, blocks: list[Block]) -> list[str]:
-        """The call of the native function for these blocks."""
-        if not blocks:
-            return []
-        segment = NativeSegment(f"segment{len(self.segments)}", self)
+        """The calls of native functions for these blocks: one, but for loops that threads share."""
+        segments: list[NativeSegment] = []
         for block in blocks:
-            segment.add(block)
-        self.segments.append(segment)
-        things = list_names(segment.things)
+            if self.threads > 1 and prod(block.shape or ()) * 64 >= LARGE:  # whatever is in it
+                alone = self._make_segment(is_split=True)
+                alone.add(block)
+                if alone.calls[0].kernel.in_parts:
+                    segments.append(alone)
+                    continue
+                self.segments.pop()
+            if not segments or segments[-1].is_split:
+                segments.append(self._make_segment())
+            segments[-1].add(block)
+        return [line for segment in segments for line in self._write_segment(segment)]
+
+    def _make_segment(self, is_split: bool = False) -> NativeSegment:
+        self.segments.append(NativeSegment(f"segment{len(self.segments)}", self, is_split))
+        return self.segments[-1]
+
+    def _write_segment(self, segment: NativeSegment) -> list[str]:
         return [
             *[f"    {self._write_allocation(i)}" for i in segment.results],
-            f"    things = ({things})",
+            f"    things = ({list_names(segment.things)})",
             f"    code = {segment.name}(things)",
             f"    if code and (code := call_again({segment.name}, things, code)):",
             "        return again(inputs, code)",

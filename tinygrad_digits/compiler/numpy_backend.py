@@ -45,7 +45,12 @@ class Code(NamedTuple):
     """Of native compilation."""
 
 
-def compile_program(program: Program, name: str, donated: frozenset[int] = frozenset()) -> Code:
+def compile_program(
+    program: Program,
+    name: str,
+    donated: frozenset[int] = frozenset(),
+    threads: int | None = None,  # noqa: ARG001 (NumPy has its own)
+) -> Code:
     """Emit and compile a program; outputs may be written over the `donated` inputs."""
     emitter = Emitter(program, donated)
     return assemble(emitter, name, emitter.source(name))
@@ -179,9 +184,13 @@ class Emitter:
 
     def _make_arena(self) -> Any:
         """Memory for one workspace: bytes, from an aligned address on."""
-        memory = np.empty(self.plan.size + ALIGNMENT, np.uint8)
+        size = self._arena_size()
+        memory = np.empty(size + ALIGNMENT, np.uint8)
         skip = -memory.ctypes.data % ALIGNMENT
-        return memory[skip : skip + self.plan.size]
+        return memory[skip : skip + size]
+
+    def _arena_size(self) -> int:
+        return self.plan.size
 
     def _place_values(self, arena: Any) -> dict[int, Any]:
         """The planned values in it."""

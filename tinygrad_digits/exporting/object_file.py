@@ -91,7 +91,7 @@ def write_object(
     Raises ExportError, naming op and line, for what has no native form.
     """
     program = _copy_results(prepare_for_loops(exported.program))
-    emitter = ObjectEmitter(program, frozenset())
+    emitter = ObjectEmitter(program, frozenset(), threads=1)
     segment = NativeSegment(name, emitter)
     for block in emitter.blocks:
         if not block.native:
@@ -197,7 +197,8 @@ def _write_entry(
     for i, constant in program.constants.items():
         held = _add_bytes(module, f"{name}_{segment.emitter.names[i]}", constant.tobytes())
         known[segment.emitter.names[i]] = held
-    known["arena"], release = _take_arena(builder, segment.emitter.plan.size)
+    arena = segment.emitter.scratch_start + segment.emitter.scratch_size
+    known["arena"], release = _take_arena(builder, arena)
     for slot, thing in enumerate(segment.things):
         place = builder.gep(table, [INT64(slot)], source_etype=POINTER)
         builder.store(known[thing], place)

@@ -19,7 +19,7 @@ from llvmlite import ir
 from ...staging.lowering import SourceArray
 from ...support.errors import ShapeError
 from .expressions import TYPES, constant, convert
-from .layouts import MemoryLayout, plain_strides
+from .layouts import Strides, plain_strides
 from .terms import BOOL, INT8, INT64, Term, declare
 
 POINTER = ir.PointerType()
@@ -39,14 +39,16 @@ LARGEST_ON_THE_STACK = 1 << 15
 
 
 class FunctionWriter:
-    """A function of pointers that returns a code, and the builder that writes it."""
+    """A function of pointers (and numbers) that returns a code, and the builder that writes it."""
 
-    def __init__(self, module: ir.Module, name: str, pointers: int) -> None:
-        signature = ir.FunctionType(INT64, [POINTER] * pointers)
+    def __init__(self, module: ir.Module, name: str, pointers: int, numbers: int = 0) -> None:
+        signature = ir.FunctionType(INT64, [*[POINTER] * pointers, *[INT64] * numbers])
         self.function = ir.Function(module, signature, name)
-        for argument in self.function.args:
+        for argument in self.function.args[:pointers]:
             argument.add_attribute("noalias")
         self.function.attributes.add("nounwind")
+        self.function.attributes.add("noinline")  # LLVM's time grows faster than functions do
+        self.function.may_fail = False
         self.builder = ir.IRBuilder(self.function.append_basic_block())
         self.start = self.builder.block
         self.taken: list[Any] = []
@@ -91,6 +93,7 @@ class FunctionWriter:
 
     def fail_if(self, condition: Term, error: type[IndexError | ValueError] = IndexError) -> None:
         """Return the code of an error where the condition holds: then the kernel runs."""
+        self.function.may_fail = True
         code = 1 + [type(known) for known in ERRORS].index(error)
         with self.builder.if_then(condition.value, likely=False):
             self.builder.ret(INT64(code))
@@ -123,7 +126,7 @@ class Place(SourceArray):
     A single index counts the elements of an array in plain order; several go by its axes.
     """
 
-    __slots__ = ("code", "layout", "pointer")
+    __slots__ = ("code", "pointer", "strides")
 
     def __init__(
         self,
@@ -131,10 +134,10 @@ class Place(SourceArray):
         pointer: Any,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
-        layout: MemoryLayout | None = None,
+        strides: Strides | None = None,
     ) -> None:
-        self.layout = layout or MemoryLayout(-1, 0, plain_strides(shape))
-        super().__init__("", shape, dtype, self.layout.strides == plain_strides(shape))
+        self.strides = plain_strides(shape) if strides is None else strides
+        super().__init__("", shape, dtype, self.strides == plain_strides(shape))
         self.code, self.pointer = code, pointer
 
     @property
@@ -145,14 +148,14 @@ class Place(SourceArray):
     def _point(self, at: int | Term | tuple[int | Term, ...]) -> Any:
         """Where an element is."""
         assert self.code is not None
-        steps = self.layout.strides if isinstance(at, tuple) else (1,)
+        steps = self.strides if isinstance(at, tuple) else (1,)
         return self.point(at if isinstance(at, tuple) else (at,), steps)
 
     def point(self, indices: Sequence[int | Term], steps: Sequence[int]) -> Any:
         """Where the element is that so many steps lead to."""
         assert self.code is not None
         pairs = [*zip(indices, steps, strict=True)]
-        offset = self.layout.offset + sum(i * step for i, step in pairs if isinstance(i, int))
+        offset = sum(i * step for i, step in pairs if isinstance(i, int))
         parts = [i if step == 1 else i * step for i, step in pairs if step and isinstance(i, Term)]
         parts += [self.code.index(offset)] if offset else []
         if not parts:

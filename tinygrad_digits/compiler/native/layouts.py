@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import functools
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..program import Equation, Operand, Program, Var
 
+Strides: TypeAlias = tuple[int, ...]
+"""Steps along the axes, in elements."""
+
 
 class MemoryLayout(NamedTuple):
-    """The value whose memory it is, the first element in it, and steps along the axes."""
+    """The value whose memory it is, and where in it the elements are."""
 
     root: int
     offset: int
-    strides: tuple[int, ...]
-    """Both in elements."""
+    strides: Strides
 
 
 @functools.cache

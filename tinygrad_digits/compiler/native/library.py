@@ -13,12 +13,14 @@ from llvmlite import ir
 from . import cache, host
 from .machine import Function, Library, compile_text, describe_machine
 from .segment import Emitted, NativeSegment
+from .threads import share
 
 
 class Native(Emitted, Protocol):
     """What has native parts."""
 
     segments: list[NativeSegment]
+    threads: int
 
     @property
     def notation(self) -> str:
@@ -39,7 +41,7 @@ def load(emitter: Native) -> dict[str, Function]:
         code = compile_text(write_module(emitter))
         cache.write(key, code)
     library = Library(code)
-    return {segment.name: _bind(library, segment) for segment in emitter.segments}
+    return {segment.name: _bind(library, segment, emitter.threads) for segment in emitter.segments}
 
 
 def write_module(emitter: Native) -> str:
@@ -52,10 +54,12 @@ def write_module(emitter: Native) -> str:
     return str(module)
 
 
-def _bind(library: Library, segment: NativeSegment) -> Function:
+def _bind(library: Library, segment: NativeSegment, threads: int) -> Function:
     """A segment as a function of a tuple, whoever finds the arrays' elements."""
+    bounds = [ctypes.c_int64] * (2 * segment.is_split)
     if host.has_known_layout():
-        return library.find(segment.name)
+        function = library.find(segment.name, ctypes.py_object, *bounds)
+        return share(function, threads) if segment.is_split else function
     function = library.find(segment.name, ctypes.c_void_p)
 
     def run(things: tuple[Any, ...]) -> int:

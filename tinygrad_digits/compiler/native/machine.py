@@ -14,7 +14,7 @@ from llvmlite import binding
 from . import products
 from .code import ALLOCATE, FREE
 
-Function: TypeAlias = Callable[[Any], int]
+Function: TypeAlias = Callable[..., int]
 
 
 @functools.cache
@@ -88,9 +88,9 @@ class Library:
         self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
-    def find(self, name: str, argument: Any = ctypes.py_object) -> Function:
-        """A function of one argument, which runs without Python's lock and returns a code."""
+    def find(self, name: str, *arguments: Any) -> Function:
+        """A function of such arguments, which runs without Python's lock and returns a code."""
         address = self._engine.get_function_address(name)
-        function = ctypes.CFUNCTYPE(ctypes.c_int64, argument)(address)
+        function = ctypes.CFUNCTYPE(ctypes.c_int64, *arguments)(address)
         function.library = self  # type: ignore[attr-defined]  # which must live as long
         return function

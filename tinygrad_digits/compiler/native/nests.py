@@ -8,36 +8,44 @@
             v10[i, j] = x10               what others read
             s11 = s11 + x10               reductions
 
-For every array that is met a nest knows one step an axis (0 where it is broadcast, or reduced), so
-axes along which all arrays go on evenly become one. Sums of float32 are added up in float64, and
-long sums in parts, so that the error does not grow with the length.
+Sums of float32 are added up in float64, and long sums in blocks, so that the error does not grow
+with the length. Loops over large arrays are cut into parts, always the same ones, which threads
+share; sums over all parts are added up in the end, so that one thread finds the same bits.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var
+from .axes import PARTS, Axes
 from .code import FunctionWriter, Place
 from .expressions import FORMULAS, constant, convert
 from .fusion import Block, Role
-from .layouts import plain_strides
 from .roles import IDENTITIES, loop_dtypes
 from .terms import Term
 
-PART = 4096
+BLOCK = 4096
 """Elements that are added up before their sum is added to the others."""
 
-Steps: TypeAlias = tuple[int, ...]
+
+Bounds: TypeAlias = tuple[int | Term, int | Term]
+
+
+class Fused(Protocol):
+    """A program whose equations are in blocks."""
+
+    program: Program
+    role: dict[int, Role]
+    kept: set[int]
 
 
 class Reduction(NamedTuple):
     """An equation that reduces its operand over some axes of the loop."""
 
-    eqn: int
     ufunc: np.ufunc
     wide: np.dtype[Any]
     """The dtype in which it is added up."""
@@ -48,30 +56,31 @@ class Reduction(NamedTuple):
 
 
 class Nest:
-    """The loops of a block under construction."""
+    """The loops of a block under construction.
+
+    Args:
+        block: its equations.
+        axes: its loops.
+        fused: the program that they are part of.
+        places: the arrays.
+        code: what the loops are written into.
+    """
 
     def __init__(
         self,
         block: Block,
-        program: Program,
-        roles: dict[int, Role],
-        kept: set[int],
+        axes: Axes,
+        fused: Fused,
         places: dict[int, Place],
         code: FunctionWriter,
     ) -> None:
-        assert block.shape is not None
-        self.program, self.code, self.kept, self.places = program, code, kept, places
-        self.equations = {i: program.equations[i] for i in block.equations}
-        reducing = [i for i in self.equations if roles[i] is Role.REDUCING]
-        self.steps = {
-            i: _find_steps(place, block.shape) for i, place in places.items() if place.pointer
-        }
-        for i in reducing:
-            self.steps[i] = _find_result_steps(self.equations[i], block.shape)
-        self.shape, self.steps = _merge_axes(block.shape, self.steps)
-        self.rank = len(self.shape)
+        self.program, self.kept = fused.program, fused.kept
+        self.axes, self.places, self.code = axes, places, code
+        self.equations = {i: self.program.equations[i] for i in block.equations}
+        reducing = [i for i in self.equations if fused.role[i] is Role.REDUCING]
+        self.rank = len(axes.shape)
         self.reductions = {i: self._describe_reduction(i) for i in reducing}
-        self.tables = {i: self._make_table(r) for i, r in self.reductions.items()}
+        self.tables: dict[int, Place] = {}
         self.indices: list[Term] = []
         self.values: dict[int, Term] = {}
         self.totals: dict[int, Place] = {}
@@ -79,58 +88,94 @@ class Nest:
     def write(self) -> None:
         """The loops, from the outermost in."""
         partial = [i for i, r in self.reductions.items() if not r.final]
+        self.tables = {i: self._make_table(i) for i in self.reductions}
         for i in partial:
             self.tables[i].fill(_start(self.reductions[i]))
-        self._write_nest(0)
+        self._write_nest(0, (0, self.axes.shape[0] if self.rank else 1))
         for i in partial:
             if self.tables[i] is not self.places[i]:
-                self._copy_table(i)
+                with self.code.loop(self.places[i].size) as k:
+                    self.places[i][k] = self.tables[i][k]
+
+    # --- in parts
+
+    def write_parts(self, partials: Place, first: Term, last: Term) -> None:
+        """The loops over some of the parts, whose sums go into a row of `partials` each."""
+        with self.code.loop(last, first) as part:
+            start = part * self._count_partials()
+            for i in self.reductions:
+                self.tables[i] = self.places[i]
+                if i in self.axes.across:
+                    r, size = self.reductions[i], self.places[i].size
+                    pointer = partials.point((start,), (1,))
+                    self.tables[i] = Place(self.code, pointer, (size,), r.wide)
+                    self.tables[i].fill(_start(r))
+                    start = start + size
+            n = self.axes.shape[0]
+            self._write_nest(0, (part * n / PARTS, (part + 1) * n / PARTS))
+
+    def write_sums(self, partials: Place) -> None:
+        """The sums of all parts, in their order."""
+        rows, start = self._count_partials(), 0
+        for i in self.axes.across:
+            r, size = self.reductions[i], self.places[i].size
+            pointers = [partials.point((start + part * rows,), (1,)) for part in range(PARTS)]
+            first, *others = [Place(self.code, each, (size,), r.wide) for each in pointers]
+            with self.code.loop(size) as k:
+                total = first[k]
+                for other in others:
+                    total = _combine(r, total, other[k], "")
+                self.places[i][k] = total
+            start += size
+
+    def _count_partials(self) -> int:
+        """How many numbers, of eight bytes at the most, one part has for the others."""
+        return sum(self.places[i].size for i in self.axes.across)
 
     # --- loops
 
-    def _write_nest(self, depth: int) -> None:
-        for i, steps in self.steps.items():
-            if i not in self.equations and _depth(steps) == depth:
-                self.values[i] = self._load(i)
+    def _write_nest(self, depth: int, bounds: Bounds) -> None:
+        for i in self.axes.steps:
+            if i not in self.equations and self.axes.depth(i) == depth:
+                self.values[i] = self.places[i].load(self._point(i, self.places[i]))
         own = [i for i, r in self.reductions.items() if r.depth == depth]
-        for i in own:
-            self.totals[i] = self.code.variable(self.reductions[i].wide)
-            self.totals[i][0] = _start(self.reductions[i])
+        self._start_totals(own)
         if depth == self.rank:
             self._write_body()
-        elif depth == self.rank - 1 and own and self.shape[depth] > 2 * PART:
-            self._write_in_parts(depth, own)
+        elif depth == self.rank - 1 and own and self.axes.shape[depth] > 2 * BLOCK:
+            self._write_in_blocks(depth, bounds, own)
         else:
-            with self.code.loop(self.shape[depth]) as index:
-                self.indices.append(index)
-                self._write_nest(depth + 1)
-                self.indices.pop()
+            self._write_loop(depth, bounds)
         for i in own:
             self._finish(i, self.totals[i][0])
 
-    def _write_in_parts(self, depth: int, own: list[int]) -> None:
+    def _start_totals(self, own: list[int]) -> None:
+        for i in own:
+            self.totals[i] = self.code.variable(self.reductions[i].wide)
+            self.totals[i][0] = _start(self.reductions[i])
+
+    def _write_loop(self, depth: int, bounds: Bounds) -> None:
+        start, stop = bounds
+        with self.code.loop(stop, start) as index:
+            self.indices.append(index)
+            deeper = self.axes.shape[depth + 1] if depth + 1 < self.rank else 1
+            self._write_nest(depth + 1, (0, deeper))
+            self.indices.pop()
+
+    def _write_in_blocks(self, depth: int, bounds: Bounds, own: list[int]) -> None:
         """The innermost loop, so many elements at a time."""
-        totals, n = dict(self.totals), self.shape[depth]
-        with self.code.loop(n, step=PART) as first:
+        totals, (start, stop) = dict(self.totals), bounds
+        with self.code.loop(stop, start, step=BLOCK) as first:
+            self._start_totals(own)
+            last = first + BLOCK
+            self._write_loop(depth, (first, (last < stop).select(last, stop)))
             for i in own:
-                self.totals[i] = self.code.variable(self.reductions[i].wide)
-                self.totals[i][0] = _start(self.reductions[i])
-            stop = first + PART
-            with self.code.loop((stop < n).select(stop, n), first) as index:
-                self.indices.append(index)
-                self._write_nest(depth + 1)
-                self.indices.pop()
-            for i in own:
-                r = self.reductions[i]
-                totals[i][0] = _combine(r, totals[i][0], self.totals[i][0])
+                totals[i][0] = _combine(self.reductions[i], totals[i][0], self.totals[i][0])
         self.totals = totals
 
     def _point(self, i: int, place: Place) -> Any:
-        pairs = [*zip(self.indices, self.steps[i], strict=False)]
+        pairs = [*zip(self.indices, self.axes.steps[i], strict=False)]
         return place.point([index for index, _ in pairs], [step for _, step in pairs])
-
-    def _load(self, i: int) -> Term:
-        return self.places[i].load(self._point(i, self.places[i]))
 
     def _write_body(self) -> None:
         for i, eqn in self.equations.items():
@@ -174,28 +219,21 @@ class Nest:
     # --- reductions
 
     def _describe_reduction(self, i: int) -> Reduction:
-        eqn, steps = self.equations[i], self.steps[i]
-        dtype = eqn.aval.dtype
-        wide = np.dtype(float) if eqn.op.reduction_ufunc is np.add and dtype.kind == "f" else dtype
-        depth = _depth(steps)
-        assert eqn.op.reduction_ufunc is not None
-        return Reduction(i, eqn.op.reduction_ufunc, wide, depth, 0 not in steps[:depth])
+        ufunc, dtype = self.equations[i].op.reduction_ufunc, self.equations[i].aval.dtype
+        assert ufunc is not None
+        wide = np.dtype(float) if ufunc is np.add and dtype.kind == "f" else dtype
+        return Reduction(ufunc, wide, self.axes.depth(i), self.axes.is_final(i))
 
-    def _make_table(self, r: Reduction) -> Place:
+    def _make_table(self, i: int) -> Place:
         """Where the parts of a result are added up: in the result, if its dtype is wide enough."""
-        place = self.places[r.eqn]
-        if r.final or r.wide == place.dtype:
-            return place
-        return self.code.memory(r.wide, place.size)
+        r, place = self.reductions[i], self.places[i]
+        alike = r.final or r.wide == place.dtype
+        return place if alike else self.code.memory(r.wide, place.size)
 
     def _finish(self, i: int, total: Term) -> None:
         r, table = self.reductions[i], self.tables[i]
         at = self._point(i, table)
         table.store(at, total if r.final else _combine(r, table.load(at), total))
-
-    def _copy_table(self, i: int) -> None:
-        with self.code.loop(self.places[i].size) as k:
-            self.places[i][k] = self.tables[i][k]
 
 
 def _start(r: Reduction) -> float:
@@ -211,55 +249,13 @@ def _start(r: Reduction) -> float:
     return int(limits.min if low else limits.max)
 
 
-def _combine(r: Reduction, total: Term, x: Term) -> Term:
+def _combine(r: Reduction, total: Term, x: Term, order: str = "reassoc") -> Term:
     """One more element, or part, taken in: in any order that LLVM finds best, once and for all."""
     if x.is_float and r.ufunc in (np.add, np.multiply):
         builder = total.builder
         write = builder.fadd if r.ufunc is np.add else builder.fmul
-        return Term(builder, write(total.value, x.value, flags=["reassoc"]))
+        return Term(builder, write(total.value, x.value, flags=[order] if order else []))
     if x.is_float:
         name = "llvm.maximum" if r.ufunc is np.maximum else "llvm.minimum"
         return total.call(name.removeprefix("llvm."), x)
     return FORMULAS[r.ufunc](total, x)
-
-
-# --- axes
-
-
-def _find_steps(place: Place, shape: tuple[int, ...]) -> Steps:
-    """How far one goes in an array along each axis of a loop."""
-    missing = len(shape) - len(place.shape)
-    own = [0 if n == 1 else step for n, step in zip(place.shape, place.layout.strides, strict=True)]
-    return (*[0] * missing, *own)
-
-
-def _find_result_steps(eqn: Equation, shape: tuple[int, ...]) -> Steps:
-    """The same in the result of a reduction."""
-    rank, axis = len(shape), eqn.options.get("axis")
-    every = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    reduced = {i % rank for i in every}
-    full = tuple([1 if i in reduced else n for i, n in enumerate(shape)])
-    strides = plain_strides(full)
-    return tuple([0 if full[i] == 1 else strides[i] for i in range(rank)])
-
-
-def _merge_axes(
-    shape: tuple[int, ...], steps: dict[int, Steps]
-) -> tuple[tuple[int, ...], dict[int, Steps]]:
-    """The axes in the order of their steps, and in one where everything goes on evenly."""
-    axes = [axis for axis, n in enumerate(shape) if n > 1]
-    axes.sort(key=lambda axis: -sum(abs(each[axis]) for each in steps.values()))
-    merged: list[tuple[int, list[int]]] = []
-    for axis in axes:
-        n, own = shape[axis], [each[axis] for each in steps.values()]
-        if merged and all(a == b * n for a, b in zip(merged[-1][1], own, strict=True)):
-            merged[-1] = merged[-1][0] * n, own
-        else:
-            merged.append((n, own))
-    lengths = tuple([n for n, _ in merged])
-    return lengths, {i: tuple([own[k] for _, own in merged]) for k, i in enumerate(steps)}
-
-
-def _depth(steps: Steps) -> int:
-    """How many loops are around a place before it is known."""
-    return max([axis + 1 for axis, step in enumerate(steps) if step], default=0)

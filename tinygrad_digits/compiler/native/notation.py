@@ -17,7 +17,7 @@ import numpy as np
 from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var, map_operand
 from .fusion import Block
-from .layouts import MemoryLayout
+from .layouts import Strides
 
 PLAIN = (int, float, str, bool, type(None), type(Ellipsis), np.dtype, type, np.generic, Var)
 PACKAGE = __name__.partition(".")[0]
@@ -36,25 +36,30 @@ class Notation:
     Args:
         block: the equations.
         program: that they are part of.
-        places: for each value that is in memory its parameter and its layout there.
+        places: for each value that is in memory its parameter and its strides.
+        in_parts: whether its loops are cut.
     """
 
     def __init__(
-        self, block: Block, program: Program, places: dict[int, tuple[int, MemoryLayout]]
+        self,
+        block: Block,
+        program: Program,
+        places: dict[int, tuple[int, Strides]],
+        in_parts: bool = False,
     ) -> None:
         self.program, self.places = program, places
         self.names = {i: f"p{k}" for k, i in enumerate(places)}
         self.is_ours = all(_is_ours(program.equations[i]) for i in block.equations)
         lines = [self._write_equation(i, program.equations[i]) for i in block.equations]
-        over = f"over {block.shape}: " if block.shape is not None else ""
+        over = f"over {block.shape}{' in parts' * in_parts}: " if block.shape is not None else ""
         arrays = [self._write_place(i) for i in places]
         self.text = "\n    ".join([over + "; ".join(arrays), *lines])
 
     def _write_place(self, i: int) -> str:
-        parameter, (_, offset, strides) = self.places[i]
+        parameter, strides = self.places[i]
         aval = self.program.aval(i)
         where = f"{aval.dtype}{aval.shape}{'' if aval.form != 'number' else ' number'}"
-        return f"{self.names[i]} = {where} at {offset} by {strides} of #{parameter}"
+        return f"{self.names[i]} = {where} by {strides} of #{parameter}"
 
     def _write_equation(self, index: int, eqn: Equation) -> str:
         op, name = eqn.op, self._name(index)

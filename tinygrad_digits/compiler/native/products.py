@@ -123,8 +123,7 @@ def write(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
 
 
 def _turn(x: Place) -> Place:
-    layout = x.layout._replace(strides=x.layout.strides[::-1])
-    return Place(x.code, x.pointer, x.shape[::-1], x.dtype, layout)
+    return Place(x.code, x.pointer, x.shape[::-1], x.dtype, x.strides[::-1])
 
 
 def _write_dot(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
@@ -149,7 +148,7 @@ def _write_gemv(code: FunctionWriter, a: Place, x: Place, out: Place) -> None:
     turn, place = _tell(a)
     rows, columns = a.shape if turn.constant == AS_IT_IS else a.shape[::-1]
     values = [INT(ROW_MAJOR), turn, INT64(rows), INT64(columns)]
-    pairs = zip(x.shape, x.layout.strides, strict=True)
+    pairs = zip(x.shape, x.strides, strict=True)
     step = next((stride for n, stride in pairs if n > 1), 1)
     vectors = [(x.point((), ()), INT64(step)), (out.point((), ()), INT64(1))]
     _call(code, "gemv", values, place, *vectors, out.dtype)
@@ -157,7 +156,7 @@ def _write_gemv(code: FunctionWriter, a: Place, x: Place, out: Place) -> None:
 
 def _tell(x: Place) -> tuple[Any, tuple[Any, Any]]:
     """The flag, the address and the step of a matrix."""
-    told = _describe(x.shape, x.layout.strides)
+    told = _describe(x.shape, x.strides)
     assert told is not None
     return INT(told[0]), (x.point((), ()), INT64(told[1]))
 

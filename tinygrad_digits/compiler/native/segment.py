@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from llvmlite import ir
 
 from ..plan import Plan
 from ..program import Program
 from . import host
+from .axes import PARTS, Axes, find_axes
 from .code import POINTER, FunctionWriter, Place
 from .fusion import Block, Role
-from .layouts import Layouts, MemoryLayout
+from .layouts import Layouts, Strides
 from .nests import Nest
 from .notation import Notation
 from .standalone import write_block
-from .terms import INT8, INT64
+from .terms import INT8, INT64, Term
 
 NOT_PLAIN = -1
 """What a segment returns if an array is not as native code can read it."""
@@ -37,36 +39,76 @@ class Emitted(Protocol):
     role: dict[int, Role]
     kept: set[int]
     kernels: dict[str, Kernel]
+    scratch_start: int
+    scratch_size: int
+    """Where in the arena the parts of loops have room for their sums, and how much."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A function of pointers that runs a block."""
+    """A function of pointers that runs a block; if it is in parts, some of them."""
 
     name: str
     block: Block
     parameters: int
-    places: dict[int, tuple[int, MemoryLayout]]
-    """For each value in memory the parameter that points to it, and its layout from there."""
+    places: dict[int, tuple[int, Strides]]
+    """For each value in memory the parameter that points to it, and its steps from there."""
+    axes: Axes | None
     notation: Notation
+
+    @property
+    def in_parts(self) -> bool:
+        return self.axes is not None and self.axes.in_parts
+
+    @property
+    def sums(self) -> str:
+        """The function that adds up what the parts have found; empty if there is none."""
+        return f"{self.name}_sums" if self.axes and self.axes.across else ""
+
+    def count_partials(self, program: Program) -> int:
+        """Bytes for what the parts find."""
+        across = self.axes.across if self.axes else ()
+        return 8 * PARTS * sum(prod(program.aval(i).shape) for i in across)
 
     def write(self, module: ir.Module, emitter: Emitted) -> None:
         """Write the function."""
-        code = FunctionWriter(module, self.name, self.parameters)
+        code = FunctionWriter(module, self.name, self.parameters + self.in_parts, 2 * self.in_parts)
+        places = self._find_places(code, emitter)
+        if self.axes is None:
+            (index,) = self.block.equations
+            write_block(index, emitter.program.equations[index], places, code)
+        elif not self.in_parts:
+            Nest(self.block, self.axes, emitter, places, code).write()
+        else:
+            *_, scratch, first, last = code.function.args
+            bounds = Term(code.builder, first), Term(code.builder, last)
+            nest = Nest(self.block, self.axes, emitter, places, code)
+            nest.write_parts(Place(code, scratch, (1,), np.dtype(float)), *bounds)
+        code.close()
+        if self.sums:
+            self._write_sums(module, emitter)
+
+    def _write_sums(self, module: ir.Module, emitter: Emitted) -> None:
+        assert self.axes is not None
+        code = FunctionWriter(module, self.sums, self.parameters + 1)
+        partials = Place(code, code.function.args[-1], (1,), np.dtype(float))
+        places = self._find_places(code, emitter)
+        Nest(self.block, self.axes, emitter, places, code).write_sums(partials)
+        code.close()
+
+    def _find_places(self, code: FunctionWriter, emitter: Emitted) -> dict[int, Place]:
         places = {}
-        for i, (parameter, layout) in self.places.items():
+        for i, (parameter, strides) in self.places.items():
             aval = emitter.program.aval(i)
             pointer = code.function.args[parameter]
-            places[i] = Place(code, pointer, aval.shape, aval.dtype, layout)
-        if self.block.shape is not None:
-            Nest(self.block, emitter.program, emitter.role, emitter.kept, places, code).write()
-        else:
-            (index,) = self.block.equations
-            eqn = emitter.program.equations[index]
-            if index not in places:  # nobody reads what comes out
-                places[index] = code.memory(eqn.aval.dtype, prod(eqn.aval.shape))
-            write_block(index, eqn, places, code)
-        code.close()
+            places[i] = Place(code, pointer, aval.shape, aval.dtype, strides)
+        for i in self.block.equations:
+            if self.axes is None and i not in places:  # nobody reads what comes out
+                aval = emitter.program.aval(i)
+                places[i] = Place(
+                    code, code.memory(aval.dtype, prod(aval.shape)).pointer, aval.shape, aval.dtype
+                )
+        return places
 
 
 class Call(NamedTuple):
@@ -82,6 +124,8 @@ class NativeSegment:
 
     name: str
     emitter: Emitted
+    is_split: bool = False
+    """Whether it is one kernel, some parts of which are run in a call."""
     things: list[str] = field(default_factory=list)
     numbers: set[int] = field(default_factory=set)
     """Which of the things are numbers."""
@@ -101,17 +145,33 @@ class NativeSegment:
         places = {}
         for i in dict.fromkeys([*[i for i in read if i not in inside], *stored]):
             if not self._is_literal(i):
-                layout = emitter.layouts.of(i)
-                at = self._locate(layout.root)
-                places[i] = arguments.setdefault(at, len(arguments)), layout
+                root, offset, strides = emitter.layouts.of(i)
+                slot, start = self._locate(root)
+                at = slot, start + offset * emitter.program.aval(i).dtype.itemsize
+                places[i] = arguments.setdefault(at, len(arguments)), strides
         self.results += [
             i for i in stored if i not in emitter.plan.places and i not in emitter.plan.in_place
         ]
-        notation = Notation(block, emitter.program, places)
-        name = f"kernel{len(emitter.kernels)}"
-        kernel = Kernel(name, block, len(arguments), places, notation)
-        kernel = emitter.kernels.setdefault(notation.text, kernel)
+        kernel = self._find_kernel(block, len(arguments), places)
+        if kernel.in_parts:
+            arguments[self._number("arena"), emitter.scratch_start] = len(arguments)
+            scratch = kernel.count_partials(emitter.program)
+            emitter.scratch_size = max(emitter.scratch_size, scratch)
         self.calls.append(Call(kernel, tuple(arguments)))
+
+    def _find_kernel(
+        self, block: Block, parameters: int, places: dict[int, tuple[int, Strides]]
+    ) -> Kernel:
+        """The kernel of a block: the one that is there already, if it is the same."""
+        emitter, axes = self.emitter, None
+        if block.shape is not None:
+            strides = {i: own for i, (_, own) in places.items()}
+            axes = find_axes(block, emitter.program, emitter.role, strides)
+        in_parts = axes is not None and axes.in_parts
+        notation = Notation(block, emitter.program, places, in_parts)
+        name = f"kernel{len(emitter.kernels)}"
+        kernel = Kernel(name, block, parameters, places, axes, notation)
+        return emitter.kernels.setdefault(notation.text, kernel)
 
     def _is_literal(self, i: int) -> bool:
         constant = self.emitter.program.constants.get(i)
@@ -141,12 +201,11 @@ class NativeSegment:
             f"{kernel.name}({', '.join(self._write_argument(*each) for each in arguments)})"
             for kernel, arguments in self.calls
         ]
-        return "\n    ".join([f"{self.name}({', '.join(self.things)}):", *words])
+        what = "for threads to share" * self.is_split
+        return "\n    ".join([f"{self.name}({', '.join(self.things)}): {what}".rstrip(), *words])
 
     def _write_argument(self, slot: int, offset: int) -> str:
-        return (
-            f"{self.things[slot]} + {offset}" if self.things[slot] == "arena" else self.things[slot]
-        )
+        return f"{self.things[slot]} + {offset}" if offset else self.things[slot]
 
     # --- machine code
 
@@ -156,43 +215,66 @@ class NativeSegment:
         run.linkage = "internal" if host.has_known_layout() else ""
         if not host.has_known_layout():
             return
-        function = ir.Function(module, ir.FunctionType(INT64, [POINTER]), self.name)
+        function = ir.Function(module, self._signature, self.name)
         builder = ir.IRBuilder(function.append_basic_block())
+        things, *bounds = function.args
         pointers = builder.alloca(POINTER, INT64(len(self.things)))
         for slot in range(len(self.things)):
-            thing = _load(builder, function.args[0], host.ITEMS + slot * host.WORD)
-            if slot in self.numbers:
-                data = builder.gep(thing, [INT64(host.DATA)], source_etype=INT8)
-            else:
-                data = _load(builder, thing, host.DATA)
-            if slot in self.doubtful:
-                flags = _load(builder, thing, host.FLAGS, ir.IntType(32))
-                plain = builder.and_(flags, flags.type(host.PLAIN))
-                odd = builder.icmp_unsigned("!=", plain, flags.type(host.PLAIN))
-                with builder.if_then(odd, likely=False):
-                    builder.ret(INT64(NOT_PLAIN))
             place = builder.gep(pointers, [INT64(slot)], source_etype=POINTER)
-            builder.store(data, place)
-        builder.ret(builder.call(run, [pointers]))
+            builder.store(self._write_unpacking(builder, things, slot), place)
+        builder.ret(builder.call(run, [pointers, *bounds]))
+
+    @property
+    def _signature(self) -> ir.FunctionType:
+        return ir.FunctionType(INT64, [POINTER, *[INT64] * (2 * self.is_split)])
+
+    def _write_unpacking(self, builder: ir.IRBuilder, things: Any, slot: int) -> Any:
+        """Where the elements of a thing are, or the number is."""
+        thing = _load(builder, things, host.ITEMS + slot * host.WORD)
+        if slot in self.numbers:
+            return builder.gep(thing, [INT64(host.DATA)], source_etype=INT8)
+        if slot in self.doubtful:
+            flags = _load(builder, thing, host.FLAGS, ir.IntType(32))
+            plain = builder.and_(flags, flags.type(host.PLAIN))
+            odd = builder.icmp_unsigned("!=", plain, flags.type(host.PLAIN))
+            with builder.if_then(odd, likely=False):
+                builder.ret(INT64(NOT_PLAIN))
+        return _load(builder, thing, host.DATA)
 
     def write_run(self, module: ir.Module) -> ir.Function:
         """The function of a table of pointers to elements."""
         name = f"{self.name}_run" if host.has_known_layout() else self.name
-        function = ir.Function(module, ir.FunctionType(INT64, [POINTER]), name)
+        function = ir.Function(module, self._signature, name)
         builder = ir.IRBuilder(function.append_basic_block())
-        starts = [
-            _load(builder, function.args[0], slot * host.WORD) for slot in range(len(self.things))
-        ]
+        things, *bounds = function.args
+        starts = [_load(builder, things, slot * host.WORD) for slot in range(len(self.things))]
         for kernel, arguments in self.calls:
             pointers = [
                 builder.gep(starts[slot], [INT64(offset)], source_etype=INT8)
                 for slot, offset in arguments
             ]
-            code = builder.call(module.globals[kernel.name], pointers)
-            with builder.if_then(builder.icmp_signed("!=", code, INT64(0)), likely=False):
-                builder.ret(code)
+            self._write_call(builder, kernel, pointers, bounds)
         builder.ret(INT64(0))
         return function
+
+    def _write_call(
+        self, builder: ir.IRBuilder, kernel: Kernel, pointers: list[Any], bounds: list[Any]
+    ) -> None:
+        """The call of a kernel: all parts of it, or those that are asked for, none for the sums."""
+        routine = builder.module.globals[kernel.name]
+        if bounds:
+            with builder.if_then(builder.icmp_signed("<", *bounds)):
+                builder.call(routine, [*pointers, *bounds])
+                builder.ret(INT64(0))
+        elif kernel.in_parts:
+            builder.call(routine, [*pointers, INT64(0), INT64(PARTS)])
+        else:
+            code = builder.call(routine, pointers)
+            if routine.may_fail:
+                with builder.if_then(builder.icmp_signed("!=", code, INT64(0)), likely=False):
+                    builder.ret(code)
+        if kernel.sums:
+            builder.call(builder.module.globals[kernel.sums], pointers)
 
 
 def _load(builder: ir.IRBuilder, start: Any, offset: int, kind: Any = POINTER) -> Any:

@@ -25,7 +25,7 @@ def has_block(index: int, eqn: Equation, layouts: Layouts) -> bool:
         if not isinstance(x, Var):
             return x
         aval = layouts.program.aval(x.index)
-        return Place(None, None, aval.shape, aval.dtype, layouts.of(x.index))
+        return Place(None, None, aval.shape, aval.dtype, layouts.of(x.index).strides)
 
     return native(_describe_call(index, eqn, describe)) is not None
 

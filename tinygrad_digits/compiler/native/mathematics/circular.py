@@ -4,7 +4,7 @@ pi / 2 is taken off in three parts, the first without an error, as a product and
 once (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). That serves up
 to `FAR`; beyond, x is multiplied by those bits of 2 / pi that tell the quadrant and the fraction
 (M. Payne and R. Hanek, Radian reduction for trigonometric functions, 1983). Few numbers are so
-large, so that is a call, vectorised as "if any lane needs it". Numbers are float64 inside; for
+large that this is a branch off (see lanes). Numbers are float64 inside; for
 float32 the polynomials are shorter.
 """
 
@@ -25,7 +25,7 @@ from .formats import (
     multiply_exactly,
     round_to_integer,
 )
-from .rarely import replace_rarely
+from .lanes import Guarded
 
 FAR = 2.0**42
 HALF_PI = tuple(
@@ -65,10 +65,12 @@ Reduced: TypeAlias = tuple[Term, Term, Term]
 """k, r and the rest of r."""
 
 
-def reduce(x: Term) -> Reduced:
-    """k and r, as two numbers, with x = k pi / 2 + r; |x| < FAR."""
+def reduce(x: Term, short: bool) -> Reduced:
+    """k and r, as two numbers (or one), with x = k pi / 2 + r; |x| < FAR."""
     n, k = round_to_integer(x * (2.0 / pi))
     first = n.fma(-HALF_PI[0], x)
+    if short:
+        return k, n.fma(-HALF_PI[1], first), n.constant(0.0)
     product, missing = multiply_exactly(n, n.constant(HALF_PI[1]))
     second, lost = add_exactly(first, -product)
     return k, *add_smaller(second, n.fma(-HALF_PI[2], lost - missing))
@@ -117,25 +119,15 @@ def sum_series(x: Term, reduced: Reduced) -> tuple[Term, Term]:
     return sine, near_one + (z * z).multiply_add(COS(z), lost - r * rest)
 
 
-def sin(x: Term) -> Term:
-    """The sine."""
-    return keep_tiny(x, _compute(x, "sin", _choose_sine))
-
-
-def cos(x: Term) -> Term:
-    """The cosine."""
-    return _compute(x, "cos", lambda k, sine, cosine: _choose_sine(k + 1, sine, cosine))
-
-
-def tan(x: Term) -> Term:
-    """sin / cos."""
-    return keep_tiny(x, _compute(x, "tan", _choose_tangent))
-
-
 def _choose_sine(k: Term, sine: Term, cosine: Term) -> Term:
     """sin(k pi / 2 + r)."""
     value = ((k & 1) == 0).select(sine, cosine)
     return ((k & 2) == 0).select(value, -value)
+
+
+def _choose_cosine(k: Term, sine: Term, cosine: Term) -> Term:
+    """cos(k pi / 2 + r)."""
+    return _choose_sine(k + 1, sine, cosine)
 
 
 def _choose_tangent(k: Term, sine: Term, cosine: Term) -> Term:
@@ -144,16 +136,25 @@ def _choose_tangent(k: Term, sine: Term, cosine: Term) -> Term:
     return even.select(sine, -cosine) / even.select(cosine, sine)
 
 
-def _compute(x: Term, name: str, choose: Callable[[Term, Term, Term], Term]) -> Term:
-    """A function of the quadrant and of the sine and cosine in it."""
+def _is_far(x: Term) -> Term:
+    return (abs(x) >= FAR) & (abs(x) < inf)
 
-    def finish(reduced: Reduced) -> Term:
+
+def _guard(choose: Callable[[Term, Term, Term], Term], odd: bool) -> Guarded:
+    """A function of the quadrant and of sine and cosine in it; an odd one keeps tiny numbers."""
+
+    def finish(x: Term, reduced: Reduced) -> Term:
         return choose(reduced[0], *sum_series(x, reduced)).convert(x.scalar)
 
-    def compute_far(x: Term) -> Term:
-        return finish(reduce_far(x.convert(DOUBLE)))
+    def compute(x: Term) -> Term:
+        result = finish(x, reduce(x.convert(DOUBLE), short=str(x.scalar) == "float"))
+        return keep_tiny(x, result) if odd else result
 
-    def is_far(x: Term) -> Term:
-        return (abs(x) >= FAR) & (abs(x) < inf)
+    return Guarded(compute, _is_far, lambda x: finish(x, reduce_far(x.convert(DOUBLE))))
 
-    return replace_rarely(x, finish(reduce(x.convert(DOUBLE))), name, is_far, compute_far)
+
+CIRCULAR = {
+    "sin": _guard(_choose_sine, odd=True),
+    "cos": _guard(_choose_cosine, odd=False),
+    "tan": _guard(_choose_tangent, odd=True),
+}

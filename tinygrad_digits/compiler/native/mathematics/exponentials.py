@@ -51,6 +51,18 @@ SINH = Polynomial(  # (sinh(x) - x) / x**3 in x**2 for |x| < 1, within 2**-63 an
     ),
     (0.1666666648881718, 0.008333350594894647, 0.00019836066428489837, 2.8174400789101147e-06),
 )
+TANH = Polynomial(  # (tanh(x) - x) / x**3 in x**2 < 0.3026, within 2**-60 and 2**-35 of x
+    (
+        *(-0.333333333333333, 0.13333333333326813, -0.053968253963866876, 0.02186948838875199),
+        *(-0.00886323264680539, 0.0035920924699553085, -0.0014555455678271338),
+        *(0.0005884552834673373, -0.0002334081039903799, 8.335325480901579e-05),
+        -1.9516707431995597e-05,
+    ),
+    (
+        *(-0.33333332742038807, 0.13333294627382, -0.05395978918399205, 0.021783730918414124),
+        *(-0.008416635998129668, 0.002398773271417457),
+    ),
+)
 
 
 def reduce(x: Term) -> tuple[Term, Term, Term]:
@@ -115,11 +127,11 @@ def cosh(x: Term) -> Term:
 
 
 def tanh(x: Term) -> Term:
-    """sinh / cosh, as t / (t + 2) with t = expm1(2 |x|)."""
-    high, low, k = split_expm1(clip(abs(x) * 2.0, 0.0, 44.0))
-    power = raise_two(k, x)
-    high, low = high * power, low * power
-    return _divide((high, low), (2.0, high, low)).copysign(x)
+    """1 - 2 / (exp(2 |x|) + 1) with x's sign, and a polynomial near 0."""
+    square = x * x
+    near = x.multiply_add(square * TANH(square), x)
+    far = 1.0 - 2.0 / (exp(abs(x) * 2.0) + 1.0)
+    return (abs(x) < 0.55).select(near, far).copysign(x)
 
 
 def sigmoid(x: Term) -> Term:
@@ -127,17 +139,10 @@ def sigmoid(x: Term) -> Term:
     r, tail, k = split_exp(-abs(x))
     high, low = add_smaller(r.constant(1.0), r)
     high, low = add_smaller(high, low + tail)
-    power = raise_two((k < -100).select(-100, k), x)
-    below, negative = (1.0, high * power, low * power), x < 0.0
-    quotient = _divide((negative.select(high, 1.0), negative.select(low, 0.0)), below)
-    return scale(quotient, negative.select(k, 0))
-
-
-def _divide(above: tuple[Term, Term], below: tuple[float, Term, Term]) -> Term:
-    """A quotient of sums whose terms become smaller, all but rounded once."""
-    (a, a_rest), (one, b, b_rest) = above, below
-    total, lost = add_exactly(b, b.constant(one))
+    power, negative = raise_two((k < -100).select(-100, k), x), x < 0.0
+    total, lost = add_smaller(x.constant(1.0), high * power)
+    above, rest = negative.select(high, 1.0), negative.select(low, 0.0)
     inverse = 1.0 / total
-    quotient = a * inverse
-    rest = quotient.fma(-total, a) + (a_rest - quotient * (lost + b_rest))
-    return rest.multiply_add(inverse, quotient)
+    quotient = above * inverse
+    rest = quotient.fma(-total, above) + (rest - quotient * low.multiply_add(power, lost))
+    return scale(rest.multiply_add(inverse, quotient), negative.select(k, 0))

@@ -36,11 +36,14 @@ def decompose(x: Term) -> tuple[Term, Term]:
     """k and f, between sqrt(1/2) - 1 and sqrt(2) - 1, with x = 2**k (1 + f); x is positive."""
     form = format_of(x)
     subnormal = x < 2.0 ** (1 - form.bias)
-    bits = to_bits(subnormal.select(x * 2.0**form.mantissa, x))
-    k = (bits - to_bits(x.constant(sqrt(0.5)))) >> form.mantissa
-    m = (bits - (k << form.mantissa)).bitcast(x.scalar)
-    lowered = subnormal.select(x.constant(-form.mantissa), 0.0)
-    return to_number(k, x) + lowered, m - 1.0
+    k, f = split(to_bits(subnormal.select(x * 2.0**form.mantissa, x)), x)
+    return to_number(k, x) + subnormal.select(x.constant(-form.mantissa), 0.0), f
+
+
+def split(bits: Term, x: Term) -> tuple[Term, Term]:
+    """k as an integer, and f, of a normal number given by its bits."""
+    k = (bits - to_bits(x.constant(sqrt(0.5)))) >> format_of(x).mantissa
+    return k, (bits - (k << format_of(x).mantissa)).bitcast(x.scalar) - 1.0
 
 
 def sum_series(f: Term) -> tuple[Term, Term]:

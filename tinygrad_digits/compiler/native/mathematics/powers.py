@@ -6,15 +6,20 @@ from math import inf, nan
 
 from ..terms import DOUBLE, Term
 from . import exponentials, logarithms
+from .exponentials import EXP2
 from .formats import (
     Polynomial,
     add_exactly,
     add_smaller,
+    clip,
     format_of,
     multiply_exactly,
     raise_two,
+    round_to_integer,
     to_bits,
+    to_number,
 )
+from .logarithms import LOG
 
 POWER = Polynomial(  # (artanh(s) / s - 1 - z / 3) / z**2 in z = s**2 < 0.02944, within 2**-66
     (
@@ -51,12 +56,25 @@ def power(x: Term, y: Term) -> Term:
 def _raise(x: Term, y: Term, like: Term) -> Term:
     """x**y for finite positive numbers, in float64, with the digits that a type needs."""
     if str(like.scalar) == "float":
-        return exponentials.exp(y * logarithms.log(x))
+        return _raise_roughly(x, y)
     log, rest = log_exactly(x)
     product, missing = multiply_exactly(y, log)
     missing = missing + y * rest
     fits = abs(product) < 1000.0  # otherwise it may be inf, and what is missing NaN
     return exponentials.exp(product, fits.select(missing, 0.0))
+
+
+def _raise_roughly(x: Term, y: Term) -> Term:
+    """2**(y log2(x)) within 2**-30, x a float32's value."""
+    bits = to_bits(x)
+    k, f = logarithms.split(bits, x)
+    s = f / (f + 2.0)
+    z = s * s
+    series = s.multiply_add(z * LOG.evaluate(z, LOG.single), s * 2.0)
+    exponent = clip(y * series.multiply_add(format_of(x).log2_e[0], to_number(k, x)), -200.0, 200.0)
+    n, k = round_to_integer(exponent)
+    f = exponent - n
+    return f.multiply_add(EXP2.evaluate(f, EXP2.single), 1.0) * raise_two(k, x)
 
 
 def log_exactly(x: Term) -> tuple[Term, Term]:
