@@ -130,8 +130,6 @@ def main() -> list[float]:
     reveal_type(td.stop_gradient(params))  # Params
     reveal_type(step.program(params, state, x, labels))  # Lowered
     y, pullback = td.vjp(lambda x: hidden_layer(params, x), x)
-    reveal_type(y)  # ndarray
-    reveal_type(pullback(y))  # Any
     reveal_type(td.jvp(hidden_layer, (params, x), (params, x)))  # tuple[ndarray, ndarray]
     reveal_type(td.linearize(hidden_layer, params, x)[1](params, x))  # ndarray
     doubled: Params = tree.map(lambda leaf: 2 * leaf, params)

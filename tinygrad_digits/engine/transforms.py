@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from .tape import Pull, Tape
 from .tensor import Tensor
 
 P = ParamSpec("P")
-Y = TypeVar("Y")
 
 
 @suggest_options
@@ -98,16 +97,13 @@ def _start_sweep(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Arra
     return copy_leaf(output), {}, None
 
 
-@overload
-def vjp(f: Callable[..., Y], *primals: Tree) -> tuple[Y, Callable[..., Any]]: ...
-@overload
-def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool) -> tuple[Any, ...]: ...
 def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
     """`vjp : (params -> y) -> params -> (y, (ȳ -> cotangent shaped like params))`.
 
     f may return any tree of arrays. The pullback takes a cotangent shaped like y and may be called
     as often as you like; with several primals it returns a tuple. With has_aux, f returns (y, aux)
-    and the result is (y, pullback, aux). What the pullback needs of your arrays is copied.
+    and the result is (y, pullback, aux). What the pullback needs of your arrays is copied, so that
+    it stays right when they change.
 
     >>> y, pullback = vjp(lambda x: np.stack([x**2, x**3]), 2.0)
     >>> y, pullback(np.array([1.0, 10.0]))
