@@ -9,6 +9,7 @@ the constants and the memory for what is computed on the way.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -98,8 +99,8 @@ def write_object(
             (i,) = block.equations[:1]
             op, reason = program.equations[i].op.name, emitter.reasons[i]
             raise ExportError(
-                f"{exported.name_line(i)}: {op} has no native form ({reason}): leave it out of the "
-                "exported function, or export a Python file"
+                f"{exported.name_line(i)}: {op} is not native code, since {reason}: leave it out "
+                "of the exported function, or export a Python file"
             )
         segment.add(block)
     parameters = [*_list_inputs(exported), *_list_results(exported, program)]
@@ -265,13 +266,15 @@ def _forward(function: ir.Function, name: str) -> None:
 def _write_header(parameters: list[CParameter], name: str, made_by: str, exported: Exported) -> str:
     guard = f"{re.sub(r'[^A-Z0-9]', '_', name.upper())}_H"
     arguments = ", ".join(each.declare() for each in parameters)
+    about = f"{name}: {exported.summary.replace('*/', '* /')}".splitlines()
     lines = [
-        f"/* {name}: {exported.summary.replace('*/', '* /')}",
+        f"/* {about[0]}",
+        *[f" * {line}" for line in about[1:]],
         " *",
         *[f" *     {line}" for line in _describe(parameters)],
         " *",
         " * Arrays lie row by row, and results share no memory with arguments. Returns 0, or",
-        f" * {_describe_codes()}.",
+        *[f" * {line}" for line in textwrap.wrap(f"{_describe_codes()}.", 88)],
         " *",
         *[f" * {line}" for line in made_by.splitlines()],
         f" * Link it with the C library's mathematics: cc main.c {name}.o -lm",
