@@ -215,7 +215,7 @@ HEAD = """# What can be differentiated
 
 Made from the rows and their cases by `python -m tests.coverage --write`. For each function: the
 orders of derivative that are compared with central differences; the keywords that work, each in a
-case; those that are refused by name; the ops, of the function and its gradient, that the numba
+case; those that are refused by name; the ops, of the function and its gradient, that the native
 backend does not compile but calls as they are; and where the cases stand, in `tests/`. Every case
 is also run in float32 and float16, on arrays with odd strides, and as a program of `td.jit`."""
 COLUMNS = """| function | orders | keywords | refused | called from native code | tested in |

@@ -385,3 +385,27 @@ def test_a_network_as_a_program(backend, rng):
         for name, g in grads.items():
             rtol = 0 if backend == "numpy" else 1e-10
             assert_allclose(others[name], g, rtol=rtol, atol=rtol)
+
+
+# --- many examples at once
+
+
+@pytest.mark.parametrize("on", [(0, None), (None, 0), (0, 0)])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_vmap_of_convolutions_takes_no_loop(on, strides, rng):
+    """Images, kernels or both differ from example to example; so do the derivatives of each."""
+    x, w = rng.standard_normal((3, 2, 2, 5, 4)), rng.standard_normal((3, 3, 2, 2, 3))
+    args = [a if axis == 0 else a[0] for a, axis in zip((x, w), on, strict=True)]
+
+    def loss(x, w):
+        return np.sum(np.tanh(td.nn.conv2d(x, w, strides=strides, padding=1)))
+
+    f = td.vmap(td.value_and_grad(loss, argnums=(0, 1)), in_axes=on)
+    value, (dx, dw) = f(*args)
+    assert not f.loops(*args)
+    for k in range(3):
+        each = [a[k] if axis == 0 else a for a, axis in zip(args, on, strict=True)]
+        expected, (of_x, of_w) = td.value_and_grad(loss, argnums=(0, 1))(*each)
+        assert_allclose(value[k], expected, rtol=1e-12)
+        assert_allclose(dx[k], of_x, rtol=1e-10, atol=1e-12)
+        assert_allclose(dw[k], of_w, rtol=1e-10, atol=1e-12)

@@ -233,3 +233,31 @@ def test_a_rule_wrong_by_a_twentieth_of_a_percent_is_caught(peer, rng, monkeypat
     row = OPS["tanh"].primitive
     monkeypatch.setattr(row, "rules", next(bent_rules(row)))
     assert compare(PEERS[peer](), cases, rng)[1]
+
+
+def test_loops_and_branches_are_those_of_jax():
+    peer = jax()
+    lax, jnp = load("jax.lax"), load("jax.numpy")
+
+    def ours(w, h, xs):
+        def step(c, x):
+            c = td.cond(np.sum(c) > 0, lambda c: np.tanh(c @ w + x), np.sin, c)
+            return c, np.sum(c**2)
+
+        h, ys = td.scan(step, h, xs, reverse=True)
+        return np.sum(h) + np.sum(ys * td.associative_scan(np.multiply, ys))
+
+    def theirs(w, h, xs):
+        def step(c, x):
+            c = lax.cond(jnp.sum(c) > 0, lambda c: jnp.tanh(c @ w + x), jnp.sin, c)
+            return c, jnp.sum(c**2)
+
+        h, ys = lax.scan(step, h, xs, reverse=True)
+        return jnp.sum(h) + jnp.sum(ys * lax.associative_scan(jnp.multiply, ys))
+
+    rng = np.random.default_rng(7)
+    args = rng.standard_normal((3, 3)), rng.standard_normal(3), rng.standard_normal((6, 3))
+    _, wanted = peer.value_and_grads(theirs, args)
+    for how in (lambda f: f, td.jit):
+        for a, b in zip(how(td.grad(ours, (0, 1, 2)))(*args), wanted, strict=True):
+            assert_allclose(a, b, rtol=1e-10, atol=1e-12)

@@ -2,6 +2,7 @@
 
     transforms   grad, value_and_grad, vjp, jvp, linearize, jacobian, hessian, hvp,
                  elementwise_grad, vmap, jit, checkpoint, custom_vjp, stop_gradient, fixed_point
+    loops        scan, fori_loop, while_loop, map, associative_scan, cond, switch
     arrays       Tensor and Tape; at (writing into an array), piecewise
     new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads
@@ -43,9 +44,11 @@ __all__ = [
     "Tape",
     "Tensor",
     "VariadicRule",
+    "associative_scan",
     "at",
     "check_grads",
     "checkpoint",
+    "cond",
     "custom_vjp",
     "debug",
     "define",
@@ -53,6 +56,7 @@ __all__ = [
     "errors",
     "export",
     "fixed_point",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
@@ -61,6 +65,7 @@ __all__ = [
     "jvp",
     "linalg",
     "linearize",
+    "map",
     "minimize",
     "nn",
     "optim",
@@ -68,33 +73,43 @@ __all__ = [
     "primitive",
     "profile",
     "record",
+    "scan",
     "special",
     "stop_gradient",
+    "switch",
     "tree",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]
 
 _NAMESPACES = ("errors", "linalg", "nn", "optim", "special", "tree")
 _LATER = {
+    "associative_scan": "transforms.loops",
     "check_grads": "looking.checking",
     "checkpoint": "transforms.checkpoint",
+    "cond": "transforms.branches",
     "custom_vjp": "transforms.custom",
     "debug": "looking.debugging",
     "elementwise_grad": "transforms.derivatives",
     "export": "exporting.api",
     "fixed_point": "transforms.implicit",
+    "fori_loop": "transforms.loops",
     "hessian": "transforms.derivatives",
     "hvp": "transforms.derivatives",
     "jacobian": "transforms.derivatives",
     "jvp": "transforms.derivatives",
     "linearize": "transforms.derivatives",
+    "map": "transforms.loops",
     "minimize": "optim.minimization",
     "profile": "looking.profiling",
     "record": "looking.recording",
+    "scan": "transforms.loops",
     "stop_gradient": "transforms.custom",
+    "switch": "transforms.branches",
     "vmap": "transforms.batching",
+    "while_loop": "transforms.branches",
 }
 """What `grad` does not need, by the module that has it: imported when it is first asked for."""
 
@@ -126,10 +141,12 @@ if TYPE_CHECKING:  # what is imported later; names that have moved are none for 
     from .looking.recording import record
     from .optim.minimization import minimize
     from .transforms.batching import vmap
+    from .transforms.branches import cond, switch, while_loop
     from .transforms.checkpoint import checkpoint
     from .transforms.custom import custom_vjp, stop_gradient
     from .transforms.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
     from .transforms.implicit import fixed_point
+    from .transforms.loops import associative_scan, fori_loop, map, scan
 else:
 
     def __getattr__(name: str) -> _Any:

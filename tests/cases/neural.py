@@ -7,7 +7,8 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import case, distinct, nonzero, normal, uniform
-from tinygrad_digits.ops.layers import fold, windows
+from tinygrad_digits.ops.correlation import correlate2d, overlap, spread
+from tinygrad_digits.ops.windows import fold, windows
 
 
 def draws(function, *shapes, draw=normal, **options):
@@ -87,6 +88,20 @@ def naive_fold(g, shape, **options):
     units = np.eye(math.prod(shape)).reshape(-1, *shape)
     columns = [windows_of_last(unit, fill=0.0, **options) for unit in units]
     return np.array([np.sum(g * c) for c in columns]).reshape(shape)
+
+
+def naive_correlate(x, w, **options):
+    columns = windows_of_last(x, window=w.shape[2:], fill=0.0, **options)
+    return np.einsum("ocij,cijyxn->oyxn", w, columns)
+
+
+def naive_overlap(g, x, **options):
+    return np.einsum("oyxn,cijyxn->ocij", g, windows_of_last(x, fill=0.0, **options))
+
+
+def naive_spread(g, w, shape, **options):
+    columns = np.einsum("oyxn,ocij->cijyxn", g, w)
+    return naive_fold(columns, shape, window=w.shape[2:], **options)
 
 
 def pair(value):
@@ -171,6 +186,9 @@ def embedding(table, ids):
 REFERENCES |= {
     windows: windows_of_last,
     fold: naive_fold,
+    correlate2d: naive_correlate,
+    overlap: naive_overlap,
+    spread: naive_spread,
     td.nn.conv2d: conv2d,
     td.nn.max_pool2d: max_pool2d,
     td.nn.avg_pool2d: avg_pool2d,
@@ -180,6 +198,9 @@ REFERENCES |= {
 }
 
 ODD = {"window": (2, 3), "strides": (2, 1), "dilation": (1, 2), "margins": ((1, 0), (2, 1))}
+STEPS = {"strides": (2, 1), "dilation": (1, 2), "margins": ((1, 0), (2, 1))}
+SHORT = {"strides": (1, 1), "dilation": (1, 1), "margins": ((1, 0), (0, 1))}
+WIDE = {"strides": (1, 1), "dilation": (1, 1), "margins": ((3, 0), (0, 1))}
 IMAGES, KERNELS = normal(2, 2, 4, 5), normal(3, 2, 2, 3)
 SLIDES = [
     {"padding": "same"},
@@ -194,6 +215,13 @@ RUNNING = (normal(3), uniform(0.5, 2.0, 3))
 LAYERS = [
     case(windows, normal(2, 3, 4, 1), fill=0.5, **ODD),
     case(fold, normal(2, 2, 3, 2, 3, 1), shape=(2, 3, 4, 1), **ODD),
+    case(correlate2d, normal(2, 3, 4, 1), normal(2, 2, 2, 3), **STEPS),
+    case(correlate2d, normal(2, 3, 4, 2), normal(1, 2, 2, 2), **SHORT),
+    case(overlap, normal(2, 2, 3, 1), normal(2, 3, 4, 1), window=(2, 3), **STEPS),
+    case(overlap, normal(2, 3, 4, 2), normal(1, 3, 4, 2), window=(2, 2), **SHORT),
+    case(spread, normal(2, 2, 3, 1), normal(2, 2, 2, 3), shape=(2, 3, 4, 1), **STEPS),
+    case(spread, normal(2, 3, 4, 2), normal(2, 1, 2, 2), shape=(1, 3, 4, 2), **SHORT),
+    case(spread, normal(2, 5, 4, 1), normal(2, 1, 2, 2), shape=(1, 3, 4, 1), **WIDE),
     case(td.nn.conv2d, IMAGES, KERNELS),
     case(td.nn.conv2d, IMAGES, KERNELS, normal(3)),
     *(case(td.nn.conv2d, IMAGES, KERNELS, normal(3), **options) for options in SLIDES),

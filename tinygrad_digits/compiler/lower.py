@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..support import tree
 from ..support.loading import load
-from . import numpy_backend
+from . import numpy_backend, numpy_loops  # noqa: F401 (which says how loops are written)
 from .fast_call import FastCall, Known, compile_fast_call
 from .passes import PASSES
 from .passes.for_numpy import column_maxima, pack_small_calls

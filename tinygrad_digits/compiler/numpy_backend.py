@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..engine.primitive import Kind
+from ..engine.primitive import Kind, Primitive
 from ..staging.lowering import SourceArray, SourceCall, lowering_of
 from ..support.errors import TracedValueError
 from .namespace import Namespace, list_names
@@ -99,13 +99,18 @@ GIVEN: dict[str, Any] = {
     "copyto": np.copyto,
     "broadcast_to": np.broadcast_to,
     "errstate": np.errstate,
+    "array": np.array,
     "asarray": np.asarray,
+    "empty": np.empty,
     "maximum_reduce": np.maximum.reduce,
     "uintp": np.uintp,
     "check_shape": _check_shape,
     "settle": _settle,
 }
 """What the source of every program can use."""
+
+SUBPROGRAMS: dict[Primitive, Callable[[Equation], Callable[..., Any]]] = {}
+"""How the function of an equation that holds programs is made (`numpy_loops`)."""
 
 
 class Emitter:
@@ -271,7 +276,7 @@ class Emitter:
     def _write_statements(self, i: int, eqn: Equation) -> list[str]:
         name = self.names[i]
         arguments = [self._write_argument(eqn, x) for x in eqn.args]
-        if i in self.plan.places or i in self.plan.in_place:
+        if self._has_memory(i):
             template = self.writers[i]
             words = {"out": name, "f": self._bind_function(eqn)}
             return [t.format(*arguments, **words) for t in template.split("; ") if t]
@@ -281,6 +286,10 @@ class Emitter:
         if condition is not None:
             return [f"if {condition}:", f"    {call}"]
         return [f"{name} = {call}"]
+
+    def _has_memory(self, i: int) -> bool:
+        """Whether there is memory to write a value into."""
+        return i in self.plan.places or i in self.plan.in_place
 
     def _describe_call(self, i: int, eqn: Equation) -> SourceCall:
         """An equation as what is registered on its primitive gets to see it."""
@@ -307,6 +316,9 @@ class Emitter:
             return VIEWS[function](eqn).format(*arguments)
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
+        if eqn.op in SUBPROGRAMS:
+            compiled = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
+            return f"{compiled}({', '.join(arguments)})"
         options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
         call = f"{self._bind_function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":

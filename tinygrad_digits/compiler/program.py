@@ -5,7 +5,11 @@
     equation : %5 matmul %1, %0 -> float32(32, 10)
     output   : %5
 
-Equations stand in the order in which they ran. A pass takes a program and returns another.
+Equations stand in the order in which they ran. A pass takes a program and returns another. An
+equation of a loop or a branch holds programs in its option (`control`), printed below it:
+
+    equation : %5 scan %0, %3, %4, loop=100 steps -> tuple
+                  | the step: consts, then carries, then elements -> carries, then what is stacked
 """
 
 from __future__ import annotations
@@ -156,7 +160,11 @@ class Program:
         rows += [(f"%{i}", "constant", str(self.aval(i))) for i in self.constants]
         rows += [(f"%{i}", str(eqn), str(eqn.aval)) for i, eqn in self.equations.items()]
         rows += [("return", ", ".join(format_operand(x) for x in self.outputs), "")]
-        return align(rows)
+        lines = align(rows).splitlines()
+        first = len(self.inputs) + len(self.constants)
+        for at, eqn in reversed([*enumerate(self.equations.values(), first + 1)]):
+            lines[at:at] = [f"      | {line}" for line in _list_inside(eqn)]
+        return "\n".join(lines)
 
 
 END = 1 << 62
@@ -225,6 +233,13 @@ def format_operand(operand: Operand) -> str:
     if isinstance(operand, np.ndarray):
         return f"{operand.dtype}{operand.shape}"
     return repr(operand) if isinstance(operand, Var | int | float | str) else _shorten(operand)
+
+
+def _list_inside(eqn: Equation) -> Iterator[str]:
+    """The programs that an equation holds, line by line (`control`)."""
+    for option in eqn.options.values():
+        for step in getattr(option, "steps", ()):
+            yield from str(step.program).splitlines()
 
 
 def _shorten(operand: Any) -> str:

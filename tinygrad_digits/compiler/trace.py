@@ -23,7 +23,7 @@ from ..engine.primitive import NO_OPTIONS, Kind, Primitive
 from ..engine.tape import Interpreter
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
-from ..staging.tracer import Tracer
+from ..staging.tracer import CHOOSE, Tracer
 from ..support.errors import TracedValueError
 from ..support.user_lines import UserLine, locate_user, user_line
 from .primitives import ITEM, SCALAR_POWER
@@ -76,10 +76,13 @@ class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
 class JitInterpreter(Interpreter):
     """Turns a function into a program."""
 
-    __slots__ = ("known", "lines", "program")
+    __slots__ = ("inside", "known", "lines", "program")
+    keeps_calls = False
+    """Whether what has a derivative of its own stays whole, since that may yet be asked for."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.inside = 0  # traces of steps of loops that are under way
         self.program = Program()
         self.lines: dict[int, UserLine] | None = None
         """Where in the user's code each equation comes from, if somebody wants to know."""
@@ -113,7 +116,7 @@ class JitInterpreter(Interpreter):
     ) -> Any:
         """Write down an op (or, if it is a composition of ops, those) and compute its value."""
         self.check_open()
-        if op.composite:
+        if op.composite and not self.keeps_calls:
             return op.kernel(*args, **options)
         function = op.function
         if function is np.where and len(args) == 1:
@@ -123,7 +126,7 @@ class JitInterpreter(Interpreter):
         if function in NO_ARRAY_FROM_VALUES:
             _refuse(f"{op.name} needs the values in")
         if op.kind is Kind.STATIC:
-            return op.kernel(*map_operand(_concrete, args), **map_operand(_concrete, options))
+            return op.kernel(*map_operand(self.look_at, args), **map_operand(self.look_at, options))
         _check_options(op, options)
         operands, named_operands = (
             map_operand(self.operand, args),
@@ -134,17 +137,25 @@ class JitInterpreter(Interpreter):
         if by_operator and function in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
             op = ARITHMETIC[function]
             compute = op.kernel
-        values = map_operand(_drawing, map_operand(_concrete, (args, options)))
+        values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
-            y = compute(*values[0], **values[1])
+            y = self.compute(compute, *values)
         except Exception as error:
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")
             raise
         effect = any(map(is_generator, _leaves(values)))
-        return self._add_equation(op, operands, named_operands, y, effect or op.effect)
+        if effect and self.inside:
+            _refuse_draw(op)
+        return self.add_equation(op, operands, named_operands, y, effect or op.effect)
 
-    def _add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
+    def compute(
+        self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """The actual value of an op."""
+        return function(*args, **options)
+
+    def add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
         if self.lines is not None:
             self.lines[index] = locate_user()
@@ -154,7 +165,7 @@ class JitInterpreter(Interpreter):
             value = Aval((), np.dtype(object), "tuple")
             self.program.equations[index] = Equation(op, args, options, value, kept, effect)
             parts = [
-                self._add_equation(ITEM, (Var(index), k), {}, part, False)
+                self.add_equation(ITEM, (Var(index), k), {}, part, False)
                 for k, part in enumerate(y)
             ]
             if hasattr(y, "_fields"):  # a named tuple, as np.linalg.svd gives
@@ -165,8 +176,24 @@ class JitInterpreter(Interpreter):
         self.program.equations[index] = Equation(op, args, options, Aval.of(y), kept, effect)
         return _trace_value(self, index, y)
 
+    def process_call(self, call: Any) -> Any:
+        """Loops and branches are equations; of other calls the ops are written down."""
+        if not call.staged:
+            return call.run()
+        self.check_open()
+        if not self.keeps_calls:
+            call = call.inline()
+        args = tuple(map(self.operand, call.leaves))
+        option: Any = next(iter(call.options.values()))
+        y = option.example()
+        return self.add_equation(call.primitive, args, call.options, y, option.has_effect)
+
     def unbox(self, tensor: Any) -> None:
         """Nothing: what a tracer holds is one of many values."""
+
+    def look_at(self, x: Any) -> Any:
+        """The actual value of what an op is given."""
+        return _concrete(x)
 
     def operand(self, x: Any) -> Operand:
         """A leaf of an op's arguments as the program names it; arrays become constants."""
@@ -260,8 +287,8 @@ class JitTracer(Tracer):
     def __repr__(self) -> str:
         return f"Traced(%{self.index}: {self.dtype}{self.shape})"
 
-    def refuse(self, what: str) -> NoReturn:
-        _refuse(f"{what} needs the value of", self)
+    def refuse(self, what: str, instead: str = CHOOSE) -> NoReturn:
+        _refuse(f"{what} needs the value of", self, instead)
 
 
 class GeneratorTracer(JitTracer):
@@ -275,6 +302,7 @@ class GeneratorTracer(JitTracer):
         if name in ("shuffle", "spawn", "bit_generator"):
             self.refuse(f"Generator.{name}")
         op = Primitive(getattr(np.random.Generator, name), (), f"random.{name}", Kind.OPAQUE)
+        op.apply = lambda generator, *args, **options: getattr(generator, name)(*args, **options)
         return lambda *args, **options: self.tape.process_primitive(
             op, op.kernel, (self, *args), options
         )
@@ -330,12 +358,19 @@ def _leaves(operand: Any) -> list[Any]:
     return leaves
 
 
-def _refuse(what: str, traced: JitTracer | None = None) -> NoReturn:
+def _refuse(what: str, traced: JitTracer | None = None, instead: str = CHOOSE) -> NoReturn:
     described = f"a traced {traced.dtype}{traced.shape}" if traced is not None else "its arguments"
     raise TracedValueError(
         f"{user_line()}: {what} {described}, which jit does not know while it traces the function. "
-        "Choose between arrays with np.where(condition, a, b), make the argument static "
-        "(td.jit(f, static_argnames=...)), or leave this part out of the jitted function"
+        f"{instead}, make the argument static (td.jit(f, static_argnames=...)), or leave this part "
+        "out of the jitted function"
+    )
+
+
+def _refuse_draw(op: Primitive) -> NoReturn:
+    raise TracedValueError(
+        f"{user_line()}: {op.name} draws from a generator that the step of a loop was not given, "
+        "which would be done once and not in every step; make it a part of the carry"
     )
 
 

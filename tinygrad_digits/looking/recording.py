@@ -7,9 +7,9 @@ operands and values, which a tape lets go, to be looked at, drawn and timed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,18 +25,18 @@ from ..support.argnums import ArgNums, leaf_paths
 from ..support.errors import NotDifferentiableError
 from ..support.text import describe_record, format_table
 from ..support.tree import Tree
-from ..transforms.calls import CustomCall
 from . import drawing
 
 
 class RecordingInterpreter(Interpreter):
     """Is told of every op, and keeps all that the op read and made."""
 
-    __slots__ = ("names",)
+    __slots__ = ("groups", "names")
 
     def __init__(self) -> None:
         super().__init__()
         self.names: dict[int, str] = {}  # by index, what the inputs are called
+        self.groups: list[tuple[str, int, int]] = []  # loops: their names, first and last records
 
     def run(
         self,
@@ -81,8 +81,10 @@ class RecordingInterpreter(Interpreter):
         y = _compute(op, compute, inputs, options)
         return self.record(op, parents, inputs, options, y) if op.rules and tree.is_float(y) else y
 
-    def process_call(self, call: CustomCall) -> Tree:
+    def process_call(self, call: Any) -> Tree:
         """A call whose derivative, if an outer tape takes it, is its own; its ops are seen here."""
+        if call.staged:
+            return call.run()
         outside = self.unbox_all(call.args)
         if find_top_tape(tree.flatten(outside)[0]) is None:
             return call.run()
@@ -155,15 +157,28 @@ def _compute(
     return compute(*inputs, **options)
 
 
+class Group(NamedTuple):
+    """The records of a loop: those from start on, before stop."""
+
+    name: str
+    start: int
+    stop: int
+
+
 @dataclass(frozen=True, repr=False)
 class Recording:
-    """The ops of one call of a function, in order: print it, draw it, or show it in a notebook."""
+    """The ops of one call of a function, in order: print it, draw it, or show it in a notebook.
+
+    A loop (`scan`, `while_loop` ...) shows as one op; `open()` shows what is in it.
+    """
 
     tape: Tape
     names: dict[int, str]
     """What the inputs are called, by index."""
     outputs: dict[int, str]
     """What the results are called, by index."""
+    groups: tuple[Group, ...] = ()
+    """The loops, each shown as one op until it is opened."""
 
     def __iter__(self) -> Iterator[tuple[int, Record]]:
         return zip(self.tape.records, self.tape, strict=True)
@@ -172,16 +187,15 @@ class Recording:
         return len(self.tape)
 
     def __str__(self) -> str:
-        rows = [
-            (
-                f"%{index}",
-                self._name(index, record),
-                *describe_record(record)[1:],
-                f"-> {self.outputs[index]}" if index in self.outputs else "",
-            )
-            for index, record in self
-            if record.op is not None or index in self.names
-        ]
+        rows, closed = [], self._find_closed()
+        for index, record in self:
+            group, named = closed.get(index), self.outputs.get(index)
+            if group is not None and index == group.start:
+                rows.append(self._describe_group(group))
+            elif group is None and (record.op is not None or index in self.names):
+                arrow = f"-> {named}" if named else ""
+                name = self._name(index, record)
+                rows.append((f"%{index}", name, *describe_record(record)[1:], arrow))
         return format_table(rows) or "an empty tape"
 
     __repr__ = __str__
@@ -189,19 +203,68 @@ class Recording:
     def _name(self, index: int, record: Record) -> str:
         return self.names.get(index, record.name) if record.op is None else record.name
 
+    def open(self) -> Recording:
+        """The same with what is in the loops; loops inside of these are opened in turn."""
+        outer = {*self._find_closed().values()}
+        return replace(self, groups=tuple(group for group in self.groups if group not in outer))
+
+    def _find_closed(self) -> dict[int, Group]:
+        """By index the outermost loop that a record is in."""
+        closed: dict[int, Group] = {}
+        for group in sorted(self.groups, key=lambda group: group.stop - group.start):
+            closed |= dict.fromkeys(range(group.start, group.stop), group)
+        return closed
+
+    def _parents_of(self, group: Group) -> list[int]:
+        """What a loop reads from outside."""
+        inside = range(group.start, group.stop)
+        every = [parent for i in inside for parent in self.tape[i].parents]
+        return [*dict.fromkeys(i for i in every if i is not None and i not in inside)]
+
+    def _results_of(self, group: Group) -> str:
+        inside = range(group.start, group.stop)
+        return ", ".join(self.outputs[i] for i in inside if i in self.outputs)
+
+    def _describe_group(self, group: Group) -> tuple[str, ...]:
+        results = self._results_of(group)
+        read = ", ".join(f"%{i}" for i in self._parents_of(group))
+        span = f"%{group.start}-%{group.stop - 1}"
+        return span, group.name, read, "", "", f"-> {results}" if results else ""
+
     def nodes(self) -> dict[int, drawing.Box]:
-        """The records as what is drawn of them."""
-        return {
-            index: drawing.Box(
-                self._name(index, record),
-                f"{record.dtype}{list(record.shape) or ''}",
-                f"%{index} {record.name} {describe_record(record)[1]}".rstrip(),
-                "input" if record.op is None else str(record.op.kind),
-                self.outputs.get(index),
-                [parent for parent in record.parents if parent is not None],
-            )
-            for index, record in self
-        }
+        """The records as what is drawn of them; a loop is one box until it is opened."""
+        boxes, closed = {}, self._find_closed()
+
+        def place(parents: Iterable[int | None]) -> list[int]:
+            there = [i for i in parents if i is not None]
+            return [*dict.fromkeys(closed[i].start if i in closed else i for i in there)]
+
+        for index, record in self:
+            group = closed.get(index)
+            if group is None:
+                boxes[index] = self._draw(index, record, place(record.parents))
+            elif index == group.start:
+                ops = f"{group.stop - group.start} ops"
+                results = self._results_of(group) or None
+                boxes[index] = drawing.Box(
+                    group.name,
+                    ops,
+                    "open() shows them",
+                    "opaque",
+                    results,
+                    place(self._parents_of(group)),
+                )
+        return boxes
+
+    def _draw(self, index: int, record: Record, parents: list[int]) -> drawing.Box:
+        return drawing.Box(
+            self._name(index, record),
+            f"{record.dtype}{list(record.shape) or ''}",
+            f"%{index} {record.name} {describe_record(record)[1]}".rstrip(),
+            "input" if record.op is None else str(record.op.kind),
+            self.outputs.get(index),
+            parents,
+        )
 
     def svg(self, *, limit: int = 400) -> str:
         """The tape as a picture: inputs on top, each op below what it reads."""
@@ -240,4 +303,5 @@ def record(
     tape = Tape()
     tape.records = interpreter.records  # with all operands: it can be swept as often as one likes
     tape.close()
-    return Recording(tape, interpreter.names, outputs)
+    groups = tuple(Group(*group) for group in interpreter.groups)
+    return Recording(tape, interpreter.names, outputs, groups)

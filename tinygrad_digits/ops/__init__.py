@@ -5,6 +5,7 @@ from . import (
     activations,
     assignment,
     batched_indexing,
+    correlation,
     creation,
     cumulative,
     elementwise,
@@ -16,6 +17,7 @@ from . import (
     masked_reductions,
     matrix_functions,
     methods,
+    native_correlation,
     native_indexing,
     nondifferentiable,
     powers,
@@ -33,6 +35,7 @@ from . import (
     statistics,
     ufuncs,
     unsupported,
+    windows,
 )
 
 CHAPTERS = (
@@ -56,6 +59,8 @@ CHAPTERS = (
     scipy_linalg,
     softmax,
     activations,
+    windows,
+    correlation,
     layers,
     losses,
     sequences,
@@ -76,6 +81,7 @@ __all__ = [
     "OPS",
     "batched_indexing",
     "methods",
+    "native_correlation",
     "native_indexing",
     "nondifferentiable",
     "protocol",

@@ -1,126 +1,23 @@
 """Layers: convolution, pooling, normalisation, embedding, dropout.
 
-What slides over images is one pair of ops, each the derivative of the other: `windows` lays the
-pixels of every window side by side, `fold` adds them up where they came from. A convolution is then
-a matrix product, pooling a maximum or a mean, and their derivatives are those of the product, the
-maximum and the mean.
+A convolution is a correlation, pooling a maximum or a mean over windows, and their derivatives are
+those of the correlation, the windows, the maximum and the mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array, Kind, Op
-from ..staging.batching import BatchedCall, batch_whole, move_axis, register_batching
+from ..engine.primitive import Array
+from ..staging.batching import batch_whole, register_batching
 from ..support.errors import ShapeError
 from ..support.foreign import as_array
-
-Pair: TypeAlias = tuple[int, int]
-Margins: TypeAlias = tuple[Pair, Pair]
-"""How much is added ((above, below), (left, right)) of an image."""
-
-IMAGES_LAST, IMAGES_FIRST = (1, 2, 3, 0), (3, 0, 1, 2)
-"""From (n, c, h, w) to (c, h, w, n), and back; so a layer finds the last one's output in order."""
-
-gather = partial(define, kind=Kind.GATHER, unchecked=True)
-
-
-# --- windows: (c, h, w, n) -> (c, kh, kw, oh, ow, n), the pixel at (i, j) of the window at (y, x).
-# With the sum over c, kh, kw in front, a convolution is one matrix product over the whole batch.
-# With the images last, what is copied are rows of ow n numbers: a fifth of the time at 8 x 8.
-
-
-def _windows(
-    x: Array, window: Pair, strides: Pair, dilation: Pair, margins: Margins, fill: float
-) -> Array:
-    c, h, w, n = x.shape
-    (above, below), (left, right) = margins
-    padded = np.full((c, above + h + below, left + w + right, n), fill, x.dtype)
-    padded[:, above : above + h, left : left + w] = x
-    size = _positions(padded.shape[1:3], window, strides, dilation)
-    columns = np.empty((c, *window, *size, n), x.dtype)
-    for i, j, pixels in _shifts(window, strides, dilation, size):
-        columns[:, i, j] = padded[pixels]
-    return columns
-
-
-def _fold(
-    g: Array,
-    shape: tuple[int, ...],
-    window: Pair,
-    strides: Pair,
-    dilation: Pair,
-    margins: Margins,
-) -> Array:
-    """The transpose of `windows`: each pixel of images of `shape` gets the sum of its copies."""
-    c, h, w, n = shape
-    (above, below), (left, right) = margins
-    padded = np.zeros((c, above + h + below, left + w + right, n), g.dtype)
-    size = _positions(padded.shape[1:3], window, strides, dilation)
-    for i, j, pixels in _shifts(window, strides, dilation, size):
-        padded[pixels] += g[:, i, j]
-    return padded[:, above : above + h, left : left + w].copy()
-
-
-def _positions(image: Pair, window: Pair, strides: Pair, dilation: Pair) -> Pair:
-    """How many windows fit one below the other, and side by side."""
-    down, across = (
-        (n - (k - 1) * d - 1) // s + 1
-        for n, k, s, d in zip(image, window, strides, dilation, strict=True)
-    )
-    return down, across
-
-
-def _shifts(
-    window: Pair, strides: Pair, dilation: Pair, size: Pair
-) -> Iterator[tuple[int, int, Any]]:
-    """For each place (i, j) in a window, where the pixels are that the windows have there."""
-    for i, j in np.ndindex(window):
-        start = i * dilation[0], j * dilation[1]
-        yield i, j, (slice(None), *[
-            slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(start, strides, size, strict=True)
-        ])  # fmt: skip
-
-
-windows: Op = gather(
-    _windows,
-    lambda g, _y, x_like, window, strides, dilation, margins, fill: fold(
-        g, shape=x_like.shape, window=window, strides=strides, dilation=dilation, margins=margins
-    ),
-    name="windows",
-)
-fold: Op = gather(
-    _fold,
-    lambda g, _y, _x, shape, window, strides, dilation, margins: windows(
-        g, window=window, strides=strides, dilation=dilation, margins=margins, fill=0.0
-    ),
-    name="fold",
-)
-
-
-def _batch_windows(call: BatchedCall) -> Any:
-    """Of images, (c, h, w, n) -> (c, *window, *positions, n): those of all examples together."""
-    x = move_axis(call.xs[0], 0, 3)
-    y = call.op.apply(x.reshape(*x.shape[:3], call.length * x.shape[4]), **call.options)
-    return move_axis(y.reshape(*y.shape[:5], *x.shape[3:]), 5, 0)
-
-
-def _batch_fold(call: BatchedCall) -> Any:
-    g, (*rest, n) = move_axis(call.xs[0], 0, 5), call.options["shape"]
-    together = g.reshape(*g.shape[:5], call.length * n)
-    y = call.op.apply(together, **{**call.options, "shape": (*rest, call.length * n)})
-    return move_axis(y.reshape(*rest, call.length, n), 3, 0)
-
-
-register_batching(_batch_windows, windows)
-register_batching(_batch_fold, fold)
-
+from .correlation import correlate2d
+from .windows import IMAGES_FIRST, IMAGES_LAST, Margins, Pair, windows
 
 # --- convolution
 
@@ -161,10 +58,16 @@ def conv2d(
             f"groups={groups}, got {x.shape} and {w.shape}; one channel is x[:, None]"
         )
     o, k = w.shape[0], prod(w.shape[1:])
-    columns = _sliding("conv2d", x, w.shape[2:], strides, padding, dilation, 0.0)
-    weights, positions = w.reshape(groups, o // groups, k), columns.shape[3:]
-    y = weights @ columns.reshape(groups, k, prod(positions))  # (groups, o / groups, oh ow n)
-    y = y.reshape(o, *positions)
+    window = w.shape[2:]
+    options = _spell_options("conv2d", x, window, strides, padding, dilation)
+    x = np.transpose(x, IMAGES_LAST)
+    if groups == 1:
+        y = correlate2d(x, w, **options)
+    else:
+        columns = windows(x, window=window, fill=0.0, **options)
+        weights, positions = w.reshape(groups, o // groups, k), columns.shape[3:]
+        y = weights @ columns.reshape(groups, k, prod(positions))  # (groups, o / groups, oh ow n)
+        y = y.reshape(o, *positions)
     if b is not None:
         if np.shape(b) != (o,):
             raise ShapeError(f"conv2d: {o} kernels need b ({o},), got {np.shape(b)}")
@@ -235,19 +138,14 @@ def _pools(
     if x.ndim != 4:
         raise ShapeError(f"{name}: images are (n, c, h, w), got {x.shape}")
     strides = window if strides is None else strides
-    return _sliding(name, x, window, strides, padding, dilation, fill)
+    options = _spell_options(name, x, window, strides, padding, dilation)
+    return windows(np.transpose(x, IMAGES_LAST), window=window, fill=fill, **options)
 
 
-def _sliding(
-    name: str,
-    x: Array,
-    window: Pair,
-    strides: int | Pair,
-    padding: Any,
-    dilation: int | Pair,
-    fill: float,
-) -> Array:
-    """The windows, with the options spelled out and the shapes checked."""
+def _spell_options(
+    name: str, x: Array, window: Pair, strides: int | Pair, padding: Any, dilation: int | Pair
+) -> dict[str, Any]:
+    """The options of `windows` and `correlate2d`, once the shapes are checked."""
     strides, dilation = _pair(name, "strides", strides), _pair(name, "dilation", dilation)
     extent = (window[0] - 1) * dilation[0] + 1, (window[1] - 1) * dilation[1] + 1
     margins = _margins(name, padding, x.shape[2:], extent, strides)
@@ -262,14 +160,7 @@ def _sliding(
             f"{name}: windows that extend over {extent} pixels do not fit into images of "
             f"{tuple(x.shape[2:])} with padding {margins}"
         )
-    return windows(
-        np.transpose(x, IMAGES_LAST),
-        window=tuple(window),
-        strides=strides,
-        dilation=dilation,
-        margins=margins,
-        fill=fill,
-    )
+    return {"strides": strides, "dilation": dilation, "margins": margins}
 
 
 def _margins(name: str, padding: Any, image: Pair, extent: Pair, strides: Pair) -> Margins:

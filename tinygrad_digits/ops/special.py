@@ -13,6 +13,7 @@ import numpy as np
 
 from ..engine.define import primitive
 from ..engine.primitive import Array, Function, Kind
+from ..staging.lowering import register_lowering
 from ..support.substitutes import SCIPY
 from . import gamma
 from .gamma import scipy_special
@@ -337,3 +338,7 @@ SCIPY.update(
         "i1": i1,
     }
 )
+
+
+for _op in (erf, erfc, ndtr):
+    register_lowering(_op, element=_op.__name__)

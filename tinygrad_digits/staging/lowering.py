@@ -68,7 +68,7 @@ class Lowering:
         statement: NumPy statements, between semicolons, that write the result into `{out}`, from
             the operands `{0}`, `{1}` ...; for a kernel that makes a new array.
         element: of an elementwise op, the native formula of one element, of terms in the dtype of
-            the result; it joins the loops of others.
+            the result; or the name of one that native code knows ("erf"). It joins others' loops.
         native: what writes a native block, or returns None where there is none.
         guard: of an op with an effect, a condition (in terms of maximum_reduce and uintp) under
             which its kernel has to be called at all, or None where it always has to be.
@@ -83,7 +83,7 @@ class Lowering:
         self,
         *,
         statement: str = "",
-        element: Callable[..., Any] | None = None,
+        element: Callable[..., Any] | str | None = None,
         native: Writer | None = None,
         guard: Callable[[SourceCall], str | None] | None = None,
         row_sum: int | None = None,

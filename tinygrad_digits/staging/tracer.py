@@ -31,6 +31,18 @@ IN_PLACE = {"fill_diagonal", "put", "putmask", "place", "put_along_axis", "copyt
 """Functions that write into their argument."""
 
 
+CHOOSE = "Choose between arrays with np.where(condition, a, b)"
+BRANCH = (
+    "For an `if` write td.cond(condition, f, g, *operands), for a `while` td.while_loop(condition, "
+    "step, start), for the choice between arrays np.where(condition, a, b)"
+)
+COUNT = (
+    "Take elements of a plain array with td.at(array)[index].get(), count steps with "
+    "td.fori_loop(0, n, step, start)"
+)
+"""What to write in the place of what needs a value, first of all."""
+
+
 class Tracer(Tensor):
     """A Tensor that refuses to show a value."""
 
@@ -40,8 +52,8 @@ class Tracer(Tensor):
     fallible: ClassVar[tuple[type[Exception], ...]] = (NotDifferentiableError, TypeError)
     """What an op raises that stands in for a function of NumPy's, where NumPy's may do better."""
 
-    def refuse(self, what: str) -> NoReturn:
-        """Raise TracedValueError: `what` needs the value of this."""
+    def refuse(self, what: str, instead: str = CHOOSE) -> NoReturn:
+        """Raise TracedValueError: `what` needs the value of this; say what to write instead."""
         raise NotImplementedError
 
     def prefers_numpy(
@@ -87,7 +99,7 @@ class Tracer(Tensor):
         return self.shape[0]
 
     def __bool__(self) -> bool:  # noqa: PLE0304
-        self.refuse("branching on it (if, while, and, or, not, bool)")
+        self.refuse("branching on it (if, while, and, or, not, bool)", BRANCH)
 
     def __float__(self) -> float:
         self.refuse("float()")
@@ -96,7 +108,7 @@ class Tracer(Tensor):
         self.refuse("int()")
 
     def __index__(self) -> int:  # noqa: PLE0305
-        self.refuse("using it as a Python index or count")
+        self.refuse("using it as a Python index or count", COUNT)
 
     def __round__(self, digits: int | None = None) -> Any:
         return np.round(self, digits) if digits is not None else self.refuse("round()")
@@ -120,7 +132,8 @@ class Tracer(Tensor):
             return answer
         return self.refuse(
             "making a plain array of it (np.asarray, np.array, np.r_, np.c_, `a[i] = t`, in place "
-            "of which write np.stack, np.concatenate, a = td.at(a)[i].set(t))"
+            "of which write np.stack, np.concatenate, a = td.at(a)[i].set(t))",
+            COUNT if self.dtype.kind in "iu" else CHOOSE,
         )
 
     def item(self, *_place: int) -> float:
@@ -193,7 +206,9 @@ class Tracer(Tensor):
                 if derived:
                     raise  # NumPy cannot help: a derivative is asked for
         opaque = Primitive(function, (), name, kind if not options else Kind.OPAQUE)
-        y = self.tape.process_primitive(opaque, function, args, options)
+        tracers = [x for x in tree.flatten((args, options))[0] if isinstance(x, Tracer)]
+        tape = find_top_tape(tracers) or self.tape
+        y = tape.process_primitive(opaque, function, args, options)
         if known is not None and numpys and _share_memory(y, args):
             return known(*args, **options)  # which knows what it is a view of
         return y

@@ -23,7 +23,7 @@ from ..engine.primitive import Array, Kind, Primitive
 from ..engine.run import run_on
 from ..engine.tape import Interpreter, Tape, interpreters_of
 from ..staging.batching import BatchedCall, move_axis, rule_of
-from ..staging.tracer import Tracer
+from ..staging.tracer import CHOOSE, Tracer
 from ..support import tree
 from ..support.argnums import leaf_paths
 from ..support.errors import ShapeError, TracedValueError
@@ -149,8 +149,10 @@ class BatchInterpreter(Interpreter):
         self.looped.add(op.name)
         return self._loop(op, args, options)
 
-    def process_call(self, call: CustomCall) -> Tree:
+    def process_call(self, call: Any) -> Tree:
         """The call for all examples at once: what vmap makes of its function, forward and pull."""
+        if call.staged:
+            return call.batch(self)
         leaves, structure = tree.flatten(call.args)
         axes = [0 if self.is_on(x) else None for x in leaves]
         stacked = [x if axis is None else x.stacked for x, axis in zip(leaves, axes, strict=True)]
@@ -259,12 +261,13 @@ class BatchTracer(Tracer):
     def __repr__(self) -> str:
         return f"Batched({self.tape.length} x {self.dtype}{self.shape})"
 
-    def refuse(self, what: str) -> NoReturn:
+    def refuse(self, what: str, instead: str = CHOOSE) -> NoReturn:
+        take = ", take elements of a plain one with td.at(array)[index].get()"
+        elsewhere = take if instead is CHOOSE else ""
         raise TracedValueError(
             f"{user_line()}: {what} needs the value of a batched {self.dtype}{self.shape}, which "
-            f"under vmap stands for {self.tape.length} examples at once. Choose between arrays "
-            "with np.where(condition, a, b), take elements of a plain one with "
-            "td.at(array)[index].get(), or leave this part out of the mapped function"
+            f"under vmap stands for {self.tape.length} examples at once. {instead}{elsewhere}, or "
+            "leave this part out of the mapped function"
         )
 
 

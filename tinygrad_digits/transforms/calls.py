@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
+
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Like, Primitive, VariadicRule
 from ..engine.tape import Tape
@@ -37,6 +39,8 @@ class CustomCall(NamedTuple):
     f: Callable[..., Tree]
     forward: Callable[..., tuple[Tree, Tree]]
     pull: Derivative
+
+    staged: bool = False  # no op that programs know, as loops are
 
     def apply(self) -> Tree:
         """The result: what the top interpreter among the arguments makes of the call."""
@@ -70,7 +74,12 @@ class CustomCall(NamedTuple):
             return y
         arrays, unflatten_residuals = _partition(residuals, lambda x: hasattr(x, "dtype"))
         tracked = [k for k, index in enumerate(parents) if index is not None]
-        pullback = CallPullback(self, unflatten_residuals, unpack_floats, tracked)
+        pull, avals = self.pull, self.avals  # and not the arguments, which could not be freed
+
+        def pull_back(arrays: list[Array], g: Array) -> list[Array]:
+            return pull(avals, unflatten_residuals(arrays), unpack_floats(g), tracked)
+
+        pullback = CallPullback(self.primitive.name, pull_back, tracked)
         sources = (*parents, *[None] * len(arrays))
         inputs = (*[None] * len(parents), *arrays)
         options = {"pull": pullback}
@@ -83,43 +92,86 @@ class CallPullback:
     A rule is asked for one argument after another; all have the same g, and so are computed once.
     """
 
-    __slots__ = ("avals", "known", "name", "pull", "tracked", "unflatten_residuals", "unpack_y")
+    __slots__ = ("known", "name", "pull", "tracked")
 
     def __init__(
-        self,
-        call: CustomCall,
-        unflatten_residuals: Callable[[list[Array]], Tree],
-        unpack_y: Callable[[Array], Tree],
-        tracked: list[int],
+        self, name: str, pull: Callable[[list[Array], Any], list[Array]], tracked: list[int]
     ) -> None:
-        self.name, self.pull, self.avals = call.primitive.name, call.pull, call.avals
-        self.unflatten_residuals, self.unpack_y, self.tracked = (
-            unflatten_residuals,
-            unpack_y,
-            tracked,
-        )
-        self.known: tuple[Array, dict[int, Array]] | None = None  # g, and what it was pulled to
+        self.name, self.pull, self.tracked = name, pull, tracked
+        self.known: tuple[Any, dict[int, Array]] | None = None  # g, and what it was pulled to
 
     def __repr__(self) -> str:
         return self.name
 
-    def __call__(self, k: int, g: Array, inputs: tuple[Any, ...]) -> Array:
+    def __call__(self, k: int, g: Any, inputs: tuple[Any, ...]) -> Array:
         known = self.known  # read once, and written as a whole: threads may share a pullback
         if known is None or known[0] is not g:
-            residuals = self.unflatten_residuals([x for x in inputs if x is not None])
-            cts = self.pull(self.avals, residuals, self.unpack_y(g), self.tracked)
+            cts = self.pull([x for x in inputs if x is not None], g)
             known = g, dict(zip(self.tracked, cts, strict=True))
         self.known = known if k != self.tracked[-1] else None
         return known[1][k]
 
 
-def _pull_argument(k: int, g: Array, _y: Array, *inputs: Any, pull: CallPullback) -> Array:
+def pull_argument(k: int, g: Array, _y: Array, *inputs: Any, pull: CallPullback) -> Array:
+    """The rule of calls, for argument k."""
     return pull(k, g, inputs)
 
 
 def make_primitive(f: Any) -> Primitive:
     """A primitive for the calls of f, each of which brings its derivative along."""
-    return Primitive(f, VariadicRule(_pull_argument), name_of(f), Kind.OPAQUE)
+    return Primitive(f, VariadicRule(pull_argument), name_of(f), Kind.OPAQUE)
+
+
+# --- calls with several results
+
+
+class Bundle:
+    """The cotangents of several results, of those that have one; for the sweep one of them all."""
+
+    __slots__ = ("parts",)
+    shape: tuple[int, ...] = ()
+    dtype = np.dtype(object)
+
+    def __init__(self, parts: dict[int, Array]) -> None:
+        self.parts = parts
+
+    def __add__(self, other: Bundle) -> Bundle:
+        both = self.parts | other.parts
+        twice = self.parts.keys() & other.parts.keys()
+        return Bundle(both | {k: self.parts[k] + other.parts[k] for k in twice})
+
+
+def _bundle(g: Array, _y: Array, _x: Array, *, k: int) -> Any:
+    return Bundle({k: g})
+
+
+PART = Primitive(lambda results, k: results[k], (_bundle,), "part", Kind.OPAQUE)
+"""One of the results of a call."""
+
+
+def record_results(
+    tape: Tape,
+    primitive: Primitive,
+    parents: list[int | None],
+    results: list[Array],
+    residuals: list[Array],
+    pull: Callable[[list[Array], dict[int, Array]], list[Array]],
+    tracked: list[int],
+) -> list[Array]:
+    """The results of a call as Tensors: a record for the call, and one for each of them.
+
+    Those that are not floating-point stay off the tape. `pull` gets the residuals, and the
+    cotangents by the number of the result.
+    """
+    name = primitive.name
+    pullback = CallPullback(name, lambda arrays, g: pull(arrays, g.parts), tracked)
+    sources = (*parents, *[None] * len(residuals))
+    inputs = (*[None] * len(parents), *residuals)
+    call = record(tape, Bundle({}), primitive, sources, inputs, None, {"pull": pullback})
+    return [
+        record(tape, y, PART, (call.index,), (None,), None, {"k": k}) if tree.is_float(y) else y
+        for k, y in enumerate(results)
+    ]
 
 
 def refuse_captured(primitive: Primitive, results: Tree, newest: int) -> None:

@@ -20,6 +20,7 @@ from ...staging.lowering import SourceArray
 from ...support.errors import ShapeError
 from .expressions import TYPES, constant, convert
 from .layouts import Strides, plain_strides
+from .processor import count_registers
 from .terms import BOOL, INT8, INT64, Term, declare
 
 POINTER = ir.PointerType()
@@ -87,6 +88,18 @@ class FunctionWriter:
         with ExitStack() as stack:
             yield tuple([stack.enter_context(self.loop(n)) for n in shape])
 
+    def count_registers(self, dtype: np.dtype[Any]) -> tuple[int, int]:
+        """How many registers for vectors there are, and for how many numbers."""
+        count, size = count_registers()
+        return count, size // dtype.itemsize
+
+    def register(self, dtype: np.dtype[Any], lanes: int) -> Register:
+        """A vector that keeps its value from one step of a loop to the next."""
+        kind = ir.VectorType(TYPES[dtype], lanes)
+        with self.builder.goto_block(self.start):
+            self.builder.position_at_start(self.start)
+            return Register(self.builder, self.builder.alloca(kind))
+
     def as_index(self, x: Term) -> Term:
         """A whole number in the type to count with."""
         return Term(self.builder, x.convert(INT64).value)
@@ -112,12 +125,35 @@ class FunctionWriter:
         with self.builder.goto_block(self.start):
             self.builder.position_at_start(self.start)
             pointer = self.builder.alloca(_in_memory(dtype), INT64(size))
-            pointer.align = 64
+            pointer.align, pointer.type = 64, POINTER  # of memory for rows as well as for numbers
         return Place(self, pointer, (size,), dtype)
 
 
 def _in_memory(dtype: np.dtype[Any]) -> ir.Type:
     return INT8 if dtype.kind == "b" else TYPES[dtype]
+
+
+class Register:
+    """A vector that can be set: memory in name, a register once LLVM has looked at it."""
+
+    __slots__ = ("builder", "pointer")
+
+    def __init__(self, builder: ir.IRBuilder, pointer: Any) -> None:
+        self.builder = builder
+        self.pointer = pointer
+
+    @property
+    def value(self) -> Term:
+        """The vector."""
+        return Term(self.builder, self.builder.load(self.pointer))
+
+    @value.setter
+    def value(self, vector: Term) -> None:
+        self.builder.store(vector.value, self.pointer)
+
+    def clear(self) -> None:
+        """Set it to zeros."""
+        self.builder.store(ir.Constant(self.pointer.type.pointee, None), self.pointer)
 
 
 class Place(SourceArray):
@@ -169,21 +205,34 @@ class Place(SourceArray):
     def __setitem__(self, at: Any, value: Term | float) -> None:
         self.store(self._point(at), value)
 
-    def load(self, pointer: Any) -> Term:
-        """The element at an address."""
+    def load(self, pointer: Any, lanes: int = 0) -> Term:
+        """The element at an address, or as many as a vector has lanes."""
         assert self.code is not None
-        loaded = self.code.builder.load(pointer, typ=_in_memory(self.dtype))
+        kind = _in_memory(self.dtype)
+        kind = ir.VectorType(kind, lanes) if lanes else kind
+        loaded = self.code.builder.load(pointer, align=self.dtype.itemsize, typ=kind)
         x = Term(self.code.builder, loaded, self.dtype.kind == "u")
         return x.convert(BOOL) if self.dtype.kind == "b" else x
 
     def store(self, pointer: Any, value: Term | float) -> None:
-        """Write the element at an address."""
+        """Write the element, or the elements, at an address."""
         assert self.code is not None
         x = value if isinstance(value, Term) else constant(self.code.builder, value, self.dtype)
         x = convert(x, self.dtype)
-        self.code.builder.store(
-            x.convert(INT8).value if self.dtype.kind == "b" else x.value, pointer
-        )
+        x = x.convert(INT8) if self.dtype.kind == "b" else x
+        self.code.builder.store(x.value, pointer, align=self.dtype.itemsize)
+
+    def load_lanes(self, at: int | Term, lanes: int) -> Term:
+        """So many neighbours, of an array in plain order, as a vector."""
+        assert self.code is not None
+        kind = ir.VectorType(_in_memory(self.dtype), lanes)
+        vector = self.code.builder.load(self._point(at), align=self.dtype.itemsize, typ=kind)
+        return Term(self.code.builder, vector)
+
+    def store_lanes(self, at: int | Term, value: Term) -> None:
+        """Write a vector to neighbours."""
+        assert self.code is not None
+        self.code.builder.store(value.value, self._point(at), align=self.dtype.itemsize)
 
     def fill(self, value: float) -> None:
         """The same number everywhere; of an array in plain order."""

@@ -187,5 +187,12 @@ MATHEMATICS = (
 FORMULAS |= {f: _call(f.__name__) for f in MATHEMATICS}
 FORMULAS[np.reciprocal] = lambda x: 1 / x
 
+NAMED: dict[str, Callable[..., Term]] = {
+    "erf": _call("erf"),
+    "erfc": _call("erfc"),
+    "ndtr": lambda x: _call("erfc")(x * -math.sqrt(0.5)) * 0.5,
+}
+"""Formulas that ops ask for by name."""
+
 OF_FLOATS = {np.power, np.reciprocal}
 """Those whose formulas are not what NumPy computes of integers."""

@@ -18,16 +18,21 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+from llvmlite import ir
 
 from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var
 from .axes import PARTS, Axes
 from .code import FunctionWriter, Place
-from .expressions import FORMULAS, constant, convert
+from .expressions import FORMULAS, NAMED, constant, convert
 from .fusion import Block, Role
 from .roles import IDENTITIES, loop_dtypes
-from .terms import Term
+from .terms import BOOL, Term, declare, suffix_of
 
+CIRCULAR = {np.sin, np.cos, np.tan}
+"""Which have rare cases, of lanes as wide as registers."""
+SHORT = 16
+"""The longest row that is one vector."""
 BLOCK = 4096
 """Elements that are added up before their sum is added to the others."""
 
@@ -78,7 +83,8 @@ class Nest:
         self.axes, self.places, self.code = axes, places, code
         self.equations = {i: self.program.equations[i] for i in block.equations}
         reducing = [i for i in self.equations if fused.role[i] is Role.REDUCING]
-        self.rank = len(axes.shape)
+        self.lanes = self._count_lanes()
+        self.rank = len(axes.shape) - bool(self.lanes)
         self.reductions = {i: self._describe_reduction(i) for i in reducing}
         self.tables: dict[int, Place] = {}
         self.indices: list[Term] = []
@@ -138,6 +144,8 @@ class Nest:
         for i in self.axes.steps:
             if i not in self.equations and self.axes.depth(i) == depth:
                 self.values[i] = self.places[i].load(self._point(i, self.places[i]))
+            elif i not in self.equations and self.axes.depth(i) > self.rank == depth:
+                self.values[i] = self.places[i].load(self._point(i, self.places[i]), self.lanes)
         own = [i for i, r in self.reductions.items() if r.depth == depth]
         self._start_totals(own)
         if depth == self.rank:
@@ -180,9 +188,8 @@ class Nest:
     def _write_body(self) -> None:
         for i, eqn in self.equations.items():
             if i in self.reductions:
-                r, total = self.reductions[i], self.totals[i]
-                x = convert(self._operand(eqn.args[0], eqn.aval.dtype), r.wide)
-                total[0] = _combine(r, total[0], x)
+                x = self._operand(eqn.args[0], eqn.aval.dtype)
+                self._take_in(i, convert(x, self.reductions[i].wide))
                 continue
             self.values[i] = self._write_formula(eqn)
             if i in self.kept:
@@ -199,22 +206,46 @@ class Nest:
             chosen, otherwise = (self._operand(x, dtype) for x in (a, b))
             return self._operand(c, np.dtype(bool)).select(chosen, otherwise)
         if element := lowering_of(eqn.op).element:
-            return convert(element(*[self._operand(x, dtype) for x in eqn.args]), dtype)
+            formula = NAMED[element] if isinstance(element, str) else element
+            return convert(formula(*[self._operand(x, dtype) for x in eqn.args]), dtype)
         dtypes = loop_dtypes(eqn, self.program)
         assert dtypes is not None
         operands = [self._operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
         return convert(FORMULAS[function](*operands), dtype)
 
     def _operand(self, x: Operand, dtype: np.dtype[Any]) -> Term:
-        """An operand in the dtype that the op computes in."""
+        """An operand in the dtype that the op computes in, in all lanes."""
         if not isinstance(x, Var):
-            return constant(self.code.builder, x, dtype)
+            return self._spread(constant(self.code.builder, x, dtype))
         if x.index not in self.values:
             number = self.program.constants[x.index].item()
             self.values[x.index] = constant(
                 self.code.builder, number, self.program.aval(x.index).dtype
             )
-        return convert(self.values[x.index], dtype)
+        return self._spread(convert(self.values[x.index], dtype))
+
+    # --- rows as vectors
+
+    def _count_lanes(self) -> int:
+        """The length of the innermost loop if a vector can take its place; or else 0.
+
+        LLVM leaves a remainder of such loops to be done one by one.
+        """
+        rows = len(self.axes.shape) > 1 and self.axes.shape[-1] <= SHORT
+        steps = {steps[-1] for steps in self.axes.steps.values()} if rows else {2}
+        if steps - {0, 1} or any(lowering_of(e.op).element for e in self.equations.values()):
+            return 0
+        circular = {eqn.op.function for eqn in self.equations.values()} & CIRCULAR
+        return 0 if circular else self.axes.shape[-1]
+
+    def _spread(self, x: Term) -> Term:
+        if not self.lanes or isinstance(x.type, ir.VectorType):
+            return x
+        kind, place = ir.VectorType(x.type, self.lanes), ir.VectorType(ir.IntType(32), self.lanes)
+        nothing = ir.Constant(kind, ir.Undefined)
+        first = x.builder.insert_element(nothing, x.value, ir.IntType(32)(0))
+        zeros = ir.Constant(place, [0] * self.lanes)
+        return Term(x.builder, x.builder.shuffle_vector(first, nothing, zeros), x.unsigned)
 
     # --- reductions
 
@@ -230,10 +261,18 @@ class Nest:
         alike = r.final or r.wide == place.dtype
         return place if alike else self.code.memory(r.wide, place.size)
 
+    def _take_in(self, i: int, x: Term) -> None:
+        """One more element, or row."""
+        r = self.reductions[i]
+        if r.depth > self.rank:  # a row into a row
+            return self._finish(i, x)
+        self.totals[i][0] = _combine(r, self.totals[i][0], _reduce(r, x) if self.lanes else x)
+        return None
+
     def _finish(self, i: int, total: Term) -> None:
         r, table = self.reductions[i], self.tables[i]
-        at = self._point(i, table)
-        table.store(at, total if r.final else _combine(r, table.load(at), total))
+        at, lanes = self._point(i, table), self.lanes if r.depth > self.rank else 0
+        table.store(at, total if r.final else _combine(r, table.load(at, lanes), total))
 
 
 def _start(r: Reduction) -> float:
@@ -249,13 +288,32 @@ def _start(r: Reduction) -> float:
     return int(limits.min if low else limits.max)
 
 
+def _reduce(r: Reduction, x: Term) -> Term:
+    """All lanes of a vector taken together."""
+    name = {np.add: "add", np.multiply: "mul", np.maximum: "max", np.minimum: "min"}[r.ufunc]
+    if x.is_float:
+        name = f"f{name}imum" if name.startswith("m") and name != "mul" else f"f{name}"
+    elif x.scalar == BOOL:
+        name = "or" if r.ufunc in (np.add, np.maximum) else "and"
+    elif name in ("max", "min"):
+        name = f"{'u' if x.unsigned else 's'}{name}"
+    kinds = [x.scalar, x.type] if name in ("fadd", "fmul") else [x.type]
+    full = f"llvm.vector.reduce.{name}.{suffix_of(x.type)}"
+    function = declare(x.builder.module, full, ir.FunctionType(x.scalar, kinds))
+    start = [ir.Constant(x.scalar, _start(r))] if len(kinds) > 1 else []
+    flags = ("reassoc",) if start else ("nsz",) if x.is_float else ()
+    return Term(x.builder, x.builder.call(function, [*start, x.value], fastmath=flags), x.unsigned)
+
+
 def _combine(r: Reduction, total: Term, x: Term, order: str = "reassoc") -> Term:
     """One more element, or part, taken in: in any order that LLVM finds best, once and for all."""
     if x.is_float and r.ufunc in (np.add, np.multiply):
         builder = total.builder
         write = builder.fadd if r.ufunc is np.add else builder.fmul
         return Term(builder, write(total.value, x.value, flags=[order] if order else []))
-    if x.is_float:
-        name = "llvm.maximum" if r.ufunc is np.maximum else "llvm.minimum"
-        return total.call(name.removeprefix("llvm."), x)
+    if x.is_float:  # of zeros it may be either
+        name = "maximum" if r.ufunc is np.maximum else "minimum"
+        signature = ir.FunctionType(x.type, [x.type] * 2)
+        function = declare(x.builder.module, f"llvm.{name}.{suffix_of(x.type)}", signature)
+        return Term(x.builder, x.builder.call(function, [total.value, x.value], fastmath=("nsz",)))
     return FORMULAS[r.ufunc](total, x)

@@ -197,6 +197,29 @@ class Term:
         other = self._coerce(other)
         return ((self <= other) | other.is_nan()).select(self, other)
 
+    # --- vectors
+
+    def splat(self, lanes: int) -> Term:
+        """The number in each lane of a vector."""
+        vector = ir.VectorType(self.type, lanes)
+        first = self.builder.insert_element(ir.Constant(vector, None), self.value, INT32(0))
+        mask = ir.Constant(ir.VectorType(INT32, lanes), [0] * lanes)
+        return self._with(self.builder.shuffle_vector(first, first, mask))
+
+    def add_lanes(self) -> Term:
+        """The sum of the lanes, halves added to halves."""
+        x, count = self, self.type.count
+        while count > 1:
+            count //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(INT32, count), [*range(k, k + count)]) for k in (0, count)
+            )
+            x = x._take_lanes(low) + x._take_lanes(high)
+        return x._with(x.builder.extract_element(x.value, INT32(0)))
+
+    def _take_lanes(self, which: ir.Constant) -> Term:
+        return self._with(self.builder.shuffle_vector(self.value, self.value, which))
+
     # --- functions that LLVM knows
 
     def call(self, name: str, *others: Operand) -> Term:

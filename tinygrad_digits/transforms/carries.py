@@ -1,0 +1,127 @@
+"""What goes from step to step of a loop: a tree whose form never changes.
+
+Carry : init -> its leaves; then what each step returns -> leaves of the same form
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..compiler.signature import is_generator
+from ..support import tree
+from ..support.errors import ShapeError
+from ..support.foreign import within
+from ..support.tree import Tree
+
+_NUMBERS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
+
+
+class Carry:
+    """The form of a carry: its structure, and the shape and dtype of each array in it."""
+
+    def __init__(self, loop: str, init: Tree, name: str = "carry") -> None:
+        self.loop, self.name = loop, name
+        leaves, self.structure = tree.flatten(init)
+        self.leaves = [as_leaf(leaf) for leaf in leaves]
+        self.outline = tree.outline(self.structure)
+        self.forms = [form_of(leaf) for leaf in self.leaves]
+
+    def open(self, leaves: list[Any]) -> Tree:
+        """The tree of these leaves."""
+        return tree.unflatten(self.structure, leaves)
+
+    def take(self, returned: Tree) -> list[Any]:
+        """The leaves of what a step has returned, of the same form; or ShapeError, with the path.
+
+        A Python number takes the dtype that the carry has there.
+        """
+        leaves, structure = tree.flatten(returned)
+        if tree.outline(structure) != self.outline:
+            raise ShapeError(
+                f"{self.loop}: the {self.name} changes its structure, from "
+                f"{describe_tree(self.open(self.leaves))} to {describe_tree(returned)}; return a "
+                "tree like the one that went in"
+            )
+        if [form_of(leaf) for leaf in leaves] == self.forms:
+            return leaves
+        return [self._fit(k, within(leaf)) for k, leaf in enumerate(leaves)]
+
+    def _fit(self, k: int, leaf: Any) -> Any:
+        form = self.forms[k]
+        number = _NUMBERS.get(type(leaf))
+        if number and form and not form[0] and np.can_cast(number, form[1], "same_kind"):
+            return form[1].type(leaf)
+        leaf = as_leaf(leaf)
+        if form_of(leaf) != form:
+            path = [path for path, _ in tree.items(self.open(self.leaves), self.name)][k]
+            raise ShapeError(
+                f"{self.loop}: {path} is {_describe(self.leaves[k])} when a step begins and "
+                f"{_describe(leaf)} when it ends; {_advise(form, form_of(leaf))}"
+            )
+        return leaf
+
+
+def refuse_changes(before: list[Any], after: list[Any], carry: Carry) -> None:
+    """Raise ShapeError where what is no array is not what it was: a program could not tell."""
+    paths = [path for path, _ in tree.items(carry.open(before), carry.name)]
+    for path, x, y in zip(paths, before, after, strict=True):
+        if form_of(x) is None and x is not y and type(x) is type(y) and x != y:
+            raise ShapeError(
+                f"{carry.loop}: {path} changes from {x!r} to {y!r}, and is no array that a program "
+                "could carry; leave it out of the carry"
+            )
+
+
+class Parts:
+    """Leaves, parted into arrays and what is no array."""
+
+    def __init__(self, leaves: Iterable[Any]) -> None:
+        self.leaves = [*leaves]
+        self.are_arrays = [form_of(x) is not None or is_generator(x) for x in self.leaves]
+        self.arrays = self.pick(self.leaves)
+
+    def pick(self, leaves: list[Any]) -> list[Any]:
+        return [x for x, chosen in zip(leaves, self.are_arrays, strict=True) if chosen]
+
+    def merge(self, arrays: Iterable[Any]) -> list[Any]:
+        """All leaves, with others in the place of the arrays."""
+        others = iter(arrays)
+        return [
+            next(others) if chosen else x
+            for x, chosen in zip(self.leaves, self.are_arrays, strict=True)
+        ]
+
+
+def as_leaf(leaf: Any) -> Any:
+    """A number as the NumPy scalar that it is worth; anything else as it is."""
+    leaf = within(leaf)
+    if type(leaf) in _NUMBERS:
+        return _NUMBERS[type(leaf)](leaf)
+    return leaf.strong() if hasattr(leaf, "strong") else leaf
+
+
+def form_of(leaf: Any) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
+    """Shape and dtype of an array; None for what is none."""
+    dtype = getattr(leaf, "dtype", None)
+    return None if dtype is None else (leaf.shape, dtype)
+
+
+def _describe(leaf: Any) -> str:
+    return type(leaf).__name__ if form_of(leaf) is None else f"{leaf.dtype}{leaf.shape}"
+
+
+def describe_tree(whole: Tree) -> str:
+    """A tree as messages show it: what is in it, by path."""
+    told = ", ".join(f"{path or 'it'}: {_describe(leaf)}" for path, leaf in tree.items(whole))
+    return f"{type(whole).__name__}({told})"
+
+
+def _advise(before: Any, after: Any) -> str:
+    if before is None or after is None:
+        return "arrays and other things cannot take each other's places"
+    if before[0] == after[0]:
+        return f"cast it, as x.astype(np.{before[1]}) does, or begin with {after[1]}"
+    return f"begin with an array of shape {after[0]}, or keep the shape in the step"

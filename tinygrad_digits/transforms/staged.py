@@ -1,0 +1,144 @@
+"""Loops and branches as ops: each interpreter makes of one what it makes of any op.
+
+On a trace a `StagedCall` is an equation. On a tape it is a record, whose rule calls another loop;
+under vmap it is the same loop with another step. Since a rule's loop is a StagedCall too, all of
+that nests: gradients of gradients, in programs, of batches, are the same few lines again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ..compiler.control import Held, Step
+from ..compiler.program import Program
+from ..engine.apply import find_top_tape
+from ..engine.primitive import Kind, Primitive, VariadicRule
+from ..engine.run import run_on
+from ..engine.tape import Tape
+from .batching import BatchInterpreter
+from .calls import pull_argument
+from .steps import close
+
+
+class StagedCall:
+    """A call of an op that holds steps."""
+
+    __slots__ = ("leaves",)
+    staged: ClassVar[bool] = True
+    primitive: ClassVar[Primitive]
+
+    def __init__(self, leaves: list[Any]) -> None:
+        self.leaves = leaves
+
+    @property
+    def held(self) -> Held:
+        """The option of the equation."""
+        raise NotImplementedError
+
+    @property
+    def options(self) -> dict[str, Held]:
+        raise NotImplementedError
+
+    def with_steps(self, held: Any, leaves: list[Any]) -> Self:
+        """A call of the same kind."""
+        raise NotImplementedError
+
+    def apply(self) -> list[Any]:
+        """The results: what the top interpreter among the operands makes of the call."""
+        tape = find_top_tape(self.leaves)
+        results: list[Any] = self.run() if tape is None else tape.process_call(self)
+        return results
+
+    def run(self) -> list[Any]:
+        """Step by step."""
+        results: list[Any] = self.primitive.kernel(*self.leaves, **self.options)
+        return results
+
+    def inline(self) -> Self:
+        """The same without calls of functions in its steps: their ops instead."""
+        if not any(map(_has_calls, self.held.steps)):
+            return self
+        return self.with_steps(self.held.map(_inline), self.leaves)
+
+    def record(self, tape: Tape) -> list[Any]:
+        """The results on a tape."""
+        raise NotImplementedError
+
+    def batch(self, around: BatchInterpreter) -> list[Any]:
+        """The results for all examples at once."""
+        raise NotImplementedError
+
+
+def make_recorded(primitive: Primitive) -> Primitive:
+    """What tapes call a loop, with the rule that asks the record for its pullback."""
+    rule = VariadicRule(pull_argument)
+    return Primitive(primitive.kernel, rule, primitive.name, Kind.OPAQUE)
+
+
+def _has_calls(step: Step) -> bool:
+    return any(
+        eqn.op.composite or any(map(_has_calls, _steps_of(eqn.options)))
+        for eqn in step.program.equations.values()
+    )
+
+
+def _steps_of(options: dict[str, Any]) -> list[Step]:
+    return [step for x in options.values() if isinstance(x, Held) for step in x.steps]
+
+
+def _inline(step: Step) -> Step:
+    return close(lambda leaves: step(*leaves), step.given, keeps_calls=False)[0]
+
+
+def batch_step(
+    step: Step, on: list[bool], around: BatchInterpreter, wanted: list[bool]
+) -> tuple[Step, list[bool]]:
+    """A step for all examples at once, with a batch axis in front of what is `on`.
+
+    Of the results those that are wanted, or differ between examples, have one too: which is told.
+    """
+    length, has = around.length, [*wanted]
+    examples = [
+        np.broadcast_to(x, (length, *np.shape(x))).copy() if batched else x
+        for x, batched in zip(step.given, on, strict=True)
+    ]
+
+    def run(leaves: list[Any]) -> list[Any]:
+        batch = BatchInterpreter(length)
+
+        def box_leaves(leaves: list[Any], _: Any, boxed: list[Any]) -> None:
+            boxed += [batch.box(x) if b else x for x, b in zip(leaves, on, strict=True)]
+
+        ys, _, _ = run_on(batch, lambda leaves: step(*leaves), (leaves,), box=box_leaves)
+        for k, y in enumerate(ys):
+            has[k] = has[k] or batch.is_on(y)
+        return [_take_stacked(batch, y, b) for y, b in zip(ys, has, strict=True)]
+
+    return close(run, examples)[0], has
+
+
+def _take_stacked(batch: BatchInterpreter, y: Any, batched: bool) -> Any:
+    if batch.is_on(y):
+        return y.stacked
+    return stack_alike(y, batch.length) if batched else y
+
+
+def stack_alike(x: Any, length: int) -> Any:
+    """The same for each example."""
+    return np.broadcast_to(x, (length, *np.shape(x)))
+
+
+def is_floating(x: Any) -> bool:
+    """Whether a value has cotangents."""
+    return getattr(getattr(x, "dtype", None), "kind", "") in ("f", "c")
+
+
+def zeros_like(x: Any) -> Any:
+    return np.zeros(np.shape(x), x.dtype)[()]
+
+
+def keep_inputs(program: Program, wanted: list[int]) -> dict[int, Any]:
+    """Some of the inputs of a program, in this order."""
+    return {i: program.inputs[i] for i in wanted}

@@ -1,0 +1,334 @@
+"""A scan as an op, and its derivative: a scan that runs the other way.
+
+The step and its pullback are traced together, then parted. The forward scan also stacks what the
+pullback reads of the inside of each step; the backward scan takes that along, carries the cotangent
+of the carry, and adds up those of the values that all steps read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..compiler.control import SCAN, Held, Loop, Step
+from ..compiler.numpy_statements import is_view
+from ..compiler.passes.loops import find_steady
+from ..compiler.passes.shortening import QUIET, dead_code
+from ..compiler.program import Equation, Operand, Var, is_draw
+from ..engine.primitive import Primitive
+from ..engine.run import ForwardPass, seed
+from ..engine.tape import Tape
+from ..staging.batching import move_axis
+from .batching import BatchInterpreter
+from .calls import record_results
+from .staged import (
+    StagedCall,
+    batch_step,
+    is_floating,
+    keep_inputs,
+    make_recorded,
+    stack_alike,
+    zeros_like,
+)
+from .steps import close, find_value
+
+
+class ScanCall(StagedCall):
+    """A scan of operands: values that all steps read, first carries, arrays to go along."""
+
+    __slots__ = ("loop",)
+    primitive: ClassVar[Primitive] = SCAN
+    recorded: ClassVar[Primitive] = make_recorded(SCAN)
+
+    def __init__(self, loop: Loop, leaves: list[Any]) -> None:
+        super().__init__(leaves)
+        self.loop = loop
+
+    @property
+    def held(self) -> Loop:
+        return self.loop
+
+    @property
+    def options(self) -> dict[str, Held]:
+        return {"loop": self.loop}
+
+    def with_steps(self, held: Loop, leaves: list[Any]) -> ScanCall:
+        return ScanCall(held, leaves)
+
+    def record(self, tape: Tape) -> list[Any]:
+        tape.check_open()
+        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
+        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
+        tracked = [k for k, i in enumerate(parents) if i is not None]
+        derivative = ScanDerivative(self.loop, tracked)
+        results = ScanCall(derivative.forward, inside).apply()
+        count = len(self.loop.step.returned)
+        kept = derivative.select_kept(inside, results[count:])
+        return record_results(
+            tape, self.recorded, parents, results[:count], kept, derivative.pull, tracked
+        )
+
+    def batch(self, around: BatchInterpreter) -> list[Any]:
+        loop = self.loop
+        stacked = [x.stacked if around.is_on(x) else x for x in self.leaves]
+        consts, carry, xs = loop.split([around.is_on(x) for x in self.leaves])
+        wanted = carry + [False] * (len(loop.step.returned) - loop.carries)
+        while True:  # until no carry becomes different for each example that was not
+            step, has = batch_step(
+                loop.step, [*consts, *wanted[: loop.carries], *xs], around, wanted
+            )
+            if has[: loop.carries] == wanted[: loop.carries]:
+                break
+            wanted = has[: loop.carries] + wanted[loop.carries :]
+        values, first, along = loop.split(stacked)
+        first = [
+            stack_alike(x, around.length) if to and not on else x
+            for x, on, to in zip(first, carry, has, strict=False)
+        ]
+        along = [move_axis(x, 0, 1) if on else x for x, on in zip(along, xs, strict=True)]
+        ys = ScanCall(loop.replace(step=step), [*values, *first, *along]).apply()
+        ys[loop.carries :] = [
+            move_axis(y, 1, 0) if on else y
+            for y, on in zip(ys[loop.carries :], has[loop.carries :], strict=True)
+        ]
+        return [around.box(y) if on else y for y, on in zip(ys, has, strict=True)]
+
+
+SCAN.apply = lambda *leaves, loop: ScanCall(loop, [*leaves]).apply()
+
+
+def scan_arrays(loop: Loop, leaves: list[Any], every: int = 0) -> list[Any]:
+    """The results of a scan; of whose derivative, in segments of so many steps, less is kept."""
+    if not every or any(map(is_draw, loop.step.program.equations.values())):
+        return ScanCall(loop, leaves).apply()
+    consts, carry, xs = loop.split(leaves)
+    segments, rest = divmod(loop.length, every)
+    whole = segments * every
+    parts = {
+        True: [x[rest:] if loop.reverse else x[:whole] for x in xs],
+        False: [x[:rest] if loop.reverse else x[whole:] for x in xs],
+    }
+    stacked = []
+    for in_segments in (True, False):
+        if in_segments and segments:
+            results = _scan_segments(loop, consts, carry, parts[True], every)
+        elif not in_segments and rest:
+            last = loop.replace(length=rest)
+            results = ScanCall(last, [*consts, *carry, *parts[False]]).apply()
+        else:
+            continue
+        carry = results[: loop.carries]
+        stacked.append(results[loop.carries :])
+    if loop.reverse:
+        stacked.reverse()
+    if len(stacked) == 1:
+        return [*carry, *stacked[0]]
+    return [*carry, *map(_join, *stacked)]
+
+
+def _join(*parts: Any) -> Any:
+    return np.concatenate(parts)
+
+
+def _scan_segments(
+    loop: Loop, consts: list[Any], carry: list[Any], xs: list[Any], every: int
+) -> list[Any]:
+    """A scan whose steps are scans, and are computed once more for the derivative."""
+    inner = loop.replace(length=every)
+    values, first, x = loop.split(loop.step.given)
+    examples = [*values, *first, *[np.stack([each] * every) for each in x]]
+    segment, _ = close(lambda leaves: ScanCall(inner, leaves).apply(), examples)
+    count = len(xs[0]) // every if xs else loop.length // every
+    outer = loop.replace(step=segment, length=count, recompute=True)
+    along = [x.reshape((count, every, *x.shape[1:])) for x in xs]
+    results = ScanCall(outer, [*consts, *carry, *along]).apply()
+    ys = [y.reshape((count * every, *y.shape[2:])) for y in results[loop.carries :]]
+    return [*results[: loop.carries], *ys]
+
+
+class ScanDerivative:
+    """What a scan is to a tape: `forward`, which also stacks residuals, and `pull`.
+
+    Args:
+        loop: the scan.
+        tracked: which operands are differentiated.
+    """
+
+    def __init__(self, loop: Loop, tracked: list[int]) -> None:
+        self.loop, self.tracked = loop, tracked
+        end = loop.consts + loop.carries
+        carries = [k for k in range(loop.consts, end) if is_floating(loop.step.given[k])]
+        outside = [k for k in tracked if not loop.consts <= k < end]
+        self.wrt = sorted({*carries, *outside})
+        self.both = StepPullback(loop, self.wrt)
+        self.residuals, _ = self.both.find_needs()
+        self.forward = self._make_forward()
+
+    def _make_forward(self) -> Loop:
+        both, step = self.both, self.loop.step
+        outputs = [*both.program.outputs[: len(step.returned)], *map(Var, self.residuals)]
+        inputs = keep_inputs(both.program, both.inputs)
+        equations = {i: eqn for i, eqn in both.program.equations.items() if i < both.boundary}
+        program = dead_code(
+            replace(both.program, inputs=inputs, equations=equations, outputs=outputs)
+        )
+        returned = [find_value(x, program, both.known) for x in outputs]
+        return self.loop.replace(step=Step(program, step.given, returned))
+
+    def select_kept(self, operands: list[Any], residuals: list[Any]) -> list[Any]:
+        """What the pullback reads: values that all steps read, arrays, and residuals."""
+        consts, _, xs = self.loop.split(operands)
+        return [*consts, *xs, *residuals]
+
+    def pull(self, kept: list[Any], cts: dict[int, Any]) -> list[Any]:
+        """The cotangents of the tracked operands."""
+        loop, m = self.loop, self.loop.carries
+        ys = [k for k in cts if k >= m]
+        both = self.both if ys == self.both.ys else StepPullback(loop, self.wrt, ys)
+        n_xs = len(loop.step.given) - loop.consts - m
+        consts, xs, residuals = (
+            kept[: loop.consts],
+            kept[loop.consts : loop.consts + n_xs],
+            kept[loop.consts + n_xs :],
+        )
+        first = [cts[k] if k in cts else zeros_like(loop.step.returned[k]) for k in both.carries]
+        sums = [np.zeros(np.shape(x), x.dtype) for x in map(loop.step.given.__getitem__, both.sums)]
+        along = [cts[k] for k in both.ys]
+        backward = both.make_backward(self.residuals)
+        results = ScanCall(backward, [*consts, *first, *sums, *along, *residuals, *xs]).apply()
+        order = [*[loop.consts + k for k in both.carries], *both.sums, *both.along]
+        found = dict(zip(order, results, strict=True))
+        return [found[k] for k in self.tracked]
+
+
+class StepPullback:
+    """A step and its pullback, traced together: a program that computes the step first.
+
+    Its inputs are those of the step, the cotangents of its results, and the sums so far of the
+    cotangents of values that all steps read: the sweep goes on where that of the next step ended.
+
+    Args:
+        loop: whose step.
+        wrt: which inputs of the step to differentiate.
+        ys: which results besides the carries have cotangents; all by default.
+    """
+
+    def __init__(self, loop: Loop, wrt: list[int], ys: list[int] | None = None) -> None:
+        self.loop, self.wrt = loop, wrt
+        end = loop.consts + loop.carries
+        self.sums = [k for k in wrt if k < loop.consts]
+        self.carries = [k - loop.consts for k in wrt if loop.consts <= k < end]
+        self.along = [k for k in wrt if k >= end]
+        self.ys: list[int] = []
+        self.boundary = 0
+        self.known: dict[int, Any] = {}
+        self._wanted = ys
+        step, _ = close(self._trace, loop.step.given)
+        self.program = step.program
+        given = [*self.program.inputs]
+        self.inputs = given[: len(loop.step.given)]
+        self.seeds = given[len(loop.step.given) :]  # of carries, sums, ys
+
+    def _trace(self, leaves: list[Any]) -> list[Any]:
+        step, m = self.loop.step, self.loop.carries
+        trace = leaves[self.wrt[0]].tape
+        self.known = trace.examples
+
+        def run(chosen: list[Any]) -> list[Any]:
+            inside = dict(zip(self.wrt, chosen, strict=True))
+            return step(*[inside.get(k, x) for k, x in enumerate(leaves)])
+
+        ran = ForwardPass(run, ([leaves[k] for k in self.wrt],))
+        outputs = [y.value if ran.tape.is_on(y) else y for y in ran.outputs]
+        self.boundary = next(trace.indices)
+        dependent = [k for k, y in enumerate(ran.outputs) if ran.tape.is_on(y)]
+        wanted = range(m, len(outputs)) if self._wanted is None else self._wanted
+        self.ys = [k for k in dependent if k in wanted]
+
+        def box(x: Any, name: str) -> Any:
+            return trace.box(zeros_like(x), name)
+
+        cts = {k: box(step.returned[k], f"cotangent of carry {k}") for k in self.carries}
+        sums = {k: box(step.given[k], f"sum of cotangents of {k}") for k in self.sums}
+        cts |= {k: box(step.returned[k], f"cotangent of y {k - m}") for k in self.ys}
+        cts = {k: ct for k, ct in cts.items() if k in dependent}
+        seeds = seed([ran.outputs[k] for k in cts], cts.values())
+        for k, tensor in zip(self.wrt, ran.tensors, strict=True):
+            if k in sums:
+                before = seeds.get(tensor.index)
+                seeds[tensor.index] = sums[k] if before is None else before + sums[k]
+        swept = ran.tape.sweep(seeds, free=True, pull=ran.pull)
+        found = dict(zip(self.wrt, ran.tensors, strict=True))
+        order = [*[self.loop.consts + k for k in self.carries], *self.sums, *self.along]
+        return outputs + [_take_swept(swept, found[k]) for k in order]
+
+    @property
+    def cotangents(self) -> list[Operand]:
+        """The outputs of the pullback."""
+        return self.program.outputs[len(self.loop.step.returned) :]
+
+    def find_needs(self, residuals: Iterable[int] = ()) -> tuple[list[int], dict[int, Equation]]:
+        """What the pullback reads of the step's inside, and the equations that it consists of."""
+        program, given = self.program, {*residuals}
+        consts, _, xs = self.loop.split(self.inputs)
+        there = {*consts, *xs, *self.seeds, *program.constants}
+        steady = find_steady(program, consts)
+        needed: dict[int, None] = {}
+        taken: dict[int, Equation] = {}
+        todo = [x.index for x in self.cotangents if isinstance(x, Var)]
+        todo += [i for i, eqn in program.equations.items() if eqn.effect and i > self.boundary]
+        while todo:
+            i = todo.pop()
+            if i in there or i in taken or i in needed:
+                continue
+            eqn = program.equations.get(i)
+            again = (
+                eqn is not None
+                and i not in given
+                and (i > self.boundary or self.loop.recompute or _is_cheap(eqn) or i in steady)
+            )
+            if eqn is not None and again:
+                taken[i] = eqn
+                todo += eqn.vars
+            else:
+                needed[i] = None
+        return sorted(needed), {i: taken[i] for i in program.equations if i in taken}
+
+    def make_backward(self, residuals: list[int]) -> Loop:
+        """The scan that pulls back: the other way, with the residuals to go along."""
+        loop, program = self.loop, self.program
+        consts, _, xs = loop.split(self.inputs)
+        _, equations = self.find_needs(residuals)
+        n = len(self.carries) + len(self.sums)
+        order = [*consts, *self.seeds[:n], *self.seeds[n:], *residuals, *xs]
+        inputs = {i: program.inputs.get(i, ("residual", program.aval(i))) for i in order}
+        equations = {
+            i: replace(eqn, errors=None if eqn.errors == QUIET else eqn.errors)
+            for i, eqn in equations.items()
+        }  # the sweep is quiet as a whole
+        pulled = dead_code(
+            replace(program, inputs=inputs, equations=equations, outputs=self.cotangents)
+        )
+        given = [find_value(Var(i), program, self.known) for i in order]
+        returned = [find_value(x, program, self.known) for x in self.cotangents]
+        return Loop(
+            Step(pulled, given, returned),
+            loop.consts,
+            n,
+            loop.length,
+            not loop.reverse,
+            loop.recompute,
+        )
+
+
+def _take_swept(swept: dict[int, Any], tensor: Any) -> Any:
+    ct = swept.get(tensor.index)
+    return np.zeros(tensor.shape, tensor.dtype)[()] if ct is None else ct
+
+
+def _is_cheap(eqn: Equation) -> bool:
+    """Whether a value is rather computed again than kept: a view, or a Python number."""
+    return is_view(eqn) or eqn.aval.form == "number"
