@@ -383,6 +383,85 @@ def test_a_jitted_function_leaves_with_its_static_arguments(tmp_path):
         exported(np.ones(2), 3.0)
 
 
+# --- loops and branches
+
+
+W = np.linspace(-1, 1, 16).reshape(4, 4)
+
+
+def run_recurrent(h, xs):
+    def step(h, x):
+        h = np.tanh(h @ W + x)
+        return h, np.sum(h)
+
+    return td.scan(step, h, xs)
+
+
+STAGED = {
+    "scan": (run_recurrent, (4,), (6, 4)),
+    "its gradient": (td.grad(lambda h, xs: np.sum(run_recurrent(h, xs)[1]), (0, 1)), (4,), (6, 4)),
+    "scan backwards": (
+        lambda c, xs: td.scan(lambda c, x: (c + x, c * x), c, xs, reverse=True),
+        (),
+        (5,),
+    ),
+    "fori_loop": (lambda x: td.fori_loop(0, 5, lambda i, c: c * x + i, x), (3,)),
+    "while_loop": (lambda x: td.while_loop(lambda c: np.sum(c) < 50, lambda c: c + x, x), (3,)),
+    "cond": (lambda x: td.cond(np.sum(x) > 3, np.sin, lambda x: W[0, :3] * x, x), (3,)),
+    "switch": (lambda x: td.switch(np.argmax(x), [np.sin, np.cos, np.tanh], x), (3,)),
+    "a loop in a loop": (
+        lambda h, xs: td.map(lambda h: run_recurrent(h, xs)[0], h),
+        (3, 4),
+        (6, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_loops_stay_loops(name, rng, tmp_path):
+    f, *shapes = STAGED[name]
+    first, second = ([np.asarray(rng.uniform(0.25, 2, s)) for s in shapes] for _ in range(2))
+    exported = export_and_load(f, *first, folder=tmp_path)
+    for args in (first, second):
+        assert_same(exported(*args), td.jit(f)(*args))
+
+
+def test_a_loop_is_as_long_a_text_however_often_it_runs(tmp_path):
+    lines = []
+    for n in (3, 1000):
+        path = td.export(run_recurrent, np.ones(4), np.ones((n, 4)), path=tmp_path / "f.py")
+        lines.append(len(path.read_text().splitlines()))
+    assert lines[0] == lines[1]
+
+
+def test_a_constant_of_two_steps_is_kept_once(tmp_path):
+    f = STAGED["its gradient"][0]
+    source = td.export(f, np.ones(4), np.ones((6, 4)), path=tmp_path / "f.py").read_text()
+    assert source.count("_arrays[") == 1
+
+
+def test_a_step_of_a_batch_and_a_batch_of_steps(rng, tmp_path):
+    exported = export_and_load(
+        run_recurrent, np.ones(4), np.ones((2, 4)), folder=tmp_path, batch_argnames="xs"
+    )
+    for n in (1, 4):
+        args = rng.random(4), rng.random((n, 4))
+        assert_same(exported(*args), td.jit(run_recurrent)(*args))
+
+    def many(h, xs):
+        def step(h, x):
+            return np.tanh(h @ W + x).reshape(len(xs), 4), None
+
+        return td.scan(step, h, np.swapaxes(xs, 0, 1))[0]
+
+    exported = export_and_load(
+        many, np.ones((2, 4)), np.ones((2, 6, 4)), folder=tmp_path, batch_argnames=("h", "xs")
+    )
+    for n in (1, 5):
+        args = rng.random((n, 4)), rng.random((n, 6, 4))
+        assert_same(exported(*args), td.jit(many)(*args))
+
+
 # --- batches of any length
 
 

@@ -46,17 +46,16 @@ class Arguments:
     def _write_input(self, i: int, path: str, parameter: str) -> str:
         draft = self.draft
         aval = draft.program.aval(i)
-        name = parameter if path == parameter else draft.copier.new_name(draft.names[i])
-        draft.texts[i] = Text(name)
+        name = parameter if path == parameter else draft.copier.new_name(draft.scope.names[i])
+        draft.scope.texts[i] = Text(name)
         if any(isinstance(k, Length) for k in aval.shape):
             self.batched.append((name, path))
         return f"{name} = {self._write_taking(path, aval)}"
 
     def write_length(self, body: list[str]) -> list[str]:
         """The statements that find out the length of the batch, if anybody asks for it."""
-        used = any(re.search(r"\bn\b", line.partition("  # ")[0]) for line in body)
         (first, _), *others = self.batched or [("", "")]
-        if not others and not (self.batched and used):
+        if not others and not (self.batched and uses_length(body)):
             return []
         lines = [f"n = len({first})"]
         if others:
@@ -98,3 +97,8 @@ class Arguments:
                 f"the argument {path} is a {type(leaf).__name__}, which the file's users could "
                 "not give: export functools.partial(f, ...) of the others, or a lambda"
             ) from None
+
+
+def uses_length(lines: list[str]) -> bool:
+    """Whether statements read the length of the batch."""
+    return any(re.search(r"\bn\b", line.partition("  # ")[0]) for line in lines)

@@ -84,3 +84,21 @@ def warn(message: str, category: type[Warning]) -> None:
 def as_array(x: Any, dtype: Any = None) -> Any:
     """x as an array, unless it is one, or a scalar of NumPy's."""
     return x if hasattr(x, "dtype") else np.asarray(x, dtype)
+
+
+def run_loop(step: Any, consts: Any, carry: Any, xs: Any, stacked: Any, order: Any) -> Any:
+    """The last carries, and arrays with what each step has given besides."""
+    for i in order:
+        given = step(*consts, *carry, *[x[i] for x in xs])
+        carry, rows = given[: len(carry)], given[len(carry) :]
+        for y, row in zip(stacked, rows, strict=True):
+            y[i] = row
+    return [*carry, *stacked]
+
+
+def run_while(holds: Any, step: Any, consts: Any, carry: Any, most: Any = None) -> Any:
+    """The carries when a condition holds no more, or after so many steps."""
+    count = 0
+    while (most is None or count < most) and holds(*consts, *carry)[0]:
+        carry, count = step(*consts, *carry), count + 1
+    return carry

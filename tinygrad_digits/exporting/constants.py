@@ -11,7 +11,7 @@ import numpy as np
 from ..compiler.program import Aval
 from . import checks
 from .copying import write_value
-from .draft import Draft, describe
+from .draft import Draft, Scope, describe
 from .expressions import Text
 
 MARK = "Written by tinygrad_digits"
@@ -27,24 +27,31 @@ class Constants:
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
+        self.lines: list[str] = []
         self.stored: dict[str, Any] = {}
+        self._known: dict[Any, str] = {}
 
-    def write(self) -> list[str]:
-        """A statement for each constant that is used; single numbers stand where they are used."""
-        draft, lines = self.draft, []
-        users = draft.program.uses()
-        for i, constant in draft.program.constants.items():
+    def add(self, scope: Scope) -> None:
+        """Bind those of a program that are used; single numbers stand where they are used."""
+        users = scope.program.uses()
+        for i, constant in scope.program.constants.items():
             if not users.get(i):
                 continue
             text = _write_small(constant)
             if text is not None and not np.shape(constant):
-                draft.texts[i] = Text(text)
+                scope.texts[i] = Text(text)
                 continue
-            name = draft.copier.new_name(draft.names[i])
-            draft.texts[i] = Text(name)
-            described = f"  # {describe(Aval.of(constant))}"
-            lines.append(f"{name} = {text or self._store(name, constant)}{described}")
-        return lines
+            scope.texts[i] = Text(self._bind(constant, scope.names[i], text))
+
+    def _bind(self, constant: Any, wanted: str, text: str | None) -> str:
+        """The name of a constant, which several programs of the file may use."""
+        aval = Aval.of(constant)
+        key = constant.tobytes(), str(aval), aval.form, aval.order
+        if key not in self._known:
+            name = self._known[key] = self.draft.copier.new_name(wanted)
+            source = text or self._store(name, constant)
+            self.lines.append(f"{name} = {source}  # {describe(aval)}")
+        return self._known[key]
 
     def _store(self, name: str, constant: Any) -> str:
         """An expression that loads a constant, in the order in memory that BLAS saw it in."""

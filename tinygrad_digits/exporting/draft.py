@@ -15,7 +15,7 @@ RESERVED = {*keyword.kwlist, "np", "n"}
 
 
 class Draft:
-    """The names of a file, the functions that are copied into it, and how values are called."""
+    """The names of a file, and the functions that are copied into it."""
 
     def __init__(self, exported: Exported, name: str) -> None:
         self.exported = exported
@@ -23,8 +23,18 @@ class Draft:
         self.name = name
         self.parameters = [f"{x}_" if x in RESERVED else x for x in exported.parameters]
         self.copier = Copier({*RESERVED, *dir(builtins), *self.parameters, name})
-        self.names = suggest_names(exported)
+        self.scope = Scope(self.program, suggest_names(exported, self.program))
+
+
+class Scope:
+    """A program in the file, the whole one or a step of a loop: how its values are called."""
+
+    def __init__(self, program: Program, names: dict[int, str]) -> None:
+        self.program = program
+        self.names = names
+        """Of inputs and constants, as the user calls them."""
         self.texts: dict[int, Text] = {}
+        """Of all values, as the file does."""
 
 
 def describe(aval: Aval) -> str:

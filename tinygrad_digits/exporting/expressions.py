@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..compiler.control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from ..compiler.numpy_statements import VIEWS
 from ..compiler.primitives import ITEM, SCALAR_POWER
-from ..compiler.program import Equation, Operand, Program, Var
+from ..compiler.program import Aval, Equation, Operand, Program, Var
 from ..engine.primitive import Kind
 from ..support.errors import ExportError
 from . import checks
@@ -66,12 +67,14 @@ class Expressions:
         copier: Copier,
         texts: dict[int, Text],
         name_line: Callable[[int], str],
+        write_step: Callable[[Step, str], str],
     ) -> None:
         self.program = program
         self.copier = copier
         self.texts = texts
         """Of each value, as others refer to it."""
         self.name_line = name_line
+        self.write_step = write_step
 
     def write(self, i: int) -> Text:
         """The expression of an equation; ExportError, naming op and line, where there is none."""
@@ -100,6 +103,8 @@ class Expressions:
         options = eqn.options
         if function is operator.getitem:
             return f"{args[0].closed}[{self._write_index(options['index'])}]"
+        if eqn.op in (SCAN, WHILE, SWITCH):
+            return self._write_control(eqn, args)
         if eqn.op is ITEM:
             return f"{args[0].closed}[{args[1].text}]"
         kernel = eqn.op.kernel
@@ -116,6 +121,32 @@ class Expressions:
             text = VIEWS[function](eqn).format(args[0].closed)
             return f"np.{text}" if text.startswith("broadcast_to") else text
         return None
+
+    def _write_control(self, eqn: Equation, args: list[Text]) -> str:
+        """A loop or a branch: the call of a function that runs steps, which are functions too."""
+        (option,) = eqn.options.values()
+        if isinstance(option, Branches):
+            branches = ", ".join(self.write_step(step, "branch") for step in option.steps)
+            return f"({branches})[{args[0].text}]({', '.join(x.text for x in args[1:])})"
+        consts = _list_texts(args[: option.consts])
+        if isinstance(option, While):
+            steps = [self.write_step(option.cond, "holds"), self.write_step(option.body, "step")]
+            carry = _list_texts(args[option.consts :])
+            most = "" if option.max_steps is None else f", {option.max_steps}"
+            run = self.copier.copy(checks.run_while)
+            return f"{run}({', '.join(steps)}, {consts}, {carry}{most})"
+        _, carries, xs = option.split(args)
+        stacked = _list_texts([self._write_empty(option, y) for y in _list_stacked(option)])
+        step, run = self.write_step(option.step, "step"), self.copier.copy(checks.run_loop)
+        order = f"range({option.length})" + "[::-1]" * option.reverse
+        lists = ", ".join([consts, _list_texts(carries), _list_texts(xs), stacked])
+        return f"{run}({step}, {lists}, {order})"
+
+    def _write_empty(self, loop: Loop, y: Operand) -> Text:
+        """The array that a result of a step is stacked in."""
+        aval = loop.step.program.aval(y.index) if isinstance(y, Var) else Aval.of(y)
+        shape = self.write_operand((loop.length, *aval.shape)).text
+        return Text(f"np.empty({shape}, {write_value(aval.dtype)})")
 
     def _write_call(self, eqn: Equation, function: Any, args: list[Text]) -> str:
         kernel, name = eqn.op.kernel, eqn.op.name.replace(".", "_")
@@ -175,3 +206,11 @@ class Expressions:
             return Text(self.copier.write(x))
         negative = type(x) in (int, float) and x < 0
         return Text(write_value(x), infix=negative)
+
+
+def _list_texts(texts: list[Text]) -> str:
+    return f"[{', '.join(each.text for each in texts)}]"
+
+
+def _list_stacked(loop: Loop) -> list[Operand]:
+    return loop.step.program.outputs[loop.carries :]

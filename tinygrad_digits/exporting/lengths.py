@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.control import Held, Loop, Step
 from ..compiler.program import Aval, Equation, Operand, Program, Var
 from ..compiler.signature import identity
 from ..support.errors import ExportError
@@ -119,6 +120,8 @@ def _unify(operands: Sequence[Operand]) -> Operand:
         return slice(*[_unify(each) for each in zip(*map(_bounds, operands), strict=True)])
     if type(first) is int:
         return _fit_line(operands)
+    if isinstance(first, Held):
+        return _unify_held(operands)
     if isinstance(first, Var):
         same = all(x == first for x in operands)
     else:
@@ -126,6 +129,22 @@ def _unify(operands: Sequence[Operand]) -> Operand:
     if not same:
         raise _Differ(f"the value {first!r}")
     return first
+
+
+def _unify_held(options: Sequence[Any]) -> Held:
+    """Loops and branches of the programs, as ones whose steps are for any length."""
+    first: Held = options[0]
+    if any(len(x.steps) != len(first.steps) for x in options):
+        raise _Differ("how many branches there are")
+    steps = iter([_unify_steps(each) for each in zip(*[x.steps for x in options], strict=True)])
+    held = first.map(lambda _: next(steps))
+    if isinstance(held, Loop):
+        return held.replace(length=_unify([x.length for x in options]))
+    return held
+
+
+def _unify_steps(steps: Sequence[Step]) -> Step:
+    return steps[0].with_program(unify([step.program for step in steps], lambda _: "in a step"))
 
 
 def _bounds(x: slice) -> tuple[Any, Any, Any]:

@@ -129,7 +129,7 @@ def _copy_results(program: Program) -> Program:
 
 
 def _list_inputs(exported: Exported) -> list[CParameter]:
-    names = suggest_names(exported)
+    names = suggest_names(exported, exported.program)
     inputs = []
     for i, (path, aval) in exported.program.inputs.items():
         if aval.form == "generator":

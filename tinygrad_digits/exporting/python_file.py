@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..compiler.control import Step
 from ..compiler.program import END, Aval, Equation
 from ..support.user_lines import UserLine
-from .arguments import Arguments
+from .arguments import Arguments, uses_length
 from .constants import Constants
-from .draft import Draft, describe
+from .draft import Draft, Scope, describe
 from .expressions import Expressions, Text
 from .lengths import Length
 from .results import Results
-from .tracing import Exported, check_structure
+from .tracing import Exported, check_structure, suggest_names
 
 LONGEST = 72
 """Characters up to which an expression becomes part of another."""
@@ -42,13 +43,12 @@ def write_python(exported: Exported, name: str, arrays_name: str, made_by: str) 
     check_structure(exported.structure)
     draft = Draft(exported, name)
     arguments, constants, results = Arguments(draft), Constants(draft), Results(draft)
-    opening, bound = arguments.write(), constants.write()
-    statements = Statements(draft)
+    opening = arguments.write()
+    statements = Statements(draft, draft.scope, constants, exported.lines)
     body = [*statements.write(), f"return {results.write(statements.expressions)}"]
     body = [*opening, *arguments.write_length(body), *body]
     arrays = constants.pack()
-    if arrays is not None:
-        bound = [*constants.write_loading(arrays, arrays_name), *bound]
+    loading = [] if arrays is None else constants.write_loading(arrays, arrays_name)
     main = _write_main(draft)
     needs = "NumPy alone" if arrays is None else f"NumPy and {arrays_name} beside this file"
     blocks = [
@@ -56,7 +56,7 @@ def write_python(exported: Exported, name: str, arrays_name: str, made_by: str) 
             *_write_docstring(draft, results, f"{made_by}\nIt needs {needs}."),
             *_write_imports(draft),
         ],
-        bound,
+        [*loading, *constants.lines],
         [*results.write_classes()],
         [f"def {name}({', '.join(draft.parameters)}):", *[f"    {line}" for line in body]],
         *[[source] for source in draft.copier.sources],
@@ -119,27 +119,30 @@ def _write_reshape(aval: Aval) -> str:
 
 
 class Statements:
-    """The equations, under a comment with the line of the user's that they come from."""
+    """The equations of a program, under comments with the lines of the user's they come from."""
 
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
+    def __init__(
+        self, draft: Draft, scope: Scope, constants: Constants, lines: dict[int, UserLine]
+    ) -> None:
+        self.draft, self.scope, self.constants, self.lines = draft, scope, constants, lines
         self.expressions = Expressions(
-            draft.program, draft.copier, draft.texts, draft.exported.name_line
+            scope.program, draft.copier, scope.texts, draft.exported.name_line, self.write_step
         )
-        self.users = draft.program.uses()
+        self.users = scope.program.uses()
         self._count = 0
+        constants.add(scope)
 
     def write(self) -> list[str]:
         """The statements in order."""
         lines: list[str] = []
         errors: dict[str, Any] | None = None
         line: UserLine | None = None
-        for i, eqn in self.draft.program.equations.items():
+        for i, eqn in self.scope.program.equations.items():
             text = self.expressions.write(i)
             if self._is_part(i, eqn, text):
-                self.draft.texts[i] = text
+                self.scope.texts[i] = text
                 continue
-            here = self.draft.exported.lines.get(i)
+            here = self.lines.get(i)
             if here is not None and here[:2] != (line and line[:2]):
                 lines += _comment_on(here)
                 line = here
@@ -155,19 +158,45 @@ class Statements:
         described = "" if eqn.aval.form == "tuple" else f"  # {describe(eqn.aval)}"
         if not self.users.get(i):
             return f"{text.text}{described}"
-        self._count += 1
-        name = self.draft.copier.new_name(f"v{self._count}")
-        self.draft.texts[i] = Text(name)
+        name = self._new_name()
+        self.scope.texts[i] = Text(name)
         return f"{name} = {text.text}{described}"
+
+    def _new_name(self) -> str:
+        """The next of v1, v2 ... that nothing else in the file is called."""
+        self._count += 1
+        name = f"v{self._count}"
+        return self._new_name() if name in self.draft.copier.taken else name
+
+    def write_step(self, step: Step, kind: str) -> str:
+        """Write a step of a loop, or a branch, as a function; -> what it is called."""
+        draft = self.draft
+        scope = Scope(step.program, suggest_names(draft.exported, step.program))
+        parameters = [f"x{k}" for k in range(len(step.program.inputs))]
+        scope.texts |= {
+            i: Text(name) for i, name in zip(step.program.inputs, parameters, strict=True)
+        }
+        statements = Statements(draft, scope, self.constants, {})
+        body = [*statements.write()]
+        returned = [statements.expressions.write_operand(x).text for x in step.program.outputs]
+        body.append(f"return [{', '.join(returned)}]")
+        name = draft.copier.new_name(f"_{kind}")
+        length = ["n"] if uses_length(body) else []
+        head = f"def {name}({', '.join([*length, *parameters])}):"
+        draft.copier.sources.append("\n".join([head, *[f"    {line}" for line in body]]))
+        if not length:
+            return name
+        draft.copier.modules.add("functools")
+        return f"functools.partial({name}, n)"
 
     def _is_part(self, i: int, eqn: Equation, text: Text) -> bool:
         """Whether an expression is written where its value is used."""
         users = self.users.get(i, [])
         if eqn.effect or len(users) != 1 or users[0] == END or len(text.text) > LONGEST:
             return False
-        user, lines = self.draft.program.equations[users[0]], self.draft.exported.lines
+        user, lines = self.scope.program.equations[users[0]], self.lines
         here, there = lines.get(i), lines.get(users[0])
-        same = here is not None and there is not None and here[:2] == there[:2]
+        same = (here and here[:2]) == (there and there[:2])
         return same and eqn.errors == user.errors
 
 

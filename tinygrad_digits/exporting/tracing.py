@@ -107,9 +107,8 @@ def _resize(
 # --- names
 
 
-def suggest_names(exported: Exported) -> dict[int, str]:
-    """Names for inputs and constants, by what the user calls them."""
-    program = exported.program
+def suggest_names(exported: Exported, program: Program) -> dict[int, str]:
+    """Names for inputs and constants of its program, or of a step, by what the user calls them."""
     paths = {i: path for i, (path, _) in program.inputs.items()}
     captured = [*_list_captured(exported.function)]
     known = {_content(x): path for path, x in captured}  # also for what is reshaped
