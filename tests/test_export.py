@@ -426,6 +426,16 @@ def test_loops_stay_loops(name, rng, tmp_path):
         assert_same(exported(*args), td.jit(f)(*args))
 
 
+def test_a_step_may_use_an_array_of_any_name(tmp_path):
+    x0 = v1 = np.arange(3.0)
+
+    def f(xs):
+        return td.scan(lambda c, x: (c * x0 + v1 * x, None), np.ones(3), xs)[0]
+
+    xs = np.arange(4.0)
+    assert_same(export_and_load(f, xs, folder=tmp_path)(xs), td.jit(f)(xs))
+
+
 def test_a_loop_is_as_long_a_text_however_often_it_runs(tmp_path):
     lines = []
     for n in (3, 1000):
@@ -438,6 +448,16 @@ def test_a_constant_of_two_steps_is_kept_once(tmp_path):
     f = STAGED["its gradient"][0]
     source = td.export(f, np.ones(4), np.ones((6, 4)), path=tmp_path / "f.py").read_text()
     assert source.count("_arrays[") == 1
+
+
+def test_an_op_in_a_step_is_refused_with_the_line_of_its_loop(tmp_path):
+    def f(x):
+        y = 2 * x
+        return td.scan(lambda c, x: (c + td.special.gammaln(x), None), y[0], x)[0]
+
+    message = r"return td\.scan\(.*gammaln cannot be written as NumPy alone"
+    with pytest.raises(td.errors.ExportError, match=message):
+        td.export(f, np.ones(3), path=tmp_path / "f.py")
 
 
 def test_a_step_of_a_batch_and_a_batch_of_steps(rng, tmp_path):
