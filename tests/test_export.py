@@ -592,6 +592,11 @@ def test_the_same_program_is_the_same_bytes(tmp_path):
     assert contents[0] == contents[1]
 
 
+def test_the_folder_has_to_be_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone: no such folder to write f\.py into"):
+        td.export(np.sin, np.ones(2), path=tmp_path / "gone" / "f.py")
+
+
 @pytest.mark.parametrize("name", ["program.txt", "program", "2nd.py", "a-b.py"])
 def test_a_path_names_a_kind_and_a_function(name, tmp_path):
     with pytest.raises(ValueError, match=r"as in score\.py"):

@@ -54,7 +54,7 @@ def export(
     Raises TracedValueError as td.jit does; ExportError, naming op and line, for what is not NumPy
     alone (SciPy's functions, an op whose kernel is not Python) or has no native form, for results
     in classes of your own, and where a program cannot have any length; FileExistsError for a file
-    of somebody else's.
+    of somebody else's; FileNotFoundError where there is no such folder.
 
     >>> import tempfile, runpy, tinygrad_digits as td
     >>> w = np.array([1.0, -2.0])
@@ -70,6 +70,8 @@ def export(
             f"export writes files that are named after a function, as in score.py or score.o, not "
             f"{path.name}"
         )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder to write {path.name} into")
     batch = (batch_argnames,) if isinstance(batch_argnames, str) else tuple(batch_argnames)
     if batch and path.suffix == ".o":
         raise ValueError("batch_argnames: a C function is for one length; leave the batch to C")

@@ -110,7 +110,10 @@ def _resize(
 def suggest_names(exported: Exported, program: Program) -> dict[int, str]:
     """Names for inputs and constants of its program, or of a step, by what the user calls them."""
     paths = {i: path for i, (path, _) in program.inputs.items()}
-    captured = [*_list_captured(exported.function)]
+    like = {(x.dtype, np.size(x)) for x in program.constants.values()}  # for others may be large
+    captured = [
+        (path, x) for path, x in _list_captured(exported.function) if (x.dtype, x.size) in like
+    ]
     known = {_content(x): path for path, x in captured}  # also for what is reshaped
     known |= {identity_of_array(x): path for path, x in captured}
     for i, x in program.constants.items():
