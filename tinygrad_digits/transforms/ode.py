@@ -113,14 +113,14 @@ def _refuse_other_order(f: Callable[..., Tree]) -> None:
 def _read_state(y0: Tree) -> Tree:
     for path, leaf in tree.items(y0, "y0"):
         numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
-        if numeric and not tree.is_float(leaf) and type(leaf) is not int:
+        if numeric and not _is_real(leaf) and type(leaf) is not int:
             kind = getattr(leaf, "dtype", type(leaf).__name__)
             raise NotDifferentiableError(
                 f"odeint: {path} is {kind}, and a state is made of floating-point numbers: write "
                 f"{path}.astype(float), or of complex numbers give {path}.real and {path}.imag"
             )
     state = tree.map(lambda x: np.float64(x) if type(x) in (int, float) else admit(x, "y0"), y0)
-    if not any(map(tree.is_float, tree.flatten(state)[0])):
+    if not any(map(_is_real, tree.flatten(state)[0])):
         raise NotDifferentiableError("odeint: there is no floating-point array in y0")
     return state
 
@@ -194,10 +194,14 @@ def integrate_back(
     return cotangent + g[0], np.concatenate([of_start[None], of_ts]), rebuild(of_args)
 
 
+def _is_real(leaf: Any) -> bool:
+    return tree.is_inexact(leaf) and not np.iscomplexobj(leaf)
+
+
 def _split_floats(args: Tree) -> tuple[list[Array], Callable[[list[Array]], Tree]]:
     """The leaves that can be differentiated, and how to put others in their places."""
     leaves, structure = tree.flatten(args)
-    chosen = [*map(tree.is_float, leaves)]
+    chosen = [*map(_is_real, leaves)]
 
     def rebuild(floats: list[Array]) -> Tree:
         left = iter(floats)
