@@ -37,8 +37,8 @@ SLOW = {
         # processes, browsers, training
         *("benchmarks", "cli", "dask", "digits_images", "digits_recipe", "digits_sources"),
         *("digits_strokes", "digits_threads", "digits_training", "estimator", "examples"),
-        *("complex_peers", "native", "notebook", "peers", "report", "resume", "serve", "sweep"),
-        *("typing", "watch"),
+        *("complex_peers", "native", "notebook", "peers", "ports", "report", "resume", "serve"),
+        *("sweep", "typing", "watch"),
         *("accuracy", "rules_as_functions"),  # mpmath
         # every function in every way
         *("broadcasting", "dtypes", "edges", "options", "purity", "shapes"),

@@ -17,7 +17,7 @@ from tinygrad_digits.digits import data
 from tinygrad_digits.digits.app import cli
 from tinygrad_digits.digits.model import evaluation, gradcheck, manual
 from tinygrad_digits.digits.runs import material, store
-from tinygrad_digits.digits.training import loop, recipe
+from tinygrad_digits.digits.training import backends, loop, recipe
 
 FILES = {
     "checkpoint.safetensors", "params.safetensors", "familiar.safetensors", "config.json",
@@ -41,7 +41,8 @@ def invoke(*args, code=0):
 def trained(tmp_path_factory):
     """A run folder, and what `train` printed."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    return folder, invoke("train", "--plain", "--out", folder, "--epochs", 5, "--seed", 3)
+    options = ["--plain", "--epochs", 5, "--seed", 3, "--backend", "numpy"]
+    return folder, invoke("train", "--out", folder, *options)
 
 
 def names(folder):
@@ -69,11 +70,13 @@ def test_train_writes_a_run_folder_and_prints_the_report(trained):
 
 def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
     folder, _ = trained
-    invoke("train", "--plain", "--out", tmp_path / "again", "--epochs", 5, "--seed", 3)
+    options = ["--plain", "--epochs", 5, "--seed", 3, "--backend", "numpy"]
+    invoke("train", "--out", tmp_path / "again", *options)
     again = store.load_run(tmp_path / "again").params
     td.tree.map(np.testing.assert_array_equal, again, store.load_run(folder).params)
-    options = ["--hidden", "7", "--dtype", "float64", "--optimizer", "momentum", "--rate", 0.01]
-    invoke("train", "--plain", "--out", tmp_path / "b", "--epochs", 1, "--batch-size", 50, *options)
+    others = ["--hidden", "7", "--dtype", "float64", "--optimizer", "momentum", "--rate", 0.01]
+    options = ["--plain", "--backend", "numpy", "--epochs", 1, "--batch-size", 50, *others]
+    invoke("train", "--out", tmp_path / "b", *options)
     params, config = store.load_run(tmp_path / "b")
     assert params["w0"].shape == (64, 7)
     assert params["w0"].dtype == np.float64
@@ -172,6 +175,18 @@ def _rows(table):
     """The cells of the rows that end in a percentage."""
     rows = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in table.splitlines()]
     return [row for row in rows if row[-1].endswith("%")]
+
+
+def test_predict_says_where_in_a_picture_each_digit_is(trained, tmp_path):
+    picture = np.full((90, 200), 255, np.uint8)
+    picture[20:70, 30:36] = picture[25:72, 130:136] = 0
+    Image.fromarray(picture).save(tmp_path / "x.png")
+    Image.fromarray(picture[:, :90]).save(tmp_path / "y.png")
+    said = invoke("predict", trained[0], tmp_path / "x.png").stdout
+    for box in ("30,20 - 36,70", "130,25 - 136,72"):
+        assert box in said
+    assert "left,top - right,bottom" in said
+    assert "left,top" not in invoke("predict", trained[0], tmp_path / "y.png").stdout
 
 
 def test_predict_names_the_files_that_it_cannot_read(trained, tmp_path):
@@ -310,6 +325,12 @@ def test_misuse_exits_with_2(args, tmp_path, monkeypatch):
         (["evaluate"], "RUN is missing"),
         (["sweep", "--grid", "speed=1"], "grid: "),
         (["compare", "--jobs", "0"], "--jobs: processes are 1 or more, or -1 for all cores"),
+        (["evaluate", "run", "--json=3"], "--json takes no value"),
+        (["predict", "run", "--show"], "--show takes a value"),
+        (
+            ["sweep", "--grid", "rate"],
+            "grid: a part is name=choice,choice; in 'rate' there is no =",
+        ),
     ],
 )
 def test_misuse_is_said_in_one_line_of_our_own(args, message, tmp_path, monkeypatch):
@@ -414,6 +435,20 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
     assert module in line
     assert 'pip install "tinygrad-digits[digits]"' in line
     assert not list(tmp_path.iterdir())
+
+
+def test_what_compiles_is_chosen_and_kept(tmp_path, monkeypatch):
+    for there, wanted in ((None, "numpy"), ("a spec", "native")):
+        with monkeypatch.context() as patched:
+            patched.setattr(backends.importlib.util, "find_spec", lambda _, found=there: found)
+            assert recipe.configure({}).backend == wanted
+            assert recipe.configure({"backend": "auto"}).backend == wanted
+    assert recipe.configure({"backend": "numpy"}).backend == "numpy"
+    assert recipe.configure({"backend": None}).backend is None
+    small = ["--hidden", "none", "--epochs", 1]
+    invoke("train", *small, "--backend", "numpy", "--out", tmp_path / "run")
+    invoke("train", "--resume", tmp_path / "run", "--backend", "auto", "--epochs", 2)
+    assert store.load_run(tmp_path / "run").config["backend"] == "numpy"
 
 
 def test_without_llvmlite_one_line_says_what_to_install(tmp_path, monkeypatch):

@@ -73,13 +73,31 @@ DIGITS = data.load_digits()
 
 def test_digits_are_familiar_and_noise_is_not(rng):
     known, held_out, fresh = np.split(DIGITS.images[rng.permutation(1797)], [1100, 1450])
-    learnt = familiarity.fit_familiar(known, held_out)
-    assert familiarity.find_strange(learnt, held_out).mean() <= familiarity.FALSE_ALARMS
-    assert familiarity.find_strange(learnt, fresh).mean() < 0.04
+
+    def find_strange(images):
+        return familiarity.find_strange(learnt, images, np.zeros((len(images), 10)))
+
+    learnt = familiarity.fit_familiar(known, held_out, np.zeros((len(held_out), 10)))
+    assert find_strange(held_out).mean() <= familiarity.FALSE_ALARMS
+    assert find_strange(fresh).mean() < 0.04
     noise = rng.random((200, 64)), rng.integers(0, 2, (200, 64)).astype(float)
     nothing = np.zeros((1, 64)), np.ones((1, 64))
-    assert familiarity.find_strange(learnt, np.concatenate([*noise, *nothing])).all()
-    assert not familiarity.find_strange(learnt, known).any()
+    assert find_strange(np.concatenate([*noise, *nothing])).all()
+    assert not find_strange(known).any()
+
+
+def test_the_energy_has_a_say(rng):
+    known, others = rng.random((40, 64)) / 8, rng.random((40, 64)) / 8
+    logits = rng.standard_normal((40, 10))
+    learnt = familiarity.fit_familiar(known, others, logits, false_alarms=0.5)
+    by_hand = -np.log(np.exp(logits).sum(axis=1))
+    np.testing.assert_allclose(familiarity.measure_energy(logits), by_hand)
+    distances = familiarity.measure_distances(learnt.images, others)
+    assert learnt.weight == pytest.approx(distances.std() / by_hand.std())
+    calls = [familiarity.find_strange(learnt, others, logits + more).sum() for more in (-9, 0, 9)]
+    assert calls[0] == 40
+    assert 18 <= calls[1] <= 20
+    assert calls[2] == 0
 
 
 def test_the_distance_is_to_the_nearest(rng):
@@ -99,7 +117,9 @@ def test_distances_are_the_same_one_by_one_and_all_at_once(rng):
 
 def test_synthetic_digits_are_known_to_who_has_learnt_from_them():
     strange = [
-        familiarity.find_strange(_manner(synthetic=by).familiar, fresh).mean()
+        familiarity.find_strange(
+            _manner(synthetic=by).familiar, fresh, mlp.logits(mlp.init_params(), fresh)
+        ).mean()
         for fresh in [strokes.synthesise(500, np.random.default_rng(77)).images]
         for by in (False, True)
     ]
@@ -131,7 +151,8 @@ def test_trust_is_measured_on_what_is_said(rng):
     images = np.zeros((5000, 64))
     images[:1250] = 1
     manner = _manner()._replace(temperature=3.0)
-    found = familiar.measure_trust(manner, _softmax(3 * logits), data.Dataset(images, labels))
+    dataset = data.Dataset(images, labels)
+    found = familiar.measure_trust(mlp.init_params(), manner, _softmax(3 * logits), dataset)
     assert found.calibration_error > 0.1
     assert found.calibrated_error < 0.03
     assert found.false_alarms == 1  # neither black nor white is a digit
@@ -148,6 +169,7 @@ def test_what_a_run_keeps_is_read_back(tmp_path):
     found = familiar.load_manner(tmp_path)
     np.testing.assert_array_equal(found.familiar.images, manner.familiar.images)
     assert found.familiar.limit == manner.familiar.limit
+    assert found.familiar.weight == manner.familiar.weight > 0
     assert found.temperature == manner.temperature
 
 

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 from tests import drawn
 from tinygrad_digits.digits.data import dataset as data
+from tinygrad_digits.digits.images import averaging, reading, show, webp
 from tinygrad_digits.digits.images import files as images
-from tinygrad_digits.digits.images import reading, show
 from tinygrad_digits.digits.runs import plots
 
 DIGIT = data.load_digits().images[0]  # a zero
@@ -151,10 +151,11 @@ def test_a_picture_that_would_take_too_much_is_refused_by_its_size(
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("x.jpg", {"progressive": True}), ("x.webp", {"quality": 1}), ("x.gif", {}), ("x.tif", {})],
-)
+    [("x.jpg", {"progressive": True, "subsampling": 0}), ("x.webp", {"lossless": True}),
+     ("x.gif", {}), ("x.tif", {"compression": "tiff_lzw", "tiffinfo": {278: 3000}})],
+)  # fmt: skip
 def test_so_is_one_whose_decoder_would(tmp_path, name, options):
-    Image.new("L", (3100, 3000)).save(tmp_path / name, **options)
+    Image.new("RGB", (3100, 3000)).save(tmp_path / name, **options)
     with pytest.raises(images.ImageError, match="too large, 3100 x 3000"):
         images.read_images(tmp_path / name)
 
@@ -179,6 +180,72 @@ def test_the_largest_pictures_take_less_than_64_mb(tmp_path, mode, side):
     command = [sys.executable, "-c", MEMORY, tmp_path / "small.png", tmp_path / "large.png"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 64 * 1024
+
+
+PHOTOGRAPHS = [
+    ("x.jpg", {}),
+    ("x.jpg", {"progressive": True}),
+    ("x.tif", {"compression": "tiff_lzw"}),
+    ("x.tif", {}),
+    ("x.webp", {"quality": 80, "method": 0}),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes there")
+@pytest.mark.parametrize(("name", "options"), PHOTOGRAPHS, ids=str)
+def test_a_telephones_photograph_takes_less_than_64_mb(tmp_path, name, options):
+    picture = Image.new("RGB", (4032, 3024), (250, 240, 230))
+    picture.paste((20, 30, 90), (1800, 600, 2000, 2400))
+    picture.save(tmp_path / name, **options)
+    picture.resize((400, 300)).save(tmp_path / "small.png")
+    command = [sys.executable, "-c", MEMORY, tmp_path / "small.png", tmp_path / name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 64 * 1024
+
+
+@pytest.mark.parametrize("side", [(1300, 700), (701, 1301), (513, 515)])
+def test_a_large_webp_is_read_as_its_png_is(tmp_path, side, monkeypatch):
+    picture = Image.new("RGB", side, (250, 240, 230))
+    picture.paste((200, 30, 90), (side[0] // 3, 60, side[0] // 2, side[1] - 90))
+    picture.save(tmp_path / "x.png")
+    picture.save(tmp_path / "x.webp", quality=95)
+    levels = webp.read_lossy(tmp_path / "x.webp", longest=max(side) // 2 + 1)
+    by = 2
+    wanted = averaging.average(np.asarray(picture, float), by)
+    assert levels.shape == wanted.shape
+    assert np.median(abs(levels - wanted)) < 2
+    assert abs(levels - wanted).mean() < 3
+    monkeypatch.setattr(images, "MOST_BYTES", 10**6)
+    (box,) = images.read_file(tmp_path / "x.webp").boxes
+    drawn = side[0] // 3, side[0] // 2, 60, side[1] - 90
+    assert np.allclose((box.left, box.right, box.top, box.bottom), drawn, atol=7)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("RGB", {"lossless": True}), ("RGBA", {"quality": 80})],
+    ids=["lossless", "transparent"],
+)
+def test_other_webp_is_left_to_pillow(tmp_path, mode, options):
+    picture = Image.new(mode, (600, 600))
+    picture.paste("red", (200, 200, 300, 500))
+    picture.save(tmp_path / "x.webp", **options)
+    assert webp.read_lossy(tmp_path / "x.webp", 512) is None
+    (tmp_path / "y.webp").write_bytes((tmp_path / "x.webp").read_bytes()[:20])
+    assert webp.read_lossy(tmp_path / "y.webp", 512) is None
+
+
+def test_a_damaged_webp_is_none_or_as_much_as_there_is(tmp_path, rng):
+    Image.fromarray(np.kron(GREY, np.ones((9, 9), np.uint8))).convert("RGB").save(
+        tmp_path / "x.webp", quality=80
+    )
+    whole = np.frombuffer((tmp_path / "x.webp").read_bytes(), np.uint8)
+    for _ in range(200):
+        damaged = whole[: rng.integers(1, len(whole) + 1)].copy()
+        damaged[rng.integers(0, len(damaged), 3)] = rng.integers(0, 256, 3)
+        (tmp_path / "y.webp").write_bytes(damaged.tobytes())
+        levels = webp.read_lossy(tmp_path / "y.webp", 64)
+        assert levels is None or levels.shape[2] == 3
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.gif", "x.tif", "x.webp", "x.bmp", "x.ppm"])
@@ -502,6 +569,17 @@ def _history(epochs):
 
 def _captions(figure):
     return [axes.get_title() or axes.get_title("left") for axes in figure.axes]
+
+
+def test_a_line_of_digits_is_drawn_as_wide_as_it_is():
+    page = np.ones((60, 400, 1))
+    for left in range(10, 380, 55):
+        page[10:50, left : left + 5] = 0
+    sheet = show.draw_stages(reading.read_digits(page))
+    assert sheet.width == show.ROW + 2 * show.GAP
+    strip = show.ROW * 60 // 400 + show.CAPTION + show.GAP
+    digits = 4 * (show.PANEL + show.CAPTION + show.GAP)  # seven, two panels each
+    assert abs(sheet.height - 5 * strip - digits - show.GAP) <= 5
 
 
 @pytest.mark.parametrize("epochs", [1, 3])

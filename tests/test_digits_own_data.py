@@ -14,7 +14,7 @@ from tinygrad_digits.digits.data.own import OwnData, open_data
 from tinygrad_digits.digits.data.stored import StoredImages, named_source
 from tinygrad_digits.digits.errors import RunError
 from tinygrad_digits.digits.model import conv, evaluation, init_params, kinds
-from tinygrad_digits.digits.runs import material, run, store
+from tinygrad_digits.digits.runs import familiar, material, run, store
 from tinygrad_digits.digits.training import recipe
 
 NAMES = ("ant", "bee", "cat")
@@ -75,7 +75,7 @@ def test_a_run_of_any_shape_and_names_learns_and_says_what_it_found(trained):
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     assert metrics["test_accuracy"] > 0.9
     assert [*metrics["report"]][:3] == [*NAMES]
-    assert not (folder / store.FAMILIAR).exists()
+    assert familiar.load_manner(folder).familiar is None
 
 
 def test_a_configuration_with_data_survives_json_and_one_without_is_as_it_was():
@@ -246,6 +246,26 @@ def test_rows_that_are_no_pictures_train_and_report(tmp_path):
     path.write_text(text, encoding="utf-8")
     invoke("train", "--data", path, "--epochs", 1, "--hidden", "none", "--out", tmp_path / "run")
     assert store.load_run(tmp_path / "run").own.shape in ((4,), (2, 2))
+
+
+def test_a_model_of_other_images_has_a_temperature_and_no_doubt(trained):
+    manner = familiar.load_manner(trained[0])
+    assert manner.familiar is None
+    assert manner.temperature > 0
+    said = invoke("evaluate", trained[0]).output
+    assert "at the run's temperature" in said
+    assert "look like" not in said
+    page = (trained[0] / "report.html").read_text("utf-8")
+    assert "which was fitted on images" in page
+    assert "known images" not in page
+
+
+def test_a_size_or_a_label_where_there_is_none_to_choose_is_refused(archive, tmp_path):
+    assert (
+        "a size is for pictures" in invoke("train", "--data", archive, "--size", 8, code=1).output
+    )
+    (tmp_path / "a").mkdir()
+    assert "a label is named" in invoke("train", "--data", tmp_path, "--label", "x", code=1).output
 
 
 def test_label_and_size_need_data():

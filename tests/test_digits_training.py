@@ -134,8 +134,9 @@ def test_a_jitted_run_equals_the_eager_one_to_the_last_bit(optimizer, dtype):
 @pytest.mark.parametrize("schedule", optimizer_choice.SCHEDULES)
 def test_the_recipes_run_is_the_same_compiled_and_eager(schedule):
     config = recipe.configure(
-        {"epochs": 3, "hidden": (9, 8), "schedule": schedule, "ema": 0.9, "smoothing": 0.1}
-    )
+        {"epochs": 3, "hidden": (9, 8), "schedule": schedule, "ema": 0.9, "smoothing": 0.1,
+         "backend": "numpy"}
+    )  # fmt: skip
     digits = material.load_split(config)
     *_, jitted = run.start(config, digits)
     *_, eager = run.start(dataclasses.replace(config, backend=None), digits)

@@ -10,6 +10,10 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
+WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+    fifteen sixteen seventeen eighteen"""
+
+
 def run(example: Path, folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, str(example), *arguments],
@@ -137,6 +141,95 @@ def test_burgers_equation_is_run_backwards(tmp_path):
     (error,) = re.findall(r"off by (\S+)%", output)
     assert float(error) < 2
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def png(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_gaussian_mixture_finds_the_petals_by_curvature(tmp_path):
+    output = run(example("gaussian_mixture.py"), tmp_path, "--steps", "60", "--out", "picture.png")
+    rows = {line.split()[0]: line.split()[1:] for line in output.splitlines()[1:4]}
+    assert int(rows["Newton-CG"][0]) < 40 < int(rows["BFGS"][0])
+    assert float(rows["Newton-CG"][-1]) < 1e-6 < 1e-3 < float(rows["CG"][-1])
+    (distance,) = re.findall(r"each mean within (\S+)", output)
+    assert float(distance) < 0.1
+    (moved,) = re.findall(r"expectation maximization moves it by (\S+)", output)
+    assert float(moved) < 1e-6
+    assert png(tmp_path / "picture.png")
+
+
+def test_variational_autoencoder_beats_what_knows_no_image(tmp_path):
+    options = ("--epochs", "60", "--out", "picture.png")
+    output = run(example("variational_autoencoder.py"), tmp_path, *options)
+    bounds = [float(nats) for nats in re.findall(r"(\d+\.\d+) nats a test image", output)]
+    assert bounds[-1] < bounds[0] - 1.5
+    assert png(tmp_path / "picture.png")
+
+
+def test_variational_inference_stays_below_the_integral_and_bends(tmp_path):
+    options = ("--steps", "400", "--out", "picture.png")
+    output = run(example("variational_inference.py"), tmp_path, *options)
+    for line in output.splitlines()[1:4]:
+        gaussian, flow = map(float, line.split()[2:])
+        assert -0.01 < flow < gaussian / 3
+    assert png(tmp_path / "picture.png")
+
+
+def test_adversarial_networks_draw_every_digit(tmp_path):
+    options = ("--steps", "1000", "--out", "picture.png")
+    output = run(example("adversarial_networks.py"), tmp_path, *options)
+    (off, spread), *_ = re.findall(r"off by (\S+), their standard deviations by (\S+)", output)
+    assert float(off) < 0.05
+    assert float(spread) < 0.05
+    shares = [int(share) for share in re.findall(r"\d:(\d+)%", output)]
+    assert len(shares) == 10
+    assert min(shares) >= 2
+    assert png(tmp_path / "picture.png")
+
+
+def test_bayesian_optimization_finds_the_minimum_in_twenty_evaluations(tmp_path):
+    options = ("--evaluations", "20", "--out", "picture.png")
+    output = run(example("bayesian_optimization.py"), tmp_path, *options)
+    gap, at_random = map(float, re.findall(r": (\S+) above the minimum", output))
+    assert gap < 1e-3 < 1e-2 < at_random
+    (best,) = re.findall(r"\((\S+), (\S+)\)", output)
+    signs = 1 if float(best[0]) > 0 else -1
+    assert signs * float(best[0]) == pytest.approx(0.0898, abs=0.02)
+    assert signs * float(best[1]) == pytest.approx(-0.7127, abs=0.02)
+    assert png(tmp_path / "picture.png")
+
+
+def test_fluid_drifts_towards_the_nabla(tmp_path):
+    output = run(example("fluid.py"), tmp_path, "--steps", "25", "--out", "picture.png")
+    before, after = map(float, re.findall(r"loss (\S+)", output))
+    assert after < before / 10
+    assert png(tmp_path / "picture.png")
+
+
+def test_hidden_markov_sums_over_all_paths_and_ends_where_baum_welch_does(tmp_path):
+    options = ("--rolls", "1000", "--steps", "100", "--out", "picture.png")
+    output = run(example("hidden_markov.py"), tmp_path, *options)
+    forward, all_paths = map(float, re.findall(r"(-\d+\.\d{12})", output))
+    assert forward == pytest.approx(all_paths, rel=1e-12)
+    truth, gradient, baum_welch = map(float, re.findall(r" (\d\.\d{6})", output))
+    assert gradient == pytest.approx(baum_welch, abs=2e-6)
+    assert gradient < truth  # of these rolls the best model is a little better than the true one
+    six, kept = map(float, re.findall(r"with (\d\.\d{3})", output))
+    assert six == pytest.approx(0.5, abs=0.08)
+    assert kept == pytest.approx(0.9, abs=0.08)
+    (off,) = re.findall(r"add up to 1 within (\S+)", output)
+    assert float(off) < 1e-10
+    assert png(tmp_path / "picture.png")
+
+
+def test_lstm_text_learns_to_spell(tmp_path):
+    output = run(example("lstm_text.py"), tmp_path, "--steps", "150", "--out", "picture.png")
+    nats = [float(value) for value in re.findall(r"(\d\.\d+) nats a character", output)]
+    assert nats[-1] < 0.45 < nats[0]  # at random: log 27 = 3.3
+    (answer,) = re.findall(r"three plus four is (\w+)\.", output)
+    assert answer in WORDS
+    assert png(tmp_path / "picture.png")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

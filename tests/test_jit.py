@@ -124,7 +124,7 @@ def test_any_program_with_its_gradient(drawn):
         check_calls(drawn.run_with_gradient, [drawn.arguments(1), drawn.arguments(2)])
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=20, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(programs(max_steps=6))
 def test_any_program_on_native_code(drawn):
     skip_without("native")

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import pickle
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -46,6 +47,24 @@ def everything(x):
         "diag": np.diagonal(y),
         "sum": np.sum(y, axis=()),
     }
+
+
+def test_gradients_of_rows_read_one_by_one_are_let_go():
+    rows = np.ones((40, 64, 64))
+
+    def f(rows):
+        h = np.zeros((64, 64))
+        for row in rows:
+            h = np.tanh(h + row)
+        return np.sum(h)
+
+    jitted = td.jit(td.grad(f))
+    assert_same(jitted(rows), td.grad(f)(rows))
+    tracemalloc.start()
+    jitted(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * rows.nbytes  # each row's gradient is as large as all the rows
 
 
 def test_results_share_memory_with_nothing(backend, rng):

@@ -288,7 +288,7 @@ def test_all_passes_together_keep_every_bit():
     names = {each.__name__ for each in passes.PASSES}
     assert names == {
         *("dead_code", "common_subexpressions", "simplify", "fold", "scalar_constants"),
-        *("prune", "settle", "inside", "hoist"),
+        *("prune", "settle", "inside", "hoist", "stack_rows"),
     }
 
 
@@ -428,3 +428,42 @@ def test_column_maxima_leaves_other_maxima_alone(f):
     x = np.random.default_rng(0).standard_normal((20, 5))
     before = passes.common_subexpressions(traced(f, x))
     assert column_maxima(before).equations == before.equations
+
+
+def unrolled(rows, order=slice(None)):
+    h = np.zeros(rows.shape[1:])
+    for row in [*rows][order]:
+        h = np.tanh(h + row)
+    return np.sum(h * h)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 2), (64, 8, 8)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_stack_rows_adds_up_nothing(shape, dtype, backend, rng):
+    rows = rng.standard_normal(shape).astype(dtype)
+    jitted = td.jit(td.grad(unrolled), backend=backend)
+    assert_same(jitted(rows), td.grad(unrolled)(rows), backend)
+    assert "scatter" not in str(jitted.program(rows)).partition("stack_rows")[2]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: unrolled(x, slice(1, None)),  # not all rows
+        lambda x: unrolled(x) + np.sum(np.tanh(x[1])),  # one of them twice
+        lambda x: np.sum(np.tanh(x[-1]) * x[0] * x[1]),  # counted from the end
+        lambda x: np.sum(np.stack([-0.0 * row for row in x])),
+        lambda x: unrolled(x) + np.sum(x * x),  # and something else
+        lambda x: unrolled(x[:, 0]),  # of numbers
+    ],
+)
+def test_stack_rows_keeps_every_bit(f, backend, rng):
+    x = rng.standard_normal((3, 4))
+    assert_same(td.jit(td.grad(f), backend=backend)(x), td.grad(f)(x), backend)
+
+
+def test_stack_rows_gives_zeros_their_sign():
+    f = lambda x: sum(np.sum(row * -0.0) for row in x)  # noqa: E731
+    x = np.ones((3, 2))
+    got = td.jit(td.grad(f))(x)
+    assert_array_equal(np.signbit(got), np.signbit(td.grad(f)(x)))

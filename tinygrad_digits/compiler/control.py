@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Kind, Primitive
-from .program import Program, Var, map_operand
+from .program import Program, Var, is_draw, map_operand
 
 
 class Step:
@@ -38,6 +38,15 @@ class Step:
 
     def with_program(self, program: Program) -> Step:
         return Step(program, self.given, self.returned)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws from a random generator."""
+        return any(
+            any(step.draws for x in eqn.options.values() if isinstance(x, Held) for step in x.steps)
+            or (is_draw(eqn) and not any(isinstance(x, Held) for x in eqn.options.values()))
+            for eqn in self.program.equations.values()
+        )
 
     @property
     def has_effect(self) -> bool:

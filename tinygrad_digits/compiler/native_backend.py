@@ -14,7 +14,6 @@ stands by for errors: native code only notices that there is one.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -28,9 +27,10 @@ from .namespace import list_names
 from .native import host, library
 from .native.axes import LARGE, PARTS
 from .native.code import ERRORS
-from .native.fusion import Block, Role, find_stored, fuse
+from .native.fusion import Block, Role, find_stored, fuse, reorder
+from .native.loops import lower_loop
 from .native.roles import Roles
-from .native.segment import NOT_PLAIN, Kernel, NativeSegment
+from .native.segment import NOT_PLAIN, Kernels, NativeSegment
 from .native.threads import count_cores
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
@@ -84,7 +84,8 @@ class NativeEmitter(Emitter):
     """Writes native functions, and the Python that calls them."""
 
     def __init__(self, program: Program, donated: frozenset[int], threads: int) -> None:
-        roles = Roles(program)
+        self.kernels = Kernels()
+        roles = Roles(program, functools.partial(lower_loop, kernels=self.kernels))
         self.role: dict[int, Role] = {}
 
         def role(index: int, eqn: Any) -> Role:
@@ -93,9 +94,8 @@ class NativeEmitter(Emitter):
 
         self.blocks = fuse(program, role)
         self.kept = find_stored(program, self.blocks)
-        self.layouts, self.reasons = roles.layouts, roles.reasons
-        program, steps = _reorder(program, self.blocks)
-        self.kernels: dict[str, Kernel] = {}
+        self.layouts, self.reasons, self.loops = roles.layouts, roles.reasons, roles.loops
+        program, steps = reorder(program, self.blocks)
         self.segments: list[NativeSegment] = []
         known = host.has_known_layout()
         self.threads, self.scratch_size = min(threads, PARTS) if known else 1, 0
@@ -228,20 +228,6 @@ class NativeEmitter(Emitter):
     def _own(self, i: int, name: str, given: bool) -> str:
         if i in self.plan.places and self.program.aval(i).form == "array":
             return f"{name}.copy()"
+        if self.role.get(i) is Role.PART and self.program.aval(i).shape and not given:
+            return name
         return super()._own(i, name, given)
-
-
-def _reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
-    """The program block by block, views right after what they are of; when each equation runs."""
-    steps = {i: step for step, block in enumerate(blocks) for i in block.equations}
-    equations = {}
-    views = [i for i in program.equations if i not in steps]
-    for view in views:  # which come after what they are views of
-        steps[view] = steps.get(program.equations[view].vars[0], 0)
-    order = {i: rank for rank, i in enumerate([i for block in blocks for i in block.equations])}
-    for view in views:
-        order[view] = order.get(program.equations[view].vars[0], -1)
-    ranked = sorted(program.equations, key=lambda i: (order[i], i in views, i))
-    for i in ranked:
-        equations[i] = program.equations[i]
-    return dataclasses.replace(program, equations=equations), steps

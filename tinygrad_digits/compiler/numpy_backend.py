@@ -64,7 +64,7 @@ def assemble(emitter: Emitter, name: str, source: str) -> Code:
     lines = source.splitlines(keepends=True)
     linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
     weakref.finalize(run, linecache.cache.pop, filename, None)
-    return Code(run, emitter.workspace, source, emitter.plan)
+    return Code(run, emitter.workspace, "\n".join([source, *emitter.inside]), emitter.plan)
 
 
 _serials = itertools.count(1)
@@ -109,8 +109,12 @@ GIVEN: dict[str, Any] = {
 }
 """What the source of every program can use."""
 
-SUBPROGRAMS: dict[Primitive, Callable[[Equation], Callable[..., Any]]] = {}
-"""How the function of an equation that holds programs is made (`numpy_loops`)."""
+LARGE = 1 << 14
+"""Bytes from which on an array is let go as soon as it is read; for smaller ones the statement,
+15 ns, is not worth it."""
+
+SUBPROGRAMS: dict[Primitive, Callable[[Equation], Any]] = {}
+"""How the function of an equation that holds programs is made, with its source (`numpy_loops`)."""
 
 
 class Emitter:
@@ -124,6 +128,7 @@ class Emitter:
         self.names = self.namespace.values
         self.outputs = set(vars_in(program.outputs))
         self.read = {*program.last_uses()}
+        self.inside: list[str] = []  # the sources of the loops in it
         self.writers = {
             i: w
             for i, eqn in program.equations.items()
@@ -248,17 +253,36 @@ class Emitter:
         """The statements of these equations."""
         body: list[str] = []
         errors: dict[str, Any] | None = None
+        spent = self._find_spent(indices)
         for i in indices:
             eqn = self.program.equations[i]
-            if i in self.preallocated:
+            statements = [] if i in self.preallocated else self._write_statements(i, eqn)
+            if not statements:
                 continue
             if eqn.errors != errors and eqn.errors is not None:
                 state = self.namespace.bind(f"errors{i}", eqn.errors)
                 body.append(f"    with errstate(**{state}):")
             errors = eqn.errors
             indent = "    " if errors is None else "        "
-            body += [indent + statement for statement in self._write_statements(i, eqn)]
+            body += [indent + statement for statement in statements]
+            if i in spent:
+                body.append(f"{indent}del {', '.join(spent[i])}")
         return body
+
+    def _find_spent(self, indices: list[int]) -> dict[int, list[str]]:
+        """By equation, the large arrays outside the arena that nobody reads after it.
+
+        Their memory is the next array's: an unrolled loop that reads its rows one by one would
+        otherwise hold a gradient of all rows for each, and take four times as long.
+        """
+        if [*self.program.equations] != indices:
+            return {}  # a part of them: others may read what these have read
+        held = {*self.plan.places, *self.plan.in_place, *self.preallocated, *self.outputs}
+        aval, spent = self.program.aval, dict[int, list[str]]()
+        for i, last in self.program.last_uses().items():
+            if i in self.program.equations and i not in held and aval(i).nbytes >= LARGE:
+                spent.setdefault(last, []).append(self.names[i])
+        return spent
 
     def _write_settling(self) -> list[str]:
         """Make sure of donated inputs that will be written over."""
@@ -317,8 +341,9 @@ class Emitter:
         if eqn.op is ITEM:
             return f"{arguments[0]}[{arguments[1]}]"
         if eqn.op in SUBPROGRAMS:
-            compiled = self.namespace.bind(eqn.op.name, SUBPROGRAMS[eqn.op](eqn))
-            return f"{compiled}({', '.join(arguments)})"
+            function = SUBPROGRAMS[eqn.op](eqn)
+            self.inside.append(function.source)
+            return f"{self.namespace.bind(eqn.op.name, function)}({', '.join(arguments)})"
         options = [f"{name}={self.namespace.text(x)}" for name, x in eqn.options.items()]
         call = f"{self._bind_function(eqn)}({', '.join([*arguments, *options])})"
         if eqn.op.kind is Kind.OPAQUE and eqn.aval.form == "scalar":

@@ -12,7 +12,6 @@ A carry that nobody reads any more is written over in place, as a donated input 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from .control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
@@ -51,14 +50,14 @@ class LoopEmitter(Emitter):
         ]
         body = [f"        {names[i]} = s{i}[i]" for i in self.xs]
         body += [f"    {line}" for line in self._write_body([*self.program.equations])]
+        body += [f"        {line}" for line in self._write_ends()]
         return "\n".join(
             [
                 f"def run(inputs, workspace):  # {name}",
                 *unpacked,
                 *[f"    {line}" for line in (*self._write_own_carries(), *around)],
                 f"    {head}",
-                *body,
-                *[f"        {line}" for line in self._write_ends()],
+                *(body or ["        pass"]),
                 f"    return {results}",
                 "",
             ]
@@ -101,7 +100,7 @@ class LoopEmitter(Emitter):
             values.append(text)
         if names and names != values:
             lines.append(f"{list_names(names)}= {list_names(values)}")
-        return lines or ["pass"]
+        return lines
 
     def write_last(self, k: int) -> str:
         """The last carry as the caller's own: nobody else's memory."""
@@ -142,6 +141,10 @@ class Runner:
         self.code = code
         self._idle: list[Workspace] = []  # pop and append are atomic
 
+    @property
+    def source(self) -> str:
+        return self.code.source
+
     def __call__(self, *leaves: Any) -> list[Any]:
         try:
             workspace = self._idle.pop()
@@ -153,7 +156,22 @@ class Runner:
             self._idle.append(workspace)
 
 
-def compile_scan(eqn: Equation) -> Callable[..., list[Any]]:
+class Chooser:
+    """Compiled branches: what a `switch` equation calls."""
+
+    def __init__(self, branches: list[Runner]) -> None:
+        self.branches = branches
+
+    def __call__(self, index: Any, *leaves: Any) -> list[Any]:
+        results: list[Any] = self.branches[index](*leaves)
+        return results
+
+    @property
+    def source(self) -> str:
+        return "\n".join(branch.source for branch in self.branches)
+
+
+def compile_scan(eqn: Equation) -> Runner:
     """The function of a scan equation."""
     loop: Loop = eqn.options["loop"]
     emitter = LoopEmitter(loop.step, loop.consts, loop.carries)
@@ -173,12 +191,13 @@ def compile_scan(eqn: Equation) -> Callable[..., list[Any]]:
     return Runner(assemble(emitter, "scan", source))
 
 
-def compile_while(eqn: Equation) -> Callable[..., list[Any]]:
+def compile_while(eqn: Equation) -> Runner:
     """The function of a while equation."""
     loop: While = eqn.options["loop"]
     emitter = LoopEmitter(loop.body, loop.consts, len(loop.body.returned))
     cond = Runner(compile_program(_prepare(loop.cond.program), "cond"))
     test = emitter.namespace.bind("goes_on", cond)
+    emitter.inside.append(cond.source)
     given = list_names(emitter.names[i] for i in (*emitter.consts, *emitter.carry))
     if loop.max_steps is None:
         head = f"while {test}({given})[0]:"
@@ -188,16 +207,13 @@ def compile_while(eqn: Equation) -> Callable[..., list[Any]]:
     return Runner(assemble(emitter, "while", emitter.write_loop(f"{loop}", head, results, [])))
 
 
-def compile_switch(eqn: Equation) -> Callable[..., list[Any]]:
+def compile_switch(eqn: Equation) -> Chooser:
     """The function of a switch equation."""
     branches: Branches = eqn.options["branches"]
-    runners = [Runner(compile_program(_prepare(step.program), "branch")) for step in branches.steps]
-
-    def switch(index: Any, *leaves: Any) -> list[Any]:
-        results: list[Any] = runners[index](*leaves)
-        return results
-
-    return switch
+    programs = [_prepare(step.program) for step in branches.steps]
+    return Chooser(
+        [Runner(compile_program(each, f"branch {k}")) for k, each in enumerate(programs)]
+    )
 
 
 SUBPROGRAMS.update({SCAN: compile_scan, WHILE: compile_while, SWITCH: compile_switch})

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..engine.primitive import Kind
 from ..staging.lowering import lowering_of
-from .primitives import PACK
-from .program import Equation, Operand, Program, Var, vars_in
+from .control import SCAN, SWITCH, WHILE
+from .primitives import ITEM, PACK
+from .program import Equation, Operand, Program, Var, producer, vars_in
 
 STATEMENTS: dict[Any, str] = {
     np.where: "copyto({out}, {2}); copyto({out}, {1}, 'same_kind', {0})",
@@ -65,6 +66,9 @@ def is_view(eqn: Equation) -> bool:
 
 def may_alias(eqn: Equation, program: Program) -> bool:
     """Whether the value of an equation may share memory with its operands."""
+    if eqn.op is ITEM:
+        made_by = producer(eqn.args[0], program)
+        return made_by is None or made_by.op not in (SCAN, SWITCH, WHILE)
     if eqn.op.function is operator.getitem:
         return not any(program.aval(i).shape for i in vars_in(eqn.options))
     if isinstance(eqn.op.function, np.ufunc) or find_statement(eqn, program) is not None:

@@ -42,6 +42,7 @@ SCALAR_POWER = Primitive(_power, (), "power", Kind.OPAQUE)
 """The ** of NumPy's scalars: a routine of its own, which rounds differently from np.power's."""
 SCALAR_POWER.function = np.power  # to native code, which has one routine for both
 
+ADD = Primitive(np.add, (), "add", Kind.ELEMENTWISE)
 MULTIPLY = Primitive(np.multiply, (), "multiply", Kind.ELEMENTWISE)
 DIVIDE = Primitive(np.divide, (), "divide", Kind.ELEMENTWISE)
 MAXIMUM = Primitive(np.maximum, (), "maximum", Kind.ELEMENTWISE)

@@ -5,8 +5,7 @@ Sums are kept in vectors, as many as there are registers for; the last block ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
@@ -16,6 +15,9 @@ from .correlation import correlate2d, overlap, spread, turn_margins
 from .windows import NO_MARGINS, Margins, Pair
 
 Writer = Callable[[Any], None]
+
+FEWEST = 16
+"""Numbers in a row, from which it is worth while."""
 
 
 class Padded(NamedTuple):
@@ -46,14 +48,6 @@ def _extend(code: Any, x: Any, margins: Margins) -> Padded:
     return images
 
 
-@contextmanager
-def _blocks(code: Any, size: int, block: int) -> Iterator[Any]:
-    """Where blocks begin that cover so many numbers, the last one pushed back to the end."""
-    with code.loop(-(-size // block)) as k:
-        start = k * block
-        yield (start > size - block).select(size - block, start)
-
-
 def _write_correlate(call: SourceCall) -> Writer | None:
     x, w = call.args
     if call.options["strides"] != (1, 1):
@@ -82,29 +76,14 @@ def _write_rows(
 
     def write(code: Any) -> None:
         images, (o, height, *_), run = _extend(code, x, margins), out.shape, prod(out.shape[2:])
-        tall, wide, lanes = _choose_block(code, out.dtype, o, run)
-        sums = [[code.register(out.dtype, lanes) for _ in range(wide)] for _ in range(tall)]
-        with (
-            code.loop(height) as y,
-            _blocks(code, run, wide * lanes) as at,
-            _blocks(code, o, tall) as top,
-        ):
-            for total in chain(*sums):
-                total.clear()
-            with code.loop(x.shape[0]) as c, code.loop(window[0]) as i:
-                for j in range(window[1]):
-                    start = images.start(c, y + i * down, j * across) + at
-                    rows = [images.place.load_lanes(start + v * lanes, lanes) for v in range(wide)]
-                    for m, line in enumerate(sums):
-                        weight = weigh(top + m, c, i, code.index(j)).splat(lanes)
-                        for total, row in zip(line, rows, strict=True):
-                            total.value = weight.multiply_add(row, total.value)
-            for m, line in enumerate(sums):
-                start = ((top + m) * height + y) * run + at
-                for v, total in enumerate(line):
-                    out.store_lanes(start + v * lanes, total.value)
+        with code.loop(height) as y:
+            code.sum_rows(
+                *(out.dtype, o, run, (x.shape[0], window[0]), window[1], weigh),
+                lambda c, i, j: (images.place, images.start(c, y + i * down, j * across)),
+                lambda row: (out, (row * height + y) * run),
+            )
 
-    fits = prod(out.shape[2:]) >= 16
+    fits = prod(out.shape[2:]) >= FEWEST
     return write if fits else None
 
 
@@ -113,7 +92,7 @@ def _write_overlap(call: SourceCall) -> Writer | None:
     (g, x), out, options = call.args, call.out, call.options
     o, height, *rest = g.shape
     run, (down, across) = prod(rest), options["dilation"]
-    if options["strides"] != (1, 1) or not _are_floats(g, x, out) or run < 16:
+    if options["strides"] != (1, 1) or not _are_floats(g, x, out) or run < FEWEST:
         return None
 
     def write(code: Any) -> None:
@@ -124,7 +103,7 @@ def _write_overlap(call: SourceCall) -> Writer | None:
         kh, kw = out.shape[2:]
         tall = max(1, min(o, 3 * count // 4 // kw))
         sums = [[code.register(out.dtype, lanes) for _ in range(kw)] for _ in range(tall)]
-        with code.loops((out.shape[1], kh)) as (c, i), _blocks(code, o, tall) as top:
+        with code.loops((out.shape[1], kh)) as (c, i), code.blocks(o, tall) as top:
             for total in chain(*sums):
                 total.clear()
             with code.loop(height) as y, code.loop(run // lanes) as k:
@@ -141,15 +120,6 @@ def _write_overlap(call: SourceCall) -> Writer | None:
                     out[(top + m, c, i, j)] = total.value.add_lanes()
 
     return write
-
-
-def _choose_block(code: Any, dtype: Any, rows: int, run: int) -> tuple[int, int, int]:
-    """How many rows and vectors a block of sums has, of how many numbers each."""
-    registers, lanes = code.count_registers(dtype)
-    while lanes > run:
-        lanes //= 2
-    wide = min(3, run // lanes)
-    return min(rows, registers // 4), wide, lanes
 
 
 def _are_floats(*arrays: Any) -> bool:

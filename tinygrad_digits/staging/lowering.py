@@ -73,11 +73,12 @@ class Lowering:
         guard: of an op with an effect, a condition (in terms of maximum_reduce and uintp) under
             which its kernel has to be called at all, or None where it always has to be.
         row_sum: the number of the operand to which each row of the last axis sums up.
+        row: of the options, the row of zeros in whose place its one operand is, or None.
 
     All have to give what the kernel gives.
     """
 
-    __slots__ = ("element", "guard", "native", "row_sum", "statement")
+    __slots__ = ("element", "guard", "native", "row", "row_sum", "statement")
 
     def __init__(
         self,
@@ -87,12 +88,14 @@ class Lowering:
         native: Writer | None = None,
         guard: Callable[[SourceCall], str | None] | None = None,
         row_sum: int | None = None,
+        row: Callable[[dict[str, Any]], int | None] | None = None,
     ) -> None:
         self.statement = statement
         self.element = element
         self.native = native
         self.guard = guard
         self.row_sum = row_sum
+        self.row = row
 
 
 NOTHING_KNOWN = Lowering()

@@ -119,8 +119,9 @@ def explain_no_array(frame: FrameType | None, otherwise: str = NO_ARRAY) -> str:
     if not name:
         return otherwise
     short = name.replace("numpy.", "np.", 1)
-    if function in NUMPY:  # which has not seen the Tensors in a list
-        return f"{short}([...]) with Tensors in a list is {short}(np.stack([...])): {otherwise}"
+    if function in NUMPY:  # which has not seen the Tensors in a list, nor those among its options
+        stacked = f"{short}([...]) with Tensors in a list is {short}(np.stack([...]))"
+        return f"{stacked}, and one as an option, as in initial=t, has no gradient: {otherwise}"
     instead = INSTEAD.get(name) or _find_namesake(name) or find_instead(name)
     if instead is None and name.startswith("numpy."):
         return f"{short}: {otherwise}" if function else otherwise

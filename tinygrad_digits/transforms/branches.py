@@ -57,8 +57,9 @@ def cond(pred: Any, true_fun: Branch, false_fun: Branch, *operands: Tree) -> Tre
     10.0
     """
     pred = _read("cond", pred, bool)
-    index = np.where(pred != 0, 1, 0) if isinstance(pred, Tracer) else int(pred)
-    return _choose("cond", index, (false_fun, true_fun), operands)
+    if isinstance(pred, Tracer):
+        pred = np.where(pred if pred.dtype == bool else pred != 0, 1, 0)
+    return _choose("cond", pred, (false_fun, true_fun), operands)
 
 
 def switch(index: Any, branches: Sequence[Branch], *operands: Tree) -> Tree:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ..compiler.control import Held, Step
-from ..compiler.program import Program
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Kind, Primitive, VariadicRule
 from ..engine.run import run_on
@@ -23,27 +22,34 @@ from .steps import close
 
 
 class StagedCall:
-    """A call of an op that holds steps."""
+    """A call of an op that holds steps.
 
-    __slots__ = ("leaves",)
+    Args:
+        held: the option of the equation: the steps, and how they run.
+        leaves: the operands.
+    """
+
+    __slots__ = ("held", "leaves")
     staged: ClassVar[bool] = True
     primitive: ClassVar[Primitive]
+    option: ClassVar[str]
+    """What the equation calls it."""
+    recorded: ClassVar[Primitive]
+    """What tapes call it, with the rule that asks the record for its pullback."""
 
-    def __init__(self, leaves: list[Any]) -> None:
+    def __init__(self, held: Any, leaves: list[Any]) -> None:
+        self.held = held
         self.leaves = leaves
 
-    @property
-    def held(self) -> Held:
-        """The option of the equation."""
-        raise NotImplementedError
+    def __init_subclass__(cls) -> None:
+        op, rule = cls.primitive, VariadicRule(pull_argument)
+        cls.recorded = Primitive(op.kernel, rule, op.name, Kind.OPAQUE)
+        cls.recorded.holomorphic = False  # its steps might not be
+        op.apply = lambda *leaves, **options: cls(options[cls.option], [*leaves]).apply()
 
     @property
     def options(self) -> dict[str, Held]:
-        raise NotImplementedError
-
-    def with_steps(self, held: Any, leaves: list[Any]) -> Self:
-        """A call of the same kind."""
-        raise NotImplementedError
+        return {self.option: self.held}
 
     def apply(self) -> list[Any]:
         """The results: what the top interpreter among the operands makes of the call."""
@@ -60,23 +66,27 @@ class StagedCall:
         """The same without calls of functions in its steps: their ops instead."""
         if not any(map(_has_calls, self.held.steps)):
             return self
-        return self.with_steps(self.held.map(_inline), self.leaves)
+        return type(self)(self.held.map(_inline), self.leaves)
 
     def record(self, tape: Tape) -> list[Any]:
         """The results on a tape."""
         raise NotImplementedError
 
+    def take_off(self, tape: Tape) -> tuple[list[int | None], list[Any], list[int]]:
+        """The operands' indices on a tape, what they hold, and the numbers of those on it."""
+        tape.check_open()
+        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
+        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
+        return parents, inside, [k for k, i in enumerate(parents) if i is not None]
+
     def batch(self, around: BatchInterpreter) -> list[Any]:
         """The results for all examples at once."""
         raise NotImplementedError
 
-
-def make_recorded(primitive: Primitive) -> Primitive:
-    """What tapes call a loop, with the rule that asks the record for its pullback."""
-    rule = VariadicRule(pull_argument)
-    recorded = Primitive(primitive.kernel, rule, primitive.name, Kind.OPAQUE)
-    recorded.holomorphic = False  # its steps might not be
-    return recorded
+    def take_stacked(self, around: BatchInterpreter) -> tuple[list[Any], list[bool]]:
+        """What the operands hold, and which of them have a batch axis."""
+        on = [around.is_on(x) for x in self.leaves]
+        return [x.stacked if b else x for x, b in zip(self.leaves, on, strict=True)], on
 
 
 def _has_calls(step: Step) -> bool:
@@ -139,8 +149,3 @@ def is_floating(x: Any) -> bool:
 
 def zeros_like(x: Any) -> Any:
     return np.zeros(np.shape(x), x.dtype)[()]
-
-
-def keep_inputs(program: Program, wanted: list[int]) -> dict[int, Any]:
-    """Some of the inputs of a program, in this order."""
-    return {i: program.inputs[i] for i in wanted}

@@ -22,7 +22,7 @@ from ..support.user_lines import user_line
 from .batching import BatchInterpreter
 from .calls import record_results
 from .derivatives import jvp
-from .staged import StagedCall, batch_step, is_floating, make_recorded, stack_alike, zeros_like
+from .staged import StagedCall, batch_step, is_floating, stack_alike, zeros_like
 from .staged_scan import ScanCall
 from .steps import close
 
@@ -30,32 +30,19 @@ from .steps import close
 class SwitchCall(StagedCall):
     """A choice: operands are the number of the branch, and what all branches read."""
 
-    __slots__ = ("branches",)
+    __slots__ = ()
     primitive: ClassVar[Primitive] = SWITCH
-    recorded: ClassVar[Primitive] = make_recorded(SWITCH)
-
-    def __init__(self, branches: Branches, leaves: list[Any]) -> None:
-        super().__init__(leaves)
-        self.branches = branches
-
-    @property
-    def held(self) -> Branches:
-        return self.branches
-
-    @property
-    def options(self) -> dict[str, Held]:
-        return {"branches": self.branches}
-
-    def with_steps(self, held: Branches, leaves: list[Any]) -> SwitchCall:
-        return SwitchCall(held, leaves)
+    option: ClassVar[str] = "branches"
 
     def record(self, tape: Tape) -> list[Any]:
-        tape.check_open()
-        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
-        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
-        tracked = [k for k, i in enumerate(parents) if i is not None]
-        results = SwitchCall(self.branches, inside).apply()
-        branches = self.branches
+        branches: Branches = self.held
+        if any(step.draws for step in branches.steps):
+            raise NotDifferentiableError(
+                "a branch that draws from a generator is computed again for its derivative, and "
+                "would draw other numbers: draw before the branch, and give it the numbers"
+            )
+        parents, inside, tracked = self.take_off(tape)
+        results = SwitchCall(branches, inside).apply()
 
         def pull(kept: list[Any], cts: dict[int, Any]) -> list[Any]:
             return _pull_chosen(branches, kept, cts, [k - 1 for k in tracked])
@@ -63,11 +50,10 @@ class SwitchCall(StagedCall):
         return record_results(tape, self.recorded, parents, results, inside, pull, tracked)
 
     def batch(self, around: BatchInterpreter) -> list[Any]:
-        on = [around.is_on(x) for x in self.leaves]
-        stacked = [x.stacked if b else x for x, b in zip(self.leaves, on, strict=True)]
-        wanted = [on[0]] * len(self.branches.example())
+        stacked, on = self.take_stacked(around)
+        wanted = [on[0]] * len(self.held.example())
         while True:  # until the branches agree on what differs between examples
-            pairs = [batch_step(step, on[1:], around, wanted) for step in self.branches.steps]
+            pairs = [batch_step(step, on[1:], around, wanted) for step in self.held.steps]
             has = [any(each) for each in zip(*[has for _, has in pairs], strict=True)]
             if has == wanted:
                 break
@@ -78,9 +64,6 @@ class SwitchCall(StagedCall):
         else:
             results = _choose_each(steps, stacked)
         return [around.box(y) if b else y for y, b in zip(results, has, strict=True)]
-
-
-SWITCH.apply = lambda *leaves, branches: SwitchCall(branches, [*leaves]).apply()
 
 
 def _pull_chosen(
@@ -120,35 +103,17 @@ def _choose_each(steps: tuple[Step, ...], stacked: list[Any]) -> list[Any]:
 class WhileCall(StagedCall):
     """A loop of operands: values that all steps read, and first carries."""
 
-    __slots__ = ("loop",)
+    __slots__ = ()
     primitive: ClassVar[Primitive] = WHILE
-    recorded: ClassVar[Primitive] = make_recorded(WHILE)
-
-    def __init__(self, loop: While, leaves: list[Any]) -> None:
-        super().__init__(leaves)
-        self.loop = loop
-
-    @property
-    def held(self) -> While:
-        return self.loop
-
-    @property
-    def options(self) -> dict[str, Held]:
-        return {"loop": self.loop}
-
-    def with_steps(self, held: While, leaves: list[Any]) -> WhileCall:
-        return WhileCall(held, leaves)
+    option: ClassVar[str] = "loop"
 
     def record(self, tape: Tape) -> list[Any]:
         """As the scan of the largest number of steps; if that is not known, for jvp alone."""
-        tape.check_open()
-        if self.loop.max_steps is not None:
-            return ScanCall(_make_bounded(self.loop), self.leaves).apply()
-        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
-        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
-        tracked = [k for k, i in enumerate(parents) if i is not None]
-        results = WhileCall(self.loop, inside).apply()
-        loop, line = self.loop, user_line()
+        loop: While = self.held
+        if loop.max_steps is not None:
+            return ScanCall(_make_bounded(loop), self.leaves).apply()
+        parents, inside, tracked = self.take_off(tape)
+        results, line = WhileCall(loop, inside).apply(), user_line()
 
         def pull(kept: list[Any], cts: dict[int, Any]) -> list[Any]:
             pulled = Pulled(loop, tracked, [*cts], line)
@@ -158,9 +123,8 @@ class WhileCall(StagedCall):
 
     def batch(self, around: BatchInterpreter) -> list[Any]:
         """Until all examples are done: a step keeps the carries of those that are."""
-        loop = self.loop
-        on = [around.is_on(x) for x in self.leaves]
-        stacked = [x.stacked if b else x for x, b in zip(self.leaves, on, strict=True)]
+        loop: While = self.held
+        stacked, on = self.take_stacked(around)
         consts, carry = on[: loop.consts], on[loop.consts :]
         while True:
             cond, ends = batch_step(loop.cond, consts + carry, around, [False])
@@ -180,9 +144,6 @@ class WhileCall(StagedCall):
             cond, body = _make_any(cond), _make_masked(cond, body)
         results = WhileCall(While(cond, body, loop.consts, loop.max_steps), leaves).apply()
         return [around.box(y) if b else y for y, b in zip(results, carry, strict=True)]
-
-
-WHILE.apply = lambda *leaves, loop: WhileCall(loop, [*leaves]).apply()
 
 
 def _make_bounded(loop: While) -> Loop:
@@ -220,7 +181,11 @@ class Pulled(Held):
         return [zeros_like(self.loop.body.given[k]) for k in self.tracked]
 
     def refuse(self) -> NoReturn:
-        raise NotDifferentiableError(
+        raise self.refusal()
+
+    def refusal(self) -> NotDifferentiableError:
+        """What a gradient raises that would need it."""
+        return NotDifferentiableError(
             f"{self.line}: while_loop: under jit a gradient needs to know how many steps there can "
             "be, to keep what they need; write while_loop(..., max_steps=n), or scan"
         )
@@ -241,30 +206,14 @@ class PulledWhile(StagedCall):
     forward, step by step with the values. As an equation it is left out, where nobody reads it.
     """
 
-    __slots__ = ("pulled",)
+    __slots__ = ()
     primitive: ClassVar[Primitive] = PULLED_WHILE
-    recorded: ClassVar[Primitive] = make_recorded(PULLED_WHILE)
-
-    def __init__(self, pulled: Pulled, leaves: list[Any]) -> None:
-        super().__init__(leaves)
-        self.pulled = pulled
-
-    @property
-    def held(self) -> Pulled:
-        return self.pulled
-
-    @property
-    def options(self) -> dict[str, Held]:
-        return {"pulled": self.pulled}
-
-    def with_steps(self, held: Pulled, leaves: list[Any]) -> PulledWhile:
-        return PulledWhile(held, leaves)
+    option: ClassVar[str] = "pulled"
 
     def record(self, tape: Tape) -> list[Any]:
-        pulled, count = self.pulled, len(self.pulled.loop.body.given)
-        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
-        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
-        tracked = [k for k, i in enumerate(parents) if i is not None]
+        pulled: Pulled = self.held
+        parents, inside, tracked = self.take_off(tape)
+        count = len(pulled.loop.body.given)
         if tracked[0] < count:
             pulled.refuse()
         results = PulledWhile(pulled, inside).apply()
@@ -278,10 +227,7 @@ class PulledWhile(StagedCall):
         return record_results(tape, self.recorded, parents, results, kept, push, tracked)
 
     def batch(self, around: BatchInterpreter) -> list[Any]:  # noqa: ARG002
-        self.pulled.refuse()
-
-
-PULLED_WHILE.apply = lambda *leaves, pulled: PulledWhile(pulled, [*leaves]).apply()
+        raise self.held.refusal()
 
 
 def _push(loop: While, operands: list[Any], tangents: dict[int, Any]) -> dict[int, Any]:

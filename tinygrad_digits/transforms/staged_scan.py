@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..compiler.control import SCAN, Held, Loop, Step
+from ..compiler.control import SCAN, Loop, Step
 from ..compiler.numpy_statements import is_view
 from ..compiler.passes.loops import find_steady
 from ..compiler.passes.shortening import QUIET, dead_code
-from ..compiler.program import Equation, Operand, Var, is_draw
+from ..compiler.program import Equation, Operand, Var
 from ..engine.primitive import Primitive
 from ..engine.run import ForwardPass, seed
 from ..engine.tape import Tape
@@ -28,8 +28,6 @@ from .staged import (
     StagedCall,
     batch_step,
     is_floating,
-    keep_inputs,
-    make_recorded,
     stack_alike,
     zeros_like,
 )
@@ -39,42 +37,24 @@ from .steps import close, find_value
 class ScanCall(StagedCall):
     """A scan of operands: values that all steps read, first carries, arrays to go along."""
 
-    __slots__ = ("loop",)
+    __slots__ = ()
     primitive: ClassVar[Primitive] = SCAN
-    recorded: ClassVar[Primitive] = make_recorded(SCAN)
-
-    def __init__(self, loop: Loop, leaves: list[Any]) -> None:
-        super().__init__(leaves)
-        self.loop = loop
-
-    @property
-    def held(self) -> Loop:
-        return self.loop
-
-    @property
-    def options(self) -> dict[str, Held]:
-        return {"loop": self.loop}
-
-    def with_steps(self, held: Loop, leaves: list[Any]) -> ScanCall:
-        return ScanCall(held, leaves)
+    option: ClassVar[str] = "loop"
 
     def record(self, tape: Tape) -> list[Any]:
-        tape.check_open()
-        parents = [x.index if tape.is_on(x) else None for x in self.leaves]
-        inside = [x if i is None else x.value for x, i in zip(self.leaves, parents, strict=True)]
-        tracked = [k for k, i in enumerate(parents) if i is not None]
-        derivative = ScanDerivative(self.loop, tracked)
+        parents, inside, tracked = self.take_off(tape)
+        derivative = ScanDerivative(self.held, tracked)
         results = ScanCall(derivative.forward, inside).apply()
-        count = len(self.loop.step.returned)
+        count = len(self.held.step.returned)
         kept = derivative.select_kept(inside, results[count:])
         return record_results(
             tape, self.recorded, parents, results[:count], kept, derivative.pull, tracked
         )
 
     def batch(self, around: BatchInterpreter) -> list[Any]:
-        loop = self.loop
-        stacked = [x.stacked if around.is_on(x) else x for x in self.leaves]
-        consts, carry, xs = loop.split([around.is_on(x) for x in self.leaves])
+        loop: Loop = self.held
+        stacked, every = self.take_stacked(around)
+        consts, carry, xs = loop.split(every)
         wanted = carry + [False] * (len(loop.step.returned) - loop.carries)
         while True:  # until no carry becomes different for each example that was not
             step, has = batch_step(
@@ -97,51 +77,33 @@ class ScanCall(StagedCall):
         return [around.box(y) if on else y for y, on in zip(ys, has, strict=True)]
 
 
-SCAN.apply = lambda *leaves, loop: ScanCall(loop, [*leaves]).apply()
-
-
 def scan_arrays(loop: Loop, leaves: list[Any], every: int = 0) -> list[Any]:
     """The results of a scan; of whose derivative, in segments of so many steps, less is kept."""
-    if not every or any(map(is_draw, loop.step.program.equations.values())):
+    if not every or loop.step.draws:
         return ScanCall(loop, leaves).apply()
     consts, carry, xs = loop.split(leaves)
-    segments, rest = divmod(loop.length, every)
-    whole = segments * every
-    parts = {
-        True: [x[rest:] if loop.reverse else x[:whole] for x in xs],
-        False: [x[:rest] if loop.reverse else x[whole:] for x in xs],
-    }
-    stacked = []
-    for in_segments in (True, False):
-        if in_segments and segments:
-            results = _scan_segments(loop, consts, carry, parts[True], every)
-        elif not in_segments and rest:
-            last = loop.replace(length=rest)
-            results = ScanCall(last, [*consts, *carry, *parts[False]]).apply()
-        else:
-            continue
-        carry = results[: loop.carries]
-        stacked.append(results[loop.carries :])
-    if loop.reverse:
-        stacked.reverse()
-    if len(stacked) == 1:
-        return [*carry, *stacked[0]]
-    return [*carry, *map(_join, *stacked)]
-
-
-def _join(*parts: Any) -> Any:
-    return np.concatenate(parts)
+    every = min(every, loop.length)
+    rest, m = loop.length % every, loop.carries
+    cut = rest if loop.reverse else loop.length - rest
+    parts = [[x[cut:] for x in xs], [x[:cut] for x in xs]]
+    last, first = parts[::-1] if loop.reverse else parts
+    results = _scan_segments(loop, consts, carry, first, every)
+    if not rest:
+        return results
+    tail = ScanCall(loop.replace(length=rest), [*consts, *results[:m], *last]).apply()
+    pairs = [*zip(results[m:], tail[m:], strict=True)]
+    ys = [np.concatenate(pair[::-1] if loop.reverse else pair) for pair in pairs]
+    return [*tail[:m], *ys]
 
 
 def _scan_segments(
     loop: Loop, consts: list[Any], carry: list[Any], xs: list[Any], every: int
 ) -> list[Any]:
     """A scan whose steps are scans, and are computed once more for the derivative."""
-    inner = loop.replace(length=every)
+    inner, count = loop.replace(length=every), loop.length // every
     values, first, x = loop.split(loop.step.given)
     examples = [*values, *first, *[np.stack([each] * every) for each in x]]
     segment, _ = close(lambda leaves: ScanCall(inner, leaves).apply(), examples)
-    count = len(xs[0]) // every if xs else loop.length // every
     outer = loop.replace(step=segment, length=count, recompute=True)
     along = [x.reshape((count, every, *x.shape[1:])) for x in xs]
     results = ScanCall(outer, [*consts, *carry, *along]).apply()
@@ -170,7 +132,7 @@ class ScanDerivative:
     def _make_forward(self) -> Loop:
         both, step = self.both, self.loop.step
         outputs = [*both.program.outputs[: len(step.returned)], *map(Var, self.residuals)]
-        inputs = keep_inputs(both.program, both.inputs)
+        inputs = {i: both.program.inputs[i] for i in both.inputs}
         equations = {i: eqn for i, eqn in both.program.equations.items() if i < both.boundary}
         program = dead_code(
             replace(both.program, inputs=inputs, equations=equations, outputs=outputs)

@@ -40,10 +40,11 @@ SMALL = 1 << 12
 class StepInterpreter(JitInterpreter):
     """Turns a function into a closed program."""
 
-    __slots__ = ("_seen", "captured", "examples", "keeps_calls")
+    __slots__ = ("_seen", "captured", "examples", "keeps_calls", "lifts")
 
-    def __init__(self, keeps_calls: bool = True) -> None:
+    def __init__(self, keeps_calls: bool, lifts: bool) -> None:
         super().__init__()
+        self.lifts = lifts  # large arrays, into inputs
         self.captured: dict[int, Any] = {}  # by the input that stands for it
         self.examples: dict[int, Any] = {}  # of each value
         self.keeps_calls = keeps_calls
@@ -55,7 +56,7 @@ class StepInterpreter(JitInterpreter):
         return tracer
 
     def operand(self, x: Any) -> Any:
-        if isinstance(x, np.ndarray) and x.nbytes > SMALL and x.flags.c_contiguous:
+        if self.lifts and isinstance(x, np.ndarray) and x.nbytes > SMALL and x.flags.c_contiguous:
             return Var(self.lift(x).index)
         if not isinstance(x, Tensor) or x.tape is self:
             return super().operand(x)
@@ -127,7 +128,7 @@ def close(
             that it closes over.
         keeps_calls: whether calls with a derivative of their own stay calls.
     """
-    interpreter = StepInterpreter(keeps_calls)
+    interpreter = StepInterpreter(keeps_calls, lifts=user is not None)
 
     def box_leaves(leaves: list[Any], _: Any, boxed: list[Any]) -> None:
         boxed += [interpreter.box(leaf, f"input {k}") for k, leaf in enumerate(leaves)]

@@ -21,6 +21,7 @@ from ...support.errors import ShapeError
 from .expressions import TYPES, constant, convert
 from .layouts import Strides, plain_strides
 from .processor import count_registers
+from .rows import RowSums
 from .terms import BOOL, INT8, INT64, Term, declare
 
 POINTER = ir.PointerType()
@@ -28,6 +29,7 @@ ERRORS = (
     IndexError("an index is out of bounds"),
     ShapeError("a label is out of range"),
     ValueError("a value is out of range"),
+    MemoryError("no memory for a table of sums"),
 )
 """What the codes 1, 2 ... that a function can return stand for; 0 is success."""
 
@@ -54,12 +56,12 @@ class FunctionWriter:
         self.start = self.builder.block
         self.taken: list[Any] = []
 
-    def close(self) -> None:
-        """Return success."""
+    def close(self, code: int = 0) -> None:
+        """Return success, or the code of an error."""
         for pointer in self.taken:
             free = declare(self.builder.module, FREE, ir.FunctionType(ir.VoidType(), [POINTER]))
             self.builder.call(free, [pointer])
-        self.builder.ret(INT64(0))
+        self.builder.ret(INT64(code))
 
     def index(self, number: int) -> Term:
         """A whole number, to count with."""
@@ -100,16 +102,27 @@ class FunctionWriter:
             self.builder.position_at_start(self.start)
             return Register(self.builder, self.builder.alloca(kind))
 
+    @contextmanager
+    def blocks(self, size: int, block: int) -> Iterator[Term]:
+        """Where blocks begin that cover so many numbers, the last one pushed back to the end."""
+        with self.loop(-(-size // block)) as k:
+            start = k * block
+            yield (start > size - block).select(size - block, start) if size % block else start
+
+    def sum_rows(self, *what: Any) -> None:
+        """Sums of rows in blocks of registers: see `rows.RowSums`."""
+        RowSums(*what).write(self)
+
     def as_index(self, x: Term) -> Term:
         """A whole number in the type to count with."""
         return Term(self.builder, x.convert(INT64).value)
 
-    def fail_if(self, condition: Term, error: type[IndexError | ValueError] = IndexError) -> None:
+    def fail_if(self, condition: Term, error: type[Exception] = IndexError) -> None:
         """Return the code of an error where the condition holds: then the kernel runs."""
         self.function.may_fail = True
-        code = 1 + [type(known) for known in ERRORS].index(error)
+        kinds: list[type[Exception]] = [type(known) for known in ERRORS]
         with self.builder.if_then(condition.value, likely=False):
-            self.builder.ret(INT64(code))
+            self.close(1 + kinds.index(error))
 
     def memory(self, dtype: np.dtype[Any], size: int) -> Place:
         """Memory for a table: the stack's, or if it is large taken until the function returns."""
@@ -117,6 +130,8 @@ class FunctionWriter:
             return self.variable(dtype, size)
         allocate = declare(self.builder.module, ALLOCATE, ir.FunctionType(POINTER, [INT64]))
         pointer = self.builder.call(allocate, [INT64(size * dtype.itemsize)])
+        nothing = self.builder.icmp_unsigned("==", pointer, ir.Constant(POINTER, None))
+        self.fail_if(Term(self.builder, nothing), MemoryError)
         self.taken.append(pointer)
         return Place(self, pointer, (size,), dtype)
 

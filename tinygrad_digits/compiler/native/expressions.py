@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from .mathematics import define_function
-from .mathematics.formats import scale
+from ...support.loading import load
 from .terms import BOOL, DOUBLE, FLOAT, Term
 
 TYPES: dict[np.dtype[Any], ir.Type] = {
@@ -25,6 +24,10 @@ TYPES: dict[np.dtype[Any], ir.Type] = {
     },
 }
 """The dtypes of native code. A bool is one bit, and a byte in memory."""
+
+
+MATHEMATICS = f"{__package__}.mathematics"
+"""Which is imported where it is written: a program that is in the cache does without."""
 
 
 def convert(x: Term, dtype: np.dtype[Any]) -> Term:
@@ -43,6 +46,7 @@ def _call(name: str) -> Callable[..., Term]:
 
     def formula(*xs: Term) -> Term:
         x = xs[0]
+        define_function = load(MATHEMATICS, "define_function")
         function = define_function(x.builder.module, name, x.type)
         return Term(x.builder, x.builder.call(function, [each.value for each in xs]))
 
@@ -122,6 +126,7 @@ def _scale(x: Term, k: Term) -> Term:
     near = k.maximum(-limit).minimum(limit)
     far = (k - near).maximum(-2 * limit).minimum(2 * limit)
     steps = (each.convert(ir.IntType(x.bits)) for each in (near, far))
+    scale: Callable[[Term, Term], Term] = load(f"{MATHEMATICS}.formats", "scale")
     return functools.reduce(scale, steps, x)
 
 
@@ -177,14 +182,14 @@ FORMULAS: dict[Any, Callable[..., Term]] = {
 }
 """Ufuncs as formulas of their operands, which have been converted to one of their loops' dtypes."""
 
-MATHEMATICS = (
+ELEMENTARY = (
     *(np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.sin, np.cos, np.tan),
     *(np.arcsin, np.arccos, np.arctan, np.arctan2, np.sinh, np.cosh, np.tanh, np.arcsinh),
     *(np.arccosh, np.arctanh, np.hypot, np.logaddexp, np.logaddexp2, np.power, np.cbrt),
 )
 """Ufuncs of which `mathematics` has a function of the same name."""
 
-FORMULAS |= {f: _call(f.__name__) for f in MATHEMATICS}
+FORMULAS |= {f: _call(f.__name__) for f in ELEMENTARY}
 FORMULAS[np.reciprocal] = lambda x: 1 / x
 
 NAMED: dict[str, Callable[..., Term]] = {

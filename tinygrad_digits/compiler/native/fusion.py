@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..program import END, Equation, Program
 
@@ -21,6 +21,7 @@ class Role(enum.Enum):
     REDUCING = enum.auto()  # in a loop over its operand's elements
     STANDALONE = enum.auto()  # native, but a block of its own
     VIEW = enum.auto()  # another look at what is there
+    PART = enum.auto()  # one of the results of the equation before, and in its block
     NUMPY = enum.auto()  # a call of NumPy, outside native code
 
 
@@ -49,6 +50,10 @@ def fuse(program: Program, role: Callable[[int, Equation], Role]) -> list[Block]
         mine = roles[index]
         if mine is Role.VIEW:
             home[index] = home.get(eqn.vars[0], -1)
+            continue
+        if mine is Role.PART:
+            home[index] = home[eqn.vars[0]]
+            blocks[home[index]].equations.append(index)
             continue
         shape = _loop(eqn, mine, program)
         earliest = max((home[i] for i in eqn.vars if i in home), default=-1)
@@ -95,9 +100,25 @@ def find_stored(program: Program, blocks: list[Block]) -> set[int]:
     home = {index: k for k, block in enumerate(blocks) for index in block.equations}
     kept = set()
     for index, users in program.uses().items():
-        if index not in home:
+        if index not in home or program.aval(index).form == "tuple":
             continue
         loop = blocks[home[index]].shape is not None
         if not loop or any(user == END or home.get(user) != home[index] for user in users):
             kept.add(index)
     return kept
+
+
+def reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
+    """The program block by block, views right after what they are of; when each equation runs."""
+    steps = {i: step for step, block in enumerate(blocks) for i in block.equations}
+    equations = {}
+    views = [i for i in program.equations if i not in steps]
+    for view in views:  # which come after what they are views of
+        steps[view] = steps.get(program.equations[view].vars[0], 0)
+    order = {i: rank for rank, i in enumerate([i for block in blocks for i in block.equations])}
+    for view in views:
+        order[view] = order.get(program.equations[view].vars[0], -1)
+    ranked = sorted(program.equations, key=lambda i: (order[i], i in views, i))
+    for i in ranked:
+        equations[i] = program.equations[i]
+    return replace(program, equations=equations), steps

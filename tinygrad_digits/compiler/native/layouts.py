@@ -7,6 +7,7 @@ of its own. What a view is like is found by making one, of an array that is neve
 from __future__ import annotations
 
 import functools
+import operator
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -86,6 +87,10 @@ def _look(eqn: Equation, x: Any) -> Any:
             if eqn.options.get("order", "C") != "C":
                 return None
             return np.reshape(x, eqn.aval.shape, copy=False)
+        if eqn.op.function is operator.getitem:
+            index = eqn.options["index"]
+            parts = index if isinstance(index, tuple) else (index,)
+            return x[parts if Ellipsis in parts else (*parts, ...)]  # of a single element, too
         return eqn.op.kernel(x, *eqn.args[1:], **eqn.options)
     except (ValueError, TypeError):
         return None

@@ -48,7 +48,7 @@ def write_module(emitter: Native) -> str:
     """Kernels and segments in LLVM's language."""
     module = ir.Module()
     for kernel in emitter.kernels.values():
-        kernel.write(module, emitter)
+        kernel.write(module)
     for segment in emitter.segments:
         segment.write(module)
     return str(module)

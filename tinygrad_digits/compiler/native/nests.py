@@ -290,7 +290,13 @@ def _start(r: Reduction) -> float:
 
 def _reduce(r: Reduction, x: Term) -> Term:
     """All lanes of a vector taken together."""
-    name = {np.add: "add", np.multiply: "mul", np.maximum: "max", np.minimum: "min"}[r.ufunc]
+    names: dict[Any, str] = {
+        np.add: "add",
+        np.multiply: "mul",
+        np.maximum: "max",
+        np.minimum: "min",
+    }
+    name = names[r.ufunc]
     if x.is_float:
         name = f"f{name}imum" if name.startswith("m") and name != "mul" else f"f{name}"
     elif x.scalar == BOOL:

@@ -38,6 +38,7 @@ class Notation:
         program: that they are part of.
         places: for each value that is in memory its parameter and its strides.
         in_parts: whether its loops are cut.
+        loop: if it is a loop of steps.
     """
 
     def __init__(
@@ -46,11 +47,16 @@ class Notation:
         program: Program,
         places: dict[int, tuple[int, Strides]],
         in_parts: bool = False,
+        loop: Any = None,
     ) -> None:
         self.program, self.places = program, places
         self.names = {i: f"p{k}" for k, i in enumerate(places)}
+        self.loop = loop
         self.is_ours = all(_is_ours(program.equations[i]) for i in block.equations)
         lines = [self._write_equation(i, program.equations[i]) for i in block.equations]
+        if loop is not None:
+            self.is_ours = self.is_ours and loop.is_ours
+            lines += loop.text.splitlines()
         over = f"over {block.shape}{' in parts' * in_parts}: " if block.shape is not None else ""
         arrays = [self._write_place(i) for i in places]
         self.text = "\n    ".join([over + "; ".join(arrays), *lines])
@@ -65,7 +71,8 @@ class Notation:
         op, name = eqn.op, self._name(index)
         result = f"{eqn.aval.dtype}{eqn.aval.shape}"
         words = [self._write(x) for x in eqn.args]
-        words += [f"{option}={self._write(x)}" for option, x in eqn.options.items()]
+        if self.loop is None:  # which has its options in its text
+            words += [f"{option}={self._write(x)}" for option, x in eqn.options.items()]
         mark = "" if _is_ours(eqn) else f"@{id(op)}"
         return f"{name} = {op.name}{mark} {', '.join(words)} -> {result}"
 

@@ -18,6 +18,7 @@ import numpy as np
 from llvmlite import ir
 
 from ..program import Equation, Operand
+from . import small_products
 from .code import FunctionWriter, Place
 from .expressions import TYPES, convert
 from .layouts import Layouts
@@ -83,7 +84,8 @@ def fits(eqn: Equation, layouts: Layouts) -> bool:
     avals = [layouts.program.aval(i) for i in eqn.vars]
     dtypes = {aval.dtype for aval in (*avals, eqn.aval)}
     alike = len(avals) == 2 and len(dtypes) == 1 and dtypes.pop().char in "fd"
-    if not alike or max(len(aval.shape) for aval in avals) > 2:
+    ranks = [len(aval.shape) for aval in avals]
+    if not alike or (max(ranks) > 2 and min(ranks) < 2):
         return False
     if not eqn.aval.shape:
         return True
@@ -93,7 +95,7 @@ def fits(eqn: Equation, layouts: Layouts) -> bool:
 def _leading(x: Operand, layouts: Layouts) -> tuple[int, int] | None:
     """How BLAS is told of a matrix: whether it is transposed, and the step between its lines."""
     shape, strides = layouts.program.aval(x.index).shape, layouts.of(x.index).strides
-    return _describe(shape, strides)
+    return _describe(shape[-2:], strides[-2:])
 
 
 def _describe(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int] | None:
@@ -114,11 +116,25 @@ def write(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
     """out = a @ b."""
     if not out.shape:
         return _write_dot(code, a, b, out)
+    if len(out.shape) > 2:
+        with code.loops(out.shape[:-2]) as at:
+            write(code, *[_take_matrix(x, at) for x in (a, b, out)])
+        return None
     if len(a.shape) == 2 and (1 in b.shape[1:] or len(b.shape) == 1):
         return _write_gemv(code, a, b, out)
     if len(a.shape) == 1 or a.shape[0] == 1:
         return _write_gemv(code, _turn(b), a, out)
+    if small_products.pays(a, b):
+        return small_products.write(code, a, b, out)
     return _write_gemm(code, a, b, out)
+
+
+def _take_matrix(x: Place, at: tuple[Term, ...]) -> Place:
+    """One matrix of a stack, which is broadcast where it has none."""
+    lead = x.shape[:-2]
+    steps = [0 if n == 1 else step for n, step in zip(lead, x.strides, strict=False)]
+    pointer = x.point(at[len(at) - len(lead) :], steps)
+    return Place(x.code, pointer, x.shape[-2:], x.dtype, x.strides[-2:])
 
 
 def _turn(x: Place) -> Place:

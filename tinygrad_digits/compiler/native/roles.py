@@ -8,12 +8,15 @@ what is registered on a primitive). Whatever has none of these is left to NumPy.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ...engine.primitive import Kind
 from ...staging.lowering import lowering_of
+from ..control import Held
+from ..primitives import ITEM
 from ..program import Equation, Program, Var, vars_in
 from .expressions import FORMULAS, OF_FLOATS, TYPES
 from .fusion import Role
@@ -25,12 +28,24 @@ IDENTITIES = {np.ndarray.astype, np.copy, np.broadcast_to}
 REDUCTIONS = {np.add, np.multiply, np.maximum, np.minimum}
 
 
-class Roles:
-    """What each equation of a program is to native code, and why some are nothing to it."""
+class NotNativeError(Exception):
+    """Why an equation is left to NumPy."""
 
-    def __init__(self, program: Program) -> None:
+
+class Roles:
+    """What each equation of a program is to native code, and why some are nothing to it.
+
+    Args:
+        program: the equations.
+        lower_loop: makes native code of an equation that holds steps, or raises NotNativeError.
+    """
+
+    def __init__(self, program: Program, lower_loop: Callable[[Equation, Layouts], Any]) -> None:
         self.program = program
         self.layouts = Layouts(program)
+        self.loops: dict[int, Any] = {}
+        """The native loops of equations that hold steps."""
+        self._lower_loop = lower_loop
         self.reasons: dict[int, str] = {}
         """For each equation that is left to NumPy why that is."""
 
@@ -44,6 +59,10 @@ class Roles:
     def _find_role(self, index: int, eqn: Equation) -> Role | str:
         """The role of an equation; or the reason why it has none in native code."""
         function = eqn.op.function
+        if eqn.op is ITEM and eqn.vars[0] in self.loops:
+            return Role.PART
+        if any(isinstance(x, Held) for x in eqn.options.values()):
+            return self._find_role_of_loop(index, eqn)
         if reason := self._find_odd_type(eqn):
             return reason
         if not is_plain_option((eqn.args, eqn.options)):
@@ -67,6 +86,13 @@ class Roles:
             fits = self.layouts.add_view(index, eqn)
             return Role.VIEW if fits else "it is no view of a native array"
         return "it has no native form"
+
+    def _find_role_of_loop(self, index: int, eqn: Equation) -> Role | str:
+        try:
+            self.loops[index] = self._lower_loop(eqn, self.layouts)
+        except NotNativeError as reason:
+            return str(reason)
+        return Role.STANDALONE
 
     def _find_odd_type(self, eqn: Equation) -> str:
         """Why it is not only about arrays and numbers of native dtypes, if it is not."""

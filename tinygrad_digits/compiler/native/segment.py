@@ -6,6 +6,7 @@ reads where the arrays of the tuple have their elements, and calls kernel after 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, Protocol
@@ -14,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from ..plan import Plan
-from ..program import Program
+from ..program import Program, Var
 from . import host
 from .axes import PARTS, Axes, find_axes
 from .code import POINTER, FunctionWriter, Place
@@ -29,6 +30,27 @@ NOT_PLAIN = -1
 """What a segment returns if an array is not as native code can read it."""
 
 
+class NativeLoop(Protocol):
+    """A loop or a choice of steps, as a block of its own (`loops`)."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it needs for itself."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its text says all."""
+
+    @property
+    def text(self) -> str:
+        """It, in writing."""
+
+    def write(
+        self, code: FunctionWriter, operands: list[Any], results: dict[int, Place], memory: Any
+    ) -> None:
+        """Write it: operands and results are in memory, or numbers."""
+
+
 class Emitted(Protocol):
     """What a segment has to know of the program that it is part of."""
 
@@ -38,10 +60,12 @@ class Emitted(Protocol):
     layouts: Layouts
     role: dict[int, Role]
     kept: set[int]
-    kernels: dict[str, Kernel]
+    kernels: Kernels
+    loops: dict[int, NativeLoop]
+    """Those equations that hold steps."""
     scratch_start: int
     scratch_size: int
-    """Where in the arena the parts of loops have room for their sums, and how much."""
+    """Where in the arena kernels have room for themselves, and how much."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +73,7 @@ class Kernel:
     """A function of pointers that runs a block; if it is in parts, some of them."""
 
     name: str
+    emitter: Emitted
     block: Block
     parameters: int
     places: dict[int, tuple[int, Strides]]
@@ -61,20 +86,38 @@ class Kernel:
         return self.axes is not None and self.axes.in_parts
 
     @property
+    def loop(self) -> NativeLoop | None:
+        """The loop of steps that it is."""
+        return self.emitter.loops.get(self.block.equations[0])
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether it is told of memory for itself."""
+        return self.in_parts or self.loop is not None
+
+    @property
     def sums(self) -> str:
         """The function that adds up what the parts have found; empty if there is none."""
         return f"{self.name}_sums" if self.axes and self.axes.across else ""
 
-    def count_partials(self, program: Program) -> int:
-        """Bytes for what the parts find."""
+    @property
+    def size(self) -> int:
+        """Bytes that it needs for itself: a loop's, or for what the parts find."""
+        if self.loop is not None:
+            return self.loop.size
         across = self.axes.across if self.axes else ()
-        return 8 * PARTS * sum(prod(program.aval(i).shape) for i in across)
+        return 8 * PARTS * sum(prod(self.emitter.program.aval(i).shape) for i in across)
 
-    def write(self, module: ir.Module, emitter: Emitted) -> None:
+    def write(self, module: ir.Module) -> None:
         """Write the function."""
-        code = FunctionWriter(module, self.name, self.parameters + self.in_parts, 2 * self.in_parts)
-        places = self._find_places(code, emitter)
-        if self.axes is None:
+        emitter = self.emitter
+        code = FunctionWriter(
+            module, self.name, self.parameters + self.has_memory, 2 * self.in_parts
+        )
+        places = self._find_places(code)
+        if self.loop is not None:
+            self._write_loop(self.loop, code, places)
+        elif self.axes is None:
             (index,) = self.block.equations
             write_block(index, emitter.program.equations[index], places, code)
         elif not self.in_parts:
@@ -86,29 +129,54 @@ class Kernel:
             nest.write_parts(Place(code, scratch, (1,), np.dtype(float)), *bounds)
         code.close()
         if self.sums:
-            self._write_sums(module, emitter)
+            self._write_sums(module)
 
-    def _write_sums(self, module: ir.Module, emitter: Emitted) -> None:
+    def _write_loop(self, loop: NativeLoop, code: FunctionWriter, places: dict[int, Place]) -> None:
+        program = self.emitter.program
+        first, *items = self.block.equations
+        operands = [
+            x if not isinstance(x, Var) else places.get(x.index, program.constants.get(x.index))
+            for x in program.equations[first].args
+        ]
+        results = {program.equations[i].args[1]: places[i] for i in items if i in places}
+        loop.write(code, operands, results, code.function.args[-1])
+
+    def _write_sums(self, module: ir.Module) -> None:
         assert self.axes is not None
         code = FunctionWriter(module, self.sums, self.parameters + 1)
         partials = Place(code, code.function.args[-1], (1,), np.dtype(float))
-        places = self._find_places(code, emitter)
-        Nest(self.block, self.axes, emitter, places, code).write_sums(partials)
+        places = self._find_places(code)
+        Nest(self.block, self.axes, self.emitter, places, code).write_sums(partials)
         code.close()
 
-    def _find_places(self, code: FunctionWriter, emitter: Emitted) -> dict[int, Place]:
+    def _find_places(self, code: FunctionWriter) -> dict[int, Place]:
+        emitter = self.emitter
         places = {}
         for i, (parameter, strides) in self.places.items():
             aval = emitter.program.aval(i)
             pointer = code.function.args[parameter]
             places[i] = Place(code, pointer, aval.shape, aval.dtype, strides)
         for i in self.block.equations:
-            if self.axes is None and i not in places:  # nobody reads what comes out
+            if (
+                self.axes is None and self.loop is None and i not in places
+            ):  # nobody reads what comes out
                 aval = emitter.program.aval(i)
                 places[i] = Place(
                     code, code.memory(aval.dtype, prod(aval.shape)).pointer, aval.shape, aval.dtype
                 )
         return places
+
+
+class Kernels(dict[str, Kernel]):
+    """The kernels of a program and of its steps, by what they do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = itertools.count()
+
+    def name_step(self) -> str:
+        """A name for the function of one more step."""
+        return f"step{next(self._numbers)}"
 
 
 class Call(NamedTuple):
@@ -153,10 +221,9 @@ class NativeSegment:
             i for i in stored if i not in emitter.plan.places and i not in emitter.plan.in_place
         ]
         kernel = self._find_kernel(block, len(arguments), places)
-        if kernel.in_parts:
+        if kernel.has_memory:
             arguments[self._number("arena"), emitter.scratch_start] = len(arguments)
-            scratch = kernel.count_partials(emitter.program)
-            emitter.scratch_size = max(emitter.scratch_size, scratch)
+            emitter.scratch_size = max(emitter.scratch_size, kernel.size)
         self.calls.append(Call(kernel, tuple(arguments)))
 
     def _find_kernel(
@@ -168,9 +235,10 @@ class NativeSegment:
             strides = {i: own for i, (_, own) in places.items()}
             axes = find_axes(block, emitter.program, emitter.role, strides)
         in_parts = axes is not None and axes.in_parts
-        notation = Notation(block, emitter.program, places, in_parts)
+        loop = emitter.loops.get(block.equations[0])
+        notation = Notation(block, emitter.program, places, in_parts, loop)
         name = f"kernel{len(emitter.kernels)}"
-        kernel = Kernel(name, block, parameters, places, axes, notation)
+        kernel = Kernel(name, emitter, block, parameters, places, axes, notation)
         return emitter.kernels.setdefault(notation.text, kernel)
 
     def _is_literal(self, i: int) -> bool:
@@ -211,10 +279,11 @@ class NativeSegment:
 
     def write(self, module: ir.Module) -> None:
         """Write the function as Python calls it; where objects are not known, of pointers."""
-        run = self._write_run(module)
-        run.linkage = "internal" if host.has_known_layout() else ""
         if not host.has_known_layout():
+            self.write_run(module, self.name)
             return
+        run = self.write_run(module, f"{self.name}_run")
+        run.linkage = "internal"
         function = ir.Function(module, self._signature, self.name)
         builder = ir.IRBuilder(function.append_basic_block())
         things, *bounds = function.args
@@ -241,9 +310,8 @@ class NativeSegment:
                 builder.ret(INT64(NOT_PLAIN))
         return _load(builder, thing, host.DATA)
 
-    def _write_run(self, module: ir.Module) -> ir.Function:
+    def write_run(self, module: ir.Module, name: str) -> ir.Function:
         """The function of a table of pointers to elements."""
-        name = f"{self.name}_run" if host.has_known_layout() else self.name
         function = ir.Function(module, self._signature, name)
         builder = ir.IRBuilder(function.append_basic_block())
         things, *bounds = function.args

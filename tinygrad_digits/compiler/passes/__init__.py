@@ -8,6 +8,7 @@
     common_subexpressions : what another equation has computed is not computed again
     simplify              : ops that do nothing, or that a cheaper one can do
     fold                  : what depends on constants alone is computed now
+    stack_rows            : the sum of an unrolled loop's gradients, a row in each, is these rows
     scalar_constants      : an array of equal numbers that is broadcast is as good as one number
 
 PASSES has them in the order in which they run. A backend adds its own (`for_numpy`, `for_loops`).
@@ -23,6 +24,7 @@ from ..program import Program
 from .loops import hoist, prune, settle
 from .shortening import common_subexpressions, dead_code, fold, scalar_constants
 from .simplification import simplify
+from .unrolling import stack_rows
 
 Pass: TypeAlias = Callable[[Program], Program]
 
@@ -48,6 +50,7 @@ PASSES: tuple[Pass, ...] = (
     common_subexpressions,
     simplify,
     fold,
+    stack_rows,
     scalar_constants,
     common_subexpressions,
     dead_code,

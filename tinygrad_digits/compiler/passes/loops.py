@@ -1,7 +1,8 @@
 """Passes for scans: what need not be in the loop, or nowhere.
 
-prune : what a loop carries or stacks and nobody reads is left out
-hoist : what a step computes of values that all steps read is computed once, before the loop
+settle : constants that a scan is given are constants of its step
+prune  : what a loop carries or stacks and nobody reads is left out
+hoist  : what a step computes of values that all steps read is computed once, before the loop
 """
 
 from __future__ import annotations

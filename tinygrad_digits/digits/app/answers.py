@@ -30,6 +30,8 @@ class Answer(NamedTuple):
     box: Extent | None
     """Where it is in a picture."""
     classes: tuple[str, ...] = DIGITS
+    place: int | None = None
+    """Among the images of its file; None where it is the only one."""
 
     @property
     def digit(self) -> int | None:
@@ -67,13 +69,15 @@ def answer(
     """
     logits = kinds.logits_in_parts(params, content.images)
     strange = [False] * len(logits)
+    if manner is not None and manner.familiar is not None:
+        strange = find_strange(manner.familiar, content.images, logits).tolist()
     if manner is not None:
         logits = logits / manner.temperature
-        strange = find_strange(manner.familiar, content.images).tolist()
     boxes: list[Extent | None] = [None] * len(logits) if content.boxes is None else [*content.boxes]
-    names = [str(path)] if len(logits) == 1 else [f"{path}[{i}]" for i in range(len(logits))]
+    places = [None] if len(logits) == 1 else [*range(len(logits))]
+    names = [str(path) if place is None else f"{path}[{place}]" for place in places]
     rows = zip(names, softmax(logits), strange, boxes, strict=True)
-    return [Answer(*row, classes) for row in rows]
+    return [Answer(*row, classes, place) for row, place in zip(rows, places, strict=True)]
 
 
 def save_stages(stages: Stages, folder: Path, path: Path) -> Path:

@@ -37,6 +37,7 @@ VOICE = (
 """What Typer's versions say of a value, and what an option takes."""
 MISCOUNTED = (
     (r"Option '(.*)' requires an argument", r"\1 takes a value"),
+    (r"Option '(.*)' does not take a value", r"\1 takes no value"),
     (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"there is more than it takes: \1"),
 )
 """The same of options without a value and of arguments without a place."""
@@ -58,7 +59,7 @@ class CommandGroup(TyperGroup):
         try:
             code = super().main(args, standalone_mode=False, **options)
         except ClickException as error:
-            code = _show_misuse(error)
+            code = _show_misuse(error, self._find_command(args))
         except typer.Abort:
             err.print("interrupted")
             code = INTERRUPTED
@@ -66,13 +67,19 @@ class CommandGroup(TyperGroup):
             sys.exit(code)
         return code
 
+    def _find_command(self, args: Any) -> str:
+        """What was called, for mistakes that Click makes before it knows."""
+        words = sys.argv[1:] if args is None else args
+        named = next((word for word in words if word in self.commands), "")
+        return f"tinygrad-digits {named}".rstrip()
 
-def _show_misuse(error: Any) -> int:
+
+def _show_misuse(error: Any, called: str) -> int:
     """One line on stderr, or the help where nothing at all was asked for: -> the exit code."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return MISUSED
-    path = error.ctx.command_path if getattr(error, "ctx", None) else "tinygrad-digits"
+    path = error.ctx.command_path if getattr(error, "ctx", None) else called
     show_error(f"{describe_misuse(error)}; {path} --help tells more")
     return MISUSED
 
@@ -137,10 +144,17 @@ def guard(command: F) -> F:
             err.print("interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except (AutodiffError, ValueError, ArithmeticError, OSError, MemoryError) as error:
-            show_error(str(error))
+            show_error(_describe_failure(error))
             raise typer.Exit(FAILED) from error
 
     return run  # type: ignore[return-value]
+
+
+def _describe_failure(error: Exception) -> str:
+    """What an exception says; of one that the system has for a file, without its number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def show_error(text: str) -> None:

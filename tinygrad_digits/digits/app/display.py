@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..data.dataset import DIGITS
 from ..extras import extra
+from ..images.normalise import Extent
 from ..model.evaluation import AVERAGES, Evaluation
 from ..model.gradcheck import TOLERANCES, Agreement
 from ..runs.familiar import Trust
@@ -31,6 +32,8 @@ Done: TypeAlias = Callable[[str], None]
 """Is told what was done."""
 
 COLUMNS = ("precision", "recall", "f1-score")
+NAMED = 24
+"""Letters of a run's name that no other column takes the room of."""
 
 
 @contextmanager
@@ -125,25 +128,33 @@ def tabulate_evaluation(found: Evaluation) -> Table:
 def summarise_trust(trust: Trust) -> str:
     """One line, of fewer words for a run that knows no doubt."""
     error = f"calibration error: {trust.calibration_error:.2%}"
-    if trust.calibrated_error is None:
-        return error
-    said = f"{trust.calibrated_error:.2%} at the run's temperature"
-    return f"{error}, {said}; {trust.false_alarms:.1%} look like no digit"
+    if trust.calibrated_error is not None:
+        error += f", {trust.calibrated_error:.2%} at the run's temperature"
+    if trust.false_alarms is not None:
+        error += f"; {trust.false_alarms:.1%} look like no digit"
+    return error
 
 
 def tabulate_predictions(answers: Sequence[Answer]) -> Table:
-    """Of each image: the digit and how surely it is one."""
-    table = Table()
+    """Of each image: the digit and how surely it is one; of several in a picture, where it is."""
+    several = any(one.place is not None and one.box for one in answers)
+    table = Table(caption="boxes: left,top - right,bottom in pixels" if several else None)
     table.add_column("image", overflow="fold")
     digits = all(one.classes == DIGITS for one in answers)
     table.add_column("digit" if digits else "class", justify="right", style="bold")
     table.add_column("probability", justify="right")
+    if several:
+        table.add_column("box")
     for one in answers:
-        if one.strange:
-            table.add_row(Text(one.image), "?", "this does not look like one digit")
-        else:
-            table.add_row(Text(one.image), Text(str(one.said)), f"{one.probabilities.max():.1%}")
+        sure = f"{one.probabilities.max():.1%}"
+        said = ("?", "this does not look like one digit") if one.strange else (one.said, sure)
+        box = [_spell_box(one.box)] if several else []
+        table.add_row(*(Text(str(cell)) for cell in (one.image, *said, *box)))
     return table
+
+
+def _spell_box(box: Extent | None) -> str:
+    return f"{box.left},{box.top} - {box.right},{box.bottom}" if box else ""
 
 
 def tabulate_agreement(rows: Sequence[Agreement]) -> Table:
@@ -229,9 +240,11 @@ def tabulate_runs(runs: Sequence[ComparedRun]) -> Table:
     """Of each run what it reached, and the settings that differ."""
     differences = find_differences([run.config for run in runs])
     differences.pop("epochs", None)  # which are there already
-    table = Table(title="Runs", title_justify="left")
-    table.add_column("run", overflow="fold")
-    for name in ("test accuracy", "test loss", "epochs", "seconds", *differences):
+    table = Table(title="Runs, on their test sets", title_justify="left")
+    table.add_column(
+        "run", overflow="fold", min_width=min(NAMED, max(len(run.name) for run in runs))
+    )
+    for name in ("accuracy", "loss", "epochs", "seconds", *differences):
         table.add_column(Text(name), justify="right")
     best = max(run.accuracy for run in runs)
     for i, run in enumerate(runs):

@@ -84,8 +84,10 @@ def parse_grid(grid: str) -> list[Settings]:
     for word in grid.split():
         name, equals, values = word.partition("=")
         if name not in known or name in choices or not equals:
-            why = "is there twice" if name in choices else "is none of " + ", ".join(known)
-            raise ValueError(f"grid: a part is name=choice,choice; in {word!r} the name {why}")
+            why = "the name is none of " + ", ".join(known)
+            if name in known:
+                why = "the name is there twice" if name in choices else "there is no ="
+            raise ValueError(f"grid: a part is name=choice,choice; in {word!r} {why}")
         parts = values.split("|" if name == "hidden" or "|" in values else ",")
         choices[name] = list(dict.fromkeys(_parse_choice(name, part) for part in parts))
     found = [dict(settings) for settings in ParameterGrid(choices)]

@@ -62,6 +62,7 @@ class Dtype(StrEnum):
 class Backend(StrEnum):
     """Choices of --backend."""
 
+    auto = "auto"
     numpy = "numpy"
     native = "native"
 
@@ -88,7 +89,7 @@ BackendOption = Annotated[
     typer.Option(
         "--backend",
         help="For what to compile the step: NumPy, with the bits of --eager, or "
-        "machine code by LLVM, of the extra native.",
+        "native code by LLVM, of the extra native; auto is native where that is installed.",
     ),
 ]
 Json = Annotated[
@@ -278,8 +279,9 @@ Stratify = Annotated[
 OptionalBackend = Annotated[
     Backend | None,
     typer.Option(
-        help="For what to compile the step: NumPy, with the bits of --eager, or machine code "
-        "by LLVM, of the extra native. [default: numpy]"
+        help="For what to compile the step: NumPy, with the bits of --eager, or native code by "
+        "LLVM, of the extra native; auto is native where that is installed. [default: auto; "
+        "--resume: the run's]"
     ),
 ]
 Eager = Annotated[
@@ -360,7 +362,7 @@ def read_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: _read(name, value) for name, value in arguments.items() if name in names}
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.get("eager") or "backend" in given:
-        backend = Backend(given.get("backend", "numpy"))
+        backend = Backend(given.get("backend", "auto"))
         given["backend"] = choose_backend(backend, eager=bool(arguments.get("eager")))
     return given
 
@@ -385,7 +387,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
 
 
 def choose_backend(backend: Backend, *, eager: bool) -> str | None:
-    """For what to compile: None for not at all."""
-    if eager and backend is not Backend.numpy:
+    """For what to compile, "auto" included: None for not at all."""
+    if eager and backend not in (Backend.auto, Backend.numpy):
         raise typer.BadParameter(f"--eager compiles nothing, so not for --backend {backend.value}")
     return None if eager else backend.value

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -159,7 +160,10 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise OSError(f"cannot listen at {host} port {port} ({error}): try --port 0") from error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        taken = getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
+        remedy = "--port 0" if taken else f"--host {LOOPBACK[0]}"
+        raise OSError(f"cannot listen at {host} port {port} ({reason}): try {remedy}") from error
 
 
 def address(listener: socket.socket) -> str:

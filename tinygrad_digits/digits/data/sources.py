@@ -30,12 +30,14 @@ def read_source(path: Path, label: str | None = None, side: int | None = None) -
 
     Args:
         path: a file or folder as above.
-        label: the column of a table, or the array of an archive, that holds the labels.
+        label: the column of a table, or the array of an archive, that holds the labels; for others
+            an error.
         side: pictures in folders are scaled to (side, side); by default they keep their size where
             that is one for all and at most 64, and are read as single digits, 8x8, otherwise.
 
-    Raises SourceError, naming the path and what would be understood; MissingExtraError where the
-    kind needs a library that is not there.
+    Raises SourceError, naming the path and what would be understood, also for a side or a label
+    where there is none to choose; MissingExtraError where the kind needs a library that is not
+    there.
     """
     try:
         return _read(path, label, side)
@@ -45,12 +47,15 @@ def read_source(path: Path, label: str | None = None, side: int | None = None) -
 
 
 def _read(path: Path, label: str | None, side: int | None) -> Source:
-    if path.is_dir():
-        found = find_idx(path)
-        return read_idx(found) if found else read_folder(path, side)
     if not path.exists():
         raise ValueError("there is no such file or folder")
-    suffix = path.suffix.lower()
+    found, suffix = find_idx(path) if path.is_dir() else [], path.suffix.lower()
+    if side is not None and (found or not path.is_dir()):
+        raise ValueError("a size is for pictures in folders; images here have theirs")
+    if label is not None and suffix not in (".npz", *TABLES):
+        raise ValueError("a label is named in .npz, .csv and .parquet alone")
+    if path.is_dir():
+        return read_idx(found) if found else read_folder(path, side)
     if suffix == ".npz":
         return read_npz(path, label)
     if suffix in TABLES:

@@ -19,6 +19,8 @@ import numpy as np
 
 from ..data.dataset import PIXELS, Array
 from ..extras import extra
+from . import webp
+from .averaging import average
 from .normalise import SIDE, Extent, fit_ink
 
 if TYPE_CHECKING:
@@ -31,8 +33,13 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 """That follow "ftyp" in the head of a file, as ISO/IEC 23008-12 has it."""
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
 """That Pillow takes for a pixel; 4 in other modes."""
-DECODER = {"WEBP": 12, "AVIF": 12, "HEIF": 12, "GIF": 8, "TIFF": 8, "progressive": 6}
-"""Bytes for a pixel that a format's decoder takes besides; the others go row by row."""
+DECODER = {"WEBP": 12, "AVIF": 12, "HEIF": 12, "GIF": 8}
+"""Bytes for a pixel that a format's decoder takes besides; the others go row by row, or are below.
+So 12 megapixels are too many in HEIF and AVIF, which decode to colour differences, then to colours,
+all of the picture at once: 100 MB and more with Pillow's own.
+"""
+ROWS_PER_STRIP, TILE_WIDTH, TILE_LENGTH, BITS, SAMPLES = 278, 322, 323, 258, 277
+"""Tags of TIFF: how much of a picture is decoded at once."""
 MOST_BYTES = 49 * 10**6
 """Of a decoded picture: 12 megapixels in colour, which is what telephones take."""
 MOST_PIXELS = 40 * 10**6
@@ -202,9 +209,7 @@ def _load_levels(path: Path) -> tuple[Array, float]:
             file = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
         with file:
             longest = max(file.size)
-            _check_size(file)
-            file.load()
-            levels = np.concatenate([*_strips(file)])
+            levels = _decode(file, path)
             turn: Callable[[Array], Array] = TURNED.get(
                 file.getexif().get(ORIENTATION, 1), np.asarray
             )
@@ -239,15 +244,40 @@ def _scale(levels: Array) -> Array:
     return (levels - low) / max(high - low, 1e-9)
 
 
-def _check_size(file: Any) -> None:
-    """Raise ImageError for a picture that would take too much; a large JPEG is read in part."""
+def _decode(file: Any, path: Path) -> Array:
+    """Levels in 0 ... 255, or more of deeper pictures; no edge is longer than LONGEST.
+
+    Raises ImageError for a picture that would take too much. A large JPEG is read in part.
+    """
     pixels, size = math.prod(file.size), "{} x {}".format(*file.size)
+    beside = _count_decoder_bytes(file)
     if max(file.size) > LONGEST:
         file.draft("L", (LONGEST, LONGEST))  # a JPEG at 1/2, 1/4 or 1/8 of its size
-    kind = "progressive" if "progressive" in file.info else file.format
-    needed = math.prod(file.size) * BYTES.get(file.mode, 4) + pixels * DECODER.get(kind, 0)
-    if pixels > MOST_PIXELS or needed > MOST_BYTES or max(file.size) > 20 * LONGEST:
-        raise ImageError(f"the picture is too large, {size} pixels: make it smaller, or crop it")
+    needed = math.prod(file.size) * BYTES.get(file.mode, 4) + beside
+    if pixels <= MOST_PIXELS and max(file.size) <= 20 * LONGEST:
+        if needed <= MOST_BYTES:
+            file.load()
+            return np.concatenate([*_strips(file)])
+        if file.format == "WEBP" and (levels := webp.read_lossy(path, LONGEST)) is not None:
+            return levels
+    raise ImageError(f"the picture is too large, {size} pixels: make it smaller, or crop it")
+
+
+def _count_decoder_bytes(file: Any) -> float:
+    """What decoding a picture takes besides its pixels."""
+    pixels = math.prod(file.size)
+    if "progressive" in file.info:  # all coefficients, of which colours may have fewer
+        shares = [across * down for _, across, down, _ in file.layer]
+        return float(2 * pixels * sum(shares) / max(shares))
+    if file.format == "TIFF":
+        if file.tile[0][0] == "raw":  # uncompressed, which goes row by row
+            return 0
+        tags = file.tag_v2
+        width = tags.get(TILE_WIDTH, file.width)
+        rows = tags.get(TILE_LENGTH) or min(tags.get(ROWS_PER_STRIP, file.height), file.height)
+        depth = tags.get(SAMPLES, 1) * max(tags.get(BITS, (1,))) / 8
+        return float(width * rows * max(depth, BYTES.get(file.mode, 4)))
+    return float(pixels * DECODER.get(file.format, 0))
 
 
 def _strips(file: Any) -> Iterator[Array]:
@@ -260,7 +290,7 @@ def _strips(file: Any) -> Iterator[Array]:
     rows = by * max(1, 2**18 // (by * width))
     for top in range(0, height, rows):
         strip = file.crop((0, top, width, min(height, top + rows)))
-        yield _average(_levels(strip), by)
+        yield average(_levels(strip), by)
 
 
 def _levels(picture: Any) -> Array:
@@ -273,19 +303,3 @@ def _levels(picture: Any) -> Array:
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB")
     return np.atleast_3d(np.array(picture, np.float32))
-
-
-def _average(levels: Array, by: int) -> Array:
-    """Means of squares of by x by pixels; at the far edges, of what is left.
-
-    >>> _average(np.arange(6.0).reshape(2, 3), by=2)
-    array([[2. , 3.5]])
-    """
-    if by == 1:
-        return levels
-    for axis in (0, 1):
-        starts = np.arange(0, levels.shape[axis], by)
-        counts = np.diff(starts, append=levels.shape[axis])
-        shape = [-1 if each == axis else 1 for each in range(levels.ndim)]
-        levels = np.add.reduceat(levels, starts, axis) / counts.reshape(shape)
-    return levels

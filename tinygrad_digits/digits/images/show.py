@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +16,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FIRST, REST = 5, 4
-"""Panels in the first row, and in the others, two for each digit."""
+"""Panels in a row for the picture, and in the others, two for each digit."""
 PANEL, GAP, CAPTION = 240, 12, 20
 """Pixels: of a panel from edge to edge, between two, and for what is written above each."""
+ROW = FIRST * (PANEL + GAP) - GAP
+"""Pixels: of a row, which a line of digits has for itself."""
 
 
 def explain(stages: Stages) -> dict[str, Array]:
@@ -68,32 +72,36 @@ def draw_stages(stages: Stages) -> Image:
     with extra():
         from PIL import Image, ImageDraw
 
-    named = explain(stages)
-    places = [divmod(number, FIRST) for number in range(FIRST)]
-    places += [divmod(number, REST) for number in range(REST, REST + len(named) - FIRST)]
-    across, down = PANEL + GAP, PANEL + CAPTION + GAP
-    size = FIRST * across + GAP, (places[-1][0] + 1) * down + GAP
-    sheet = Image.new("RGB", size, "white")
+    rows = [*_arrange(stages)]
+    heights = [max(panel.height for _, panel in row) + CAPTION + GAP for row in rows]
+    sheet = Image.new("RGB", (ROW + 2 * GAP, sum(heights) + GAP), "white")
     pen = ImageDraw.Draw(sheet)
-    for (row, column), (name, levels) in zip(places, named.items(), strict=True):
-        left, top = column * across + GAP, row * down + GAP
-        pen.text((left, top), name, fill="black")
-        panel = _panel(levels)
-        sheet.paste(panel, (left, top + CAPTION))
-        pen.rectangle(
-            (left - 1, top + CAPTION - 1, left + panel.width, top + CAPTION + panel.height),
-            outline="gray",
-        )
+    for top, row in zip(itertools.accumulate(heights, initial=GAP), rows, strict=False):
+        for column, (name, panel) in enumerate(row):
+            left, right, below = column * (PANEL + GAP) + GAP, panel.width, panel.height
+            pen.text((left, top), name, fill="black")
+            sheet.paste(panel, (left, top + CAPTION))
+            frame = (left - 1, top + CAPTION - 1, left + right, top + CAPTION + below)
+            pen.rectangle(frame, outline="gray")
     return sheet
 
 
-def _panel(levels: Array) -> Any:
-    """An array as a picture that fits a panel; the small ones in squares."""
+def _arrange(stages: Stages) -> Iterator[list[tuple[str, Any]]]:
+    """Rows of panels with their names; those of a picture wider than two panels one by one."""
+    panels = [(name, _make_panel(levels)) for name, levels in explain(stages).items()]
+    picture, digits = panels[:FIRST], panels[FIRST:]
+    at_once = 1 if max(panel.width for _, panel in picture) > PANEL else FIRST
+    for some, most in ((picture, at_once), (digits, REST)):
+        yield from (some[start : start + most] for start in range(0, len(some), most))
+
+
+def _make_panel(levels: Array) -> Any:
+    """An array as a picture that fits a panel, or a row if it is wide; small ones in squares."""
     from PIL import Image
 
     pixels = np.round(255 * np.clip(levels, 0, 1)).astype(np.uint8)
     picture = Image.fromarray(pixels.squeeze() if pixels.ndim == 3 else pixels).convert("RGB")
-    by = PANEL / max(picture.size)
+    width, height = picture.size
+    by = min((ROW if width > 2 * height else PANEL) / width, PANEL / height)
     size = [max(1, round(side * by)) for side in picture.size]
-    small = max(picture.size) < PANEL
-    return picture.resize(size, Image.Resampling.NEAREST if small else Image.Resampling.BOX)
+    return picture.resize(size, Image.Resampling.NEAREST if by > 1 else Image.Resampling.BOX)

@@ -7,6 +7,7 @@ the same: without a warning of what is no digit, and with probabilities as they 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,8 @@ class Manner(NamedTuple):
     """How the model's answers are to be taken."""
 
     temperature: float
-    familiar: Familiar
+    familiar: Familiar | None
+    """None to a model of other images than digits, to which nothing looks strange."""
 
 
 class Trust(NamedTuple):
@@ -49,11 +51,16 @@ class Trust(NamedTuple):
     calibrated_error: float | None
     """Of those that are said."""
     false_alarms: float | None
-    """Share that looks like no digit. None, both, without a manner."""
+    """Share that looks like no digit. None, both, without a manner; this one, to whom nothing is
+    strange."""
 
 
-def fit_manner(params: Params, data: Split, *, synthetic: bool = False) -> Manner | None:
+def fit_manner(
+    params: Params, data: Split, *, synthetic: bool = False, doubts: bool = True
+) -> Manner | None:
     """Learn it from the images that were trained on and validated with; None without the latter.
+
+    Without `doubts`, as for images of any size, nothing is to look strange.
 
     To a model that was trained on synthetic digits, too, others of their kind are known, and what
     it makes of new ones counts as well.
@@ -63,8 +70,9 @@ def fit_manner(params: Params, data: Split, *, synthetic: bool = False) -> Manne
         return None
     if synthetic:
         known, (images, labels) = _add_known(known), _add_held_out(data.validation)
-    temperature = fit_temperature(kinds.logits_in_parts(params, images), labels)
-    return Manner(temperature, fit_familiar(known, images))
+    logits = kinds.logits_in_parts(params, images)
+    familiar = fit_familiar(known, images, logits) if doubts else None
+    return Manner(fit_temperature(logits, labels), familiar)
 
 
 def _add_known(images: Array) -> Array:
@@ -79,10 +87,12 @@ def _add_held_out(validation: Dataset) -> Dataset:
     return Dataset(*(np.concatenate(both) for both in zip(validation, drawn, strict=True)))
 
 
-def measure_trust(manner: Manner | None, probabilities: Array, dataset: Dataset) -> Trust:
+def measure_trust(
+    params: Params, manner: Manner | None, probabilities: Array, dataset: Dataset
+) -> Trust:
     """Of what a model makes of a dataset, (n, classes): how honest it is, and how often in doubt.
 
-    >>> measure_trust(None, np.array([[0.75, 0.25]] * 4), Dataset(np.eye(4), np.zeros(4, int)))
+    >>> measure_trust({}, None, np.array([[0.75, 0.25]] * 4), Dataset(np.eye(4), np.zeros(4, int)))
     Trust(calibration_error=0.25, calibrated_error=None, false_alarms=None)
     """
     images, labels = dataset
@@ -90,17 +100,23 @@ def measure_trust(manner: Manner | None, probabilities: Array, dataset: Dataset)
     if manner is None:
         return Trust(error, None, None)
     tempered = temper(probabilities, manner.temperature)
-    strange = find_strange(manner.familiar, images)
-    return Trust(error, measure_calibration_error(tempered, labels), float(strange.mean()))
+    alarms = None
+    if manner.familiar is not None:
+        logits = kinds.logits_in_parts(params, images)
+        alarms = float(find_strange(manner.familiar, images, logits).mean())
+    return Trust(error, measure_calibration_error(tempered, labels), alarms)
 
 
 def save_manner(folder: Path, manner: Manner) -> None:
     """Write a run's file, sealed and atomically; MissingExtraError without safetensors."""
-    facts = {"temperature": manner.temperature, "limit": manner.familiar.limit}
+    facts: dict[str, float] = {"temperature": manner.temperature}
+    arrays = {}
+    if manner.familiar is not None:
+        facts |= {"limit": manner.familiar.limit, "weight": manner.familiar.weight}
+        levels = np.round(manner.familiar.images * LEVELS)
+        arrays["images"] = levels.astype(np.uint8)  # a quarter of the bytes
     metadata = {"format": FORMAT, **{name: json.dumps(fact) for name, fact in facts.items()}}
-    levels = np.round(manner.familiar.images * LEVELS).astype(np.uint8)  # a quarter of the bytes
-    data = seal({"images": levels}, metadata)
-    write_atomically(folder / FAMILIAR, data)
+    write_atomically(folder / FAMILIAR, seal(arrays, metadata))
 
 
 def load_manner(folder: Path) -> Manner | None:
@@ -112,10 +128,17 @@ def load_manner(folder: Path) -> Manner | None:
     if not path.is_file():
         return None
     arrays, metadata = unseal(path, FORMAT)
-    temperature, limit = parse_facts(path, metadata, "temperature", "limit")
-    if not all(type(fact) is float and fact > 0 for fact in (temperature, limit)):
-        raise RunError(f"{path}: its temperature and limit must be positive numbers")
+    names = ["temperature", "limit"] if arrays else ["temperature"]
+    facts = parse_facts(path, {"weight": "0.0", **metadata}, *names, "weight")
+    temperature, *limits, weight = facts
+    if not all(type(fact) is float and math.isfinite(fact) for fact in facts):
+        raise RunError(f"{path}: its temperature, limit and weight must be numbers")
+    if temperature <= 0 or weight < 0:
+        raise RunError(f"{path}: its temperature must be positive, its weight not negative")
+    if not arrays:
+        return Manner(temperature, None)
     images = arrays.get("images")
     if images is None or images.ndim != 2 or images.dtype != "uint8":
         raise RunError(f"{path}: it holds no images")
-    return Manner(temperature, Familiar((images / LEVELS).astype(np.float32), limit))
+    levels = (images / LEVELS).astype(np.float32)
+    return Manner(temperature, Familiar(levels, limits[0], weight))

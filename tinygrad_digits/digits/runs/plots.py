@@ -105,7 +105,9 @@ def draw_overlaid(histories: Mapping[str, Sequence[Mapping[str, float]]], measur
     if measure == "loss":
         axes.set_yscale("log")
     else:
-        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+        _limit_accuracy(
+            axes, min(history[-1]["validation_accuracy"] for history in histories.values())
+        )
     return figure
 
 
@@ -215,9 +217,13 @@ def _curve(axes: Axes, history: Sequence[Mapping[str, float]], measure: str) -> 
         axes.set_title("Cross-entropy", loc="left", color=INK)
         return
     reached = history[-1]["validation_accuracy"]
-    axes.set_title(f"Accuracy: {reached:.1%} of the validation digits", loc="left", color=INK)
-    good = min(history[-1]["train_accuracy"], reached) > 0.8
-    axes.set_ylim(0.8 if good else 0.0, 1.005)  # where good models differ
+    axes.set_title(f"Accuracy: {reached:.1%} of the validation images", loc="left", color=INK)
+    _limit_accuracy(axes, min(history[-1]["train_accuracy"], reached))
+
+
+def _limit_accuracy(axes: Axes, least: float) -> None:
+    """In percent, and only where good models differ if the least accurate is one."""
+    axes.set_ylim(0.8 if least > 0.8 else 0.0, 1.005)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
 
 

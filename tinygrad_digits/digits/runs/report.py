@@ -101,7 +101,7 @@ def render_page(
         found=found,
         **_describe_run(run, metrics, found),
         **_draw_curves(history),
-        **_draw_reliability(found, data.test, manner),
+        **_draw_reliability(run, found, data.test, manner),
         **_fill_galleries(run, data.test, found),
         **_draw_first_layer(run),
         **_record_tape(run, data.train),
@@ -167,7 +167,9 @@ def _draw_curves(history: History) -> dict[str, Any]:
     return {"curves": {name: data_uris.uri(svg, "image/svg+xml") for name, svg in drawn.items()}}
 
 
-def _draw_reliability(found: Evaluation, test: Dataset, manner: Manner | None) -> dict[str, Any]:
+def _draw_reliability(
+    run: SavedRun, found: Evaluation, test: Dataset, manner: Manner | None
+) -> dict[str, Any]:
     """How sure and how right; as the network has it, and as it is said."""
     said = {"as they come": found.probabilities}
     if manner is not None:
@@ -178,7 +180,7 @@ def _draw_reliability(found: Evaluation, test: Dataset, manner: Manner | None) -
         "reliability": data_uris.uri(svg, "image/svg+xml"),
         "bins": BINS,
         "manner": manner,
-        "trust": measure_trust(manner, found.probabilities, test),
+        "trust": measure_trust(run.params, manner, found.probabilities, test),
     }
 
 

@@ -186,15 +186,13 @@ def save(
     settings, params = config.describe(), trained.kept(config)
     save_checkpoint(folder, config, trained)
     store.save_params(folder / store.PARAMS, params, settings)
-    manner = None  # which is for digits alone
-    if config.digits:
-        manner = familiar.fit_manner(params, data, synthetic=config.synthetic > 0)
+    manner = familiar.fit_manner(params, data, synthetic=config.synthetic > 0, doubts=config.digits)
     if manner is not None:
         familiar.save_manner(folder, manner)
     store.write_json(folder / store.CONFIG, settings)
     store.write_json(folder / "history.json", trained.history)
     found = evaluate(params, data.test, config.classes)
-    trust = familiar.measure_trust(manner, found.probabilities, data.test)
+    trust = familiar.measure_trust(params, manner, found.probabilities, data.test)
     achieved = {**collect_metrics(trained, found), **trust._asdict()}
     store.write_json(folder / "metrics.json", achieved)
     pictures = {

@@ -17,6 +17,7 @@ from ..extras import extra
 from ..model import mlp
 from ..model.mlp import Params
 from . import threads
+from .backends import choose_backend
 from .batches import Rows, choose_size, pad_batches
 from .loop import Batch, Progress, Step, fit, make_step
 from .optimizer_choice import choose_optimizer, read_average
@@ -187,7 +188,8 @@ class Network(BaseEstimator):  # type: ignore[misc]
         rows = rows._replace(x=self._scale(rows.x))
         size, sizes = choose_size(len(rows.y), self.batch_size), mlp.layer_sizes(begin.params)
         shapes = (size, *sizes, rows.x.dtype, bool(self.dropout))
-        step = reuse_step(type(self).row_loss, self.loss, recipe, steps, self.backend, shapes)
+        backend = choose_backend(self.backend)
+        step = reuse_step(type(self).row_loss, self.loss, recipe, steps, backend, shapes)
         few, average = threads.choose(0, sizes, size), read_average if recipe.ema else None
         draw = functools.partial(self._draw, rows, size, sizes[1:-1])
         for progress in fit(step, begin, draw, epochs, average, few):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...compiler.api import BACKENDS
 from ..data.dataset import PIXELS
+from .backends import AUTO as AUTO_BACKEND
 from .optimizer_choice import OPTIMIZERS, SCHEDULES
 from .recipe import DECAYS, GENERAL, RATES, RECIPE, Recipe
 
@@ -162,7 +163,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "early_stopping": (TRUTH,),
     "warm_start": (TRUTH,),
     "scaling": (_one_of("auto", "standard", "range", None),),
-    "backend": (_one_of(*BACKENDS, None),),
+    "backend": (_one_of(*BACKENDS, AUTO_BACKEND, None),),
     "dtype": (_one_of(None, *map(np.dtype, ("float32", "float64"))),),
     "loss": _allow_none((_is_function, "a function of (outputs, labels), or None")),
 }

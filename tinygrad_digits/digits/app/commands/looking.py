@@ -15,6 +15,7 @@ from ...data.dataset import CLASSES, PIXELS
 from ...extras import extra
 from ...model import gradcheck as checking
 from ...model import mlp
+from ...training.backends import choose_backend
 from ...training.loop import make_step
 from ...training.optimizer_choice import choose_optimizer
 from ...training.recipe import configure
@@ -117,5 +118,6 @@ def program(
     params, x, labels = checking.example(sizes, dtype.value, batch_size, rng)
     config = configure({"optimizer": optimizer.value}, plain=True)
     descent = choose_optimizer(config, steps=1)
-    step = jit(make_step(descent, backend=None), backend=backend.value)
+    compiled_for = choose_backend(backend.value) or "numpy"
+    step = jit(make_step(descent, backend=None), backend=compiled_for)
     typer.echo(step.program(params, descent.init(params), x, labels))

@@ -176,9 +176,12 @@ def _describe_data(own: OwnData) -> str:
 def _train_on(folder: Path, given: dict[str, Any], around: Surroundings) -> None:
     with store.claim(folder, resume=True):
         saved, before = run.load_checkpoint(folder)
-        config = reconfigure(before, given)
+        with refuse_misuse():
+            config = reconfigure(before, given)
         data = material.load_split(config)
         trained = run.restore(saved, config, data)
+        with refuse_misuse():
+            run.start(config, data, trained.snapshot)  # refuses to make a run shorter than it is
         note(f"resumed after epoch {trained.snapshot.epoch}", around.as_json)
         if config.planned != before.planned:
             so = f"its rate follows the schedule of {config.epochs} epochs from here on"

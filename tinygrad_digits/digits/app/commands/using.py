@@ -43,7 +43,7 @@ def evaluate(
     config = Config.of(saved.config)
     tested = _load_mine(config, as_json) if mine else material.load_split(config).test
     found = evaluate_params(saved.params, tested, config.classes)
-    trust = measure_trust(load_manner(folder), found.probabilities, tested)
+    trust = measure_trust(saved.params, load_manner(folder), found.probabilities, tested)
     if as_json:
         print_json({**run.describe_evaluation(found), **trust._asdict()})
     else:

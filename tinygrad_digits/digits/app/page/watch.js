@@ -36,7 +36,10 @@ function curve(measure, parts) {
   }
   $(measure).replaceChildren(...drawn);
   const now = parts.map((part) => `${part} ${short(measure, history.at(-1)[measure][part])}`).join(", ");
-  $(`${measure}-now`).textContent = now;
+  const keyed = parts.flatMap((part, i) => [
+    Object.assign(document.createElement("span"), { className: `key ${part}` }), now.split(", ")[i] + (i ? "" : ", "),
+  ]);
+  $(`${measure}-now`).replaceChildren(...keyed);
   $(measure).setAttribute("aria-label", `${measure} after ${history.length} epochs: ${now}`);
 }
 

@@ -1,0 +1,370 @@
+"""Loops and choices in machine code: each a kernel that calls the functions of its steps.
+
+    for i in range(100):             step0 reads a table of pointers: to the values that stay, the
+        step0(table)                 carry, the rows of arrays that go along, and where to write
+        swap carries, next rows
+
+A carry has two places, which change roles after every step. Rows are where they are in the arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..control import SCAN, SWITCH, Branches, Loop, Step, While
+from ..program import Aval, Equation, Var
+from .code import POINTER, FunctionWriter, Place
+from .expressions import constant
+from .layouts import Layouts, Strides, plain_strides
+from .roles import NotNativeError
+from .segment import Kernels, NativeLoop
+from .steps import StepCode, Table, round_up
+from .terms import INT8, INT64
+
+
+def lower_loop(eqn: Equation, layouts: Layouts, kernels: Kernels) -> NativeLoop:
+    """An equation that holds steps as native code; NotNativeError where that cannot be."""
+    if eqn.op is SCAN:
+        return NativeScan(eqn, layouts, kernels)
+    if eqn.op is SWITCH:
+        return NativeSwitch(eqn, layouts, kernels)
+    return NativeWhile(eqn, layouts, kernels)
+
+
+def _lower_step(step: Step, strides: Sequence[Strides | None], kernels: Kernels) -> StepCode:
+    """A step, whose inputs have these strides where they do not lie row by row."""
+    program = step.program
+    given = {i: own for i, own in zip(program.inputs, strides, strict=True) if own is not None}
+    for x in (*program.outputs, *map(Var, program.inputs)):
+        aval = program.aval(x.index)
+        if aval.form not in ("array", "scalar"):
+            raise NotNativeError(f"its step is about a {aval.form}")
+    lower = functools.partial(lower_loop, kernels=kernels)
+    return StepCode(program, given, kernels, lower)
+
+
+def _find_strides(x: Any, layouts: Layouts) -> Strides | None:
+    """An operand's strides, if it does not lie row by row."""
+    if not isinstance(x, Var) or layouts.program.aval(x.index).form not in ("array", "scalar"):
+        return None
+    own = layouts.of(x.index).strides
+    return None if own == plain_strides(layouts.program.aval(x.index).shape) else own
+
+
+class _Carries:
+    """Two places for each carry of a loop, in the memory of its kernel.
+
+    Args:
+        code: the function.
+        avals: of the carries.
+        start: from which byte of the memory on.
+        memory: the pointer to it.
+    """
+
+    def __init__(
+        self, code: FunctionWriter, avals: Sequence[Aval], start: int, memory: Any
+    ) -> None:
+        self.code = code
+        self.places = []
+        for aval in avals:
+            pair = []
+            for _ in range(2):
+                pair.append(_place(code, aval, memory, start))
+                start += round_up(aval.nbytes)
+            self.places.append(pair)
+
+    def fill(self, first: Sequence[Any]) -> None:
+        """Write the first carries."""
+        for x, (place, _) in zip(first, self.places, strict=True):
+            _copy(self.code, x, place)
+
+    def point(self, table: Table, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        """Let a step read one place and write the other."""
+        for i, y, (old, new) in zip(inputs, outputs, self.places, strict=True):
+            table[i], table[y] = old.pointer, new.pointer
+
+
+def _sum_sizes(avals: Sequence[Aval]) -> int:
+    return sum(2 * round_up(aval.nbytes) for aval in avals)
+
+
+def _place(code: FunctionWriter, aval: Aval, memory: Any, start: int) -> Place:
+    pointer = code.builder.gep(memory, [INT64(start)], source_etype=INT8)
+    return Place(code, pointer, aval.shape, aval.dtype)
+
+
+def _copy(code: FunctionWriter, x: Any, place: Place) -> None:
+    """Write an array, or a number, into a place."""
+    if not isinstance(x, Place):
+        number = np.asarray(x, place.dtype)
+        place[(0,) * len(place.shape)] = constant(code.builder, number.item(), place.dtype)
+        return
+    with code.loops(place.shape) as at:
+        place[at] = x[at]
+
+
+def _point_at(code: FunctionWriter, x: Any, aval: Aval) -> Any:
+    """A pointer to an operand, which may be a number."""
+    if isinstance(x, Place):
+        return x.pointer
+    place = code.variable(aval.dtype)
+    _copy(code, x, Place(code, place.pointer, (), aval.dtype))
+    return place.pointer
+
+
+class _Base:
+    """What all of them have: the steps' functions, and memory."""
+
+    codes: list[StepCode]
+
+    @property
+    def is_ours(self) -> bool:
+        return all(code.is_ours for code in self.codes)
+
+    def _describe(self, what: str) -> str:
+        lines = [f"    {line}" for code in self.codes for line in code.text.splitlines()]
+        return "\n".join([what, *lines])
+
+
+class NativeScan(_Base):
+    """A scan as a loop."""
+
+    def __init__(self, eqn: Equation, layouts: Layouts, kernels: Kernels) -> None:
+        self.loop: Loop = eqn.options["loop"]
+        strides = [_find_strides(x, layouts) for x in eqn.args]
+        consts, carries, xs = self.loop.split(strides)
+        rows = [None if own is None else own[1:] for own in xs]
+        inside = [*consts, *[None] * len(carries), *rows]
+        self.step = _lower_step(self.loop.step, inside, kernels)
+        self.codes = [self.step]
+        self.inputs = self.loop.split([*self.step.program.inputs])
+        self.outputs = [x.index for x in self.step.program.outputs]
+
+    def _find_avals(self, numbers: Sequence[int]) -> list[Aval]:
+        return [self.step.program.aval(i) for i in numbers]
+
+    @property
+    def size(self) -> int:
+        ys = self._find_avals(self.outputs[self.loop.carries :])
+        unread = sum(round_up(aval.nbytes) for aval in ys)
+        return self.step.size + _sum_sizes(self._find_avals(self.inputs[1])) + unread
+
+    @property
+    def text(self) -> str:
+        kinds = [",".join(f"v{i}" for i in each) for each in self.inputs]
+        return self._describe(f"{self.loop} of ({'; '.join(kinds)})")
+
+    def write(
+        self, code: FunctionWriter, operands: list[Any], results: dict[int, Place], memory: Any
+    ) -> None:
+        loop, builder = self.loop, code.builder
+        consts, first, xs = loop.split(operands)
+        table = Table(code, self.step, memory)
+        for i, x in zip(self.inputs[0], consts, strict=True):
+            table[i] = _point_at(code, x, self.step.program.aval(i))
+        avals = self._find_avals(self.inputs[1])
+        carries = _Carries(code, avals, self.step.size, memory)
+        carries.fill(first)
+        outputs, ys = self.outputs[: loop.carries], self.outputs[loop.carries :]
+        carries.point(table, self.inputs[1], outputs)
+        rows = [*self._find_rows(zip(self.inputs[2], xs, strict=True))]
+        start = self.step.size + _sum_sizes(avals)
+        for k, y in enumerate(ys, loop.carries):
+            aval = self.step.program.aval(y)
+            if k in results:
+                rows.append((y, results[k].pointer, aval.nbytes))
+            else:  # nobody reads it
+                table[y] = _place(code, aval, memory, start).pointer
+            start += round_up(aval.nbytes)
+        moving = [row for row in rows if table.has(row[0])]
+        for i, pointer, size in moving:
+            last = INT64(size * (loop.length - 1) if loop.reverse else 0)
+            table[i] = builder.gep(pointer, [last], source_etype=INT8)
+        if loop.length:
+            with code.loop(loop.length):
+                table.call()
+                self._swap(table, outputs)
+                for i, _, size in moving:
+                    forth = INT64(-size if loop.reverse else size)
+                    table[i] = builder.gep(table[i], [forth], source_etype=INT8)
+        self._write_last(code, table, carries, results)
+
+    @staticmethod
+    def _find_rows(pairs: Any) -> Iterator[tuple[int, Any, int]]:
+        """For each array that goes along where it starts, and how many bytes a step goes on."""
+        for i, x in pairs:
+            yield i, x.pointer, x.strides[0] * x.dtype.itemsize
+
+    def _swap(self, table: Table, outputs: Sequence[int]) -> None:
+        """Let the next step read what this one has written."""
+        for i, y in zip(self.inputs[1], outputs, strict=True):
+            if table.has(i) and table.has(y):
+                table[i], table[y] = table[y], table[i]
+
+    def _write_last(
+        self, code: FunctionWriter, table: Table, carries: _Carries, results: dict[int, Place]
+    ) -> None:
+        """Copy the last carries to where the program wants them."""
+        for k, i in enumerate(self.inputs[1]):
+            if k not in results:
+                continue
+            old, new = carries.places[k]
+            unread = (new if self.loop.length else old).pointer
+            pointer = table[i] if table.has(i) else unread
+            _copy(code, Place(code, pointer, old.shape, old.dtype), results[k])
+
+
+class NativeWhile(_Base):
+    """A loop that runs while its condition holds, in turns: the condition, then the body."""
+
+    def __init__(self, eqn: Equation, layouts: Layouts, kernels: Kernels) -> None:
+        self.loop: While = eqn.options["loop"]
+        strides = [_find_strides(x, layouts) for x in eqn.args]
+        strides[self.loop.consts :] = [None] * (len(strides) - self.loop.consts)
+        self.cond = _lower_step(self.loop.cond, strides, kernels)
+        self.body = _lower_step(self.loop.body, strides, kernels)
+        self.codes = [self.cond, self.body]
+
+    @property
+    def _avals(self) -> list[Aval]:
+        program = self.body.program
+        return [program.aval(i) for i in [*program.inputs][self.loop.consts :]]
+
+    @property
+    def size(self) -> int:
+        return self.cond.size + self.body.size + _sum_sizes(self._avals)
+
+    @property
+    def text(self) -> str:
+        return self._describe(f"{self.loop}, {self.loop.consts} values that stay")
+
+    def write(
+        self, code: FunctionWriter, operands: list[Any], results: dict[int, Place], memory: Any
+    ) -> None:
+        loop, builder = self.loop, code.builder
+        arena = builder.gep(memory, [INT64(self.cond.size)], source_etype=INT8)
+        cond, body = Table(code, self.cond, memory), Table(code, self.body, arena)
+        carries = _Carries(code, self._avals, self.cond.size + self.body.size, memory)
+        carries.fill(operands[loop.consts :])
+        inputs = [[*step.program.inputs] for step in self.codes]
+        for table, numbers in zip((cond, body), inputs, strict=True):
+            for i, x in zip(numbers, operands[: loop.consts], strict=False):
+                table[i] = _point_at(code, x, table.step.program.aval(i))
+        outputs = [x.index for x in self.body.program.outputs]
+        own = [numbers[loop.consts :] for numbers in inputs]
+        now = _Pointers(code, [old.pointer for old, _ in carries.places])
+        then = _Pointers(code, [new.pointer for _, new in carries.places])
+        goes_on = code.variable(np.dtype(bool))
+        cond[self.cond.program.outputs[0].index] = goes_on.pointer
+        steps = code.variable(np.dtype(np.int64))
+        steps[0] = 0
+        head, inside, after = (code.function.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        now.give(cond, own[0])
+        if loop.max_steps is not None:
+            checks = code.function.append_basic_block()
+            builder.cbranch((steps[0] < loop.max_steps).value, checks, after)
+            builder.position_at_end(checks)
+        cond.call()
+        builder.cbranch(goes_on[0].value, inside, after)
+        builder.position_at_end(inside)
+        now.give(body, own[1])
+        then.give(body, outputs)
+        body.call()
+        now.swap(then)
+        steps[0] = steps[0] + 1
+        builder.branch(head)
+        builder.position_at_end(after)
+        for k, place in results.items():
+            old = carries.places[k][0]
+            _copy(code, Place(code, now[k], old.shape, old.dtype), place)
+
+
+class _Pointers:
+    """Pointers that change while a loop runs."""
+
+    def __init__(self, code: FunctionWriter, pointers: Sequence[Any]) -> None:
+        self.builder = code.builder
+        with self.builder.goto_block(code.start):
+            self.builder.position_at_start(code.start)
+            self.cells = [self.builder.alloca(POINTER) for _ in pointers]
+        for cell, pointer in zip(self.cells, pointers, strict=True):
+            self.builder.store(pointer, cell)
+
+    def __getitem__(self, k: int) -> Any:
+        return self.builder.load(self.cells[k], typ=POINTER)
+
+    def give(self, table: Table, numbers: Sequence[int]) -> None:
+        """Tell a step of them."""
+        for k, i in enumerate(numbers):
+            table[i] = self[k]
+
+    def swap(self, other: _Pointers) -> None:
+        """Exchange them."""
+        for k, (mine, its) in enumerate(zip(self.cells, other.cells, strict=True)):
+            a, b = self[k], other[k]
+            self.builder.store(b, mine)
+            self.builder.store(a, its)
+
+
+class NativeSwitch(_Base):
+    """A choice of branches."""
+
+    def __init__(self, eqn: Equation, layouts: Layouts, kernels: Kernels) -> None:
+        self.branches: Branches = eqn.options["branches"]
+        strides = [_find_strides(x, layouts) for x in eqn.args[1:]]
+        self.codes = [_lower_step(step, strides, kernels) for step in self.branches.steps]
+
+    @property
+    def size(self) -> int:
+        return max(code.size + self._count_unread(code) for code in self.codes)
+
+    @staticmethod
+    def _count_unread(code: StepCode) -> int:
+        return sum(round_up(code.program.aval(x.index).nbytes) for x in code.program.outputs)
+
+    @property
+    def text(self) -> str:
+        return self._describe(f"{self.branches}")
+
+    def write(
+        self, code: FunctionWriter, operands: list[Any], results: dict[int, Place], memory: Any
+    ) -> None:
+        builder = code.builder
+        which, *operands = operands
+        index = which[()].convert(INT64) if isinstance(which, Place) else code.index(int(which))
+        after = code.function.append_basic_block()
+        blocks = [code.function.append_basic_block() for _ in self.codes]
+        choice = builder.switch(index.value, blocks[0])
+        for k, (block, branch) in enumerate(zip(blocks, self.codes, strict=True)):
+            choice.add_case(INT64(k), block)
+            builder.position_at_end(block)
+            self._write_branch(code, branch, operands, results, memory)
+            builder.branch(after)
+        builder.position_at_end(after)
+
+    @staticmethod
+    def _write_branch(
+        code: FunctionWriter,
+        branch: StepCode,
+        operands: list[Any],
+        results: dict[int, Place],
+        memory: Any,
+    ) -> None:
+        table = Table(code, branch, memory)
+        program = branch.program
+        for i, x in zip(program.inputs, operands, strict=True):
+            if table.has(i):
+                table[i] = _point_at(code, x, program.aval(i))
+        start = branch.size
+        for k, x in enumerate(program.outputs):
+            aval = program.aval(x.index)
+            place = results.get(k) or _place(code, aval, memory, start)
+            table[x.index] = place.pointer
+            start += round_up(aval.nbytes)
+        table.call()

@@ -1,0 +1,147 @@
+"""The step of a loop, or a branch, in machine code: a segment that other machine code calls.
+
+What it reads and where its results go is told by a table of pointers, as to any segment. Its own
+values live in an arena, which is part of the memory of the kernel around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from llvmlite import ir
+
+from ..numpy_statements import may_alias
+from ..plan import ALIGNMENT, Plan, plan
+from ..program import Equation, Program, vars_in
+from .code import POINTER, FunctionWriter
+from .fusion import Block, Role, find_stored, fuse, reorder
+from .host import WORD
+from .layouts import Layouts, MemoryLayout, Strides
+from .roles import NotNativeError, Roles
+from .segment import Kernels, NativeSegment
+from .terms import INT8, INT64
+
+
+class StepCode:
+    """A program whose inputs are in memory, and each of whose results has memory of its own.
+
+    Args:
+        program: each output the value of an equation, and none twice (`passes.for_loops`).
+        strides: of the inputs that do not lie row by row.
+        kernels: those that there are, of the program around; its own are added.
+        lower_loop: makes native code of the loops in it.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        strides: Mapping[int, Strides],
+        kernels: Kernels,
+        lower_loop: Callable[[Equation, Layouts], Any],
+    ) -> None:
+        self.kernels = kernels
+        self.role: dict[int, Role] = {}
+        roles = Roles(program, lower_loop)
+        roles.layouts.views |= {i: MemoryLayout(i, 0, own) for i, own in strides.items()}
+
+        def find_role(index: int, eqn: Equation) -> Role:
+            self.role[index] = roles(index, eqn)
+            return self.role[index]
+
+        blocks = fuse(program, find_role)
+        if roles.reasons:
+            i, reason = next(iter(roles.reasons.items()))
+            raise NotNativeError(
+                f"its step's %{i} {program.equations[i].op.name} is not native: {reason}"
+            )
+        self.kept = find_stored(program, blocks)
+        self.layouts, self.loops = roles.layouts, roles.loops
+        self.program, births = reorder(program, blocks)
+        self.layouts.program = self.program
+        self.plan = self._make_plan(blocks, births)
+        everything = (*program.inputs, *program.constants, *program.equations)
+        self.names = {i: f"v{i}" for i in everything}
+        self.scratch_start = -(-self.plan.size // ALIGNMENT) * ALIGNMENT
+        self.scratch_size = 0
+        self.segment = NativeSegment(kernels.name_step(), self)
+        for block in blocks:
+            self.segment.add(block)
+
+    def _make_plan(self, blocks: list[Block], births: dict[int, int]) -> Plan:
+        program, outputs = self.program, {*vars_in(self.program.outputs)}
+        computed = {i for block in blocks for i in block.equations}
+        return plan(
+            program,
+            (computed & self.kept) - outputs,
+            aliases={i: e.vars for i, e in program.equations.items() if may_alias(e, program)},
+            pointwise=set(),
+            writable=set(),
+            steps=births,
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes of its arena."""
+        return self.scratch_start + round_up(self.scratch_size)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its text says all."""
+        return all(call.kernel.notation.is_ours for call in self.segment.calls)
+
+    @property
+    def text(self) -> str:
+        """It, in writing."""
+        results = [self.names[x.index] for x in self.program.outputs]
+        return f"{self.segment.text}\n    return {', '.join(results)}"
+
+    def write(self, module: ir.Module) -> Any:
+        """The function of a table; written once."""
+        name = f"{self.segment.name}_run"
+        return module.globals.get(name) or self.segment.write_run(module, name)
+
+
+def round_up(size: int) -> int:
+    """Bytes, up to where the next array may begin."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+class Table:
+    """The pointers that a step is told of, by the value that is there."""
+
+    def __init__(self, code: FunctionWriter, step: StepCode, arena: Any) -> None:
+        self.code, self.step = code, step
+        self._routine = step.write(code.builder.module)
+        self._things = step.segment.things
+        with code.builder.goto_block(code.start):
+            code.builder.position_at_start(code.start)
+            self._start = code.builder.alloca(POINTER, INT64(max(len(self._things), 1)))
+        if "arena" in self._things:
+            self._store("arena", arena)
+
+    def has(self, i: int) -> bool:
+        """Whether the step needs a pointer to this value."""
+        return self.step.names[i] in self._things
+
+    def __getitem__(self, i: int) -> Any:
+        return self.code.builder.load(self._point(self.step.names[i]), typ=POINTER)
+
+    def __setitem__(self, i: int, pointer: Any) -> None:
+        if self.has(i):
+            self._store(self.step.names[i], pointer)
+
+    def _point(self, name: str) -> Any:
+        offset = INT64(self._things.index(name) * WORD)
+        return self.code.builder.gep(self._start, [offset], source_etype=INT8)
+
+    def _store(self, name: str, pointer: Any) -> None:
+        self.code.builder.store(pointer, self._point(name))
+
+    def call(self) -> None:
+        """Run the step; an error in it is one of the function around."""
+        builder = self.code.builder
+        code = builder.call(self._routine, [self._start])
+        self.code.function.may_fail = True
+        with builder.if_then(builder.icmp_signed("!=", code, INT64(0)), likely=False):
+            builder.ret(code)
