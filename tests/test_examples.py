@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
@@ -112,37 +113,6 @@ def test_larger_than_memory_learns_from_chunks(tmp_path):
     assert float(accuracy) > 75
 
 
-def test_a_phase_is_retrieved(tmp_path):
-    output = run(example("phase_retrieval.py"), tmp_path, "--out", "picture.png")
-    (correlation,) = re.findall(r"correlation with the object (\S+)", output)
-    assert float(correlation) > 0.999
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_shaped_pulse_leaks_nothing(tmp_path):
-    output = run(example("shaped_pulse.py"), tmp_path, "--out", "picture.png")
-    rows = re.findall(r"infidelity (\S+), leaked into level 2 (\S+)", output)
-    (before, leak), (after, none) = [[float(number) for number in row] for row in rows]
-    assert after < 1e-6 < 1e-3 < before
-    assert none < 1e-6 < 1e-4 < leak
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_filter_has_ripples_of_one_height(tmp_path):
-    output = run(example("filter_design.py"), tmp_path, "--out", "picture.png")
-    window, gradient = map(float, re.findall(r"deviation (\S+) dB", output))
-    assert gradient < -31 < window
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_burgers_equation_is_run_backwards(tmp_path):
-    output = run(example("burgers.py"), tmp_path, "--out", "picture.png")
-    assert "of complex128" in output
-    (error,) = re.findall(r"off by (\S+)%", output)
-    assert float(error) < 2
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-
-
 def png(path: Path) -> bool:
     return path.read_bytes().startswith(b"\x89PNG")
 
@@ -230,6 +200,69 @@ def test_lstm_text_learns_to_spell(tmp_path):
     (answer,) = re.findall(r"three plus four is (\w+)\.", output)
     assert answer in WORDS
     assert png(tmp_path / "picture.png")
+
+
+def test_a_phase_is_retrieved(tmp_path):
+    output = run(example("phase_retrieval.py"), tmp_path, "--out", "picture.png")
+    (correlation,) = re.findall(r"correlation with the object (\S+)", output)
+    assert float(correlation) > 0.999
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_shaped_pulse_leaks_nothing(tmp_path):
+    output = run(example("shaped_pulse.py"), tmp_path, "--out", "picture.png")
+    rows = re.findall(r"infidelity (\S+), leaked into level 2 (\S+)", output)
+    (before, leak), (after, none) = [[float(number) for number in row] for row in rows]
+    assert after < 1e-6 < 1e-3 < before
+    assert none < 1e-6 < 1e-4 < leak
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_filter_has_ripples_of_one_height(tmp_path):
+    output = run(example("filter_design.py"), tmp_path, "--out", "picture.png")
+    window, gradient = map(float, re.findall(r"deviation (\S+) dB", output))
+    assert gradient < -31 < window
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_burgers_equation_is_run_backwards(tmp_path):
+    output = run(example("burgers.py"), tmp_path, "--out", "picture.png")
+    assert "of complex128" in output
+    (error,) = re.findall(r"off by (\S+)%", output)
+    assert float(error) < 2
+
+
+def test_an_ode_network_goes_the_path_alone(tmp_path):
+    output = run(example("ode_network.py"), tmp_path, "--out", "picture.png")
+    pieces = re.findall(r"off by (\S+) on pieces .*, (\S+) after", output)
+    before, after = map(float, pieces[0])
+    assert after < 0.1 * before
+    (alone,) = re.findall(r"off by (\S+) on the whole path", output)
+    assert float(alone) < 0.1
+    (seconds,) = re.findall(r"1000 points takes (\S+) s", output)
+    assert float(seconds) > 0
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_lotka_volterra_finds_the_rates_of_the_literature(tmp_path):
+    """0.55, 0.028, 0.80 and 0.024 (Carpenter, Predator-prey population dynamics, 2018)."""
+    output = run(example("lotka_volterra.py"), tmp_path, "--out", "picture.png")
+    found = re.findall(r"(\d\.\d+), give or take (\d+)%", output)
+    rates, percents = (np.array(column, float) for column in zip(*found, strict=True))
+    assert (np.abs(np.log(rates / [0.55, 0.028, 0.80, 0.024])) < percents / 100).all()
+    assert ((percents > 5) & (percents < 20)).all()
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_pendulum_is_found_from_its_film(tmp_path):
+    output = run(example("pendulum.py"), tmp_path, "--out", "picture.png")
+    rows = re.findall(r"(\S+) \+- (\S+) .*\(truth (\S+)\)", output)
+    found, off, truth = np.array(rows, float).T
+    assert (np.abs(found - truth) < 3 * off).all()
+    assert off[0] < 0.01
+    (difference,) = re.findall(r"adjoint equation: (\S+)", output)
+    assert float(difference) < 1e-4
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

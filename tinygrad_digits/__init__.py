@@ -2,7 +2,7 @@
 
     transforms   grad, value_and_grad, vjp, jvp, linearize, jacobian, hessian, hvp,
                  elementwise_grad, vmap, jit, checkpoint, custom_vjp, stop_gradient, fixed_point
-    loops        scan, fori_loop, while_loop, map, associative_scan, cond, switch
+    loops        scan, fori_loop, while_loop, map, associative_scan, cond, switch, odeint
     arrays       Tensor and Tape; at (writing into an array), piecewise
     new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads
@@ -67,6 +67,7 @@ __all__ = [
     "map",
     "minimize",
     "nn",
+    "odeint",
     "optim",
     "piecewise",
     "primitive",
@@ -102,6 +103,7 @@ _LATER = {
     "linearize": "transforms.derivatives",
     "map": "transforms.loops",
     "minimize": "optim.minimization",
+    "odeint": "transforms.ode",
     "profile": "looking.profiling",
     "record": "looking.recording",
     "scan": "transforms.loops",
@@ -145,6 +147,7 @@ if TYPE_CHECKING:  # what is imported later; names that have moved are none for 
     from .transforms.derivatives import elementwise_grad, hessian, hvp, jacobian, jvp, linearize
     from .transforms.implicit import fixed_point
     from .transforms.loops import associative_scan, fori_loop, map, scan
+    from .transforms.ode import odeint
 else:
 
     def __getattr__(name: str) -> _Any:

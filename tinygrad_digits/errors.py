@@ -26,6 +26,7 @@ from .support.errors import (
     RetraceWarning,
     RuleError,
     ShapeError,
+    StiffnessWarning,
     TracedValueError,
 )
 
@@ -44,5 +45,6 @@ __all__ = [
     "RetraceWarning",
     "RuleError",
     "ShapeError",
+    "StiffnessWarning",
     "TracedValueError",
 ]

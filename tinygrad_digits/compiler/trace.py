@@ -23,6 +23,7 @@ from ..engine.primitive import NO_OPTIONS, Kind, Primitive
 from ..engine.tape import Interpreter
 from ..engine.tensor import Tensor
 from ..staging.arithmetic import ARITHMETIC, NUMBERS
+from ..staging.lowering import lowering_of
 from ..staging.tracer import CHOOSE, Tracer
 from ..support.errors import TracedValueError
 from ..support.user_lines import user_line
@@ -140,7 +141,7 @@ class JitInterpreter(Interpreter):
             compute = op.kernel
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
-            y = self.compute(compute, *values)
+            y = self.compute(lowering_of(op).stand_in or compute, *values)
         except Exception as error:
             if not getattr(error, "__notes__", None):
                 error.add_note(f"in the op {op.name}, while tracing, at {user_line()}")

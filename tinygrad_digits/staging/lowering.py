@@ -74,11 +74,13 @@ class Lowering:
             which its kernel has to be called at all, or None where it always has to be.
         row_sum: the number of the operand to which each row of the last axis sums up.
         row: of the options, the row of zeros in whose place its one operand is, or None.
+        stand_in: what is called in the kernel's place while a program is traced, for something of
+            the result's shape and dtype: for a kernel that raises on values that are no results.
 
     All have to give what the kernel gives.
     """
 
-    __slots__ = ("element", "guard", "native", "row", "row_sum", "statement")
+    __slots__ = ("element", "guard", "native", "row", "row_sum", "stand_in", "statement")
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class Lowering:
         guard: Callable[[SourceCall], str | None] | None = None,
         row_sum: int | None = None,
         row: Callable[[dict[str, Any]], int | None] | None = None,
+        stand_in: Callable[..., Any] | None = None,
     ) -> None:
         self.statement = statement
         self.element = element
@@ -96,6 +99,7 @@ class Lowering:
         self.guard = guard
         self.row_sum = row_sum
         self.row = row
+        self.stand_in = stand_in
 
 
 NOTHING_KNOWN = Lowering()

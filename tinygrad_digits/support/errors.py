@@ -76,6 +76,10 @@ class DegenerateWarning(UserWarning):
     """The derivative of vectors was asked for that belong to equal values, and so have none."""
 
 
+class StiffnessWarning(UserWarning):
+    """A differential equation whose steps stability limits, so that there are many."""
+
+
 class RetraceWarning(UserWarning):
     """A jitted function is traced again and again because of one of its arguments."""
 
