@@ -116,7 +116,7 @@ def test_programs_of_native_code():
 
 def test_native_code_leaves_nothing_to_numpy():
     program = prepare_for_loops(td.jit(checked).program(X, S).final)
-    roles = Roles(program)
+    roles = Roles(program, lower_loop=None)  # there is none
     assert {eqn.op.name: roles(i, eqn) for i, eqn in program.equations.items()} == {
         "check_positive": Role.STANDALONE,
         "softsign": Role.POINTWISE,
