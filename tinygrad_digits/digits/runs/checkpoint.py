@@ -21,7 +21,7 @@ from .checksummed import parse_facts, seal, unseal
 FORMAT = "tinygrad-digits checkpoint"
 RENAMED = {"['memory']": "['state']"}
 """Of leaves in files that earlier versions wrote, how their paths began, and begin now."""
-NUMBERS = (bool, int, float, np.generic)
+NUMBERS = (bool, int, float, complex, np.generic)
 
 
 class Checkpoint(NamedTuple):
