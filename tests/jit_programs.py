@@ -4,6 +4,7 @@ import gc
 import itertools
 import math
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -94,6 +95,17 @@ def check_calls(f, calls, backend="numpy", scale=0.0, **options):
     for results, kept in given:  # no later call has written into them
         assert_same(results, kept)
     return jitted
+
+
+ZERO = np.array([0.0, 1.0])
+
+
+def warned(f, *args):
+    """The result of f, and what it warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = f(*args)
+    return result, [(warning.category, str(warning.message)) for warning in caught]
 
 
 # --- random programs: a list of steps over a growing list of values

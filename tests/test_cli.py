@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ FILES = {
     "curves.png", "confusion.png", "mistakes.png", "report.html",
 }  # fmt: skip
 COMMANDS = [
-    *("train", "evaluate", "predict", "report", "serve", "compare", "sweep"),
+    *("train", "evaluate", "predict", "report", "export", "serve", "compare", "sweep"),
     *("gradcheck", "tape", "program"),
 ]
 PROGRAM = [sys.executable, "-m", "tinygrad_digits"]
@@ -216,6 +217,43 @@ def test_predict_reads_the_files_of_a_folder_by_name(trained, tmp_path):
     assert "holds no files" in invoke("predict", folder, tmp_path / "empty", code=1).stderr
 
 
+def test_an_exported_run_says_what_predict_says(trained, tmp_path, monkeypatch):
+    folder, _ = trained
+    monkeypatch.chdir(tmp_path)
+    assert invoke("export", folder).stdout.strip() == "program: digits.py and digits.npz"
+    images = data.load_digits().images[:5].astype(np.float32)
+    np.save("images.npy", images)
+    predicted = json.loads(invoke("predict", folder, "images.npy", "--json").stdout)
+    program = tmp_path / "digits.py"
+    assert "probabilities of the digits 0 ... 9 in images of 8x8 pixels" in program.read_text()
+    probabilities = runpy.run_path(str(program))["digits"](images)
+    said = [row["probabilities"] for row in predicted]  # of the same pixels in float64
+    np.testing.assert_allclose(probabilities, said, rtol=1e-5)
+    before = program.read_bytes()
+    invoke("export", folder, "--out", "digits.py")
+    assert program.read_bytes() == before
+
+
+def test_an_exported_run_is_an_object_file_for_c_too(trained, tmp_path):
+    pytest.importorskip("llvmlite")
+    folder, _ = trained
+    said = invoke("export", folder, "--to", "c", "--out", tmp_path / "read.o").stdout
+    assert said.strip() == f"program: {tmp_path / 'read.o'} and {tmp_path / 'read.h'}"
+    header = (tmp_path / "read.h").read_text()
+    assert "int read(const float *images, float *out);" in header
+    assert "images of 8x8 pixels" in header
+
+
+def test_export_replaces_no_file_of_somebody_elses(trained, tmp_path):
+    folder, _ = trained
+    (tmp_path / "mine.py").write_text("years")
+    refused = invoke("export", folder, "--out", tmp_path / "mine.py", code=1)
+    assert "mine.py is there, and was not written by export" in refused.stderr
+    assert names(tmp_path) == {"mine.py"}
+    invoke("export", folder, "--out", tmp_path / "mine.py", "--overwrite")
+    assert "def mine(images):" in (tmp_path / "mine.py").read_text()
+
+
 def test_gradcheck_shows_each_layer_in_both_dtypes(monkeypatch):
     shown = invoke("gradcheck", "--hidden", "9,8", "--batch-size", 5).stdout
     for dtype in ("float32", "float64"):
@@ -299,6 +337,8 @@ def test_version():
         ["train", "--resume", "somewhere", "--out", "elsewhere"],
         ["predict", "somewhere"],
         ["evaluate"],
+        ["export", "somewhere", "--to", "cobol"],
+        ["export", "somewhere", "--out", "digits.txt"],
     ],
     ids=" ".join,
 )

@@ -14,6 +14,7 @@ import tinygrad_digits as td
 from tinygrad_digits.digits import errors, model
 from tinygrad_digits.digits.runs import locking, store
 from tinygrad_digits.digits.training import recipe
+from tinygrad_digits.support import files
 
 CONFIG = {"seed": 1, "hidden": [5], "rate": 0.1}
 
@@ -87,11 +88,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     with monkeypatch.context() as patch:
         breakage(patch)
         with pytest.raises(error):
-            store.write_atomically(path, b"new" * 1000)
+            files.write_atomically(path, b"new" * 1000)
     assert [file.name for file in tmp_path.iterdir()] == (["history.json"] if exists else [])
     if exists:
         assert path.read_bytes() == b"old"
-    store.write_atomically(path, b"new")
+    files.write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
 
 
@@ -105,14 +106,14 @@ def test_the_new_file_has_the_name_only_when_it_is_on_the_disk(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "fsync", watched)
     monkeypatch.setattr(os, "replace", lambda a, b: (events.append("replace"), replace(a, b)))
-    store.write_atomically(tmp_path / "x", b"data")
+    files.write_atomically(tmp_path / "x", b"data")
     assert events == ["fsync", "replace"] + ["folder"] * (os.name != "nt")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
 def test_files_have_the_mode_that_open_would_give_them(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
-    store.write_atomically(tmp_path / "ours", b"")
+    files.write_atomically(tmp_path / "ours", b"")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
@@ -226,10 +227,10 @@ def test_a_folder_of_other_things_is_refused_and_left_alone(tmp_path, overwrite)
 
 
 def test_what_a_run_left_without_its_model_is_no_other_thing(tmp_path):
-    for name in ("metrics.json", "curves.png", f".x{store.TEMPORARY}"):
+    for name in ("metrics.json", "curves.png", f".x{files.TEMPORARY}"):
         (tmp_path / name).write_bytes(b"")
     with store.claim(tmp_path):
-        assert not (tmp_path / f".x{store.TEMPORARY}").exists()
+        assert not (tmp_path / f".x{files.TEMPORARY}").exists()
 
 
 def test_equal_arrays_make_equal_bytes(tmp_path):
@@ -258,7 +259,7 @@ def test_a_folder_that_stays_empty_goes_when_its_run_fails(tmp_path, kept):
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    left = tmp_path / f".{store.CHECKPOINT}.x1y2{store.TEMPORARY}"
+    left = tmp_path / f".{store.CHECKPOINT}.x1y2{files.TEMPORARY}"
     others = [tmp_path / name for name in ("notes.tmp", store.CHECKPOINT, ".hidden")]
     for path in (left, *others):
         path.write_bytes(b"half")

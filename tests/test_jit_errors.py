@@ -1,7 +1,6 @@
 """Errors in programs are eager's, and leave the program usable."""
 
 import functools
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -9,11 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
-from tests.jit_programs import (
-    assert_same,
-    check_calls,
-    copied,
-)
+from tests.jit_programs import ZERO, assert_same, check_calls, copied, warned
 
 X = np.array([1.0, -2.0, 3.0])
 
@@ -130,17 +125,6 @@ def test_arrays_with_labels_are_taken_without_them():
     assert_array_equal(f(X, labelled), X * labelled.to_numpy() + labelled.to_numpy())
     f(X, labelled + 1)
     assert f.cache_info().traces == 1
-
-
-def warned(f, *args):
-    """The result of f, and what it warned of."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = f(*args)
-    return result, [(warning.category, str(warning.message)) for warning in caught]
-
-
-ZERO = np.array([0.0, 1.0])
 
 
 def test_the_forward_pass_warns_as_eager_does():

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 import tinygrad_digits as td
 
@@ -44,16 +45,20 @@ def run(inputs, workspace):  # f
     assert re.match(r"f: traced \d+ ms, lowered \d+ ms\n\ntrace  +4 equations\n", str(program))
 
 
-def test_a_training_step_reads_like_this():
+@pytest.fixture
+def step_program():
     def step(params, x, y):
         def loss(p):
             return np.mean((x @ p["w"] - y) ** 2)
 
         return td.tree.map(lambda p, g: p - 0.5 * g, params, td.grad(loss)(params))
 
-    program = td.jit(step).program({"w": np.ones(3)}, np.ones((4, 3)), np.ones(4))
+    return td.jit(step).program({"w": np.ones(3)}, np.ones((4, 3)), np.ones(4))
+
+
+def test_a_training_step_reads_like_this(step_program):
     assert (
-        f"\n{program.final}"
+        f"\n{step_program.final}"
         == """
 %0      input params['w']                float64(3,)
 %1      input x                          float64(4, 3)
@@ -69,9 +74,12 @@ def test_a_training_step_reads_like_this():
 %17     subtract %0, %16                 float64(3,)
 return  %17"""
     )
-    assert "dead_code              9 equations   without %5, %6, %7, %8, %9\n" in str(program)
+    assert "dead_code              9 equations   without %5, %6, %7, %8, %9\n" in str(step_program)
+
+
+def test_a_training_step_runs_like_this(step_program):
     assert (
-        f"\n{program.source}"
+        f"\n{step_program.source}"
         == """
 def run(inputs, workspace):  # step
     a0, a1, a2, = inputs

@@ -17,11 +17,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
-from tests.jit_programs import (
-    assert_same,
-    check_calls,
-    skip_without,
-)
+from tests.jit_programs import ZERO, assert_same, check_calls, skip_without, warned
 
 X = np.array([1.0, -2.0, 3.0])
 
@@ -220,16 +216,6 @@ def test_a_kind_of_leaf_that_was_never_met_is_traced_once():
         f(2.0, new)
     assert f.cache_info().traces == 1
 
-
-def warned(f, *args):
-    """The result of f, and what it warned of."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = f(*args)
-    return result, [(warning.category, str(warning.message)) for warning in caught]
-
-
-ZERO = np.array([0.0, 1.0])
 
 # --- trees
 

@@ -23,7 +23,7 @@ HEAVY = (
 LAYERS = (
     ("support.errors", "support.signatures", "support.substitutes", "support.text"),
     ("support.numpy_arguments", "support.user_lines", "support.callers", "support.results"),
-    ("support.memory", "support.rules"),
+    ("support.files", "support.memory", "support.rules"),
     ("support.array_methods",),
     ("support.foreign",),
     ("support.loading", "support.options", "support.pickling"),
@@ -41,6 +41,7 @@ LAYERS = (
     ("ops",),
     ("compiler",),
     ("transforms",),
+    ("exporting",),
     ("optim",),
     ("looking",),
     ("errors", "fft", "linalg", "nn", "signal", "special", "tree"),  # the rooms of the public face
@@ -59,7 +60,7 @@ OF_EXTRAS = (
         ("compiler.native.terms", "compiler.native.mathematics", "compiler.native.machine"),
         {"llvmlite"},
     ),
-    (("compiler.native",), {"llvmlite"}),
+    (("compiler.native", "exporting.object_file", "exporting.own_products"), {"llvmlite"}),
     (("ops.cosines", "ops.gamma", "ops.scipy_linalg", "optim.minimization"), {"scipy"}),
 )
 """Modules (or rooms) that import an extra, inside functions or where they are imported so."""

@@ -21,6 +21,7 @@ from tinygrad_digits.digits.app import cli
 from tinygrad_digits.digits.app.commands import training
 from tinygrad_digits.digits.runs import checkpoint, checksummed, locking, material, run, store
 from tinygrad_digits.digits.training import optimizer_choice, recipe
+from tinygrad_digits.support import files
 
 PROGRAM = [sys.executable, "-m", "tinygrad_digits", "train"]
 SMALL = ["--hidden", "8", "--batch-size", "200", "--ema", "0.9"]
@@ -198,7 +199,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(times, tmp_path):
     else:
         raise AssertionError("unreachable: the last delays are long")
     assert kills > 1
-    assert not [path for path in folder.iterdir() if path.suffix == store.TEMPORARY]
+    assert not [path for path in folder.iterdir() if path.suffix == files.TEMPORARY]
     whole = start(tmp_path / "whole", *options)  # with as many threads of BLAS as the others
     said, _ = whole.communicate()
     assert whole.returncode == 0, said
@@ -216,10 +217,11 @@ import itertools, sys
 from pathlib import Path
 import numpy as np
 from tinygrad_digits.digits import checkpoint, store
+from tinygrad_digits.support import files
 path = Path(sys.argv[1]) / store.CHECKPOINT
 for i in itertools.count():
     tree = {"w": np.full(20_000, i), "i": i}
-    store.write_atomically(path, checkpoint.dump(tree, {"i": i}))
+    files.write_atomically(path, checkpoint.dump(tree, {"i": i}))
     print(i, flush=True)
 """
 

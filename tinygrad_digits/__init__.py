@@ -7,6 +7,7 @@
     new ops      define, primitive, Kind, VariadicRule
     looking      record, profile, debug, check_grads
     fits         minimize, optim
+    leaving      export
     namespaces   nn, special, linalg, fft, signal, optim, tree, errors
 
 >>> import numpy as np, tinygrad_digits as td
@@ -53,6 +54,7 @@ __all__ = [
     "define",
     "elementwise_grad",
     "errors",
+    "export",
     "fft",
     "fixed_point",
     "fori_loop",
@@ -94,6 +96,7 @@ _LATER = {
     "custom_vjp": "transforms.custom",
     "debug": "looking.debugging",
     "elementwise_grad": "transforms.derivatives",
+    "export": "exporting.api",
     "fixed_point": "transforms.implicit",
     "fori_loop": "transforms.loops",
     "hessian": "transforms.derivatives",
@@ -135,6 +138,7 @@ _MOVED = {"Each": "VariadicRule"} | {
 
 if TYPE_CHECKING:  # what is imported later; names that have moved are none for type checkers
     from . import errors, fft, linalg, nn, optim, signal, special, tree
+    from .exporting.api import export
     from .looking.checking import check_grads
     from .looking.debugging import debug
     from .looking.profiling import profile

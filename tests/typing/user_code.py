@@ -130,6 +130,8 @@ def main() -> list[float]:
     reveal_type(td.stop_gradient(params))  # Params
     reveal_type(step.program(params, state, x, labels))  # Lowered
     y, pullback = td.vjp(lambda x: hidden_layer(params, x), x)
+    reveal_type(td.jvp(hidden_layer, (params, x), (params, x)))  # tuple[ndarray, ndarray]
+    reveal_type(td.linearize(hidden_layer, params, x)[1](params, x))  # ndarray
     doubled: Params = tree.map(lambda leaf: 2 * leaf, params)
     td.check_grads(lambda w: loss(replace(doubled, w2=w), x, labels), params.w2, order=1)
     reveal_type(td.record(loss, params, x, labels))  # Recording

@@ -294,6 +294,16 @@ class Jitted(Decorated, Generic[P, R]):
             )
         return program
 
+    def trace(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], jit: JitInterpreter | None = None
+    ) -> tuple[Program, tree.Structure]:
+        """The program of a call before any pass, and the structure of its results; kept nowhere."""
+        args, kwargs = self._with_static(args, kwargs)
+        if any(map(gate_of, tree.flatten((args, kwargs))[0])):
+            args, kwargs = _admit(args, kwargs, self.parameters)
+        with _TRACING:
+            return _run(self.f, args, kwargs, self.parameters, jit)
+
     def cache_info(self) -> CacheInfo:
         """How often f was traced, how many programs are kept, and which calls were slow.
 
@@ -469,9 +479,10 @@ def _run(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     parameters: list[str],
+    interpreter: JitInterpreter | None = None,
 ) -> tuple[Program, tree.Structure]:
     """Trace f once."""
-    jit: JitInterpreter = load(f"{__package__}.trace").JitInterpreter()
+    jit = load(f"{__package__}.trace").JitInterpreter() if interpreter is None else interpreter
     named = [
         (path, leaf, _checked_input(leaf, path))
         for path, leaf in list_leaves(args, kwargs, parameters)

@@ -83,9 +83,13 @@ def _call_again(segment: Any, things: tuple[Any, ...], code: int) -> int:
 class NativeEmitter(Emitter):
     """Writes native functions, and the Python that calls them."""
 
+    own_products = False
+
     def __init__(self, program: Program, donated: frozenset[int], threads: int) -> None:
         self.kernels = Kernels()
-        roles = Roles(program, functools.partial(lower_loop, kernels=self.kernels))
+        roles = Roles(
+            program, functools.partial(lower_loop, kernels=self.kernels), self.own_products
+        )
         self.role: dict[int, Role] = {}
 
         def role(index: int, eqn: Any) -> Role:

@@ -26,7 +26,7 @@ from ..staging.arithmetic import ARITHMETIC, NUMBERS
 from ..staging.lowering import lowering_of
 from ..staging.tracer import CHOOSE, Tracer
 from ..support.errors import TracedValueError
-from ..support.user_lines import user_line
+from ..support.user_lines import UserLine, locate_user, user_line
 from .primitives import ITEM, SCALAR_POWER
 from .program import Aval, Equation, Operand, Program, Var, map_operand
 from .signature import is_generator
@@ -80,7 +80,7 @@ class Captured(Exception):  # noqa: N818 (a signal, which nobody sees)
 class JitInterpreter(Interpreter):
     """Turns a function into a program."""
 
-    __slots__ = ("inside", "known", "program")
+    __slots__ = ("inside", "known", "lines", "program")
     keeps_calls = False
     """Whether what has a derivative of its own stays whole, since that may yet be asked for."""
 
@@ -88,6 +88,8 @@ class JitInterpreter(Interpreter):
         super().__init__()
         self.inside = 0  # traces of steps of loops that are under way
         self.program = Program()
+        self.lines: dict[int, UserLine] | None = None
+        """Where in the user's code each equation comes from, if somebody wants to know."""
         self.known: dict[int, tuple[Any, Var]] = {}  # by id; the array too, so that its id stays
 
     def box(self, leaf: Any, path: str) -> JitTracer:
@@ -159,6 +161,8 @@ class JitInterpreter(Interpreter):
 
     def add_equation(self, op: Primitive, args: Any, options: Any, y: Any, effect: bool) -> Any:
         index = next(self.indices)
+        if self.lines is not None:
+            self.lines[index] = locate_user()
         errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
         kept = errors or None
         if isinstance(y, tuple | list):

@@ -80,8 +80,7 @@ def _apply_to_any(primitive: Primitive, compute: Function) -> Function:
             parents.append(x.index if on_tape else None)
             inputs.append(x.value if on_tape else as_operand(x, primitive.name, args))
         try:
-            nested = find_top_tape(inputs, options) is not None
-            y = apply(*inputs, **options) if nested else compute(*inputs, **options)
+            y = (compute if find_top_tape(inputs, options) is None else apply)(*inputs, **options)
         except Exception as error:
             note_operands(error, primitive.name, *inputs)
             raise
@@ -90,8 +89,7 @@ def _apply_to_any(primitive: Primitive, compute: Function) -> Function:
             x if read is VALUE else None if read is NOTHING else Like(x)
             for x, read in zip(inputs, reads_inputs, strict=True)
         ]
-        value = y if reads_y else None
-        return record(tape, y, primitive, tuple(parents), tuple(kept), value, options)
+        return record(tape, y, primitive, (*parents,), (*kept,), y if reads_y else None, options)
 
     return apply
 
@@ -143,10 +141,8 @@ def _apply_to_two(primitive: Primitive, compute: Function, general: Function) ->
                 value_a, parents, reads = a, (None, b.index), only_b
             else:
                 return general(a, b)
-        elif isinstance(a, Tensor) or isinstance(b, Tensor):
-            return general(a, b)
         else:
-            return kernel(a, b)
+            return general(a, b) if isinstance(a, Tensor) or isinstance(b, Tensor) else kernel(a, b)
         try:
             y = compute_value(value_a, value_b)
         except Exception as error:

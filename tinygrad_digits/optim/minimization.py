@@ -104,8 +104,14 @@ def minimize(
         callback=None if callback is None else lambda v, *_: callback(unravel(v)),
         options=None if options is None else dict(options),
     )
-    counts = {"evaluations": problem.evaluations, "hessians": problem.hessians}
-    fun, grad = problem.at_the_end(found.x, method in VALUES)
+    return _read_result(found, problem, unravel, method in VALUES)
+
+
+def _read_result(
+    found: Any, problem: _Problem, unravel: Callable[[Array], Tree], values_only: bool
+) -> Minimum:
+    """What SciPy has found, in terms of the tree."""
+    fun, grad = problem.at_the_end(found.x, values_only)
     return Minimum(
         x=unravel(found.x),
         fun=fun,
@@ -113,7 +119,8 @@ def minimize(
         success=bool(found.success),
         message=str(found.message),
         steps=int(getattr(found, "nit", 0)),
-        **counts,
+        evaluations=problem.evaluations,
+        hessians=problem.hessians,
     )
 
 

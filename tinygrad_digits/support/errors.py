@@ -49,6 +49,10 @@ class TracedValueError(AutodiffError, TypeError):
     """Python asked for a value where `jit` or `vmap` has only the shape and dtype of an array."""
 
 
+class ExportError(AutodiffError, TypeError):
+    """A function cannot be written down as a file that runs without this package."""
+
+
 class NonFiniteError(AutodiffError, FloatingPointError):
     """Under `debug`, an op made a NaN or an infinity out of finite numbers."""
 

@@ -9,14 +9,31 @@ import linecache
 import sys
 import warnings
 from types import FrameType
+from typing import NamedTuple
+
+
+class UserLine(NamedTuple):
+    """A line of the user's."""
+
+    path: str
+    number: int
+    code: str
+    """As it is written; "" where the source is not there."""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.number}" + (f": `{self.code}`" if self.code else "")
 
 
 def user_line() -> str:
     """Where in the user's code we are: 'file:line: `code`'."""
+    return str(locate_user())
+
+
+def locate_user() -> UserLine:
+    """The same, in its parts."""
     frame, _ = _user_frame()
     path, number = frame.f_code.co_filename, frame.f_lineno
-    code = linecache.getline(path, number).strip()
-    return f"{path}:{number}" + (f": `{code}`" if code else "")
+    return UserLine(path, number, linecache.getline(path, number).strip())
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, ParamSpec, TypeAlias
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -40,12 +40,26 @@ from ..support.tree import Tree
 from .batching import BatchInterpreter
 
 P = ParamSpec("P")
+Y = TypeVar("Y")
+Aux = TypeVar("Aux")
 Mode: TypeAlias = Literal["reverse", "forward"]
 
 
 # --- forward mode
 
 
+@overload
+def jvp(
+    f: Callable[..., Y], primals: Tree, tangents: Tree, *, has_aux: Literal[False] = ...
+) -> tuple[Y, Y]: ...
+@overload
+def jvp(
+    f: Callable[..., tuple[Y, Aux]], primals: Tree, tangents: Tree, *, has_aux: Literal[True]
+) -> tuple[Y, Y, Aux]: ...
+@overload
+def jvp(
+    f: Callable[..., Any], primals: Tree, tangents: Tree, *, has_aux: bool
+) -> tuple[Any, ...]: ...
 def jvp(
     f: Callable[..., Any], primals: Tree, tangents: Tree, *, has_aux: bool = False
 ) -> tuple[Any, ...]:
@@ -71,7 +85,7 @@ def jvp(
     return (ran.value, dy, ran.aux) if has_aux else (ran.value, dy)
 
 
-def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[..., Any]]:
+def linearize(f: Callable[..., Y], *primals: Tree) -> tuple[Y, Callable[..., Y]]:
     """`linearize : (params -> y) -> params -> (y, (tangent -> ẏ))`: f runs once, for many jvps.
 
     The function that comes back takes a tangent for each primal, and may be called as often as you

@@ -36,8 +36,9 @@ def plain_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 class Layouts:
     """How the values of a program lie in memory."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, own_products: bool = False) -> None:
         self.program = program
+        self.own_products = own_products  # whether whoever links the code brings the products
         self.views: dict[int, MemoryLayout] = {}
 
     def of(self, index: int) -> MemoryLayout:

@@ -35,7 +35,9 @@ def lower_loop(eqn: Equation, layouts: Layouts, kernels: Kernels) -> NativeLoop:
     return NativeWhile(eqn, layouts, kernels)
 
 
-def _lower_step(step: Step, strides: Sequence[Strides | None], kernels: Kernels) -> StepCode:
+def _lower_step(
+    step: Step, strides: Sequence[Strides | None], kernels: Kernels, around: Layouts
+) -> StepCode:
     """A step, whose inputs have these strides where they do not lie row by row."""
     program = step.program
     given = {i: own for i, own in zip(program.inputs, strides, strict=True) if own is not None}
@@ -44,7 +46,7 @@ def _lower_step(step: Step, strides: Sequence[Strides | None], kernels: Kernels)
         if aval.form not in ("array", "scalar"):
             raise NotNativeError(f"its step is about a {aval.form}")
     lower = functools.partial(lower_loop, kernels=kernels)
-    return StepCode(program, given, kernels, lower)
+    return StepCode(program, given, kernels, lower, around.own_products)
 
 
 def _find_strides(x: Any, layouts: Layouts) -> Strides | None:
@@ -139,7 +141,7 @@ class NativeScan(_Base):
         consts, carries, xs = self.loop.split(strides)
         rows = [None if own is None else own[1:] for own in xs]
         inside = [*consts, *[None] * len(carries), *rows]
-        self.step = _lower_step(self.loop.step, inside, kernels)
+        self.step = _lower_step(self.loop.step, inside, kernels, layouts)
         self.codes = [self.step]
         self.inputs = self.loop.split([*self.step.program.inputs])
         self.outputs = [x.index for x in self.step.program.outputs]
@@ -225,8 +227,8 @@ class NativeWhile(_Base):
         self.loop: While = eqn.options["loop"]
         strides = [_find_strides(x, layouts) for x in eqn.args]
         strides[self.loop.consts :] = [None] * (len(strides) - self.loop.consts)
-        self.cond = _lower_step(self.loop.cond, strides, kernels)
-        self.body = _lower_step(self.loop.body, strides, kernels)
+        self.cond = _lower_step(self.loop.cond, strides, kernels, layouts)
+        self.body = _lower_step(self.loop.body, strides, kernels, layouts)
         self.codes = [self.cond, self.body]
 
     @property
@@ -318,7 +320,7 @@ class NativeSwitch(_Base):
     def __init__(self, eqn: Equation, layouts: Layouts, kernels: Kernels) -> None:
         self.branches: Branches = eqn.options["branches"]
         strides = [_find_strides(x, layouts) for x in eqn.args[1:]]
-        self.codes = [_lower_step(step, strides, kernels) for step in self.branches.steps]
+        self.codes = [_lower_step(step, strides, kernels, layouts) for step in self.branches.steps]
 
     @property
     def size(self) -> int:

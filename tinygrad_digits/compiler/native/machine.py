@@ -28,7 +28,7 @@ def _prepare() -> None:
         binding.add_symbol(name, address)
 
 
-def _make_target() -> Any:
+def _make_target(reloc: str = "", codemodel: str = "jitdefault") -> Any:
     """The processor at hand as LLVM's target, with what it can do; an engine takes it over."""
     _prepare()
     target = binding.Target.from_default_triple()
@@ -36,9 +36,18 @@ def _make_target() -> Any:
         cpu=binding.get_host_cpu_name(),
         features=_list_features(),
         opt=2,
-        reloc="static" if sys.platform == "win32" else "default",
-        codemodel="jitdefault",
+        reloc=reloc or ("static" if sys.platform == "win32" else "default"),
+        codemodel=codemodel,
     )
+
+
+def make_portable_target(cpu: str) -> Any:
+    """A processor for object files: "generic", "native" (this one), or a name of LLVM's."""
+    if cpu == "native":
+        return _make_target(reloc="pic", codemodel="default")
+    _prepare()
+    target = binding.Target.from_default_triple()
+    return target.create_target_machine(cpu=cpu, opt=2, reloc="pic", codemodel="default")
 
 
 def _read_address(name: str) -> int:
@@ -57,9 +66,9 @@ def describe_machine() -> str:
     return repr((versions, binding.get_default_triple(), processor))
 
 
-def compile_text(text: str) -> bytes:
-    """Object code of a module in LLVM's language."""
-    target = _make_target()
+def compile_text(text: str, target: Any = None) -> bytes:
+    """Object code of a module in LLVM's language, for this processor or another."""
+    target = target or _make_target()
     module = binding.parse_assembly(text)
     module.triple, module.data_layout = binding.get_default_triple(), str(target.target_data)
     tuning = binding.create_pipeline_tuning_options(speed_level=2)

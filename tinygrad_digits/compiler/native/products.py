@@ -89,7 +89,8 @@ def fits(eqn: Equation, layouts: Layouts) -> bool:
         return False
     if not eqn.aval.shape:
         return True
-    return bool(find_routines()) and all(_leading(x, layouts) for x in eqn.args)
+    there = layouts.own_products or bool(find_routines())
+    return there and all(_leading(x, layouts) for x in eqn.args)
 
 
 def _leading(x: Operand, layouts: Layouts) -> tuple[int, int] | None:

@@ -40,9 +40,14 @@ class Roles:
         lower_loop: makes native code of an equation that holds steps, or raises NotNativeError.
     """
 
-    def __init__(self, program: Program, lower_loop: Callable[[Equation, Layouts], Any]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        lower_loop: Callable[[Equation, Layouts], Any],
+        own_products: bool = False,
+    ) -> None:
         self.program = program
-        self.layouts = Layouts(program)
+        self.layouts = Layouts(program, own_products)
         self.loops: dict[int, Any] = {}
         """The native loops of equations that hold steps."""
         self._lower_loop = lower_loop

@@ -31,6 +31,7 @@ class StepCode:
         strides: of the inputs that do not lie row by row.
         kernels: those that there are, of the program around; its own are added.
         lower_loop: makes native code of the loops in it.
+        own_products: see `Layouts`.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class StepCode:
         strides: Mapping[int, Strides],
         kernels: Kernels,
         lower_loop: Callable[[Equation, Layouts], Any],
+        own_products: bool = False,
     ) -> None:
         self.kernels = kernels
         self.role: dict[int, Role] = {}
-        roles = Roles(program, lower_loop)
+        roles = Roles(program, lower_loop, own_products)
         roles.layouts.views |= {i: MemoryLayout(i, 0, own) for i, own in strides.items()}
 
         def find_role(index: int, eqn: Equation) -> Role:

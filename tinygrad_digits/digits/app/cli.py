@@ -21,6 +21,7 @@ COMMANDS = (
     (USE, using.evaluate, ("evaluate runs/1", "evaluate runs/1 --json")),
     (USE, using.predict, ("predict runs/1 seven.png", "predict runs/1 drawn/ --json")),
     (USE, using.report, ("report runs/1", "report runs/1 runs/2 runs/3")),
+    (USE, using.export, ("export runs/1", "export runs/1 --to c --out digits.o")),
     (COMPARE, comparing.compare, ("compare", "compare --splits 3 --out compared.jsonl")),
     (COMPARE, comparing.sweep, ("sweep --grid 'rate=0.001,0.01 hidden=64,32|128,64'",
                                 "sweep --grid 'dropout=0,0.2' --jobs -1 --out swept.jsonl")),

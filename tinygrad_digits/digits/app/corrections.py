@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ...support.files import write_atomically
 from ..data.dataset import Array
 from ..extras import extra
-from ..runs.store import write_atomically
 
 with extra():
     import typer

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from ...support.files import write_atomically
 from ..errors import RunError
 from ..runs import locking
-from ..runs.store import write_atomically
 
 T = TypeVar("T")
 

@@ -67,6 +67,13 @@ class Backend(StrEnum):
     native = "native"
 
 
+class Language(StrEnum):
+    """Choices of --to."""
+
+    py = "py"
+    c = "c"
+
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that train has made.")]
 Seed = Annotated[
     int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Of all that is random.")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...support.files import write_atomically
 from ..data.dataset import Array, Dataset, Split
 from ..data.strokes import load_pool
 from ..errors import RunError
@@ -28,7 +29,7 @@ from ..model.familiarity import (
 )
 from ..model.mlp import Params
 from .checksummed import parse_facts, seal, unseal
-from .store import FAMILIAR, write_atomically
+from .store import FAMILIAR
 
 FORMAT = "tinygrad-digits familiar"
 HELD_OUT, HELD_OUT_SEED = 1000, 1

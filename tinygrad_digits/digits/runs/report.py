@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ...looking.recording import record
+from ...support.files import write_atomically
 from ..data import data_uris
 from ..data.dataset import DIGITS, SHAPE, Array, Dataset, Split
 from ..data.folding import fold
@@ -22,7 +23,7 @@ from ..model import kinds
 from ..model.calibration import BINS, bin_by_confidence, temper
 from ..model.evaluation import Evaluation
 from ..model.saliency import saliency
-from . import plots, store
+from . import plots
 from .familiar import Manner, measure_trust
 from .store import SavedRun
 
@@ -80,7 +81,7 @@ def write(
     """
     path = folder / NAME
     text = render_page(folder.resolve().name, run, history, metrics, data, found, manner)
-    store.write_atomically(path, text.encode())
+    write_atomically(path, text.encode())
     return path
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...support.files import write_atomically
 from ..data.augment import augment
 from ..data.dataset import Split
 from ..data.strokes import add_synthetic
@@ -137,7 +138,7 @@ def save_checkpoint(folder: Path, config: Config, trained: Trained) -> None:
         "history": trained.history,
     }
     content = _content(trained.snapshot, trained.params, trained.best)
-    store.write_atomically(folder / store.CHECKPOINT, checkpoint.dump(content, facts))
+    write_atomically(folder / store.CHECKPOINT, checkpoint.dump(content, facts))
 
 
 def load_checkpoint(folder: Path) -> tuple[Checkpoint, Config]:
@@ -203,7 +204,7 @@ def save(
         ),
     }
     for name, figure in pictures.items():
-        store.write_atomically(folder / name, plots.encode_png(figure))
+        write_atomically(folder / name, plots.encode_png(figure))
     saved = store.SavedRun(params, settings)
     report.write(folder, saved, trained.history, achieved, data, found, manner)
     return found, achieved

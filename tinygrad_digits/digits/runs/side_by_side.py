@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...support.files import write_atomically
 from ..data import data_uris
 from ..extras import extra
 from ..model import kinds
@@ -83,5 +84,5 @@ def write(path: Path, runs: Sequence[ComparedRun]) -> Path:
         best=max(run.accuracy for run in runs),
         differences=find_differences([run.config for run in runs]),
     )
-    store.write_atomically(path, text.encode())
+    write_atomically(path, text.encode())
     return path

@@ -229,11 +229,7 @@ def train(
     rng.bit_generator.state = resume.generator
     used = average(resume.params, resume.state) if average else resume.params
     begin = Progress(*resume[:3], used)
-
-    def draw() -> Iterator[Dataset]:
-        images, labels = sets[0] if join is None else join(sets[0], rng)
-        images = images if augment is None else augment(images, rng)
-        return minibatches(Dataset(images, labels), batch_size, rng)
+    draw = functools.partial(_draw, sets[0], join, augment, batch_size, rng)
 
     def measure(progress: Progress) -> Epoch:
         snapshot = Snapshot(*progress[:3], dict(rng.bit_generator.state))
@@ -243,6 +239,19 @@ def train(
         return Epoch(progress.epoch, used, *learned, *validated, copied)
 
     return map(measure, itertools.chain([begin], fit(step, begin, draw, epochs, average, few)))
+
+
+def _draw(
+    dataset: Dataset,
+    join: Join | None,
+    augment: Augment | None,
+    batch_size: int,
+    rng: np.random.Generator,
+) -> Iterator[Dataset]:
+    """The minibatches of an epoch."""
+    images, labels = dataset if join is None else join(dataset, rng)
+    images = images if augment is None else augment(images, rng)
+    return minibatches(Dataset(images, labels), batch_size, rng)
 
 
 def _check_length(epochs: int, batch_size: int, resume: Snapshot | None) -> None:

@@ -128,19 +128,28 @@ def train(
     training images of scikit-learn's digits.
     """
     given = read_settings(locals())
+    around = _surround(save_every, as_json, watch, port, browser)
+    if resume is not None:
+        anew = out_folder is not None or any((overwrite, plain, data, label, side))
+        return _train_on(resume, given, around, anew=anew)
+    return _train_anew(*_configure(given, data, label, side, plain), out_folder, overwrite, around)
+
+
+def _surround(
+    save_every: int | None, as_json: bool, watch: bool, port: int | None, browser: bool
+) -> Surroundings:
     run.check_extra()
     if port is not None and not watch:
         raise typer.BadParameter("--port goes with --watch")
-    around = Surroundings(save_every, as_json, watch, port or 0, browser)
-    if resume is None:
-        own, read = open_own(data, label, side)
-        with refuse_misuse():
-            config = configure({**given, "data": own}, plain=plain)
-        _train_anew(config, read, out_folder, overwrite, around)
-    elif out_folder is not None or overwrite or plain or data or label or side:
-        raise typer.BadParameter("--resume goes without --data, --out, --overwrite and --plain")
-    else:
-        _train_on(resume, given, around)
+    return Surroundings(save_every, as_json, watch, port or 0, browser)
+
+
+def _configure(
+    given: dict[str, Any], data: str | None, label: str | None, side: int | None, plain: bool
+) -> tuple[Config, Source | Dataset | None]:
+    own, read = open_own(data, label, side)
+    with refuse_misuse():
+        return configure({**given, "data": own}, plain=plain), read
 
 
 def _train_anew(
@@ -173,7 +182,9 @@ def _describe_data(own: OwnData) -> str:
     return f"data: {own.images} images of {shape} in {len(own.classes)} classes ({names})"
 
 
-def _train_on(folder: Path, given: dict[str, Any], around: Surroundings) -> None:
+def _train_on(folder: Path, given: dict[str, Any], around: Surroundings, *, anew: bool) -> None:
+    if anew:
+        raise typer.BadParameter("--resume goes without --data, --out, --overwrite and --plain")
     with store.claim(folder, resume=True):
         saved, before = run.load_checkpoint(folder)
         with refuse_misuse():

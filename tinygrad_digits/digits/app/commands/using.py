@@ -1,4 +1,4 @@
-"""What is done with a run: evaluate, predict, report, serve."""
+"""What is done with a run: evaluate, predict, report, export, serve."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from ...training.recipe import Config
 from .. import corrections, display
 from ..answers import Answer, answer, save_stages
 from ..console import guard, note, open_browser, out, print_json, say, show_evaluation
-from ..options import Json, RunFolder, Show
+from ..options import Json, Language, RunFolder, Show
 from ..own_files import read_own
+from ..portable import export_classifier
 
 with extra():
     import typer
@@ -143,6 +144,44 @@ def report(
     path = side_by_side.write(page or Path(side_by_side.NAME), runs)
     out.print(display.tabulate_runs(runs))
     say(f"report: {path}")
+
+
+@guard
+def export(
+    folder: RunFolder,
+    to: Annotated[
+        Language,
+        typer.Option("--to", help="A Python file that needs NumPy alone, or an object file for C."),
+    ] = Language.py,
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Its stem names the function. [default: digits.py, or digits.o]",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that this command has not written.")
+    ] = False,
+) -> None:
+    """Write the model of a run as a program that runs without this one.
+
+    A Python file, its parameters in a file beside it, has a function of images, (n, 64) with pixels
+    in 0 ... 1 and ink high, that returns probabilities, (n, 10), as calibrated as those that
+    predict says. It can be run, too: python digits.py image.npy.
+
+    An object file has all in it, and its header declares int digits(const float *images, float
+    *out): 64 pixels in, 10 probabilities out. Link it with any C program: cc main.c digits.o -lm.
+    Needs the extra native.
+    """
+    suffix = {Language.py: ".py", Language.c: ".o"}[to]
+    path = Path(f"digits{suffix}") if path is None else path
+    if path.suffix != suffix:
+        raise typer.BadParameter(f"--out takes a file that ends in {suffix}, not {path.name}")
+    saved, manner = store.load_run(folder), load_manner(folder)
+    written = export_classifier(saved, manner, path, overwrite=overwrite)
+    say(f"program: {' and '.join(map(str, written))}")
 
 
 @guard
