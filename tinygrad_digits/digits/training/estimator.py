@@ -47,7 +47,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         smoothing: the share of each label that is spread over all classes. "auto": 0.
         ema: how much a moving average of the parameters keeps in a step; the model is then that
             average. 0 for none.
-        batch_size: rows a step; smaller data are one batch.
+        batch_size: rows a step; smaller data are one batch. "auto": 64.
         epochs: passes over the data, at most. "auto": 60.
         augment: True to move, turn and resize the 8x8 images of each epoch a little, or a function
             (rows, generator) -> rows of your own; it sees features scaled to 0 ... 1. "auto": no.
@@ -98,7 +98,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     >>> classifier.score(pixels[1000:], labels[1000:]) > 0.9
     True
     >>> classifier.recipe_.hidden
-    (256, 128)
+    (512, 128)
     """
 
     smoothing: float | str
@@ -118,7 +118,7 @@ class DigitsClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         weight_decay: float | None = None,
         smoothing: float | str = "auto",
         ema: float = 0.0,
-        batch_size: int = 64,
+        batch_size: int | str = "auto",
         epochs: int | str = "auto",
         augment: bool | str | Callable[[Array, np.random.Generator], Array] = "auto",
         synthetic: float = 0.0,
@@ -262,7 +262,7 @@ class DigitsRegressor(RegressorMixin, Network):  # type: ignore[misc]
         warmup: float | str = "auto",
         weight_decay: float | None = None,
         ema: float = 0.0,
-        batch_size: int = 64,
+        batch_size: int | str = "auto",
         epochs: int | str = "auto",
         augment: bool | str | Callable[[Array, np.random.Generator], Array] = "auto",
         scaling: str | None = "auto",
