@@ -113,9 +113,7 @@ def _point_at(code: FunctionWriter, x: Any, aval: Aval) -> Any:
     """A pointer to an operand, which may be a number."""
     if isinstance(x, Place):
         return x.pointer
-    place = code.variable(aval.dtype)
-    _copy(code, x, Place(code, place.pointer, (), aval.dtype))
-    return place.pointer
+    return code.place_number(x, aval.dtype).pointer
 
 
 class _Base:
