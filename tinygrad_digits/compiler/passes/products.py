@@ -22,7 +22,7 @@ from ..control import SCAN, Loop, Step
 from ..numpy_statements import is_view
 from ..primitives import ADD, ITEM, MATMUL, RESHAPE, TRANSPOSE
 from ..program import END, Aval, Equation, Operand, Program, Var, producer
-from .shortening import dead_code
+from .shortening import common_subexpressions, dead_code
 
 FEW = 8
 """Up to how many rows a step's matrices are better multiplied with those of the other steps."""
@@ -45,7 +45,7 @@ def multiply_at_once(program: Program) -> Program:
             equations |= scan.take(index, eqn)
         else:
             equations[index] = eqn
-    return current
+    return common_subexpressions(current) if parts else program  # it may stack what was stacked
 
 
 class _Parts:
@@ -135,7 +135,7 @@ class _Parts:
         self.numbers = {k: at for at, k in enumerate(left)}
         known = {x.index: at for at, x in enumerate(outputs) if isinstance(x, Var)}
         for i in dict.fromkeys(itertools.chain(*self.sums.values())):
-            if known.get(i, 0) >= loop.carries - len(self.sums):
+            if known.get(i, -1) >= loop.carries - len(self.sums):
                 self.stacked[i] = known[i]
             elif i not in self.rows:
                 self.stacked[i] = len(outputs)
