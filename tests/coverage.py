@@ -16,7 +16,9 @@ import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
 from tests.complexes import GAUGES, REAL_PARTS, UNORDERED, verdict
 from tinygrad_digits.compiler.native.fusion import Role
+from tinygrad_digits.compiler.native.loops import lower_loop
 from tinygrad_digits.compiler.native.roles import Roles
+from tinygrad_digits.compiler.native.segment import Kernels
 from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.support.substitutes import NUMPY, REFUSED
 
@@ -175,7 +177,7 @@ def called_from_native_code(case):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         program = prepare_for_loops(td.jit(both).program(*drawn.xs).final)
-    roles = Roles(program)
+    roles = Roles(program, functools.partial(lower_loop, kernels=Kernels()))
     calls = [eqn.op.name for i, eqn in program.equations.items() if roles(i, eqn) is Role.NUMPY]
     return sorted({*calls} - {"item", "pack", "piece"})
 

@@ -25,8 +25,6 @@ CONJUGATED = {"autograd", "jax"}
 
 OTHERS = {
     "autograd": {
-        "norm=backward": "is taken for ortho",
-        "norm=forward": "is taken for ortho",
         "np.linalg.cholesky": "the real formula",
         "np.linalg.pinv": "the real formula",
         "np.linalg.slogdet": "its sign is taken as constant",

@@ -149,6 +149,30 @@ def test_loops_carry_complex_numbers():
         assert_same(got, wanted)
 
 
+@pytest.mark.parametrize("adjoint", ["discrete", "continuous"])
+def test_a_schroedinger_equation(adjoint):
+    """Against the exponential of its matrix: by the state, the frequency, and the matrix itself."""
+    h, psi = np.array([[1, 0.5 - 0.2j], [0.5 + 0.2j, -1]]), np.array([1, 0.3j])
+
+    def measure(state):
+        return np.abs(state[0]) ** 2 + state[1].imag
+
+    def loss(psi, w, h):
+        path = td.odeint(
+            lambda y, _t, w, h: -1j * w * (h @ y), psi, np.linspace(0, 1, 3), w, h,
+            adjoint=adjoint, rtol=1e-9, atol=1e-11,
+        )  # fmt: skip
+        return measure(path[-1])
+
+    def exact(psi, w, h):
+        return measure(td.linalg.expm(-1j * w * h) @ psi)
+
+    both = [td.value_and_grad(f, (0, 1, 2))(psi, 1.2, h) for f in (loss, exact)]
+    for got, wanted in zip(*[td.tree.flatten(each)[0] for each in both], strict=True):
+        assert got.dtype == wanted.dtype
+        assert_allclose(got, wanted, atol=1e-8)
+
+
 def test_an_op_of_ones_own():
     cube = td.define(lambda z: z**3, lambda g, y, z: g * 3 * z**2, name="cube")
     td.check_grads(cube, Z)

@@ -1,5 +1,6 @@
 """An op in one place: declared here with all that there is to say of it, and known everywhere."""
 
+import functools
 import math
 
 import numpy as np
@@ -8,7 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tinygrad_digits.compiler.native.fusion import Role
+from tinygrad_digits.compiler.native.loops import lower_loop
 from tinygrad_digits.compiler.native.roles import Roles
+from tinygrad_digits.compiler.native.segment import Kernels
 from tinygrad_digits.compiler.passes.for_loops import prepare_for_loops
 from tinygrad_digits.engine.primitive import Kind
 from tinygrad_digits.staging.batching import batch_elementwise, register_batching
@@ -116,7 +119,7 @@ def test_programs_of_native_code():
 
 def test_native_code_leaves_nothing_to_numpy():
     program = prepare_for_loops(td.jit(checked).program(X, S).final)
-    roles = Roles(program)
+    roles = Roles(program, functools.partial(lower_loop, kernels=Kernels()))
     assert {eqn.op.name: roles(i, eqn) for i, eqn in program.equations.items()} == {
         "check_positive": Role.STANDALONE,
         "softsign": Role.POINTWISE,

@@ -52,7 +52,7 @@ def odeint(
         f: called as f(y, t, *args), in this order (that of scipy.integrate.odeint, and not of
             solve_ivp: a function whose first parameter is called t is refused), returns dy/dt: a
             tree like y.
-        y0: the state at ts[0]: a tree of floating-point arrays.
+        y0: the state at ts[0]: a tree of floating-point arrays, real or complex.
         ts: the times, (m,), in increasing or in decreasing order.
         args: trees that f gets, too. What is differentiated has to be among them, or in y0 or ts.
         rtol: a step may be wrong by atol + rtol |y|, in the root mean square over the elements of
@@ -113,16 +113,22 @@ def _refuse_other_order(f: Callable[..., Tree]) -> None:
 def _read_state(y0: Tree) -> Tree:
     for path, leaf in tree.items(y0, "y0"):
         numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
-        if numeric and not _is_real(leaf) and type(leaf) is not int:
+        if numeric and not tree.is_inexact(leaf) and type(leaf) is not int:
             kind = getattr(leaf, "dtype", type(leaf).__name__)
             raise NotDifferentiableError(
                 f"odeint: {path} is {kind}, and a state is made of floating-point numbers: write "
-                f"{path}.astype(float), or of complex numbers give {path}.real and {path}.imag"
+                f"{path}.astype(float)"
             )
-    state = tree.map(lambda x: np.float64(x) if type(x) in (int, float) else admit(x, "y0"), y0)
-    if not any(map(_is_real, tree.flatten(state)[0])):
+    state = tree.map(_read_leaf, y0)
+    if not any(map(tree.is_inexact, tree.flatten(state)[0])):
         raise NotDifferentiableError("odeint: there is no floating-point array in y0")
     return state
+
+
+def _read_leaf(x: Any) -> Any:
+    if type(x) in (int, float, complex):
+        return np.complex128(x) if type(x) is complex else np.float64(x)
+    return admit(x, "y0")
 
 
 def _read_times(ts: Any) -> Array:
@@ -194,14 +200,10 @@ def integrate_back(
     return cotangent + g[0], np.concatenate([of_start[None], of_ts]), rebuild(of_args)
 
 
-def _is_real(leaf: Any) -> bool:
-    return tree.is_inexact(leaf) and not np.iscomplexobj(leaf)
-
-
 def _split_floats(args: Tree) -> tuple[list[Array], Callable[[list[Array]], Tree]]:
     """The leaves that can be differentiated, and how to put others in their places."""
     leaves, structure = tree.flatten(args)
-    chosen = [*map(_is_real, leaves)]
+    chosen = [*map(tree.is_inexact, leaves)]
 
     def rebuild(floats: list[Array]) -> Tree:
         left = iter(floats)

@@ -41,14 +41,17 @@ class DifferentialEquation(NamedTuple):
 
 
 class VectorField:
-    """An equation of trees like y0 as one of vectors, and the way between them."""
+    """An equation of trees like y0 as one of real vectors, and the way between them."""
 
     def __init__(self, equation: DifferentialEquation, y0: Tree) -> None:
         self.equation = equation
         self.y0, self.unravel = _ravel(y0)
         self.dtype: np.dtype[Any] = self.y0.dtype
         self.like = tree.map(lambda _: None, y0)
-        self.forms = [(path, np.shape(x), hasattr(x, "dtype")) for path, x in tree.items(y0, "y0")]
+        self.forms = [
+            (path, np.shape(x), getattr(getattr(x, "dtype", None), "kind", ""))
+            for path, x in tree.items(y0, "y0")
+        ]
 
     def make_slope(self, args: tuple[Tree, ...]) -> Slope:
         f = self.equation.f
@@ -85,12 +88,17 @@ class VectorField:
                 "becomes an array with np.stack"
             ) from None
         parts = []
-        for (path, shape, numeric), k in zip(self.forms, leaves, strict=True):
-            if not numeric:
+        for (path, shape, kind), k in zip(self.forms, leaves, strict=True):
+            if not kind:
                 continue
             if np.shape(k) != shape:
                 raise ShapeError(f"odeint: {name} returned {np.shape(k)} for {path}, of {shape}")
-            part = np.reshape(k, (-1,))
+            if kind == "f" and np.iscomplexobj(k):
+                raise NotDifferentiableError(
+                    f"odeint: {name} returned complex numbers for {path}, which is real: start at "
+                    f"{path}.astype(complex)"
+                )
+            part = tree.ravel(k + 0j)[0] if kind == "c" else np.reshape(k, (-1,))
             parts.append(part if part.dtype == self.dtype else part.astype(self.dtype))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -99,7 +107,7 @@ def _ravel(y0: Tree) -> tuple[Array, Callable[[Array], Tree]]:
     """tree.ravel; of one array alone without the slices, which cost a program 6 % of its time."""
     leaves, _ = tree.flatten(y0)
     shape = np.shape(leaves[0])
-    if len(leaves) > 1 or not shape:
+    if len(leaves) > 1 or not shape or leaves[0].dtype.kind == "c":
         return tree.ravel(y0)
     _, structure = tree.flatten(tree.map(lambda _: None, y0))  # which does not keep the array
 
