@@ -146,7 +146,7 @@ class _Parts:
         given = [x for k, x in enumerate(step.given) if k not in gone]
         shorter = dead_code(replace(program, inputs=inputs, outputs=outputs))
         held = loop.replace(
-            step=Step(shorter, given, returned), carries=loop.carries - len(self.sums)
+            step=Step(shorter, given, returned), carries=loop.carries - len(self.sums), residuals=0
         )
         args = tuple([x for k, x in enumerate(self.scan.args) if k not in gone])
         return replace(self.scan, args=args, options={"loop": held})
