@@ -169,7 +169,7 @@ COSH_IS_VECTORISED = not {"AVX512_SKX", "X86_V4"}.isdisjoint(SIMD["SIMD Extensio
 
 
 def _over_square_cosh(a: Array, x: Array) -> Array:
-    if x.dtype.kind == "c":  # 0 where cosh overflows, of which complex division makes NaN
+    if is_complex(x):  # 0 where cosh overflows, of which complex division makes NaN
         far = np.abs(np.real(x)) > math.log(float(np.finfo(x.dtype).max)) - 1
         cosh = np.cosh(np.where(far, 0, x))
         return np.where(far, 0, a / cosh / cosh)
