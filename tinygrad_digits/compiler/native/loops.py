@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..control import SCAN, SWITCH, Branches, Loop, Step, While
+from ..control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from ..program import Aval, Equation, Var
 from .code import POINTER, FunctionWriter, Place
 from .expressions import constant
@@ -32,7 +32,9 @@ def lower_loop(eqn: Equation, layouts: Layouts, kernels: Kernels) -> NativeLoop:
         return NativeScan(eqn, layouts, kernels)
     if eqn.op is SWITCH:
         return NativeSwitch(eqn, layouts, kernels)
-    return NativeWhile(eqn, layouts, kernels)
+    if eqn.op is WHILE:
+        return NativeWhile(eqn, layouts, kernels)
+    raise NotNativeError("it has no native form")
 
 
 def _lower_step(
