@@ -7,7 +7,7 @@ of the carry, and adds up those of the values that all steps read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -253,20 +253,9 @@ class StepPullback:
                 i > self.boundary or self.loop.recompute or _is_view_or_number(eqn) or i in steady
             )
 
-        needed: dict[int, None] = {}
-        taken: dict[int, Equation] = {}
-        todo = [x.index for x in self.cotangents if isinstance(x, Var)]
-        todo += [i for i, eqn in program.equations.items() if eqn.effect and i > self.boundary]
-        while todo:
-            i = todo.pop()
-            if i in there or i in taken or i in needed:
-                continue
-            eqn = program.equations.get(i)
-            if eqn is not None and is_taken(i, eqn):
-                taken[i] = eqn
-                todo += eqn.vars
-            else:
-                needed[i] = None
+        wanted = [x.index for x in self.cotangents if isinstance(x, Var)]
+        wanted += [i for i, eqn in program.equations.items() if eqn.effect and i > self.boundary]
+        needed, taken = _trace_back(program, wanted, there, is_taken)
         if given is None:
             _take_cheap(program, needed, taken, there)
         return sorted(needed), {i: taken[i] for i in program.equations if i in taken}
@@ -303,6 +292,25 @@ def _take_swept(swept: dict[int, Any], tensor: Any) -> Any:
     return np.zeros(tensor.shape, tensor.dtype)[()] if ct is None else ct
 
 
+def _trace_back(
+    program: Program, todo: list[int], there: set[int], is_taken: Callable[[int, Equation], bool]
+) -> tuple[set[int], dict[int, Equation]]:
+    """What values are computed of: those that have to be known, and the equations to take."""
+    needed: set[int] = set()
+    taken: dict[int, Equation] = {}
+    while todo:
+        i = todo.pop()
+        if i in there or i in taken or i in needed:
+            continue
+        eqn = program.equations.get(i)
+        if eqn is not None and is_taken(i, eqn):
+            taken[i] = eqn
+            todo += eqn.vars
+        else:
+            needed.add(i)
+    return needed, taken
+
+
 def _is_view_or_number(eqn: Equation) -> bool:
     """Whether a value is rather computed again than kept: a view, or a Python number."""
     return is_view(eqn) or eqn.aval.form == "number"
@@ -316,13 +324,13 @@ ARITHMETIC = {
 
 
 def _take_cheap(
-    program: Program, needed: dict[int, None], taken: dict[int, Equation], there: set[int]
+    program: Program, needed: set[int], taken: dict[int, Equation], there: set[int]
 ) -> None:
     """Let the pullback compute by arithmetic what it can, of what else it needs anyway."""
     for i in sorted(needed, reverse=True):
         eqn = program.equations.get(i)
         if eqn is None or eqn.op.function not in ARITHMETIC or eqn.aval.form != "array":
             continue
-        if {*eqn.vars} <= there | needed.keys() | taken.keys():
-            del needed[i]
+        if {*eqn.vars} <= there | needed | taken.keys():
+            needed.remove(i)
             taken[i] = eqn
