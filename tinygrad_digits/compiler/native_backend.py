@@ -172,6 +172,7 @@ class NativeEmitter(Emitter):
     def _write_body(self, indices: list[int]) -> list[str]:  # noqa: ARG002 (all of them)
         """Calls of native functions, and between them what NumPy does."""
         self.made: set[int] = set()
+        self.rank = {i: k for k, i in enumerate(self.program.equations)}
         segment: list[Block] = []
         body = []
         for block in self.blocks:
@@ -184,15 +185,16 @@ class NativeEmitter(Emitter):
 
     def _write_numpy(self, indices: list[int], of: bool = False) -> list[str]:
         """Statements for these equations (or only for what they are views of), views first."""
-        views: list[int] = []
+        views: set[int] = set()
         todo = [var for i in indices for var in ([i] if of else self.program.equations[i].vars)]
         while todo:
             var = todo.pop()
             if self.role.get(var) is Role.VIEW and var not in self.made:
                 self.made.add(var)
-                views.append(var)
+                views.add(var)
                 todo += self.program.equations[var].vars
-        return super()._write_body([*reversed(views), *([] if of else indices)])
+        ordered = sorted(views, key=self.rank.__getitem__)
+        return super()._write_body([*ordered, *([] if of else indices)])
 
     def _write_call(self, blocks: list[Block]) -> list[str]:
         """The calls of native functions for these blocks: one, but for loops that threads share."""

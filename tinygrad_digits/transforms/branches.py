@@ -74,6 +74,7 @@ def switch(index: Any, branches: Sequence[Branch], *operands: Tree) -> Tree:
     """
     if not branches:
         raise ValueError("switch needs at least one branch")
+    _refuse_other_index(index)
     index = np.clip(_read("switch", index, operator.index), 0, len(branches) - 1)
     return _choose("switch", index, tuple(branches), operands)
 
@@ -137,6 +138,16 @@ def _read(name: str, x: Any, convert: Callable[[Any], Any]) -> Any:
             "elements with np.where, or reduce it with np.all or np.any"
         )
     return x if isinstance(x, Tracer) else convert(x)
+
+
+def _refuse_other_index(index: Any) -> None:
+    """Raise TypeError for what is no int, also where its value is not known."""
+    dtype = getattr(index, "dtype", np.dtype(type(index) if type(index) in (bool, float) else int))
+    if dtype.kind not in "iu":
+        raise TypeError(
+            f"switch: index is {dtype}, and branches are counted by ints: write "
+            "index.astype(int), or td.cond for a bool"
+        )
 
 
 def _choose(

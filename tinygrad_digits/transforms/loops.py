@@ -25,7 +25,7 @@ from ..support.errors import ShapeError
 from ..support.foreign import admit
 from ..support.tree import Tree
 from .branches import while_loop
-from .carries import Carry, Parts, as_leaf, form_of, refuse_changes
+from .carries import Carry, Parts, as_leaf, describe_tree, form_of, refuse_changes
 from .checkpoint import checkpoint as checkpointed
 from .staged_scan import scan_arrays
 from .steps import (
@@ -162,7 +162,7 @@ class Steps:
         returned = (f or self.f)(self.carry.open(carry), x)
         if not (isinstance(returned, tuple) and len(returned) == 2):
             raise TypeError(
-                f"{self.loop}: a step returns a pair (carry, y), got {type(returned).__name__}"
+                f"{self.loop}: a step returns a pair (carry, y), got {describe_tree(returned)}"
             )
         return self.carry.take(returned[0]), returned[1]
 
@@ -244,6 +244,8 @@ def _count_steps(loop: str, xs: list[tuple[str, Any]], length: int | None) -> in
         if not x.shape:
             raise ShapeError(f"{loop}: {path} has no axis to go along; it is {x.dtype}{x.shape}")
         lengths[path] = x.shape[0]
+    if length is not None and length < 0:
+        raise ValueError(f"{loop}: length is a number of steps, got {length}")
     if not lengths:
         raise ShapeError(f"{loop}: give xs with arrays in it, or length=")
     if len({*lengths.values()}) > 1:
@@ -298,16 +300,27 @@ def associative_scan(
     """
     leaves, structure = tree.flatten(elems)
     paths = [path for path, _ in tree.items(elems, "elems")]
-    first = [np.moveaxis(admit(x, path), axis, 0) for x, path in zip(leaves, paths, strict=True)]
+    first = [
+        _move_to_front(admit(x, path), axis, path) for x, path in zip(leaves, paths, strict=True)
+    ]
     length = _count_steps("associative_scan", [*zip(paths, first, strict=True)], None)
     first = [x[::-1] for x in first] if reverse else first
 
     def combine(a: list[Any], b: list[Any]) -> list[Any]:
-        return tree.flatten(fn(tree.unflatten(structure, a), tree.unflatten(structure, b)))[0]
+        combined = fn(tree.unflatten(structure, a), tree.unflatten(structure, b))
+        return Carry("associative_scan", tree.unflatten(structure, a), "elems").take(combined)
 
     done = _combine_all(combine, first, length)
     done = [x[::-1] for x in done] if reverse else done
     return tree.unflatten(structure, [np.moveaxis(x, 0, axis) for x in done])
+
+
+def _move_to_front(x: Any, axis: int, path: str) -> Any:
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(
+            f"associative_scan: {path} has no axis {axis} to go along; it is {x.dtype}{x.shape}"
+        )
+    return np.moveaxis(x, axis, 0)
 
 
 def _combine_all(
