@@ -1,6 +1,7 @@
 """The same steps, gradients and chains in other libraries: each as its own users write them."""
 
 import functools
+import importlib
 import importlib.util
 import os
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import tinygrad_digits as td
 from tinygrad_digits.digits.training.recipe import RECIPE
 
 from . import ALL_CORES, by_recipe
@@ -340,6 +342,17 @@ PEERS = {
     "autograd": Peer("autograd", autograd_step, autograd_gradient, autograd_chain, longest=100_000),
     "MyGrad": Peer("mygrad", mygrad_step, mygrad_gradient, mygrad_chain, longest=100_000),
 }
+
+
+SCANS = {"jax": "jax.lax"}
+"""Peers -> where they have a scan."""
+
+
+def find_scan(numpy: Any) -> Callable[..., Any]:
+    """The scan of the library that this `numpy` is of: the peer's, or ours."""
+    owner = numpy.__name__.partition(".")[0]
+    scan: Callable[..., Any] = importlib.import_module(SCANS.get(owner, td.__name__)).scan
+    return scan
 
 
 def installed() -> dict[str, Peer]:

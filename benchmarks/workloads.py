@@ -14,7 +14,7 @@ import tinygrad_digits as td
 
 from . import problem, steps
 from .contenders import MANUAL, TAPE, Step, assembled, check_agreement, jits
-from .peers import Gradient, Loss, Peer
+from .peers import SCANS, Gradient, Loss, Peer, find_scan
 from .timing import interleaved, rows
 
 Params = dict[str, Any]
@@ -50,13 +50,32 @@ def recurrent_loss(np: Any, params: Params, h: Any, xs: Any, targets: Any) -> An
     return ((h @ params["w_y"] - targets) ** 2).mean()
 
 
+def scanned_loss(np: Any, params: Params, h: Any, xs: Any, targets: Any) -> Any:
+    """The same by a loop that stays one."""
+
+    def step(h: Any, x: Any) -> tuple[Any, None]:
+        return np.tanh(x @ params["w_x"] + h @ params["w_h"] + params["b"]), None
+
+    h, _ = find_scan(np)(step, h, xs)
+    return ((h @ params["w_y"] - targets) ** 2).mean()
+
+
 def recurrent_network(peers: dict[str, Peer], length: int = 100) -> Workload:
+    name = f"RNN of 32, {length} steps unrolled, batch 16, float32"
+    return _gradient(name, recurrent_loss, *_recurrent_problem(length), peers)
+
+
+def scanned_network(peers: dict[str, Peer], length: int = 100) -> Workload:
+    name = f"RNN of 32, scan of {length} steps, batch 16, float32"
+    peers = {name: peer for name, peer in peers.items() if peer.module in SCANS}
+    return _gradient(name, scanned_loss, *_recurrent_problem(length), peers)
+
+
+def _recurrent_problem(length: int) -> tuple[Params, tuple[Any, ...]]:
     rng = numpy.random.default_rng(0)
     shapes = {"w_x": (8, 32), "w_h": (32, 32), "b": (1, 32), "w_y": (32, 1)}
     params = {k: _normal(rng, *shape) / shape[0] ** 0.5 for k, shape in shapes.items()}
-    data = (_normal(rng, 16, 32), _normal(rng, length, 16, 8), _normal(rng, 16, 1))
-    name = f"RNN of 32, {length} steps unrolled, batch 16, float32"
-    return _gradient(name, recurrent_loss, params, data, peers)
+    return params, (_normal(rng, 16, 32), _normal(rng, length, 16, 8), _normal(rng, 16, 1))
 
 
 def _normal(rng: numpy.random.Generator, *shape: int) -> Any:
@@ -108,10 +127,17 @@ def elementwise_chain(peers: dict[str, Peer]) -> Workload:
     return _gradient(name, elementwise_loss, params, (), peers, elementwise_by_hand)
 
 
-WORKLOADS = [deep_network, recurrent_network, logistic_regression, elementwise_chain]
+WORKLOADS = [
+    deep_network,
+    recurrent_network,
+    scanned_network,
+    logistic_regression,
+    elementwise_chain,
+]
 QUICK_WORKLOADS = [
     functools.partial(deep_network, layers=3),
     functools.partial(recurrent_network, length=3),
+    functools.partial(scanned_network, length=3),
     logistic_regression,
     elementwise_chain,
 ]

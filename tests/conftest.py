@@ -36,7 +36,9 @@ SLOW = {
     for name in (
         # processes, browsers, training
         *("benchmarks", "cli", "dask", "digits_images", "digits_recipe", "digits_sources"),
-        *("digits_strokes", "digits_threads", "digits_training", "estimator", "examples"),
+        *("digits_calibration", "digits_compared_runs", "digits_own_data", "digits_strokes"),
+        *("digits_threads", "digits_training", "estimator", "examples"),
+        *("native_correlation", "native_loops", "ode"),
         *("complex_peers", "native", "notebook", "peers", "ports", "report", "resume", "serve"),
         *("sweep", "typing", "watch"),
         *("accuracy", "rules_as_functions"),  # mpmath

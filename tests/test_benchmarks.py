@@ -195,7 +195,7 @@ def test_numpy_alone_is_enough(tmp_path):
     ]
     done = run_benchmarks(*options, "--out", tmp_path, code=NUMPY_ALONE)
     assert done.returncode == 0, done.stderr
-    assert "| 64-256-128-10, AdamW |" in done.stdout
+    assert "| 64-512-128-10, AdamW |" in done.stdout
     assert "training step 1/" in done.stderr
     assert "no chart: it needs matplotlib" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"results.md", "results.json"}

@@ -184,7 +184,7 @@ def test_each_epoch_learns_what_joins_it_and_measures_the_data_alone():
 
 
 def test_the_recipe_counts_the_steps_with_synthetic_digits():
-    config = recipe.configure({"epochs": 2, "hidden": (4,), "synthetic": 0.5})
+    config = recipe.configure({"epochs": 2, "hidden": (4,), "batch_size": 64, "synthetic": 0.5})
     digits = material.load_split(config)
     *_, last = run.start(config, digits)
     steps = last.snapshot.state[-1].step

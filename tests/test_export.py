@@ -26,6 +26,11 @@ CASES = cases_by_function()
 NOT_PLAIN = {
     *("scipy.special.erf", "scipy.special.digamma", "scipy.special.beta"),
     *("td.linalg.solve_triangular", "td.linalg.cho_solve", "td.linalg.expm", "td.linalg.funm"),
+    *(
+        f"td.fft.{inverse}{name}"
+        for inverse in ("", "i")
+        for name in ("dct", "dst", "dctn", "dstn")
+    ),
     *("tests.cases.linalg.times_sparse", "tests.cases.linalg.sparse_times"),
     *("td.nn.dropout", "td.nn.gelu"),  # the former's cases have a generator of their own
     *(f"td.special.{name}" for name in ["erf", "erfc", "ndtr", "log_ndtr", "i0", "i1", "erfinv"]),

@@ -7,11 +7,14 @@ import textwrap
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import tinygrad_digits as td
 from tests.checks import quiet
 from tests.loop_programs import PROGRAMS, TRANSFORMS, WS, XS, H, W, rnn
+from tests.test_staged_loops import OPS, make_step
 from tinygrad_digits.support import tree
 
 LEFT_TO_NUMPY = {"several_results"}
@@ -118,6 +121,69 @@ def test_the_text_does_not_depend_on_the_number_of_steps():
         return len(str(f.program(W)).splitlines())
 
     assert count_lines(10) == count_lines(10_000)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (20, 3)])
+def test_products_of_few_rows_are_multiplied_at_once(shape):
+    xs = np.random.default_rng(1).standard_normal((5, *shape))
+
+    def loss(w, u, b):
+        h, hs = td.scan(lambda h, x: (np.tanh(h @ w + x @ u + b), h), 0 * xs[0], xs)
+        return np.sum(h) + np.sum(hs**2)
+
+    args = W, W - 1, H
+    f = td.grad(loss, (0, 1, 2))
+    assert_close(native(f)(*args), f(*args))
+    text = str(native(f).program(*args))
+    assert (f"float64(3, {5 * xs[0].size // 3})" in text) == (shape != (20, 3))
+
+
+def test_sums_of_products_are_stacked_only_beside_as_much_else():
+    def f(w):
+        step = lambda i, c: (c[0] + c[1][:, None] * c[1], np.tanh(c[1] @ w))  # noqa: E731
+        return td.fori_loop(0, 50, step, (0 * w, H))
+
+    assert_close(native(f)(W), f(W))
+    assert "(50, 3, 3)" not in (text := str(native(f).program(W)))
+    assert "(50, 3)" not in text
+
+
+def test_a_number_and_an_array_without_axes_are_read_as_what_they_are():
+    for k in (np.float64(1.5), np.array(1.5), np.float64(2.5), np.array(2.5)):
+        jitted = native(lambda k: td.scan(lambda c, x: (c * k + x, c), H, XS))
+        assert_close(jitted(k), td.scan(lambda c, x, k=k: (c * k + x, c), H, XS))
+
+
+def test_a_known_number_may_be_put_in_a_place():
+    zero = np.array(0.0)
+    f = native(lambda h: td.at(h)[1].set(zero))
+    assert_allclose(f(H), [H[0], 0, H[2]])
+    assert is_native(lambda h: td.at(h)[1].set(zero), H)
+
+
+def test_truth_values_may_be_turned():
+    f = native(lambda h: td.while_loop(lambda c: ~(np.sum(c) > 9), lambda c: c + 1, h))
+    assert np.sum(f(H)) > 9
+    assert is_native(lambda h: ~(h > 0), H)
+
+
+more_bodies = st.lists(st.sampled_from(sorted({*OPS} - {"sorted"})), min_size=1, max_size=3)
+
+
+@settings(max_examples=8)
+@given(more_bodies, st.booleans(), st.sampled_from([0, 2]), st.sampled_from([1, 6]))
+def test_any_scan_is_native_and_its_python_loop(names, reverse, checkpoint, length):
+    def loss(w, h, xs):
+        how = {"reverse": reverse, "checkpoint": checkpoint}
+        h, (a, b) = td.scan(make_step(names, w), h, xs, **how)
+        return np.sum(h) + np.sum(a * np.cos(a)) + np.sum(b)
+
+    args = W, H, XS[:length]
+    assert_close(native(loss)(*args), loss(*args))
+    gradient = td.grad(loss, (0, 1, 2))
+    with quiet():
+        assert_close(native(gradient)(*args), gradient(*args))
+    assert is_native(gradient, *args)
 
 
 def test_a_million_steps_take_no_memory():

@@ -388,7 +388,8 @@ def test_no_frame_or_count_of_references_decides_what_a_program_means():
     for name in (
         "getrefcount", "f_lasti", "f_locals", "co_code", "opmap", "get_referrers", "currentframe",
     ):  # fmt: skip
-        assert not [stem for stem, text in sources.items() if name in text]
+        found = {stem for stem, text in sources.items() if name in text}
+        assert found <= ({"copying"} if name == "co_code" else set())  # which tells lambdas apart
     of_frames = {stem for stem, text in sources.items() if "_getframe" in text}
     assert of_frames <= {"user_lines", "tensor", "array_methods", "tracer"}
     of_code = {stem for stem, text in sources.items() if "f_code" in text}

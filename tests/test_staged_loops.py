@@ -132,6 +132,21 @@ def test_a_loop_is_one_equation_however_long_it_is():
         assert str(a.options["loop"].step.program) == str(b.options["loop"].step.program)
 
 
+def test_examples_of_what_only_the_derivative_reads_are_not_written():
+    def f(w):
+        return np.sum(td.scan(lambda h, _: (np.tanh(h @ w), np.sin(h)), H, length=9)[1])
+
+    (forward, _) = held(td.jit(td.grad(f)).program(W).stages[0].program, SCAN)
+    loop = forward.options["loop"]
+    last, ys, *residuals = loop.example()
+    assert len(residuals) == loop.residuals > 0
+    assert last.shape == (3,)
+    assert ys.shape == (9, 3)
+    assert not any(np.any(x) for x in residuals)
+    pruned = held(td.jit(td.grad(f)).program(W).final, SCAN)[0].options["loop"]
+    assert len(pruned.example()) == len(pruned.step.returned) >= pruned.residuals
+
+
 def test_what_nobody_reads_is_not_computed_in_the_loop():
     def f(w):
         def step(c, x):

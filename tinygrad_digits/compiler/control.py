@@ -78,7 +78,7 @@ class Loop(Held):
     with `reverse` the steps run from the last to the first.
     """
 
-    __slots__ = ("carries", "consts", "length", "recompute", "reverse", "step")
+    __slots__ = ("carries", "consts", "length", "recompute", "residuals", "reverse", "step")
 
     def __init__(
         self,
@@ -88,11 +88,13 @@ class Loop(Held):
         length: int,
         reverse: bool = False,
         recompute: bool = False,
+        residuals: int = 0,
     ) -> None:
         self.step = step
         self.consts, self.carries = consts, carries
         self.length, self.reverse = length, reverse
         self.recompute = recompute  # whether its derivative computes the step once more
+        self.residuals = residuals  # how many of the last results are for its derivative alone
 
     @property
     def steps(self) -> tuple[Step, ...]:  # type: ignore[override]
@@ -103,7 +105,7 @@ class Loop(Held):
 
     def replace(self, **fields: Any) -> Loop:
         """The same with other fields."""
-        names = ("step", "consts", "carries", "length", "reverse", "recompute")
+        names = ("step", "consts", "carries", "length", "reverse", "recompute", "residuals")
         return Loop(**{name: fields.get(name, getattr(self, name)) for name in names})
 
     def order(self) -> Sequence[int]:
@@ -118,9 +120,13 @@ class Loop(Held):
 
     def example(self) -> list[Any]:
         """Results of the right shapes and dtypes, of which nothing has to be computed."""
-        ys = self.step.returned[self.carries :]
-        stacked = [np.broadcast_to(y, (self.length, *np.shape(y))).copy() for y in ys]
-        return [*self.step.returned[: self.carries], *stacked]
+        returned = self.step.returned
+        first = len(returned) - self.residuals
+        ys = [(y, (self.length, *np.shape(y))) for y in returned[self.carries : first]]
+        residuals = [
+            np.zeros((self.length, *np.shape(y)), np.asarray(y).dtype) for y in returned[first:]
+        ]  # zeros that nobody reads take no memory
+        return [*returned[: self.carries], *[np.broadcast_to(*y).copy() for y in ys], *residuals]
 
     def __repr__(self) -> str:
         return f"{self.length} steps{' backwards' * self.reverse}"

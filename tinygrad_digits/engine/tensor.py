@@ -41,7 +41,8 @@ class Tensor(ArrayMethods):
         self.value = value.copy() if isinstance(value, np.ndarray) else value  # stays as it is now
         self.tape = tape
         self.index = record(tape, self.value).index
-        tape.is_complex |= self.value.dtype.kind == "c"
+        if self.value.dtype.kind == "c":
+            tape.is_complex = True
 
     def __repr__(self) -> str:
         live = self.index in self.tape.records

@@ -266,6 +266,8 @@ def write_value(x: Any) -> str:
         return f"np.{x.dtype.name}({write_value(x.item())})"
     if type(x) is float and not math.isfinite(x):
         return {math.inf: "np.inf", -math.inf: "-np.inf"}.get(x, "np.nan")
-    if x is None or x is Ellipsis or type(x) in (bool, int, float, complex, str):
+    if type(x) is complex:  # whose repr Python reads as a sum, in which signs of zeros are lost
+        return f"complex({write_value(x.real)}, {write_value(x.imag)})"
+    if x is None or x is Ellipsis or type(x) in (bool, int, float, str):
         return "..." if x is Ellipsis else repr(x)
     raise NotPlain(f"it needs a {type(x).__name__}")

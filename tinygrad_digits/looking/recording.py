@@ -145,7 +145,8 @@ class RecordedTensor(Tensor):
 
     def strong(self) -> Any:
         """Itself, or for a Python number the NumPy scalar that it is worth."""
-        return self.tape.box(np.float64(self.value)) if isinstance(self.value, float) else self
+        worth = {float: np.float64, complex: np.complex128}.get(type(self.value))
+        return self if worth is None else self.tape.box(worth(self.value))
 
 
 def _compute(

@@ -17,7 +17,14 @@ from ..staging.batching import batch_elementwise, batch_whole, register_batching
 from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError, no_rule_with
 from ..support.user_lines import warn
-from .complex_parts import break_holomorphy, conj, is_complex, quarter_turn, refuse_order
+from .complex_parts import (
+    break_holomorphy,
+    conj,
+    direction,
+    is_complex,
+    quarter_turn,
+    refuse_order,
+)
 from .registering import handles, implement
 
 elementwise = partial(implement, kind=Kind.ELEMENTWISE)
@@ -71,7 +78,7 @@ negative = elementwise(np.negative, lambda g, _y, _x: -g)
 positive = elementwise(np.positive, lambda g, _y, _x: g)
 absolute = elementwise(
     np.absolute,
-    lambda g, _y, x: g * conj(np.sign(x)) if is_complex(x) else along_sign(g, x),
+    lambda g, _y, x: g * conj(direction(x)) if is_complex(x) else along_sign(g, x),
 )
 fabs = elementwise(np.fabs, lambda g, _y, x: along_sign(g, x))
 conjugate = elementwise(np.conjugate, lambda g, _y, _x: conj(g))
@@ -162,7 +169,7 @@ COSH_IS_VECTORISED = not {"AVX512_SKX", "X86_V4"}.isdisjoint(SIMD["SIMD Extensio
 
 
 def _over_square_cosh(a: Array, x: Array) -> Array:
-    if x.dtype.kind == "c":  # 0 where cosh overflows, of which complex division makes NaN
+    if is_complex(x):  # 0 where cosh overflows, of which complex division makes NaN
         far = np.abs(np.real(x)) > math.log(float(np.finfo(x.dtype).max)) - 1
         cosh = np.cosh(np.where(far, 0, x))
         return np.where(far, 0, a / cosh / cosh)

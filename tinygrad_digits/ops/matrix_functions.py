@@ -22,6 +22,7 @@ from ..engine.tape import Tape
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_matrices, register_batching
 from ..support.errors import NotDifferentiableError, ShapeError
+from .complex_parts import is_complex
 from .products import SMALL_LETTERS
 
 Elementwise = Callable[[Array], Array]
@@ -40,7 +41,7 @@ def funm(f: Elementwise, a: Array) -> Array:
             one that treats both triangles alike write funm(f, (a + a.T) / 2).
 
     Raises LinAlgError where a is not square, ShapeError where f is not elementwise,
-    NotDifferentiableError where it uses Tensors of its own, or a is complex.
+    NotDifferentiableError where it uses Tensors of its own, or where a or f(x) is complex.
 
     >>> import tinygrad_digits as td
     >>> td.grad(lambda a: td.linalg.funm(np.sqrt, a).trace())(np.diag([4.0, 4.0, 25.0]))
@@ -174,6 +175,11 @@ def _evaluate(f: Elementwise, x: Array) -> Array:
             "funm: f uses a Tensor of an enclosing transform (grad, vmap, jit), whose gradient "
             "would be lost; let the matrix bring it along: td.linalg.funm(np.exp, t * a) rather "
             "than td.linalg.funm(lambda x: np.exp(t * x), a)"
+        )
+    if is_complex(y):
+        raise NotDifferentiableError(
+            "funm: f made complex numbers, and funm gives real matrices; take real and imaginary "
+            "parts by themselves: funm(np.cos, a) + 1j * funm(np.sin, a)"
         )
     if type(y) not in (int, float) and np.shape(y) != x.shape:
         raise ShapeError(

@@ -44,7 +44,7 @@ def _imag(x: Tensor) -> Array:
 
 
 NUMPY |= {
-    operator.pow: powers.power,
+    operator.pow: powers.raise_to,
     operator.getitem: indexing.getitem,
     operator.setitem: assignment.assign,
     operator.iadd: assignment.make_in_place(elementwise.add, "+"),
@@ -53,7 +53,7 @@ NUMPY |= {
     operator.itruediv: assignment.make_in_place(elementwise.divide, "/"),
     operator.ifloordiv: assignment.make_in_place(nondifferentiable.OPS["floor_divide"], "//"),
     operator.imod: assignment.make_in_place(elementwise.remainder, "%"),
-    operator.ipow: assignment.make_in_place(powers.power, "**"),
+    operator.ipow: assignment.make_in_place(powers.raise_to, "**"),
     operator.imatmul: assignment.make_in_place(products.matmul, "@"),
     np.ndarray.astype: _astype,
     np.ndarray.conj: _conj,

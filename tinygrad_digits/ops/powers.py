@@ -13,7 +13,7 @@ import numpy as np
 from ..engine.define import define, primitive
 from ..engine.primitive import Array, Function, Kind
 from .complex_parts import is_complex
-from .elementwise import square
+from .elementwise import reciprocal, sqrt, square
 from .registering import handles, implement
 
 elementwise = partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True, composite=True)
@@ -142,13 +142,28 @@ _power = define(np.power, _by_base, _by_exponent, kind=Kind.ELEMENTWISE, uncheck
 
 @handles(np.power)
 def power(a: Array, b: Array, /) -> Any:
-    """numpy.power, with the square as an op of its own, as NumPy's own ** does it.
+    """numpy.power, with the square as an op of its own.
 
     >>> import tinygrad_digits as td
     >>> td.grad(lambda x: x**3)(2.0)
     np.float64(12.0)
     """
     return square(a) if type(b) is int and b == 2 else _power(a, b)
+
+
+def raise_to(a: Array, b: Array) -> Any:
+    """a ** b, as NumPy's operator: of complex arrays it takes the root, and the reciprocal.
+
+    np.power gives other last digits for three roots in four, and NaN where one part is infinite.
+    """
+    if type(b) is int:
+        if b == 2:
+            return square(a)
+        if b == -1 and is_complex(a) and a.is_array:
+            return reciprocal(a)
+    elif type(b) is float and b == 0.5 and is_complex(a) and a.is_array:
+        return sqrt(a)
+    return _power(a, b)
 
 
 def _wide(g: Array, *inputs: Array) -> list[Array]:

@@ -48,6 +48,6 @@ def format_operands(
 def _format_constant(constant: Any) -> str:
     if constant is None:
         return "constant"
-    if isinstance(constant, int | float):
+    if isinstance(constant, int | float | complex) and not hasattr(constant, "dtype"):
         return repr(constant)
     return f"{constant.dtype}{list(constant.shape)}"

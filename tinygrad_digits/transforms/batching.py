@@ -200,7 +200,7 @@ class BatchInterpreter(Interpreter):
         )
 
     def _stack(self, op: Primitive, ys: tuple[Any, ...]) -> Any:
-        if not hasattr(ys[0], "dtype") and not isinstance(ys[0], int | float):
+        if not hasattr(ys[0], "dtype") and not isinstance(ys[0], int | float | complex):
             return ys[0]
         shapes = {np.shape(y) for y in ys}
         if len(shapes) > 1:
@@ -213,7 +213,7 @@ class BatchInterpreter(Interpreter):
 
     def take_result(self, y: Any, axis: int | None) -> Any:
         """A result as the caller's own, with the batch axis in its place."""
-        number = isinstance(y, int | float) and not isinstance(y, np.generic)
+        number = isinstance(y, int | float | complex) and not isinstance(y, np.generic)
         if not self.is_on(y):
             if not number and not hasattr(y, "dtype"):
                 return y
@@ -320,7 +320,7 @@ def _open_children(whole: Tree) -> dict[Any, Tree] | None:
 
 
 def _is_mapped(leaf: Any, axis: int | None) -> bool:
-    numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float)
+    numeric = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
     return axis is not None and numeric and not isinstance(leaf, bool)
 
 

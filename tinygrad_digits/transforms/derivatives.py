@@ -289,7 +289,10 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
     ran = _run_forward("hvp", grad(f, argnums), primals, argnums)
     gradients = [y for y in ran.outputs if is_numeric(y)]
     along = zip(gradients, _directions("hvp", f, ran, primals, tangents), strict=True)
-    product = ran.pull_back([conjugate_leaf(v) for y, v in along if ran.tape.is_on(y)], free=True)
+    chosen = [v for y, v in along if ran.tape.is_on(y)]
+    if not ran.tape.is_complex:
+        return ran.pull_back(chosen, free=True)
+    product = ran.pull_back([*map(conjugate_leaf, chosen)], free=True)
     return tree.map(conjugate_leaf, product)  # H is symmetric as a map of real and imaginary parts
 
 

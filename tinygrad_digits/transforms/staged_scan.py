@@ -138,7 +138,8 @@ class ScanDerivative:
             replace(both.program, inputs=inputs, equations=equations, outputs=outputs)
         )
         returned = [find_value(x, program, both.known) for x in outputs]
-        return self.loop.replace(step=Step(program, step.given, returned))
+        residuals = self.loop.residuals + len(self.residuals)
+        return self.loop.replace(step=Step(program, step.given, returned), residuals=residuals)
 
     def select_kept(self, operands: list[Any], residuals: list[Any]) -> list[Any]:
         """What the pullback reads: values that all steps read, arrays, and residuals."""

@@ -143,6 +143,18 @@ class FunctionWriter:
             pointer.align, pointer.type = 64, POINTER  # of memory for rows as well as for numbers
         return Place(self, pointer, (size,), dtype)
 
+    def pointer(self) -> Any:
+        """Memory of the function's own, for a pointer."""
+        with self.builder.goto_block(self.start):
+            self.builder.position_at_start(self.start)
+            return self.builder.alloca(POINTER)
+
+    def place_number(self, number: Any, dtype: np.dtype[Any]) -> Place:
+        """A number as an array without axes."""
+        cell = self.variable(dtype)
+        cell[0] = number
+        return Place(self, cell.pointer, (), dtype)
+
 
 def _in_memory(dtype: np.dtype[Any]) -> ir.Type:
     return INT8 if dtype.kind == "b" else TYPES[dtype]

@@ -172,6 +172,7 @@ FORMULAS: dict[Any, Callable[..., Term]] = {
     np.bitwise_and: lambda a, b: a & b,
     np.bitwise_or: lambda a, b: a | b,
     np.bitwise_xor: lambda a, b: a ^ b,
+    np.invert: lambda x: ~x,
     np.isnan: lambda x: x.is_nan(),
     np.isfinite: _is_finite,
     np.isinf: _is_infinite,

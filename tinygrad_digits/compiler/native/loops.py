@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..control import SCAN, SWITCH, Branches, Loop, Step, While
+from ..control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from ..program import Aval, Equation, Var
 from .code import POINTER, FunctionWriter, Place
 from .expressions import constant
@@ -32,7 +32,9 @@ def lower_loop(eqn: Equation, layouts: Layouts, kernels: Kernels) -> NativeLoop:
         return NativeScan(eqn, layouts, kernels)
     if eqn.op is SWITCH:
         return NativeSwitch(eqn, layouts, kernels)
-    return NativeWhile(eqn, layouts, kernels)
+    if eqn.op is WHILE:
+        return NativeWhile(eqn, layouts, kernels)
+    raise NotNativeError("it has no native form")
 
 
 def _lower_step(
@@ -58,36 +60,57 @@ def _find_strides(x: Any, layouts: Layouts) -> Strides | None:
 
 
 class _Carries:
-    """Two places for each carry of a loop, in the memory of its kernel.
+    """The carries of a loop: each has two places, to read and to write, which change roles.
 
     Args:
         code: the function.
         avals: of the carries.
-        start: from which byte of the memory on.
+        start: from which byte of the memory on they have their places.
         memory: the pointer to it.
     """
 
     def __init__(
         self, code: FunctionWriter, avals: Sequence[Aval], start: int, memory: Any
     ) -> None:
-        self.code = code
-        self.places = []
+        self.code, self.avals = code, avals
+        self._read: list[Any] = []
+        self._written: list[Any] = []
         for aval in avals:
-            pair = []
-            for _ in range(2):
-                pair.append(_place(code, aval, memory, start))
+            for cells in (self._read, self._written):
+                cell = code.pointer()
+                code.builder.store(_place(code, aval, memory, start).pointer, cell)
+                cells.append(cell)
                 start += round_up(aval.nbytes)
-            self.places.append(pair)
+
+    def __getitem__(self, k: int) -> Place:
+        """One of them as it is now."""
+        pointer = self.code.builder.load(self._read[k], typ=POINTER)
+        return Place(self.code, pointer, self.avals[k].shape, self.avals[k].dtype)
 
     def fill(self, first: Sequence[Any]) -> None:
         """Write the first carries."""
-        for x, (place, _) in zip(first, self.places, strict=True):
-            _copy(self.code, x, place)
+        for k, x in enumerate(first):
+            _copy(self.code, x, self[k])
 
-    def point(self, table: Table, inputs: Sequence[int], outputs: Sequence[int]) -> None:
-        """Let a step read one place and write the other."""
-        for i, y, (old, new) in zip(inputs, outputs, self.places, strict=True):
-            table[i], table[y] = old.pointer, new.pointer
+    def tell(self, table: Table, inputs: Sequence[int], outputs: Sequence[int] = ()) -> None:
+        """Let a step read the carries, and write the next ones."""
+        for values, cells in ((inputs, self._read), (outputs, self._written)):
+            for i, cell in zip(values, cells, strict=False):
+                table[i] = self.code.builder.load(cell, typ=POINTER)
+
+    def swap(self) -> None:
+        """What has been written is to be read."""
+        load, store = self.code.builder.load, self.code.builder.store
+        for read, written in zip(self._read, self._written, strict=True):
+            old, new = load(read, typ=POINTER), load(written, typ=POINTER)
+            store(new, read)
+            store(old, written)
+
+    def copy_to(self, results: dict[int, Place]) -> None:
+        """Write the last carries to where the program wants them."""
+        for k, place in results.items():
+            if k < len(self.avals):
+                _copy(self.code, self[k], place)
 
 
 def _sum_sizes(avals: Sequence[Aval]) -> int:
@@ -95,8 +118,12 @@ def _sum_sizes(avals: Sequence[Aval]) -> int:
 
 
 def _place(code: FunctionWriter, aval: Aval, memory: Any, start: int) -> Place:
-    pointer = code.builder.gep(memory, [INT64(start)], source_etype=INT8)
-    return Place(code, pointer, aval.shape, aval.dtype)
+    return Place(code, _advance(code, memory, start), aval.shape, aval.dtype)
+
+
+def _advance(code: FunctionWriter, pointer: Any, size: int) -> Any:
+    """A pointer so many bytes further on."""
+    return code.builder.gep(pointer, [INT64(size)], source_etype=INT8)
 
 
 def _copy(code: FunctionWriter, x: Any, place: Place) -> None:
@@ -113,9 +140,7 @@ def _point_at(code: FunctionWriter, x: Any, aval: Aval) -> Any:
     """A pointer to an operand, which may be a number."""
     if isinstance(x, Place):
         return x.pointer
-    place = code.variable(aval.dtype)
-    _copy(code, x, Place(code, place.pointer, (), aval.dtype))
-    return place.pointer
+    return code.place_number(x, aval.dtype).pointer
 
 
 class _Base:
@@ -163,7 +188,7 @@ class NativeScan(_Base):
     def write(
         self, code: FunctionWriter, operands: list[Any], results: dict[int, Place], memory: Any
     ) -> None:
-        loop, builder = self.loop, code.builder
+        loop = self.loop
         consts, first, xs = loop.split(operands)
         table = Table(code, self.step, memory)
         for i, x in zip(self.inputs[0], consts, strict=True):
@@ -171,53 +196,38 @@ class NativeScan(_Base):
         avals = self._find_avals(self.inputs[1])
         carries = _Carries(code, avals, self.step.size, memory)
         carries.fill(first)
-        outputs, ys = self.outputs[: loop.carries], self.outputs[loop.carries :]
-        carries.point(table, self.inputs[1], outputs)
         rows = [*self._find_rows(zip(self.inputs[2], xs, strict=True))]
-        start = self.step.size + _sum_sizes(avals)
-        for k, y in enumerate(ys, loop.carries):
-            aval = self.step.program.aval(y)
-            if k in results:
-                rows.append((y, results[k].pointer, aval.nbytes))
-            else:  # nobody reads it
-                table[y] = _place(code, aval, memory, start).pointer
-            start += round_up(aval.nbytes)
+        rows += self._find_results(code, results, self.step.size + _sum_sizes(avals), memory)
         moving = [row for row in rows if table.has(row[0])]
         for i, pointer, size in moving:
-            last = INT64(size * (loop.length - 1) if loop.reverse else 0)
-            table[i] = builder.gep(pointer, [last], source_etype=INT8)
+            last = size * (loop.length - 1) if loop.reverse else 0
+            table[i] = _advance(code, pointer, last)
         if loop.length:
             with code.loop(loop.length):
+                carries.tell(table, self.inputs[1], self.outputs[: loop.carries])
                 table.call()
-                self._swap(table, outputs)
+                carries.swap()
                 for i, _, size in moving:
-                    forth = INT64(-size if loop.reverse else size)
-                    table[i] = builder.gep(table[i], [forth], source_etype=INT8)
-        self._write_last(code, table, carries, results)
+                    table[i] = _advance(code, table[i], -size if loop.reverse else size)
+        carries.copy_to(results)
+
+    def _find_results(
+        self, code: FunctionWriter, results: dict[int, Place], start: int, memory: Any
+    ) -> Iterator[tuple[int, Any, int]]:
+        """The same of what is stacked; what nobody reads is written to one place."""
+        for k, y in enumerate(self.outputs[self.loop.carries :], self.loop.carries):
+            aval = self.step.program.aval(y)
+            if k in results:
+                yield y, results[k].pointer, aval.nbytes
+            else:
+                yield y, _place(code, aval, memory, start).pointer, 0
+            start += round_up(aval.nbytes)
 
     @staticmethod
     def _find_rows(pairs: Any) -> Iterator[tuple[int, Any, int]]:
         """For each array that goes along where it starts, and how many bytes a step goes on."""
         for i, x in pairs:
             yield i, x.pointer, x.strides[0] * x.dtype.itemsize
-
-    def _swap(self, table: Table, outputs: Sequence[int]) -> None:
-        """Let the next step read what this one has written."""
-        for i, y in zip(self.inputs[1], outputs, strict=True):
-            if table.has(i) and table.has(y):
-                table[i], table[y] = table[y], table[i]
-
-    def _write_last(
-        self, code: FunctionWriter, table: Table, carries: _Carries, results: dict[int, Place]
-    ) -> None:
-        """Copy the last carries to where the program wants them."""
-        for k, i in enumerate(self.inputs[1]):
-            if k not in results:
-                continue
-            old, new = carries.places[k]
-            unread = (new if self.loop.length else old).pointer
-            pointer = table[i] if table.has(i) else unread
-            _copy(code, Place(code, pointer, old.shape, old.dtype), results[k])
 
 
 class NativeWhile(_Base):
@@ -247,71 +257,43 @@ class NativeWhile(_Base):
     def write(
         self, code: FunctionWriter, operands: list[Any], results: dict[int, Place], memory: Any
     ) -> None:
-        loop, builder = self.loop, code.builder
-        arena = builder.gep(memory, [INT64(self.cond.size)], source_etype=INT8)
-        cond, body = Table(code, self.cond, memory), Table(code, self.body, arena)
+        consts = self.loop.consts
+        cond = Table(code, self.cond, memory)
+        body = Table(code, self.body, _advance(code, memory, self.cond.size))
         carries = _Carries(code, self._avals, self.cond.size + self.body.size, memory)
-        carries.fill(operands[loop.consts :])
-        inputs = [[*step.program.inputs] for step in self.codes]
-        for table, numbers in zip((cond, body), inputs, strict=True):
-            for i, x in zip(numbers, operands[: loop.consts], strict=False):
+        carries.fill(operands[consts:])
+        for table in (cond, body):
+            for i, x in zip(table.step.program.inputs, operands[:consts], strict=False):
                 table[i] = _point_at(code, x, table.step.program.aval(i))
-        outputs = [x.index for x in self.body.program.outputs]
-        own = [numbers[loop.consts :] for numbers in inputs]
-        now = _Pointers(code, [old.pointer for old, _ in carries.places])
-        then = _Pointers(code, [new.pointer for _, new in carries.places])
-        goes_on = code.variable(np.dtype(bool))
+        self._write_turns(code, cond, body, carries)
+        carries.copy_to(results)
+
+    def _write_turns(
+        self, code: FunctionWriter, cond: Table, body: Table, carries: _Carries
+    ) -> None:
+        """The loop: the number of steps is looked at, then the condition."""
+        consts, builder = self.loop.consts, code.builder
+        goes_on, steps = code.variable(np.dtype(bool)), code.variable(np.dtype(np.int64))
         cond[self.cond.program.outputs[0].index] = goes_on.pointer
-        steps = code.variable(np.dtype(np.int64))
         steps[0] = 0
         head, inside, after = (code.function.append_basic_block() for _ in range(3))
         builder.branch(head)
         builder.position_at_end(head)
-        now.give(cond, own[0])
-        if loop.max_steps is not None:
+        if self.loop.max_steps is not None:
             checks = code.function.append_basic_block()
-            builder.cbranch((steps[0] < loop.max_steps).value, checks, after)
+            builder.cbranch((steps[0] < self.loop.max_steps).value, checks, after)
             builder.position_at_end(checks)
+        carries.tell(cond, [*self.cond.program.inputs][consts:])
         cond.call()
         builder.cbranch(goes_on[0].value, inside, after)
         builder.position_at_end(inside)
-        now.give(body, own[1])
-        then.give(body, outputs)
+        outputs = [x.index for x in self.body.program.outputs]
+        carries.tell(body, [*self.body.program.inputs][consts:], outputs)
         body.call()
-        now.swap(then)
+        carries.swap()
         steps[0] = steps[0] + 1
         builder.branch(head)
         builder.position_at_end(after)
-        for k, place in results.items():
-            old = carries.places[k][0]
-            _copy(code, Place(code, now[k], old.shape, old.dtype), place)
-
-
-class _Pointers:
-    """Pointers that change while a loop runs."""
-
-    def __init__(self, code: FunctionWriter, pointers: Sequence[Any]) -> None:
-        self.builder = code.builder
-        with self.builder.goto_block(code.start):
-            self.builder.position_at_start(code.start)
-            self.cells = [self.builder.alloca(POINTER) for _ in pointers]
-        for cell, pointer in zip(self.cells, pointers, strict=True):
-            self.builder.store(pointer, cell)
-
-    def __getitem__(self, k: int) -> Any:
-        return self.builder.load(self.cells[k], typ=POINTER)
-
-    def give(self, table: Table, numbers: Sequence[int]) -> None:
-        """Tell a step of them."""
-        for k, i in enumerate(numbers):
-            table[i] = self[k]
-
-    def swap(self, other: _Pointers) -> None:
-        """Exchange them."""
-        for k, (mine, its) in enumerate(zip(self.cells, other.cells, strict=True)):
-            a, b = self[k], other[k]
-            self.builder.store(b, mine)
-            self.builder.store(a, its)
 
 
 class NativeSwitch(_Base):

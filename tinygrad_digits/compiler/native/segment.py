@@ -135,8 +135,7 @@ class Kernel:
         program = self.emitter.program
         first, *items = self.block.equations
         operands = [
-            x if not isinstance(x, Var) else places.get(x.index, program.constants.get(x.index))
-            for x in program.equations[first].args
+            places[x.index] if isinstance(x, Var) else x for x in program.equations[first].args
         ]
         results = {program.equations[i].args[1]: places[i] for i in items if i in places}
         loop.write(code, operands, results, code.function.args[-1])
@@ -156,15 +155,23 @@ class Kernel:
             aval = emitter.program.aval(i)
             pointer = code.function.args[parameter]
             places[i] = Place(code, pointer, aval.shape, aval.dtype, strides)
-        for i in self.block.equations:
-            if (
-                self.axes is None and self.loop is None and i not in places
-            ):  # nobody reads what comes out
-                aval = emitter.program.aval(i)
-                places[i] = Place(
-                    code, code.memory(aval.dtype, prod(aval.shape)).pointer, aval.shape, aval.dtype
-                )
+        if self.axes is None:
+            self._add_own_places(code, places)
         return places
+
+    def _add_own_places(self, code: FunctionWriter, places: dict[int, Place]) -> None:
+        """Places in the function itself: for literals, and results that nobody reads."""
+        program = self.emitter.program
+        for i in {var for k in self.block.equations for var in program.equations[k].vars}:
+            if i in program.constants and i not in places:
+                places[i] = code.place_number(program.constants[i].item(), program.aval(i).dtype)
+        if self.loop is not None:
+            return
+        for i in self.block.equations:
+            if i not in places:
+                aval = program.aval(i)
+                memory = code.memory(aval.dtype, prod(aval.shape))
+                places[i] = Place(code, memory.pointer, aval.shape, aval.dtype)
 
 
 class Kernels(dict[str, Kernel]):
@@ -270,7 +277,15 @@ class NativeSegment:
             for kernel, arguments in self.calls
         ]
         what = "for threads to share" * self.is_split
-        return "\n    ".join([f"{self.name}({', '.join(self.things)}): {what}".rstrip(), *words])
+        things = ", ".join(map(self._write_thing, range(len(self.things))))
+        return "\n    ".join([f"{self.name}({things}): {what}".rstrip(), *words])
+
+    def _write_thing(self, slot: int) -> str:
+        """A thing by name, and what is read of it: the number that it is, or flags first."""
+        name = self.things[slot]
+        return (
+            f"number {name}" if slot in self.numbers else f"{name}{'?' * (slot in self.doubtful)}"
+        )
 
     def _write_argument(self, slot: int, offset: int) -> str:
         return f"{self.things[slot]} + {offset}" if offset else self.things[slot]

@@ -11,6 +11,7 @@ import numpy as np
 from ..primitives import DIVIDE, MAXIMUM, MINIMUM, SUM
 from ..program import Equation, Operand, Program, Var, producer
 from .for_steps import prepare_steps
+from .products import multiply_at_once
 
 
 def prepare_for_loops(program: Program) -> Program:
@@ -25,7 +26,7 @@ def prepare_for_loops(program: Program) -> Program:
             equations[within], eqn = _split_clip(eqn, program, within)
         equations[index] = _sum_instead(eqn, program) or _reuse_softmax(eqn, current) or eqn
     constants = {i: x if x.flags.c_contiguous else x.copy() for i, x in program.constants.items()}
-    program = replace(program, equations=equations, constants=constants)
+    program = multiply_at_once(replace(program, equations=equations, constants=constants))
     return prepare_steps(program, prepare_for_loops)
 
 

@@ -82,6 +82,7 @@ def _prune_scan(program: Program, index: int, users: list[int]) -> Program:
         ),
         consts=sum(k < loop.consts for k in operands),
         carries=sum(k < loop.carries for k in results),
+        residuals=sum(k >= len(step.returned) - loop.residuals for k in results),
     )
     equations = dict(program.equations)
     equations[index] = replace(

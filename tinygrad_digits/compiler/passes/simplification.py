@@ -58,6 +58,8 @@ def _read_literal(x: Operand, program: Program) -> float | None:
 
 
 def _times_one(eqn: Equation, program: Program) -> Var | None:
+    if eqn.aval.dtype.kind == "c":  # 1 is 1 + 0j there, which changes signs of zeros, and inf
+        return None
     for x, other in (eqn.args, eqn.args[::-1]):
         if _read_literal(other, program) == 1 and (same := _same_value(eqn, x, program)):
             return same
@@ -68,7 +70,7 @@ def _exact_division(eqn: Equation, program: Program) -> Var | Equation | None:
     """x / 2^k is x * 2^-k."""
     x, other = eqn.args
     divisor = _read_literal(other, program)
-    if divisor == 1:
+    if divisor == 1 and eqn.aval.dtype.kind != "c":
         return _same_value(eqn, x, program)
     if not divisor or abs(frexp(divisor)[0]) != 0.5 or not 1e-4 < abs(divisor) < 1e4:
         return None

@@ -21,7 +21,9 @@ from .checksummed import parse_facts, seal, unseal
 FORMAT = "tinygrad-digits checkpoint"
 RENAMED = {"['memory']": "['state']"}
 """Of leaves in files that earlier versions wrote, how their paths began, and begin now."""
-NUMBERS = (bool, int, float, np.generic)
+PARTS = " (real, imaginary)"
+"""After the path of complex numbers, which are stored as pairs: safetensors has no complex128."""
+NUMBERS = (bool, int, float, complex, np.generic)
 
 
 class Checkpoint(NamedTuple):
@@ -43,7 +45,10 @@ def dump(content: Tree, facts: dict[str, Any]) -> bytes:
             continue
         if not isinstance(leaf, (np.ndarray, *NUMBERS)):
             raise TypeError(f"{path}: a checkpoint cannot hold a {type(leaf).__name__}")
-        arrays[path] = np.asarray(leaf)
+        array = np.asarray(leaf)
+        if array.dtype.kind == "c":
+            path, array = path + PARTS, np.stack([array.real, array.imag], axis=-1)
+        arrays[path] = array
     return seal(arrays, {"format": FORMAT, "facts": json.dumps(facts, allow_nan=False)})
 
 
@@ -79,8 +84,11 @@ def restore(saved: Checkpoint, like: Tree) -> Tree:
         if leaf is None:
             leaves.append(None)
             continue
-        array = left.pop(path, None)
         wanted = np.asarray(leaf)
+        array = left.pop(path, None)
+        if wanted.dtype.kind == "c" and (parts := left.pop(path + PARTS, None)) is not None:
+            array = parts[..., 0].astype(np.result_type(parts, np.complex64))
+            array.imag = parts[..., 1]
         if array is None or (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
             found = "nothing" if array is None else f"{array.dtype}{array.shape}"
             raise RunError(

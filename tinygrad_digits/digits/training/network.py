@@ -45,7 +45,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
 
     augment: Any
     backend: str | None
-    batch_size: int
+    batch_size: int | str
     dropout: float
     dtype: Any
     early_stopping: bool
@@ -164,7 +164,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
         """The best of the epochs, or the last where nothing is held; and the scores."""
         recipe = self.recipe_
         joined = len(rows.y) + round(recipe.synthetic * len(rows.y))
-        steps = recipe.epochs * -(-joined // choose_size(len(rows.y), self.batch_size))
+        steps = recipe.epochs * -(-joined // choose_size(len(rows.y), recipe.batch_size))
         best = self._begin(params, recipe, steps)
         scores: list[float] = []
         since = 0
@@ -186,7 +186,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
     ) -> Iterator[Progress]:
         """The training loop, with notes of its losses."""
         rows = rows._replace(x=self._scale(rows.x))
-        size, sizes = choose_size(len(rows.y), self.batch_size), mlp.layer_sizes(begin.params)
+        size, sizes = choose_size(len(rows.y), recipe.batch_size), mlp.layer_sizes(begin.params)
         shapes = (size, *sizes, rows.x.dtype, bool(self.dropout))
         backend = choose_backend(self.backend)
         step = reuse_step(type(self).row_loss, self.loss, recipe, steps, backend, shapes)

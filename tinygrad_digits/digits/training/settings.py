@@ -19,7 +19,7 @@ Settings = dict[str, Any]
 
 ALIASES = {"hidden_layer_sizes": "hidden", "learning_rate_init": "rate", "max_iter": "epochs"}
 """What scikit-learn's MLPClassifier calls some of them."""
-AUTO = ("hidden", "warmup", "smoothing", "epochs", "augment")
+AUTO = ("hidden", "warmup", "smoothing", "batch_size", "epochs", "augment")
 """Settings that may be "auto"; `rate` and `weight_decay` may be None for the same."""
 
 
@@ -71,7 +71,7 @@ def choose_recipe(settings: Settings, *, images: bool, general: Recipe = GENERAL
     >>> chosen = check_settings({"hidden": "auto", "epochs": 5, "augment": "auto",
     ...                          "scaling": "auto", "optimizer": "adam", "rate": None})
     >>> choose_recipe(chosen, images=True)  # doctest: +ELLIPSIS
-    Recipe(hidden=(256, 128), optimizer='adam', rate=0.005, ... epochs=5, ...augment=True, ...)
+    Recipe(hidden=(512, 128), optimizer='adam', rate=0.005, ... epochs=5, ...augment=True, ...)
     """
     base = RECIPE if images else general
     optimizer = settings.get("optimizer", base.optimizer)

@@ -19,7 +19,7 @@ from ..extras import extra
 
 PAYS = 2**24
 """Multiplications in a matrix product from which all threads may take part. Two cores took 1.25 of
-one's time for 2^20 (a layer of the recipe), 1.07 for 2^21, 0.56 for 2^23 and 0.53 to 0.84 above
+one's time for 2^20, 1.07 for 2^21, 0.56 for 2^23 (a layer of the recipe) and 0.53 to 0.84 above
 (float32, OpenBLAS 0.3.31): at 2^23 that saves 70 us, and one thread late to wake costs more.
 """
 
@@ -27,7 +27,7 @@ one's time for 2^20 (a layer of the recipe), 1.07 for 2^21, 0.56 for 2^23 and 0.
 def count_worthwhile(sizes: Sequence[int], batch_size: int) -> int | None:
     """How many threads training should take: 1, or None for all that BLAS has.
 
-    >>> count_worthwhile((64, 256, 128, 10), 64), count_worthwhile((784, 512, 256, 10), 256)
+    >>> count_worthwhile((64, 512, 128, 10), 128), count_worthwhile((784, 512, 256, 10), 256)
     (1, None)
     """
     largest = batch_size * max(a * b for a, b in itertools.pairwise(sizes))
