@@ -99,6 +99,35 @@ def test_a_number_of_steps_is_none_that_is_negative():
         td.scan(lambda c, _: (c, None), 0.0, length=-1)
 
 
+@pytest.mark.parametrize("count", [2.5, "2"])
+def test_steps_are_counted_by_ints(count):
+    for wrong in ({"length": count}, {"length": 2, "checkpoint": count}):
+        with pytest.raises(TypeError, match="integer"):
+            td.scan(lambda c, _: (c, None), 0.0, **wrong)
+    with pytest.raises(TypeError, match="integer"):
+        td.while_loop(lambda c: c < 1, lambda c: c + 1, 0, max_steps=count)
+    with pytest.raises(ValueError, match="max_steps is a number of steps, got -1"):
+        td.while_loop(lambda c: c < 1, lambda c: c + 1, 0, max_steps=-1)
+
+
+def test_a_checkpointed_step_draws_anew_or_not_at_all(rng):
+    x = rng.standard_normal((6, 3))
+
+    def scan(generator, step, **how):
+        return td.scan(lambda c, a: step(c, a, generator), x[0], x, **how)[0]
+
+    def multiply(c, a, generator):
+        return c + a * generator.random(), None
+
+    def drop(c, a, generator):
+        return c + td.nn.dropout(a, 0.5, generator), None
+
+    with pytest.raises(td.errors.NotDifferentiableError, match=r"generator.*part of the carry"):
+        scan(np.random.default_rng(0), multiply, checkpoint=2)
+    wanted, got = (scan(np.random.default_rng(0), drop, checkpoint=k) for k in (0, 2))
+    np.testing.assert_array_equal(got, wanted)
+
+
 def test_numbers_take_the_dtype_that_the_carry_has():
     carry, _ = td.scan(lambda _c, _x: (1.0, None), np.float32(0), length=2)
     assert type(carry) is np.float32

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import numpy_backend
+from .control import draws
 from .namespace import list_names
 from .native import host, library
 from .native.axes import LARGE, PARTS
@@ -35,7 +36,7 @@ from .native.threads import count_cores
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
 from .plan import ALIGNMENT
-from .program import Program, is_draw, vars_in
+from .program import Program, vars_in
 
 
 def compile_program(
@@ -61,7 +62,7 @@ def compile_program(
 def _is_pure(emitter: NativeEmitter) -> bool:
     """Whether a program can be run again: it has written over no input, and drawn nothing."""
     donated = any(over in emitter.program.inputs for over in emitter.plan.in_place.values())
-    return not donated and not any(is_draw(eqn) for eqn in emitter.program.equations.values())
+    return not donated and not draws(emitter.program)
 
 
 def _run_again(inputs: Any, code: int, *, make_spare: Callable[[], Code], pure: bool) -> list[Any]:

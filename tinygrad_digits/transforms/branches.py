@@ -100,6 +100,8 @@ def while_loop(
     >>> td.while_loop(lambda x: x < 100, lambda x: 2 * x, 3.0)
     np.float64(192.0)
     """
+    if max_steps is not None and operator.index(max_steps) < 0:
+        raise ValueError(f"while_loop: max_steps is a number of steps, got {max_steps}")
     carry = Carry("while_loop", init)
     leaves = [*carry.leaves, *find_captured(cond), *find_captured(body)]
     try:

@@ -11,8 +11,10 @@ is one equation of the program, whose step is traced once, however many steps th
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +29,7 @@ from ..support.tree import Tree
 from .branches import while_loop
 from .carries import Carry, Parts, as_leaf, describe_tree, form_of, refuse_changes
 from .checkpoint import checkpoint as checkpointed
+from .checkpoint import refuse_draws
 from .staged_scan import scan_arrays
 from .steps import (
     TraceFound,
@@ -147,7 +150,7 @@ class Steps:
         """How many steps a segment has; 0 for no segments."""
         if every is True:
             return math.isqrt(max(self.length - 1, 0)) + 1
-        if every < 0:
+        if operator.index(every) < 0:
             raise ValueError(f"{self.loop}: checkpoint is True or a number of steps, got {every!r}")
         return int(every)
 
@@ -227,7 +230,8 @@ class Steps:
 
         examples = [find_example(x) for x in carry.arrays]
         examples += [find_example(x)[0] for x in xs.arrays]
-        closed, captured = close(step, [scalar(x) for x in examples], traces, user=self.f)
+        with contextlib.nullcontext() if traces else refuse_draws(self.f):
+            closed, captured = close(step, [scalar(x) for x in examples], traces, user=self.f)
         loop = Loop(closed, len(captured), len(carry.arrays), self.length, self.reverse)
         results = scan_arrays(loop, [*captured, *carry.arrays, *xs.arrays], every)
         m, (y, y_structure) = loop.carries, y_parts[0]
@@ -237,14 +241,14 @@ class Steps:
 
 def _count_steps(loop: str, xs: list[tuple[str, Any]], length: int | None) -> int:
     """The length of the first axis of all xs, and `length`, if it is given."""
-    lengths = {} if length is None else {"length": int(length)}
+    lengths = {} if length is None else {"length": operator.index(length)}
     for path, x in xs:
         if x is None:
             continue
         if not x.shape:
             raise ShapeError(f"{loop}: {path} has no axis to go along; it is {x.dtype}{x.shape}")
         lengths[path] = x.shape[0]
-    if length is not None and length < 0:
+    if lengths.get("length", 0) < 0:
         raise ValueError(f"{loop}: length is a number of steps, got {length}")
     if not lengths:
         raise ShapeError(f"{loop}: give xs with arrays in it, or length=")

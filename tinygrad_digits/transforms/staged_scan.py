@@ -293,5 +293,5 @@ def _take_swept(swept: dict[int, Any], tensor: Any) -> Any:
 
 
 def _is_cheap(eqn: Equation) -> bool:
-    """Whether a value is rather computed again than kept: a view, or a Python number."""
-    return is_view(eqn) or eqn.aval.form == "number"
+    """Whether a value is rather computed again than kept: a view, or a number that is not drawn."""
+    return is_view(eqn) or (eqn.aval.form == "number" and not eqn.effect)
