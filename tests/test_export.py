@@ -606,3 +606,9 @@ def test_the_folder_has_to_be_there(tmp_path):
 def test_a_path_names_a_kind_and_a_function(name, tmp_path):
     with pytest.raises(ValueError, match=r"as in score\.py"):
         td.export(np.sin, np.ones(2), path=tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["class.py", "np.py", "numpy.py", "random.py", "int.o", "exp.o"])
+def test_a_name_that_means_something_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match="choose another name"):
+        td.export(np.sin, np.ones(2), path=tmp_path / name)

@@ -176,6 +176,16 @@ def test_what_is_not_native_is_refused(f, args, message, tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
+def test_an_argument_may_be_called_like_the_result(tmp_path):
+    def add(out, int):
+        return out + int
+
+    x = np.arange(3.0)
+    run(add, x, x + 1, folder=tmp_path)
+    header = (tmp_path / "program.h").read_text()
+    assert "const double *out, const double *int_, double *out_)" in header
+
+
 def test_a_c_function_has_one_length(tmp_path):
     with pytest.raises(ValueError, match="a C function is for one length"):
         td.export(np.sin, np.ones(3), path=tmp_path / "f.o", batch_argnames="x")

@@ -94,6 +94,40 @@ def test_xs_of_unequal_length_are_named_by_their_paths():
         td.scan(lambda c, _: (c, None), 0.0)
 
 
+def test_a_number_of_steps_is_none_that_is_negative():
+    with pytest.raises(ValueError, match="length is a number of steps, got -1"):
+        td.scan(lambda c, _: (c, None), 0.0, length=-1)
+
+
+@pytest.mark.parametrize("count", [2.5, "2"])
+def test_steps_are_counted_by_ints(count):
+    for wrong in ({"length": count}, {"length": 2, "checkpoint": count}):
+        with pytest.raises(TypeError, match="integer"):
+            td.scan(lambda c, _: (c, None), 0.0, **wrong)
+    with pytest.raises(TypeError, match="integer"):
+        td.while_loop(lambda c: c < 1, lambda c: c + 1, 0, max_steps=count)
+    with pytest.raises(ValueError, match="max_steps is a number of steps, got -1"):
+        td.while_loop(lambda c: c < 1, lambda c: c + 1, 0, max_steps=-1)
+
+
+def test_a_checkpointed_step_draws_anew_or_not_at_all(rng):
+    x = rng.standard_normal((6, 3))
+
+    def scan(generator, step, **how):
+        return td.scan(lambda c, a: step(c, a, generator), x[0], x, **how)[0]
+
+    def multiply(c, a, generator):
+        return c + a * generator.random(), None
+
+    def drop(c, a, generator):
+        return c + td.nn.dropout(a, 0.5, generator), None
+
+    with pytest.raises(td.errors.NotDifferentiableError, match=r"generator.*part of the carry"):
+        scan(np.random.default_rng(0), multiply, checkpoint=2)
+    wanted, got = (scan(np.random.default_rng(0), drop, checkpoint=k) for k in (0, 2))
+    np.testing.assert_array_equal(got, wanted)
+
+
 def test_numbers_take_the_dtype_that_the_carry_has():
     carry, _ = td.scan(lambda _c, _x: (1.0, None), np.float32(0), length=2)
     assert type(carry) is np.float32
@@ -122,6 +156,44 @@ def test_an_associative_scan_of_matrices_is_differentiated(rng):
     products = td.associative_scan(np.matmul, a)
     np.testing.assert_allclose(products[-1], np.linalg.multi_dot(a), rtol=1e-12)
     td.check_grads(lambda a: np.sum(td.associative_scan(np.matmul, a) ** 2), a)
+
+
+@pytest.mark.parametrize(
+    ("fn", "message"),
+    [
+        (lambda a, b: (a, b), "elems changes its structure"),
+        (lambda a, b: (a + b)[:1], r"elems is float64\(2,\) when fn gets it and float64\(1,\)"),
+        (lambda a, b: a > b, "float64.* and bool.*astype"),
+    ],
+)
+def test_an_associative_scan_needs_elements_of_one_form(fn, message):
+    with pytest.raises(td.errors.ShapeError, match=message):
+        td.associative_scan(fn, np.ones(5))
+    with pytest.raises(td.errors.ShapeError, match="elems has no axis 1"):
+        td.associative_scan(fn, np.ones(5), axis=1)
+
+
+@pytest.mark.parametrize("how", [lambda f: f, td.jit])
+@pytest.mark.parametrize("index", [True, 1.0, np.bool_(True), np.float64(1), np.array(1.0)])
+def test_branches_are_counted_by_ints(index, how):
+    with pytest.raises(TypeError, match=r"switch: index is (bool|float64).*astype\(int\)"):
+        how(lambda i: td.switch(i, [lambda: 1.0, lambda: 2.0]))(index)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            lambda x: x[:1],
+            r"result is float64\(3,\) from one branch and float64\(1,\) from another",
+        ),
+        (lambda x: x > 0, r"float64\(3,\) from one branch and bool.*astype"),
+        (lambda x: (x, x), r"changes its structure, from float64\(3,\) to tuple"),
+    ],
+)
+def test_branches_that_differ_are_told_apart(other, message):
+    with pytest.raises(td.errors.ShapeError, match=message):
+        td.jit(lambda x: td.cond(x[0] > 0, other, lambda x: x, x))(np.ones(3))
 
 
 def test_branches_and_counted_loops():

@@ -126,3 +126,68 @@ def test_every_function(group):
 @pytest.mark.parametrize("group", [*in_groups(nth_cases(1))])
 def test_every_function_in_another_shape_and_float32(group):
     check_cases(group, np.float32)
+
+
+# --- whole numbers
+
+
+INTS = [np.dtype(f"{sign}{bits}") for sign in ("int", "uint") for bits in (8, 16, 32, 64)]
+
+
+def ends(dtype):
+    """The least and the largest numbers, and those around 0."""
+    info = np.iinfo(dtype)
+    numbers = [info.min, info.min + 1, -7, -2, -1, 0, 1, 2, 7, info.max - 1, info.max]
+    return np.array(sorted({n for n in numbers if info.min <= n <= info.max}), dtype)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [*[(dtype, dtype) for dtype in INTS], ("u8", "i8"), ("i8", "u8")]
+)
+def test_whole_numbers_at_the_ends_of_their_range(first, second):
+    """The remainder of the least number by -1 would trap, and signs may differ."""
+
+    def compute(a, b):
+        divided = {"remainder": np.remainder(a, b), "fmod": np.fmod(a, b)}
+        compared = {"less": a < b, "at most": a <= b, "equal": a == b, "unequal": a != b}
+        return {**divided, **compared, "more": a > b, "at least": a >= b, "sum": a + b}
+
+    check_native(compute, *map(np.ravel, np.meshgrid(ends(first), ends(second))))
+
+
+@pytest.mark.parametrize("dtype", INTS)
+def test_clipping_to_what_a_dtype_cannot_hold(dtype):
+    def clip(x):
+        return {"both": np.clip(x, -1, 2), "wide": np.clip(x, -(10**6), 10**6), "more": x > -1}
+
+    check_native(clip, ends(dtype))
+
+
+def test_bools_in_short_rows():
+    """Rows that are one vector: sums of bools are bools, not counted modulo 2."""
+
+    def combine(x, y):
+        return {
+            "add": x + y,
+            "multiply": x * y,
+            "abs": np.abs(x),
+            "equal": x == y,
+            "any": x.any(-1),
+        }
+
+    x = np.array([[[True, False, True]], [[True, True, False]]])
+    check_native(combine, x, x[..., :1])
+    check_native(combine, x[0], x[0])
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_views_of_views_are_results_wherever_they_come(before):
+    """Python makes what is a view after what it is a view of."""
+
+    def look(x):
+        shifted = [x + k for k in range(before)]
+        turned = x.T
+        return {"shifted": shifted, "turned": turned, "square": x * x, "row": turned[0]}
+
+    x = np.arange(12.0).reshape(3, 4)
+    assert_same(td.jit(look, backend="native")(x), look(x), "native")

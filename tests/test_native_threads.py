@@ -93,6 +93,8 @@ def test_arrays_in_any_order_are_shared_too(rng):
 def test_threads_at_least_one():
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         td.jit(np.sin, backend="native", threads=0)
+    with pytest.raises(TypeError, match="integer"):
+        td.jit(np.sin, backend="native", threads=1.5)
 
 
 def _in_a_child(queue, f, x):

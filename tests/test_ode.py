@@ -274,6 +274,14 @@ def test_an_equation_cannot_write_into_the_state():
         (lambda: td.odeint(decay, np.array([1]), [0, 1], 0.5), TypeError, r"y0 is int64.*astype"),
         (lambda: td.odeint(decay, 1.0, [0, 1], 0.5, method="euler"), ValueError, "dopri5, tsit5"),
         (lambda: td.odeint(decay, 1.0, [0, 1], 0.5, adjoint="no"), ValueError, "discrete, contin"),
+        (lambda: td.odeint(decay, 1.0, [0, 1], 0.5, rtol=-1.0), ValueError, "rtol is a tolerance"),
+        (lambda: td.odeint(decay, 1.0, [0, 1], 0.5, atol=np.nan), ValueError, "atol is a toleran"),
+        (lambda: td.odeint(decay, 1.0, [0, 1], 0.5, max_steps=0), ValueError, "max_steps is a num"),
+        (
+            lambda: td.odeint(decay, 1.0, [0, 1], 0.5, method="rk4", substeps=0),
+            ValueError,
+            "substeps is a number of steps, at least 1, got 0",
+        ),
         (
             lambda: td.odeint(lambda y, t: [y[1], y[0]], np.ones(2), [0, 1]),
             td.errors.ShapeError,
@@ -294,6 +302,14 @@ def test_an_equation_cannot_write_into_the_state():
 def test_what_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("adjoint", ADJOINTS)
+def test_the_gradient_of_a_number_is_a_scalar(adjoint):
+    def last(rate):
+        return td.odeint(decay, 1.0, [0, 1], rate, adjoint=adjoint)[-1]
+
+    assert type(td.grad(last)(0.5)) is np.float64
 
 
 # --- steps that fail, and steps that are many

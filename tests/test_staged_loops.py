@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 import tinygrad_digits as td
 from tests.checks import quiet
+from tests.jit_programs import BACKENDS, skip_without
 from tests.loop_programs import PROGRAMS, TRANSFORMS, WS, XS, H, W, rnn
 from tinygrad_digits.compiler.control import SCAN, SWITCH, WHILE
 from tinygrad_digits.support import tree
@@ -450,3 +451,75 @@ def test_max_steps_ends_a_while():
         assert (
             how(lambda x: td.while_loop(lambda _: x < 9, lambda c: c + 1, x, max_steps=4))(1) == 5
         )
+
+
+# --- draws
+
+DRAWING = {
+    "a number": lambda x, g: td.scan(lambda c, a: (c + a * g.random(), None), x[0], x)[0],
+    "an array": lambda x, g: td.scan(lambda c, a: (c + a * g.normal(size=4), None), x[0], x)[0],
+    "a result": lambda x, g: td.scan(lambda c, a: (c * a, g.random()), x[0], x)[0],
+    "of a constant": lambda x, g: td.scan(
+        lambda c, a: (c + td.nn.dropout(np.ones((4, 4)), 0.5, g) @ a, None), x[0], x
+    )[0],
+    "of a carry": lambda x, g: td.scan(
+        lambda c, a: ((c[0] + td.nn.dropout(a, 0.5, c[1]) * c[1].random(), c[1]), None),
+        (x[0], g),
+        x,
+    )[0][0],
+    "in a loop": lambda x, g: td.scan(
+        lambda c, a: (td.fori_loop(0, 2, lambda _, d: d * g.random() + a, c), None), x[0], x
+    )[0],
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("f", DRAWING.values(), ids=DRAWING)
+def test_the_gradient_is_of_the_numbers_that_were_drawn(f, backend, rng):
+    """They are kept for it: drawn once more they would be others."""
+    skip_without(backend)
+    x = rng.standard_normal((5, 4))
+
+    def differentiate(x, g):
+        return f(x, g), td.grad(lambda x: np.sum(f(x, g) ** 2))(x)
+
+    ours, theirs = np.random.default_rng(0), np.random.default_rng(0)
+    got = td.jit(differentiate, backend=backend)(x, ours)
+    for a, b in zip(got, differentiate(x, theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+    assert ours.bit_generator.state == theirs.bit_generator.state
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_branch_that_is_not_taken_may_have_no_value(backend):
+    """Its index need not be one."""
+    skip_without(backend)
+
+    def choose(x, i):
+        return td.cond(np.max(i) < 3, lambda x: x[i], lambda x: x[i * 0], x)
+
+    jitted = td.jit(choose, backend=backend)
+    x = np.arange(3.0)
+    for i in (np.array([0, 99]), np.array([2, 1])):
+        np.testing.assert_array_equal(jitted(x, i), choose(x, i))
+
+
+def test_an_error_in_a_step_says_what_eager_says():
+    skip_without("native")
+
+    def run(x, labels):
+        return td.scan(lambda c, a: (c + td.nn.cross_entropy(x, a), None), 0.0, labels)[0]
+
+    with pytest.raises(td.errors.ShapeError, match=r"labels must be integers in 0 .*3, got 9"):
+        td.jit(run, backend="native")(np.ones((2, 4)), np.array([[0, 1], [9, 9]]))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_gradient_without_max_steps_is_refused_by_each_backend(backend):
+    skip_without(backend)
+
+    def run(x):
+        return td.while_loop(lambda c: c < 20, lambda c: c * 1.5, x)
+
+    with pytest.raises(td.errors.NotDifferentiableError, match="max_steps"):
+        td.jit(td.grad(run), backend=backend)(1.0)

@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import inspect
 import itertools
+import operator
 import os
 import time
 from _thread import RLock, get_ident  # threading itself takes 0.6 ms to import
@@ -226,7 +227,7 @@ class Jitted(Decorated, Generic[P, R]):
         threads: int | None = None,
     ) -> None:
         _check_function(f)
-        if threads is not None and threads < 1:
+        if threads is not None and (type(threads) is bool or operator.index(threads) < 1):
             raise ValueError(f"threads must be at least 1, got {threads}")
         _check_how(f, backend, (*static_argnames, *donate), cache_size)
         functools.update_wrapper(self, f)

@@ -42,16 +42,21 @@ class Step:
     @property
     def draws(self) -> bool:
         """Whether it draws from a random generator."""
-        return any(
-            any(step.draws for x in eqn.options.values() if isinstance(x, Held) for step in x.steps)
-            or (is_draw(eqn) and not any(isinstance(x, Held) for x in eqn.options.values()))
-            for eqn in self.program.equations.values()
-        )
+        return draws(self.program)
 
     @property
     def has_effect(self) -> bool:
         """Whether it draws from a generator or checks something."""
         return any(eqn.effect for eqn in self.program.equations.values())
+
+
+def draws(program: Program) -> bool:
+    """Whether an equation draws from a random generator, in its steps if it holds some."""
+    for eqn in program.equations.values():
+        held = [x for x in eqn.options.values() if isinstance(x, Held)]
+        if any(step.draws for x in held for step in x.steps) or (is_draw(eqn) and not held):
+            return True
+    return False
 
 
 class Held:

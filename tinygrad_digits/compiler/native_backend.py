@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from . import numpy_backend
+from .control import draws
 from .namespace import list_names
 from .native import host, library
 from .native.axes import LARGE, PARTS
@@ -35,7 +36,7 @@ from .native.threads import count_cores
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
 from .plan import ALIGNMENT
-from .program import Program, is_draw, vars_in
+from .program import Program, vars_in
 
 
 def compile_program(
@@ -61,7 +62,7 @@ def compile_program(
 def _is_pure(emitter: NativeEmitter) -> bool:
     """Whether a program can be run again: it has written over no input, and drawn nothing."""
     donated = any(over in emitter.program.inputs for over in emitter.plan.in_place.values())
-    return not donated and not any(is_draw(eqn) for eqn in emitter.program.equations.values())
+    return not donated and not draws(emitter.program)
 
 
 def _run_again(inputs: Any, code: int, *, make_spare: Callable[[], Code], pure: bool) -> list[Any]:
@@ -172,6 +173,7 @@ class NativeEmitter(Emitter):
     def _write_body(self, indices: list[int]) -> list[str]:  # noqa: ARG002 (all of them)
         """Calls of native functions, and between them what NumPy does."""
         self.made: set[int] = set()
+        self.rank = {i: k for k, i in enumerate(self.program.equations)}
         segment: list[Block] = []
         body = []
         for block in self.blocks:
@@ -184,15 +186,16 @@ class NativeEmitter(Emitter):
 
     def _write_numpy(self, indices: list[int], of: bool = False) -> list[str]:
         """Statements for these equations (or only for what they are views of), views first."""
-        views: list[int] = []
+        views: set[int] = set()
         todo = [var for i in indices for var in ([i] if of else self.program.equations[i].vars)]
         while todo:
             var = todo.pop()
             if self.role.get(var) is Role.VIEW and var not in self.made:
                 self.made.add(var)
-                views.append(var)
+                views.add(var)
                 todo += self.program.equations[var].vars
-        return super()._write_body([*reversed(views), *([] if of else indices)])
+        ordered = sorted(views, key=self.rank.__getitem__)
+        return super()._write_body([*ordered, *([] if of else indices)])
 
     def _write_call(self, blocks: list[Block]) -> list[str]:
         """The calls of native functions for these blocks: one, but for loops that threads share."""

@@ -327,6 +327,9 @@ def _raise_to_power(x: Any, n: Any) -> Any:
 
 _STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
 _ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
+_STRONG.apply = lambda x: x.strong() if isinstance(x, JitTracer) else np.float64(x)
+_ARRAY.apply = lambda x: x.as_array() if isinstance(x, JitTracer) else np.asarray(x)
+"""Also where a step's program is evaluated on tracers."""
 
 
 def _trace_value(

@@ -13,6 +13,7 @@ from ..support.errors import extra
 from ..support.files import write_atomically
 from ..support.options import suggest_options
 from .constants import MARK
+from .names import TAKEN
 from .python_file import write_python
 from .tracing import Exported, trace
 
@@ -72,6 +73,10 @@ def export(
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: no such folder to write {path.name} into")
+    if path.stem in TAKEN[path.suffix]:
+        raise ValueError(
+            f"{path.name}: {path.stem} means something else there; choose another name"
+        )
     batch = (batch_argnames,) if isinstance(batch_argnames, str) else tuple(batch_argnames)
     if batch and path.suffix == ".o":
         raise ValueError("batch_argnames: a C function is for one length; leave the batch to C")

@@ -29,6 +29,7 @@ from ..compiler.primitives import COPY
 from ..compiler.program import Aval, Equation, Program, Var
 from ..support import tree
 from ..support.errors import ExportError
+from .names import C_KEYWORDS
 from .own_products import define_products
 from .tracing import Exported, join_words, suggest_names
 
@@ -37,11 +38,6 @@ C_TYPES = {
     **{np.dtype(f"{kind}{bits}").char: f"{kind}{bits}_t" for kind in ("int", "uint")
        for bits in (8, 16, 32, 64)},
 }  # fmt: skip
-KEYWORDS = """
-    alignas alignof auto bool break case char const constexpr continue default do double else enum
-    extern false float for goto if inline int long nullptr register restrict return short signed
-    sizeof static struct switch thread_local true typedef typeof union unsigned void volatile while
-    """
 STATUS = ir.IntType(32)
 NO_MEMORY = -1
 
@@ -103,7 +99,7 @@ def write_object(
                 "of the exported function, or export a Python file"
             )
         segment.add(block)
-    parameters = [*_list_inputs(exported), *_list_results(exported, program)]
+    parameters = _make_unique([*_list_inputs(exported), *_list_results(exported, program)])
     module = _write_module(segment, parameters, name, cblas=cblas, mark=mark)
     code = machine.compile_text(str(module), machine.make_portable_target(cpu))
     return Compiled(code, _write_header(parameters, name, made_by, exported))
@@ -148,8 +144,21 @@ def _list_results(exported: Exported, program: Program) -> list[CParameter]:
     ]
 
 
+def _make_unique(parameters: list[CParameter]) -> list[CParameter]:
+    """The same under names of which there are no two, as where an argument is called `out`."""
+    taken: set[str] = set()
+    unique = []
+    for parameter in parameters:
+        name = parameter.name
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        unique.append(parameter._replace(name=name))
+    return unique
+
+
 def _avoid_keywords(name: str) -> str:
-    return f"{name}_" if name in KEYWORDS.split() else name
+    return f"{name}_" if name in C_KEYWORDS.split() else name
 
 
 # --- machine code

@@ -37,7 +37,8 @@ BRANCH = (
     "step, start), for the choice between arrays np.where(condition, a, b)"
 )
 COUNT = (
-    "Take elements of a plain array with td.at(array)[index].get(), count steps with "
+    "Take elements of a plain array with td.at(array)[index].get(), or make the array an argument "
+    "of the function, for np.take(array, index, axis=0) to work; count steps with "
     "td.fori_loop(0, n, step, start)"
 )
 """What to write in the place of what needs a value, first of all."""

@@ -74,6 +74,7 @@ def switch(index: Any, branches: Sequence[Branch], *operands: Tree) -> Tree:
     """
     if not branches:
         raise ValueError("switch needs at least one branch")
+    _refuse_other_index(index)
     index = np.clip(_read("switch", index, operator.index), 0, len(branches) - 1)
     return _choose("switch", index, tuple(branches), operands)
 
@@ -99,6 +100,8 @@ def while_loop(
     >>> td.while_loop(lambda x: x < 100, lambda x: 2 * x, 3.0)
     np.float64(192.0)
     """
+    if max_steps is not None and operator.index(max_steps) < 0:
+        raise ValueError(f"while_loop: max_steps is a number of steps, got {max_steps}")
     carry = Carry("while_loop", init)
     leaves = [*carry.leaves, *find_captured(cond), *find_captured(body)]
     try:
@@ -137,6 +140,16 @@ def _read(name: str, x: Any, convert: Callable[[Any], Any]) -> Any:
             "elements with np.where, or reduce it with np.all or np.any"
         )
     return x if isinstance(x, Tracer) else convert(x)
+
+
+def _refuse_other_index(index: Any) -> None:
+    """Raise TypeError for what is no int, also where its value is not known."""
+    dtype = getattr(index, "dtype", np.dtype(type(index) if type(index) in (bool, float) else int))
+    if dtype.kind not in "iu":
+        raise TypeError(
+            f"switch: index is {dtype}, and branches are counted by ints: write "
+            "index.astype(int), or td.cond for a bool"
+        )
 
 
 def _choose(

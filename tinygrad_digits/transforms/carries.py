@@ -6,7 +6,7 @@ Carry : init -> its leaves; then what each step returns -> leaves of the same fo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,8 @@ class Carry:
         if tree.outline(structure) != self.outline:
             raise ShapeError(
                 f"{self.loop}: the {self.name} changes its structure, from "
-                f"{describe_tree(self.open(self.leaves))} to {describe_tree(returned)}; return a "
-                "tree like the one that went in"
+                f"{describe_tree(self.open(self.leaves))} to {describe_tree(returned)}; "
+                f"{_TELLING[self.name].structure}"
             )
         if [form_of(leaf) for leaf in leaves] == self.forms:
             return leaves
@@ -57,9 +57,10 @@ class Carry:
         leaf = as_leaf(leaf)
         if form_of(leaf) != form:
             path = [path for path, _ in tree.items(self.open(self.leaves), self.name)][k]
+            telling = _TELLING[self.name]
             raise ShapeError(
-                f"{self.loop}: {path} is {_describe(self.leaves[k])} when a step begins and "
-                f"{_describe(leaf)} when it ends; {_advise(form, form_of(leaf))}"
+                f"{self.loop}: {path} is {_describe(self.leaves[k])} {telling.before} and "
+                f"{_describe(leaf)} {telling.after}; {telling.advise(form, form_of(leaf))}"
             )
         return leaf
 
@@ -115,13 +116,52 @@ def _describe(leaf: Any) -> str:
 
 def describe_tree(whole: Tree) -> str:
     """A tree as messages show it: what is in it, by path."""
-    told = ", ".join(f"{path or 'it'}: {_describe(leaf)}" for path, leaf in tree.items(whole))
+    parts = tree.items(whole)
+    if [path for path, _ in parts] == [""]:
+        return _describe(whole)
+    told = ", ".join(f"{path}: {_describe(leaf)}" for path, leaf in parts)
     return f"{type(whole).__name__}({told})"
 
 
-def _advise(before: Any, after: Any) -> str:
-    if before is None or after is None:
-        return "arrays and other things cannot take each other's places"
-    if before[0] == after[0]:
-        return f"cast it, as x.astype(np.{before[1]}) does, or begin with {after[1]}"
-    return f"begin with an array of shape {after[0]}, or keep the shape in the step"
+class _Telling(NamedTuple):
+    """How messages speak of what should have kept its form."""
+
+    before: str
+    after: str
+    structure: str
+    cast: str
+    shape: str
+
+    def advise(self, before: Any, after: Any) -> str:
+        """What to do about two forms, of which at least one is an array's."""
+        if before is None or after is None:
+            return "arrays and other things cannot take each other's places"
+        if before[0] == after[0]:
+            return f"cast it, as x.astype(np.{before[1]}) does{self.cast.format(after[1])}"
+        return self.shape.format(after[0])
+
+
+_TELLING = {
+    "carry": _Telling(
+        "when a step begins",
+        "when it ends",
+        "return a tree like the one that went in",
+        ", or begin with {}",
+        "begin with an array of shape {}, or keep the shape in the step",
+    ),
+    "result": _Telling(
+        "from one branch",
+        "from another",
+        "return trees alike from all branches",
+        "",
+        "return arrays of one shape from all branches",
+    ),
+    "elems": _Telling(
+        "when fn gets it",
+        "when fn returns it",
+        "return a tree like each of the two that went in",
+        ", or begin with {}",
+        "combine element by element along the axis, as a + b does",
+    ),
+}
+"""By what it is."""

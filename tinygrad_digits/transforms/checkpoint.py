@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
@@ -112,15 +113,34 @@ def _draws_in_a_program(x: Any) -> bool:
     return isinstance(x, Tensor) and x.dtype == object
 
 
-def _refuse_generators(f: Any) -> None:
-    """Raise NotDifferentiableError where f draws from a generator that is not an argument."""
+def _find_generators(f: Any) -> dict[str, Any]:
+    """The random generators that f uses without being given them, by name."""
     try:
         used = inspect.getclosurevars(f)
     except (TypeError, ValueError):  # not written in Python, or a variable is not set yet
-        return
-    for name, value in {**used.globals, **used.nonlocals}.items():
-        if _draws(value):
+        return {}
+    variables = {**used.globals, **used.nonlocals}
+    return {name: value for name, value in variables.items() if _draws(value)}
+
+
+def _refuse_generators(f: Any) -> None:
+    """Raise NotDifferentiableError where f draws from a generator that is not an argument."""
+    for name in _find_generators(f):
+        raise NotDifferentiableError(
+            f"checkpoint({name_of(f)}): the generator {name} would draw other numbers when "
+            f"{name_of(f)} is computed again; give it as an argument"
+        )
+
+
+@contextlib.contextmanager
+def refuse_draws(f: Any) -> Iterator[None]:
+    """Around the tracing of a step: raise where it has drawn, which would be once for all steps."""
+    generators = _find_generators(f)
+    before = {name: pickle.dumps(generator) for name, generator in generators.items()}
+    yield
+    for name, generator in generators.items():
+        if pickle.dumps(generator) != before[name]:
             raise NotDifferentiableError(
-                f"checkpoint({name_of(f)}): the generator {name} would draw other numbers when "
-                f"{name_of(f)} is computed again; give it as an argument"
+                f"checkpoint: {name_of(f)} draws from the generator {name} while it is traced, "
+                f"once and not in every step; make {name} a part of the carry"
             )

@@ -11,8 +11,10 @@ is one equation of the program, whose step is traced once, however many steps th
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -25,8 +27,9 @@ from ..support.errors import ShapeError
 from ..support.foreign import admit
 from ..support.tree import Tree
 from .branches import while_loop
-from .carries import Carry, Parts, as_leaf, form_of, refuse_changes
+from .carries import Carry, Parts, as_leaf, describe_tree, form_of, refuse_changes
 from .checkpoint import checkpoint as checkpointed
+from .checkpoint import refuse_draws
 from .staged_scan import scan_arrays
 from .steps import (
     TraceFound,
@@ -147,7 +150,7 @@ class Steps:
         """How many steps a segment has; 0 for no segments."""
         if every is True:
             return math.isqrt(max(self.length - 1, 0)) + 1
-        if every < 0:
+        if operator.index(every) < 0:
             raise ValueError(f"{self.loop}: checkpoint is True or a number of steps, got {every!r}")
         return int(every)
 
@@ -162,7 +165,7 @@ class Steps:
         returned = (f or self.f)(self.carry.open(carry), x)
         if not (isinstance(returned, tuple) and len(returned) == 2):
             raise TypeError(
-                f"{self.loop}: a step returns a pair (carry, y), got {type(returned).__name__}"
+                f"{self.loop}: a step returns a pair (carry, y), got {describe_tree(returned)}"
             )
         return self.carry.take(returned[0]), returned[1]
 
@@ -227,7 +230,8 @@ class Steps:
 
         examples = [find_example(x) for x in carry.arrays]
         examples += [find_example(x)[0] for x in xs.arrays]
-        closed, captured = close(step, [scalar(x) for x in examples], traces, user=self.f)
+        with contextlib.nullcontext() if traces else refuse_draws(self.f):
+            closed, captured = close(step, [scalar(x) for x in examples], traces, user=self.f)
         loop = Loop(closed, len(captured), len(carry.arrays), self.length, self.reverse)
         results = scan_arrays(loop, [*captured, *carry.arrays, *xs.arrays], every)
         m, (y, y_structure) = loop.carries, y_parts[0]
@@ -237,13 +241,15 @@ class Steps:
 
 def _count_steps(loop: str, xs: list[tuple[str, Any]], length: int | None) -> int:
     """The length of the first axis of all xs, and `length`, if it is given."""
-    lengths = {} if length is None else {"length": int(length)}
+    lengths = {} if length is None else {"length": operator.index(length)}
     for path, x in xs:
         if x is None:
             continue
         if not x.shape:
             raise ShapeError(f"{loop}: {path} has no axis to go along; it is {x.dtype}{x.shape}")
         lengths[path] = x.shape[0]
+    if lengths.get("length", 0) < 0:
+        raise ValueError(f"{loop}: length is a number of steps, got {length}")
     if not lengths:
         raise ShapeError(f"{loop}: give xs with arrays in it, or length=")
     if len({*lengths.values()}) > 1:
@@ -298,16 +304,27 @@ def associative_scan(
     """
     leaves, structure = tree.flatten(elems)
     paths = [path for path, _ in tree.items(elems, "elems")]
-    first = [np.moveaxis(admit(x, path), axis, 0) for x, path in zip(leaves, paths, strict=True)]
+    first = [
+        _move_to_front(admit(x, path), axis, path) for x, path in zip(leaves, paths, strict=True)
+    ]
     length = _count_steps("associative_scan", [*zip(paths, first, strict=True)], None)
     first = [x[::-1] for x in first] if reverse else first
 
     def combine(a: list[Any], b: list[Any]) -> list[Any]:
-        return tree.flatten(fn(tree.unflatten(structure, a), tree.unflatten(structure, b)))[0]
+        combined = fn(tree.unflatten(structure, a), tree.unflatten(structure, b))
+        return Carry("associative_scan", tree.unflatten(structure, a), "elems").take(combined)
 
     done = _combine_all(combine, first, length)
     done = [x[::-1] for x in done] if reverse else done
     return tree.unflatten(structure, [np.moveaxis(x, 0, axis) for x in done])
+
+
+def _move_to_front(x: Any, axis: int, path: str) -> Any:
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(
+            f"associative_scan: {path} has no axis {axis} to go along; it is {x.dtype}{x.shape}"
+        )
+    return np.moveaxis(x, axis, 0)
 
 
 def _combine_all(

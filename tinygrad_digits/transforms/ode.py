@@ -91,10 +91,20 @@ def odeint(
         raise ValueError(f"odeint: method is one of {', '.join(METHODS)}, got {method!r}")
     if adjoint not in ADJOINTS:
         raise ValueError(f"odeint: adjoint is one of {', '.join(ADJOINTS)}, got {adjoint!r}")
+    _check_numbers(rtol=rtol, atol=atol, max_steps=max_steps, substeps=substeps)
     _refuse_other_order(f)
     equation = DifferentialEquation(f, METHODS[method], rtol, atol, max_steps, substeps)
     field = VectorField(equation, _read_state(y0))
     return vmap(field.unravel)(ADJOINTS[adjoint](field, field.y0, _read_times(ts), args))
+
+
+def _check_numbers(rtol: float, atol: float, max_steps: int | None, substeps: int) -> None:
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if not 0 <= tolerance < np.inf:
+            raise ValueError(f"odeint: {name} is a tolerance, at least 0, got {tolerance!r}")
+    for name, count in (("max_steps", max_steps), ("substeps", substeps)):
+        if count is not None and count < 1:
+            raise ValueError(f"odeint: {name} is a number of steps, at least 1, got {count!r}")
 
 
 def _refuse_other_order(f: Callable[..., Tree]) -> None:
@@ -193,7 +203,7 @@ def integrate_back(
         _, cotangent, of_args = adjoint.unravel(path[-1])
         return (cotangent, of_args), np.sum(g * slope(t, y))
 
-    none = np.zeros_like(g[0]), [np.zeros_like(x) for x in floats]
+    none = np.zeros_like(g[0]), [np.zeros_like(x)[()] for x in floats]  # scalars stay scalars
     xs = ys[1:], g[1:], ts[1:], ts[:-1]
     (cotangent, of_args), of_ts = scan(step, none, xs, reverse=True)
     of_start = -np.sum(cotangent * slope(ts[0], ys[0]))

@@ -312,8 +312,8 @@ def _trace_back(
 
 
 def _is_view_or_number(eqn: Equation) -> bool:
-    """Whether a value is rather computed again than kept: a view, or a Python number."""
-    return is_view(eqn) or eqn.aval.form == "number"
+    """Whether a value is rather computed again than kept: a view, or a number that is not drawn."""
+    return is_view(eqn) or (eqn.aval.form == "number" and not eqn.effect)
 
 
 ARITHMETIC = {

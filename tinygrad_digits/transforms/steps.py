@@ -82,7 +82,8 @@ class StepInterpreter(JitInterpreter):
             return function(*args, **options)
         except Exception as error:  # a branch may be there to avoid these very values
             try:
-                return function(*map_operand(_make_harmless, args), **options)
+                args, options = map_operand(_make_harmless, (args, options))
+                return function(*args, **options)
             except Exception:
                 raise error from None
 

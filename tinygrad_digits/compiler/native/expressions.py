@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -59,11 +60,25 @@ def _intrinsic(name: str) -> Callable[..., Term]:
 
 
 def _add(a: Term, b: Term) -> Term:
-    return a | b if a.type == BOOL else a + b
+    return a | b if a.scalar == BOOL else a + b
 
 
 def _multiply(a: Term, b: Term) -> Term:
-    return a & b if a.type == BOOL else a * b
+    return a & b if a.scalar == BOOL else a * b
+
+
+def _compare(relation: Callable[[Any, Any], Any]) -> Callable[..., Term]:
+    """A comparison of numbers, also of an uint64 with an int64."""
+
+    def formula(a: Term, b: Term) -> Term:
+        mixed = a.unsigned != b.unsigned
+        compared: Term = relation(*(x.convert(x.scalar, x.unsigned or mixed) for x in (a, b)))
+        if not mixed:
+            return compared
+        negative, known = (b < 0, relation(1, 0)) if a.unsigned else (a < 0, relation(0, 1))
+        return negative | compared if known else ~negative & compared
+
+    return formula
 
 
 def _sign(x: Term) -> Term:
@@ -76,12 +91,10 @@ def _sign(x: Term) -> Term:
 def _remainder(a: Term, b: Term) -> Term:
     """What is left of a, with the sign of b (np.remainder); of nothing by nothing, of ints, 0."""
     if not a.is_float:
-        safe = (b == 0).select(b.constant(1), b)
-        left = a % safe
-        turned = (
-            left if a.unsigned else (((left < 0) ^ (b < 0)) & (left != 0)).select(left + b, left)
-        )
-        return (b == 0).select(b.constant(0), turned)
+        left = _fmod(a, b)
+        if a.unsigned:
+            return left
+        return (((left < 0) ^ (b < 0)) & (left != 0)).select(left + b, left)
     left = a % b
     turned = ((left < 0) ^ (b < 0)).select(left + b, left)
     return (left == 0).select(left.constant(0).copysign(b), turned)
@@ -91,7 +104,8 @@ def _fmod(a: Term, b: Term) -> Term:
     """What is left of a, with the sign of a (np.fmod)."""
     if a.is_float:
         return a % b
-    return (b == 0).select(b.constant(0), a % (b == 0).select(b.constant(1), b))
+    nothing = b == 0 if a.unsigned else (b == 0) | (b == -1)  # both trap: the least number by -1
+    return nothing.select(b.constant(0), a % nothing.select(b.constant(1), b))
 
 
 def _is_finite(x: Term) -> Term:
@@ -141,12 +155,12 @@ FORMULAS: dict[Any, Callable[..., Term]] = {
     np.absolute: abs,
     np.fabs: abs,
     np.sign: _sign,
-    np.greater: lambda a, b: a > b,
-    np.greater_equal: lambda a, b: a >= b,
-    np.less: lambda a, b: a < b,
-    np.less_equal: lambda a, b: a <= b,
-    np.equal: lambda a, b: a == b,
-    np.not_equal: lambda a, b: a != b,
+    np.greater: _compare(operator.gt),
+    np.greater_equal: _compare(operator.ge),
+    np.less: _compare(operator.lt),
+    np.less_equal: _compare(operator.le),
+    np.equal: _compare(operator.eq),
+    np.not_equal: _compare(operator.ne),
     np.maximum: lambda a, b: a.maximum(b),
     np.minimum: lambda a, b: a.minimum(b),
     np.fmax: lambda a, b: a.fmax(b),

@@ -16,6 +16,7 @@ import numpy as np
 from ...engine.primitive import Kind
 from ...staging.lowering import lowering_of
 from ..control import Held
+from ..passes.for_loops import can_hold
 from ..primitives import ITEM
 from ..program import Equation, Program, Var, vars_in
 from .expressions import FORMULAS, OF_FLOATS, TYPES
@@ -76,6 +77,9 @@ class Roles:
             return Role.STANDALONE
         if function in FORMULAS and not eqn.options:
             dtypes = loop_dtypes(eqn, self.program)
+            numbers = [x for x in eqn.args if type(x) is int]
+            if dtypes and not all(can_hold(dtypes[0], x) for x in numbers):
+                return f"it is about {numbers[0]}, which {dtypes[0]} cannot hold"
             kinds = "f" if function in OF_FLOATS else "fiub"
             fits = dtypes is not None and all(d in TYPES and d.kind in kinds for d in dtypes)
             return Role.POINTWISE if fits else "it has no formula in this dtype"

@@ -104,7 +104,7 @@ class Term:
         return self._with((self.builder.fneg if self.is_float else self.builder.neg)(self.value))
 
     def __abs__(self) -> Term:
-        if self.unsigned or self.type == BOOL:
+        if self.unsigned or self.scalar == BOOL:
             return self
         return self.call("fabs") if self.is_float else (self < 0).select(-self, self)
 

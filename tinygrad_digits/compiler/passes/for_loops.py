@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -30,11 +31,19 @@ def prepare_for_loops(program: Program) -> Program:
 
 
 def _is_alike(eqn: Equation, program: Program) -> bool:
-    """Whether an equation's operands are arrays of its own dtype, and numbers."""
+    """Whether an equation's operands are arrays of its own dtype, and numbers that it can hold."""
     avals = [program.aval(x.index) for x in eqn.args if isinstance(x, Var)]
-    numbers = [type(x) in (int, float) for x in eqn.args if not isinstance(x, Var)]
-    arrays = [(aval.dtype, aval.form == "number") == (eqn.aval.dtype, False) for aval in avals]
+    dtype = eqn.aval.dtype
+    numbers = [can_hold(dtype, x) for x in eqn.args if not isinstance(x, Var)]
+    arrays = [(aval.dtype, aval.form == "number") == (dtype, False) for aval in avals]
     return all(numbers) and all(arrays) and not eqn.options
+
+
+def can_hold(dtype: np.dtype[Any], x: Any) -> bool:
+    """Whether a Python number is one of this dtype; np.clip takes others, too."""
+    if type(x) is int and dtype.kind in "iu":
+        return int(np.iinfo(dtype).min) <= x <= int(np.iinfo(dtype).max)
+    return type(x) in (int, float)
 
 
 def _split_clip(eqn: Equation, program: Program, within: int) -> tuple[Equation, Equation]:

@@ -16,7 +16,7 @@ import numpy as np
 from ..control import Branches, Held, Loop, Step, While
 from ..numpy_statements import may_alias
 from ..primitives import COPY, ITEM
-from ..program import Aval, Equation, Operand, Program, Var
+from ..program import Aval, Equation, Operand, Program, Var, producer
 from .shortening import dead_code
 
 
@@ -46,7 +46,8 @@ def _own_results(program: Program) -> Program:
     fresh = itertools.count(program.fresh())
     outputs: list[Operand] = []
     for y in program.outputs:
-        if isinstance(y, Var) and y not in outputs and _is_fresh(y, program):
+        is_generator = isinstance(y, Var) and program.aval(y.index).form == "generator"
+        if is_generator or (y not in outputs and _is_fresh(y, program)):
             outputs.append(y)
             continue
         if not isinstance(y, Var):
@@ -59,8 +60,8 @@ def _own_results(program: Program) -> Program:
     return replace(program, constants=constants, equations=equations, outputs=outputs)
 
 
-def _is_fresh(y: Var, program: Program) -> bool:
-    eqn = program.equations.get(y.index)
+def _is_fresh(y: Operand, program: Program) -> bool:
+    eqn = producer(y, program)
     return eqn is not None and (eqn.op is ITEM or not may_alias(eqn, program))
 
 

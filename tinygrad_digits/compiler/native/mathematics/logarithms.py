@@ -129,7 +129,8 @@ def arctanh(x: Term) -> Term:
     """log((1 + x) / (1 - x)) / 2."""
     a = abs(x)
     double = a + a
-    return (log1p(double + double * a / (1.0 - a)) * 0.5).copysign(x)
+    half = log1p(double + double * a / (1.0 - a)) * 0.5
+    return (a > 1.0).select(nan, half).copysign(x)  # far outside, the sum cancels to 0
 
 
 def softplus(x: Term) -> Term:
