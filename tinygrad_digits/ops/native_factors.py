@@ -15,8 +15,8 @@ from .linalg import cholesky
 from .scipy_linalg import solve_triangular_op
 
 LARGEST = 64
-"""Rows of a matrix up to which LAPACK is not called: for 8 rows that takes 3 to 8 times as long, for
-64 as long, and beyond it wins, by blocks."""
+"""Rows of a matrix up to which LAPACK is not called. For 8 rows that takes 3 to 8 times as long,
+for 64 as long; beyond it wins, by blocks."""
 
 
 def _is_small(*arrays: Any) -> bool:
