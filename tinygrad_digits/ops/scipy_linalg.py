@@ -51,7 +51,7 @@ def _triangular_rule_b(
     unit_diagonal: bool,
     check_finite: bool,
 ) -> Array:
-    return _solve(a, g, trans=1 - trans, lower=lower, unit_diagonal=unit_diagonal,
+    return solve_triangular_op(a, g, trans=1 - trans, lower=lower, unit_diagonal=unit_diagonal,
                   check_finite=check_finite)  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def _triangular_rule_a(
     return -(y @ _t(of_b) if trans else of_b @ _t(y)) * (read if lower else read.T)
 
 
-_solve = define(
+solve_triangular_op = define(
     _triangular,
     _triangular_rule_a,
     _triangular_rule_b,
@@ -108,7 +108,7 @@ def solve_triangular(
     a, b = (as_array(x, float) for x in (a, b))
     a = conj(a) if trans in (2, "C") else a
     columns = b.reshape((-1, 1)) if b.ndim == 1 else b
-    x = _solve(a, columns, trans=int(TRANSPOSED[trans]), lower=bool(lower),
+    x = solve_triangular_op(a, columns, trans=int(TRANSPOSED[trans]), lower=bool(lower),
                unit_diagonal=bool(unit_diagonal), check_finite=bool(check_finite))  # fmt: skip
     return x[..., 0] if b.ndim == 1 else x
 
