@@ -45,6 +45,31 @@ def test_a_function_is_right_or_refused(function):
         assert "refused" not in verdicts
 
 
+@pytest.mark.parametrize("function", [n for n in NUMPYS if n not in UNORDERED])
+def test_a_complex_derivative_is_one_or_refused(function):
+    """It is the difference along a number and along i times it; gauges and conjugates are not."""
+    for name, case in cases_by_function()[function].items():
+        drawn, zs = draw(name, case)
+
+        def f(*zs):
+            rng = np.random.default_rng(1)
+            return sum(np.sum(y * rng.standard_normal(y.shape)) for y in results(drawn, *zs))  # noqa: B023
+
+        with quiet():
+            try:
+                slopes = td.grad(f, (*range(len(zs)),), holomorphic=True)(*zs)
+            except (TypeError, ValueError):
+                continue
+            for turn in (1, 1j):
+                ds = [turn * (0.6 - 0.8j) * np.cos(np.arange(z.size)).reshape(z.shape) for z in zs]
+                up, down = (
+                    f(*[z + h * d for z, d in zip(zs, ds, strict=True)]) for h in (1e-5, -1e-5)
+                )
+                along = sum(np.sum(g * d) for g, d in zip(slopes, ds, strict=True))
+                if np.isfinite(along):
+                    assert_allclose((up - down) / 2e-5, along, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 def in_programs(name, case):
     drawn, zs = draw(name, case)
     try:

@@ -217,6 +217,15 @@ def test_a_matrix_function_refuses_to_lose_the_imaginary_part():
         td.linalg.funm(lambda x: np.exp(1j * x), matrix)
 
 
+def test_layers_refuse_complex_numbers():
+    images = np.ones((1, 2, 4, 4)) * 1j
+    for f in (td.nn.gelu, td.nn.layer_norm, lambda x: td.nn.conv2d(x, np.ones((3, 2, 2, 2)))):
+        with pytest.raises(td.errors.NotDifferentiableError, match="channels"):
+            f(images)
+        with pytest.raises(td.errors.NotDifferentiableError, match="channels"):
+            td.grad(lambda x: np.sum(f(x).real))(images)  # noqa: B023
+
+
 # --- files
 
 CONSTANTS = (complex(np.nan, np.inf), complex(-0.0, -1), complex(-0.0, -0.0), 2j, -1 - 2j)

@@ -13,7 +13,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
-from tests import test_complex, test_complex_transforms, test_limits, test_rules_as_functions
+from tests import (
+    test_complex,
+    test_complex_programs,
+    test_complex_transforms,
+    test_limits,
+    test_rules_as_functions,
+)
 
 INF, NAN = np.inf, np.nan
 
@@ -733,7 +739,7 @@ def test_every_convention_has_its_test_and_a_reason():
     lines = [row for row in rows if row[0] not in ("case", "---")]
     assert len(lines) >= 37
     every = globals() | vars(test_rules_as_functions) | vars(test_limits)
-    every |= vars(test_complex) | vars(test_complex_transforms)
+    every |= vars(test_complex) | vars(test_complex_transforms) | vars(test_complex_programs)
     for case, choice, why, tests in lines:
         assert case
         assert choice

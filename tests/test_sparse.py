@@ -144,5 +144,16 @@ def test_products_that_do_not_fit_are_scipys_errors():
     for shape in ((3,), (3, 2), (2, 4, 2)):
         with pytest.raises(ValueError, match="dimension"):
             td.grad(lambda t: np.sum(a @ t))(np.ones(shape))
-    with pytest.raises(td.errors.NotDifferentiableError, match=r"complex128.*A\.real"):
-        td.grad(lambda t: np.sum((1j * a) @ t))(np.ones(4))
+
+
+def test_a_complex_matrix():
+    """As an operator of quantum mechanics is, times real and complex vectors, from both sides."""
+    a = scipy.sparse.csr_array(DENSE * (1 - 0.5j) + 0.2j * (DENSE != 0))
+    x = np.linspace(-1, 1, 4)
+    for t in (x, x + 1j * x[::-1]):
+        td.check_grads(lambda t: a @ t, t)
+        assert_allclose(
+            td.grad(lambda t: np.sum(np.abs(a @ t)))(t),
+            td.grad(lambda t: np.sum(np.abs(a.toarray() @ t)))(t),
+        )
+        td.check_grads(lambda t: t[:3] @ a, t)

@@ -148,6 +148,22 @@ def test_examples_of_what_only_the_derivative_reads_are_not_written():
     assert len(pruned.example()) == len(pruned.step.returned) >= pruned.residuals
 
 
+def test_what_costs_less_than_memory_is_computed_again():
+    def f(w):
+        def step(h, x):
+            forget = np.tanh(h @ w)
+            return forget * h + (1 - forget) * x, None
+
+        return np.sum(td.scan(step, H, XS)[0])
+
+    forward, _ = held(td.jit(td.grad(f)).program(W).final, SCAN)
+    step = forward.options["loop"].step.program
+    kept = [step.equations[x.index].op.name for x in step.outputs if x.index in step.equations]
+    assert "tanh" in kept
+    assert "subtract" not in kept
+    assert_close(td.jit(td.grad(f))(W), td.grad(f)(W))
+
+
 def test_what_nobody_reads_is_not_computed_in_the_loop():
     def f(w):
         def step(c, x):

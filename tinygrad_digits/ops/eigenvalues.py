@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..engine.define import define
-from ..engine.primitive import Array
+from ..engine.primitive import Array, Function, Kind
 from ..staging.batching import batch_last_axes, register_batching
 from ..staging.lowering import register_lowering
 from ..support.errors import DegenerateWarning
 from ..support.foreign import as_array
 from ..support.user_lines import warn
-from .complex_parts import conj, imag, is_complex, is_known, real
+from .complex_parts import break_holomorphy, conj, imag, is_complex, is_known, real
 from .linalg import _indistinct, _inverses, _t
 from .registering import handles
 
@@ -75,6 +75,11 @@ def _check_eig(g: Array, y: Array) -> Array:
 check_eig = define(_check_eig, name="check_eig")
 register_lowering(check_eig, effect=True)
 _packed_eig = define(_eig, _eig_rule, name="eig", unchecked=True)
+_keep_gauge: Function = define(
+    lambda v: v.copy(), lambda g, _y, _v: g, name="eigenvectors", kind=Kind.ELEMENTWISE
+)
+"""The vectors: lengths of 1 and real components are no holomorphic functions, the values are."""
+break_holomorphy(_keep_gauge)
 
 
 def _eigvals(a: Array) -> Array:
@@ -106,7 +111,7 @@ def eig(a: Array) -> Any:
     real factor is arbitrary then, its sign. Under `jit` and `vmap` the result is always complex.
     """
     packed = _packed_eig(a)
-    values, vectors = packed[..., 0, :], packed[..., 1:, :]
+    values, vectors = packed[..., 0, :], _keep_gauge(packed[..., 1:, :])
     if _are_real(values, a):
         values, vectors = real(values), real(vectors)
     return EigResult(values, vectors)

@@ -14,7 +14,7 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array
 from ..staging.batching import batch_whole, register_batching
-from ..support.errors import ShapeError
+from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
 from .correlation import correlate2d
 from .windows import IMAGES_FIRST, IMAGES_LAST, Margins, Pair, windows
@@ -193,8 +193,13 @@ def _pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
 
 
 def floating(x: Array) -> Array:
-    """x as an array of floats."""
+    """x as an array of floats; NotDifferentiableError for complex numbers."""
     x = as_array(x, float)
+    if x.dtype.kind == "c":
+        raise NotDifferentiableError(
+            f"layers and gelu take real numbers, not {x.dtype}: make its parts channels, as "
+            "np.concatenate([z.real, z.imag], axis=1) does"
+        )
     return x if x.dtype.kind == "f" else x.astype(float)
 
 

@@ -69,10 +69,9 @@ def multiply(a: Any, b: Any) -> Array:
         return a @ b
     if is_sparse(b):
         return multiply(b.T, a.T).T
-    if a.dtype.kind not in "fiub":
+    if a.dtype.kind not in "fiubc":
         raise NotDifferentiableError(
-            f"matmul: a Tensor cannot be multiplied by a sparse matrix of {a.dtype}; it takes real "
-            "ones, A.real and A.imag"
+            f"matmul: a Tensor cannot be multiplied by a sparse matrix of {a.dtype}"
         )
     if a.ndim == 1:
         return multiply(a.reshape((1, -1)).tocsr(), b)[0]

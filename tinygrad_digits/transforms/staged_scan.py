@@ -7,7 +7,7 @@ of the carry, and adds up those of the values that all steps read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from ..compiler.control import SCAN, Loop, Step
 from ..compiler.numpy_statements import is_view
 from ..compiler.passes.loops import find_steady
 from ..compiler.passes.shortening import QUIET, dead_code
-from ..compiler.program import Equation, Operand, Var
+from ..compiler.program import Equation, Operand, Program, Var
 from ..engine.primitive import Primitive
 from ..engine.run import ForwardPass, seed
 from ..engine.tape import Tape
@@ -233,31 +233,31 @@ class StepPullback:
         """The outputs of the pullback."""
         return self.program.outputs[len(self.loop.step.returned) :]
 
-    def find_needs(self, residuals: Iterable[int] = ()) -> tuple[list[int], dict[int, Equation]]:
-        """What the pullback reads of the step's inside, and the equations that it consists of."""
-        program, given = self.program, {*residuals}
+    def find_needs(
+        self, residuals: Iterable[int] | None = None
+    ) -> tuple[list[int], dict[int, Equation]]:
+        """What the pullback reads of the step's inside, and the equations that it consists of.
+
+        Where the residuals are known, all else is computed of them.
+        """
+        program = self.program
         consts, _, xs = self.loop.split(self.inputs)
         there = {*consts, *xs, *self.seeds, *program.constants}
         steady = find_steady(program, consts)
-        needed: dict[int, None] = {}
-        taken: dict[int, Equation] = {}
-        todo = [x.index for x in self.cotangents if isinstance(x, Var)]
-        todo += [i for i, eqn in program.equations.items() if eqn.effect and i > self.boundary]
-        while todo:
-            i = todo.pop()
-            if i in there or i in taken or i in needed:
-                continue
-            eqn = program.equations.get(i)
-            again = (
-                eqn is not None
-                and i not in given
-                and (i > self.boundary or self.loop.recompute or _is_cheap(eqn) or i in steady)
+        given = None if residuals is None else {*residuals}
+
+        def is_taken(i: int, eqn: Equation) -> bool:
+            if given is not None:
+                return i not in given
+            return (
+                i > self.boundary or self.loop.recompute or _is_view_or_number(eqn) or i in steady
             )
-            if eqn is not None and again:
-                taken[i] = eqn
-                todo += eqn.vars
-            else:
-                needed[i] = None
+
+        wanted = [x.index for x in self.cotangents if isinstance(x, Var)]
+        wanted += [i for i, eqn in program.equations.items() if eqn.effect and i > self.boundary]
+        needed, taken = _trace_back(program, wanted, there, is_taken)
+        if given is None:
+            _take_cheap(program, needed, taken, there)
         return sorted(needed), {i: taken[i] for i in program.equations if i in taken}
 
     def make_backward(self, residuals: list[int]) -> Loop:
@@ -292,6 +292,45 @@ def _take_swept(swept: dict[int, Any], tensor: Any) -> Any:
     return np.zeros(tensor.shape, tensor.dtype)[()] if ct is None else ct
 
 
-def _is_cheap(eqn: Equation) -> bool:
+def _trace_back(
+    program: Program, todo: list[int], there: set[int], is_taken: Callable[[int, Equation], bool]
+) -> tuple[set[int], dict[int, Equation]]:
+    """What values are computed of: those that have to be known, and the equations to take."""
+    needed: set[int] = set()
+    taken: dict[int, Equation] = {}
+    while todo:
+        i = todo.pop()
+        if i in there or i in taken or i in needed:
+            continue
+        eqn = program.equations.get(i)
+        if eqn is not None and is_taken(i, eqn):
+            taken[i] = eqn
+            todo += eqn.vars
+        else:
+            needed.add(i)
+    return needed, taken
+
+
+def _is_view_or_number(eqn: Equation) -> bool:
     """Whether a value is rather computed again than kept: a view, or a number that is not drawn."""
     return is_view(eqn) or (eqn.aval.form == "number" and not eqn.effect)
+
+
+ARITHMETIC = {
+    *(np.add, np.subtract, np.multiply, np.negative, np.square, np.maximum, np.minimum, np.where),
+    *(np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal),
+}
+"""Of which a result costs no more than to write it to memory, and to read it."""
+
+
+def _take_cheap(
+    program: Program, needed: set[int], taken: dict[int, Equation], there: set[int]
+) -> None:
+    """Let the pullback compute by arithmetic what it can, of what else it needs anyway."""
+    for i in sorted(needed, reverse=True):
+        eqn = program.equations.get(i)
+        if eqn is None or eqn.op.function not in ARITHMETIC or eqn.aval.form != "array":
+            continue
+        if {*eqn.vars} <= there | needed | taken.keys():
+            needed.remove(i)
+            taken[i] = eqn
