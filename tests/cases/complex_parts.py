@@ -28,6 +28,10 @@ def sign(x, y):
     return np.sign(join(x, y))
 
 
+def direction(x, y):
+    return complex_parts.direction(join(x, y))
+
+
 def quarter_turn(x, y):
     return complex_parts.quarter_turn(join(x, y))
 
@@ -38,5 +42,6 @@ CASES = [
     case(directions, nonzero(3), nonzero(3)),
     case(real, normal(3), normal(3)),
     case(sign, nonzero(3), nonzero(3)),
+    case(direction, nonzero(3), nonzero(3)),
     case(quarter_turn, nonzero(2, 2), nonzero(2)),
 ]
