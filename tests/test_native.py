@@ -191,3 +191,14 @@ def test_views_of_views_are_results_wherever_they_come(before):
 
     x = np.arange(12.0).reshape(3, 4)
     assert_same(td.jit(look, backend="native")(x), look(x), "native")
+
+
+def test_scalars_of_numpys_are_scalars_to_native_code():
+    """np.transpose gives a scalar of a scalar, and an array of an array without axes."""
+
+    def compute(x):
+        total = np.transpose(x @ x)
+        several = {"cos": np.cos(total), "more": x * total, "total": total}
+        return {**several, "sorted": x + np.sort(x)[0] * total, "stacked": np.stack([total, total])}
+
+    check_native(compute, np.arange(1.0, 5.0))

@@ -36,7 +36,7 @@ from .native.threads import count_cores
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
 from .plan import ALIGNMENT
-from .program import Program, vars_in
+from .program import Equation, Program, vars_in
 
 
 def compile_program(
@@ -152,6 +152,7 @@ class NativeEmitter(Emitter):
         return (
             self.role[i] in (Role.VIEW, Role.NUMPY)
             and i in self.seen
+            and not self._is_numpys_scalar(i)
             and super()._may_be_preallocated(i)
         )
 
@@ -196,6 +197,16 @@ class NativeEmitter(Emitter):
                 todo += self.program.equations[var].vars
         ordered = sorted(views, key=self.rank.__getitem__)
         return super()._write_body([*ordered, *([] if of else indices)])
+
+    def _write_statements(self, i: int, eqn: Equation) -> list[str]:
+        """Scalars as scalars: of what is an array in the arena NumPy may make another array."""
+        statements = super()._write_statements(i, eqn)
+        if self._is_numpys_scalar(i) and not self._has_memory(i):
+            statements.append(f"{self.names[i]} = {self.names[i]}[()]")
+        return statements
+
+    def _is_numpys_scalar(self, i: int) -> bool:
+        return self.role.get(i) is Role.NUMPY and self.program.aval(i).form == "scalar"
 
     def _write_call(self, blocks: list[Block]) -> list[str]:
         """The calls of native functions for these blocks: one, but for loops that threads share."""
