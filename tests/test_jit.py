@@ -81,7 +81,11 @@ def test_an_op_without_rules(op, backend):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_native_ufuncs_do_as_numpy_at_the_corners(dtype):
     skip_without("native")
-    known = [f for f in expressions.FORMULAS if not f.__name__.startswith("bitwise")]
+    known = [
+        f
+        for f in expressions.FORMULAS
+        if f is not np.invert and not f.__name__.startswith("bitwise")
+    ]
     kind = np.finfo(dtype)
     sizes = [np.nan, np.inf, 0.0, 0.5, 1, 2.5, 3, 7.25, 1e5, kind.max, kind.tiny]
     sizes = np.array([*sizes, kind.smallest_subnormal], dtype)

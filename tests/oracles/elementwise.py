@@ -307,7 +307,10 @@ ORACLES = [
 EXACT = {
     **dict.fromkeys(("positive", "negative", "conjugate"), "linear: the factor is 1 or -1"),
     **dict.fromkeys(("real", "imag", "quarter_turn"), "linear: the factor is 1, or i"),
-    **dict.fromkeys(("sign", "angle"), "of real numbers steps; of complex ones tested as such"),
+    "eigenvectors": "the identity",
+    **dict.fromkeys(
+        ("sign", "direction", "angle"), "of real numbers steps; of complex ones tested as such"
+    ),
     **dict.fromkeys(("absolute", "fabs", "copysign", "along_sign"), "the factor is a sign"),
     **dict.fromkeys(("maximum", "minimum", "fmax", "fmin"), "the factor is 0, 1 or a half"),
     **dict.fromkeys(("where", "clip", "heaviside"), "the factor is 0 or 1"),

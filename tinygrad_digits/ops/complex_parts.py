@@ -148,7 +148,7 @@ phase: Function = elementwise(np.sign, _phase_rule, name="sign")
 
 def _direction(z: Array) -> Array:
     size = np.absolute(z)
-    if not np.isfinite(size).all():
+    if not is_complex(z) or not np.isfinite(size).all():
         return np.sign(z)
     size = size + (size == 0)
     y = np.empty_like(z)
