@@ -143,7 +143,7 @@ def _point_at(code: FunctionWriter, x: Any, aval: Aval) -> Any:
     return code.place_number(x, aval.dtype).pointer
 
 
-class _Base:
+class _OfSteps:
     """What all of them have: the steps' functions, and memory."""
 
     codes: list[StepCode]
@@ -157,7 +157,7 @@ class _Base:
         return "\n".join([what, *lines])
 
 
-class NativeScan(_Base):
+class NativeScan(_OfSteps):
     """A scan as a loop."""
 
     def __init__(self, eqn: Equation, layouts: Layouts, kernels: Kernels) -> None:
@@ -230,7 +230,7 @@ class NativeScan(_Base):
             yield i, x.pointer, x.strides[0] * x.dtype.itemsize
 
 
-class NativeWhile(_Base):
+class NativeWhile(_OfSteps):
     """A loop that runs while its condition holds, in turns: the condition, then the body."""
 
     def __init__(self, eqn: Equation, layouts: Layouts, kernels: Kernels) -> None:
@@ -296,7 +296,7 @@ class NativeWhile(_Base):
         builder.position_at_end(after)
 
 
-class NativeSwitch(_Base):
+class NativeSwitch(_OfSteps):
     """A choice of branches."""
 
     def __init__(self, eqn: Equation, layouts: Layouts, kernels: Kernels) -> None:
