@@ -110,8 +110,7 @@ class Loop(Held):
 
     def replace(self, **fields: Any) -> Loop:
         """The same with other fields."""
-        names = ("step", "consts", "carries", "length", "reverse", "recompute", "residuals")
-        return Loop(**{name: fields.get(name, getattr(self, name)) for name in names})
+        return Loop(**{name: fields.get(name, getattr(self, name)) for name in self.__slots__})
 
     def order(self) -> Sequence[int]:
         """The numbers of the steps as they run."""

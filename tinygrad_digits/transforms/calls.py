@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Like, Primitive, VariadicRule
-from ..engine.tape import Tape
+from ..engine.tape import Tape, interpreters_of
 from ..engine.tensor import record
 from ..support import tree
 from ..support.errors import NotDifferentiableError
@@ -73,7 +73,7 @@ class CustomCall(NamedTuple):
         value, unpack_floats = _pack_floats(y)
         if value is None:
             return y
-        arrays, unflatten_residuals = _partition(residuals, lambda x: hasattr(x, "dtype"))
+        arrays, unflatten_residuals = partition(residuals, lambda x: hasattr(x, "dtype"))
         tracked = [k for k, index in enumerate(parents) if index is not None]
         of_parts = value.dtype.kind != "c"
         unpack_cotangents = _unpack_pairs(unpack_floats) if of_parts else unpack_floats
@@ -189,13 +189,18 @@ def refuse_captured(primitive: Primitive, results: Tree, newest: int) -> None:
         )
 
 
+def is_differentiated(x: Any) -> bool:
+    """Whether x is on a tape."""
+    return any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x))
+
+
 def _forget_value(x: Any) -> Any:
     return Like(x) if hasattr(x, "dtype") else x
 
 
 def _pack_floats(y: Tree) -> tuple[Array | None, Callable[[Array], Tree]]:
     """The floating-point leaves of y as one array (None without any), and the way back."""
-    floats, unflatten = _partition(y, tree.is_inexact)
+    floats, unflatten = partition(y, tree.is_inexact)
     if len(floats) > 1:
         return tree.ravel(y)
     return (tree.strong(floats[0]) if floats else None), lambda x: unflatten([x])
@@ -206,7 +211,7 @@ def _unpack_pairs(unpack: Callable[[Array], Tree]) -> Callable[[Array], Tree]:
     return lambda g: tree.map(conjugate_leaf, unpack(g))
 
 
-def _partition(
+def partition(
     whole: Tree, wanted: Callable[[Any], bool]
 ) -> tuple[list[Any], Callable[[list[Any]], Tree]]:
     """The leaves of a tree that are wanted, and how to put others in their places."""

@@ -59,7 +59,7 @@ def solve_by_steps(
     """The solution at ts, (m, n), as the composition of the steps that lead there."""
     if ts.shape[0] == 1:
         return y0[None]
-    if field.equation.method.error:
+    if field.equation.method.adaptive:
         return choose_steps(field, y0, ts, args, differentiable)
     return take_given_steps(field, y0, ts, args)
 
@@ -201,7 +201,7 @@ def retrace(
     known = take_off_tapes(times)
     tracers = [x for x in (known, *map(take_off_tapes, (y, k))) if isinstance(x, Tracer)]
     program = any(bare(x) is None for x in tracers)
-    sparse = program and bool(method.error) and not isinstance(known, BatchTracer)
+    sparse = program and method.adaptive and not isinstance(known, BatchTracer)
 
     def run(
         y: Array, k: Array, times: Array, ts: Array, args: tuple[Tree, ...]
