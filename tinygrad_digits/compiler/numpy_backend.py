@@ -45,6 +45,28 @@ class Code(NamedTuple):
     """Of native compilation."""
 
 
+class Runner:
+    """A program that may run several times at once: each call has a workspace to itself."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.idle: list[Workspace] = []  # pop and append are atomic
+
+    @property
+    def source(self) -> str:
+        return self.code.source
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        try:
+            workspace = self.idle.pop()
+        except IndexError:
+            workspace = self.code.workspace()
+        try:
+            return self.code.run(inputs, workspace)
+        finally:
+            self.idle.append(workspace)
+
+
 def compile_program(
     program: Program,
     name: str,

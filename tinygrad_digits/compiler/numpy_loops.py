@@ -16,9 +16,9 @@ from typing import Any
 
 from .control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from .namespace import list_names
-from .numpy_backend import SUBPROGRAMS, Code, Emitter, Workspace, assemble, compile_program
+from .numpy_backend import SUBPROGRAMS, Emitter, Runner, assemble, compile_program
 from .numpy_statements import find_statement
-from .passes.for_numpy import column_maxima, pack_small_calls
+from .passes.for_numpy import prepare_for_numpy
 from .primitives import PACK
 from .program import Aval, Equation, Operand, Program, Var, producer
 
@@ -30,7 +30,7 @@ class LoopEmitter(Emitter):
         inputs = [*step.program.inputs]
         self.consts, self.carry = inputs[:consts], inputs[consts : consts + carries]
         self.xs = inputs[consts + carries :]
-        program = _prepare(step.program)
+        program = prepare_for_numpy(step.program)
         self.placed = _find_placed(program, carries)
         arrays = {
             i
@@ -128,34 +128,6 @@ def _is_among(x: Operand, values: dict[int, int]) -> bool:
     return isinstance(x, Var) and x.index in values
 
 
-def _prepare(program: Program) -> Program:
-    for each in (column_maxima, pack_small_calls):
-        program = each(program)
-    return program
-
-
-class Runner:
-    """A compiled step in its loop: what an equation calls. Each call has a workspace to itself."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self._idle: list[Workspace] = []  # pop and append are atomic
-
-    @property
-    def source(self) -> str:
-        return self.code.source
-
-    def __call__(self, *leaves: Any) -> list[Any]:
-        try:
-            workspace = self._idle.pop()
-        except IndexError:
-            workspace = self.code.workspace()
-        try:
-            return self.code.run(leaves, workspace)
-        finally:
-            self._idle.append(workspace)
-
-
 class Chooser:
     """Compiled branches: what a `switch` equation calls."""
 
@@ -195,7 +167,7 @@ def compile_while(eqn: Equation) -> Runner:
     """The function of a while equation."""
     loop: While = eqn.options["loop"]
     emitter = LoopEmitter(loop.body, loop.consts, len(loop.body.returned))
-    cond = Runner(compile_program(_prepare(loop.cond.program), "cond"))
+    cond = Runner(compile_program(prepare_for_numpy(loop.cond.program), "cond"))
     test = emitter.namespace.bind("goes_on", cond)
     emitter.inside.append(cond.source)
     given = list_names(emitter.names[i] for i in (*emitter.consts, *emitter.carry))
@@ -210,7 +182,7 @@ def compile_while(eqn: Equation) -> Runner:
 def compile_switch(eqn: Equation) -> Chooser:
     """The function of a switch equation."""
     branches: Branches = eqn.options["branches"]
-    programs = [_prepare(step.program) for step in branches.steps]
+    programs = [prepare_for_numpy(step.program) for step in branches.steps]
     return Chooser(
         [Runner(compile_program(each, f"branch {k}")) for k, each in enumerate(programs)]
     )
