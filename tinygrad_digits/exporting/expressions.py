@@ -136,7 +136,8 @@ class Expressions:
             run = self.copier.copy(checks.run_while)
             return f"{run}({', '.join(steps)}, {consts}, {carry}{most})"
         _, carries, xs = option.split(args)
-        stacked = _list_texts([self._write_empty(option, y) for y in _list_stacked(option)])
+        ys = option.step.program.outputs[option.carries :]
+        stacked = _list_texts([self._write_empty(option, y) for y in ys])
         step, run = self.write_step(option.step, "step"), self.copier.copy(checks.run_loop)
         order = f"range({option.length})" + "[::-1]" * option.reverse
         lists = ", ".join([consts, _list_texts(carries), _list_texts(xs), stacked])
@@ -210,7 +211,3 @@ class Expressions:
 
 def _list_texts(texts: list[Text]) -> str:
     return f"[{', '.join(each.text for each in texts)}]"
-
-
-def _list_stacked(loop: Loop) -> list[Operand]:
-    return loop.step.program.outputs[loop.carries :]
