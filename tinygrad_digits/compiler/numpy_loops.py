@@ -20,7 +20,7 @@ from .numpy_backend import SUBPROGRAMS, Emitter, Runner, assemble, compile_progr
 from .numpy_statements import find_statement
 from .passes.for_numpy import prepare_for_numpy
 from .primitives import PACK
-from .program import Aval, Equation, Operand, Program, Var, producer
+from .program import Equation, Operand, Program, Var, producer
 
 
 class LoopEmitter(Emitter):
@@ -151,7 +151,7 @@ def compile_scan(eqn: Equation) -> Runner:
     n = loop.length
     around = []
     for k, y in enumerate(ys):
-        aval = emitter.program.aval(y.index) if isinstance(y, Var) else Aval.of(y)
+        aval = emitter.program.aval_of(y)
         dtype = emitter.namespace.bind(f"dtype{k}", aval.dtype)
         around.append(f"y{k} = empty({(n, *aval.shape)}, {dtype})")
     steps = f"range({n - 1}, -1, -1)" if loop.reverse else f"range({n})"

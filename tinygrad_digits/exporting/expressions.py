@@ -12,7 +12,7 @@ import numpy as np
 from ..compiler.control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from ..compiler.numpy_statements import VIEWS
 from ..compiler.primitives import ITEM, SCALAR_POWER
-from ..compiler.program import Aval, Equation, Operand, Program, Var
+from ..compiler.program import Equation, Operand, Program, Var
 from ..engine.primitive import Kind
 from ..support.errors import ExportError
 from . import checks
@@ -145,7 +145,7 @@ class Expressions:
 
     def _write_empty(self, loop: Loop, y: Operand) -> Text:
         """The array that a result of a step is stacked in."""
-        aval = loop.step.program.aval(y.index) if isinstance(y, Var) else Aval.of(y)
+        aval = loop.step.program.aval_of(y)
         shape = self.write_operand((loop.length, *aval.shape)).text
         return Text(f"np.empty({shape}, {write_value(aval.dtype)})")
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..compiler.control import Held, Step
+from ..compiler.control import Held, Step, steps_of
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Kind, Primitive, VariadicRule
 from ..engine.run import run_on
@@ -91,13 +91,9 @@ class StagedCall:
 
 def _has_calls(step: Step) -> bool:
     return any(
-        eqn.op.composite or any(map(_has_calls, _steps_of(eqn.options)))
+        eqn.op.composite or any(map(_has_calls, steps_of(eqn)))
         for eqn in step.program.equations.values()
     )
-
-
-def _steps_of(options: dict[str, Any]) -> list[Step]:
-    return [step for x in options.values() if isinstance(x, Held) for step in x.steps]
 
 
 def _inline(step: Step) -> Step:

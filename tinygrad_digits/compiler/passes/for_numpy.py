@@ -73,10 +73,7 @@ def _take_columns(index: int, program: Program) -> Program:
         new + 2: replace(eqn, args=(copied,), options={"axis": 0}, aval=Aval((rows,), dtype)),
         index: Equation(RESHAPE, (peaks,), {"shape": (rows, 1)}, eqn.aval, errors),
     }
-    equations: dict[int, Equation] = {}
-    for i, other in program.equations.items():
-        equations |= made if i == index else {i: other}
-    return replace(program, equations=equations)
+    return program.with_instead(index, made)
 
 
 def pack_small_calls(program: Program) -> Program:

@@ -51,9 +51,8 @@ def _same_value(eqn: Equation, x: Operand, program: Program) -> Var | None:
 
 def _read_literal(x: Operand, program: Program) -> float | None:
     """The number that an operand is known to be."""
-    if isinstance(x, Var) and x.index in program.constants:
-        x = program.constants[x.index]
-        return float(x) if x.shape == () and x.dtype.kind in "fiub" else None
+    if (constant := program.constant_of(x)) is not None:
+        return float(constant) if constant.shape == () and constant.dtype.kind in "fiub" else None
     return x if type(x) in (int, float) else None
 
 
