@@ -42,19 +42,13 @@ class LoopEmitter(Emitter):
     def write_loop(self, name: str, head: str, results: str, around: list[str]) -> str:
         """The function: `around` stands before the loop, `head` begins it."""
         names = self.names
-        given = [*(names[i] for i in (*self.consts, *self.carry)), *(f"s{i}" for i in self.xs)]
-        unpacked = [
-            f"    {list_names(listed)}= {source}"
-            for listed, source in ((given, "inputs"), (self._list_held(), "workspace"))
-            if listed
-        ]
+        inputs = [*(names[i] for i in (*self.consts, *self.carry)), *(f"s{i}" for i in self.xs)]
         body = [f"        {names[i]} = s{i}[i]" for i in self.xs]
         body += [f"    {line}" for line in self._write_body([*self.program.equations])]
         body += [f"        {line}" for line in self._write_ends()]
         return "\n".join(
             [
-                f"def run(inputs, workspace):  # {name}",
-                *unpacked,
+                *self._write_head(name, inputs),
                 *[f"    {line}" for line in (*self._write_own_carries(), *around)],
                 f"    {head}",
                 *(body or ["        pass"]),
@@ -88,16 +82,9 @@ class LoopEmitter(Emitter):
             for k, y in enumerate(outputs[m:])
             if not (isinstance(y, Var) and self.placed.get(y.index) == k)
         ]
-        names, values, given = [], [], set()
-        for i, y in zip(self.carry, outputs[:m], strict=True):
-            if y == Var(i):
-                continue
-            names.append(self.names[i])
-            text = self.namespace.text(y)
-            if isinstance(y, Var):
-                text = self._own(y.index, text, y.index in given)
-                given.add(y.index)
-            values.append(text)
+        changed = {i: y for i, y in zip(self.carry, outputs[:m], strict=True) if y != Var(i)}
+        names = [self.names[i] for i in changed]
+        values = self._write_owned([*changed.values()])
         if names and names != values:
             lines.append(f"{list_names(names)}= {list_names(values)}")
         return lines

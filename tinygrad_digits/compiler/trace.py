@@ -152,11 +152,11 @@ class JitInterpreter(Interpreter):
         index = next(self.indices)
         if self.lines is not None:
             self.lines[index] = locate_user()
-        errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
-        kept = errors or None
+        set_inside = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
+        errors = set_inside or None
         if isinstance(y, tuple | list):
             value = Aval((), np.dtype(object), "tuple")
-            self.program.equations[index] = Equation(op, args, options, value, kept, effect)
+            self.program.equations[index] = Equation(op, args, options, value, errors, effect)
             parts = [
                 self.add_equation(ITEM, (Var(index), k), {}, part, False)
                 for k, part in enumerate(y)
@@ -166,7 +166,7 @@ class JitInterpreter(Interpreter):
             return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
         if type(y) not in NUMBERS and not hasattr(y, "dtype"):
             return y  # something that is known now
-        self.program.equations[index] = Equation(op, args, options, Aval.of(y), kept, effect)
+        self.program.equations[index] = Equation(op, args, options, Aval.of(y), errors, effect)
         return _trace_value(self, index, y)
 
     def process_call(self, call: Any) -> Any:
