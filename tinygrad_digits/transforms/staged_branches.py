@@ -75,14 +75,14 @@ def _pull_chosen(
     def pull_back(step: Step) -> Step:
         count = len(step.given)
 
-        def pulled(leaves: list[Any]) -> list[Any]:
+        def pull(leaves: list[Any]) -> list[Any]:
             operands, g = tuple(leaves[:count]), [zeros_like(y) for y in step.returned]
             for k, ct in zip(order, leaves[count:], strict=True):
                 g[k] = ct
             return compute_vjp(step, operands, g, tracked)
 
         examples = [*step.given, *[zeros_like(step.returned[k]) for k in order]]
-        return close(pulled, examples)[0]
+        return close(pull, examples)[0]
 
     pulls = Branches(tuple(map(pull_back, branches.steps)))
     return SwitchCall(pulls, [*kept, *[cts[k] for k in order]]).apply()

@@ -59,7 +59,7 @@ def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Re
     sizes = kinds.layer_sizes(params)
     if (sizes[0], sizes[-1]) != (PIXELS, CLASSES):
         raise RunError(f"a digit has {PIXELS} pixels and {CLASSES} classes, this model {sizes}")
-    compiled = jit(explained)  # 130 us by NumPy, 90 natively, of 2 ms for a request
+    compiled = jit(explain)  # 130 us by NumPy, 90 natively, of 2 ms for a request
     dtype = params["w0"].dtype
     temperature = np.ones((), dtype) if manner is None else np.array(manner.temperature, dtype)
     blank = np.zeros((1, PIXELS), dtype)
@@ -79,7 +79,7 @@ def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Re
     return read
 
 
-def explained(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Array, Array]:
+def explain(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Array, Array]:
     """(n, 64) images -> (n, 10) probabilities, and (n, 64) twice: which pixels decide.
 
     First the gradients of the winning logits (Simonyan et al., Deep Inside Convolutional Networks,
@@ -88,7 +88,7 @@ def explained(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Ar
     Convolutional Networks, 2014: occlusion, here of one pixel): what the ink that is there does.
 
     >>> from tinygrad_digits.digits.model import mlp
-    >>> probabilities, *why = explained(mlp.init_params(), np.zeros((2, 64)))
+    >>> probabilities, *why = explain(mlp.init_params(), np.zeros((2, 64)))
     >>> probabilities.shape, [pixels.shape for pixels in why]
     ((2, 10), [(2, 64), (2, 64)])
     """
