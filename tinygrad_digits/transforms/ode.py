@@ -65,7 +65,7 @@ def odeint(
             equation backwards, from each of ts to the one before, in memory that does not grow with
             the steps: right to the tolerance.
         max_steps: after which to give up; by default 1,000 in a program, whose derivative has a
-            place for the slopes of each, and 100,000 otherwise.
+            place for the time of each, and 100,000 otherwise.
         substeps: how many steps "rk4" takes from each of ts to the next.
 
     Returns a tree like y0, of arrays with the times for their first axis, (m, ...): y0 comes first.

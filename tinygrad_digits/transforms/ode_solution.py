@@ -6,8 +6,8 @@ Where nothing is differentiated, the solution is read off the steps as they are 
 times between steps are found first, on no tape. Then the steps are taken once more between these
 times, as a composition of ops that is differentiated like any other: in segments, each recorded as
 one call that is computed again in the sweep, so that n steps keep what sqrt(n) need. A program does
-not know how many there will be: it has places for max_steps, passes over those that stay empty, and
-keeps of each step its beginning and its slopes.
+not know how many there will be: it has places for max_steps, and passes over those that stay empty,
+segments and steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from ..engine.primitive import Array
 from ..staging.tracer import Tracer, bare
 from ..support import tree
 from ..support.tree import Tree
-from .batching import BatchTracer
 from .branches import cond, while_loop
 from .checkpoint import checkpoint
 from .custom import stop_gradient
@@ -40,7 +39,7 @@ Carry: TypeAlias = tuple[Array, Array]
 """y, and the slope there."""
 Interval: TypeAlias = tuple[Array, Array]
 """The times when a step begins and ends."""
-Piece: TypeAlias = tuple[Array, Array, Array]
+Piece: TypeAlias = tuple[Array, Array, Array | int]
 """The beginnings and ends of so many steps, and the place of the first among all."""
 Step: TypeAlias = Callable[[Carry, Interval], tuple[Carry, tuple[Array, Array]]]
 """A step of a scan, which leaves the state that it began with, and its slopes."""
@@ -273,16 +272,23 @@ def is_in_program(*values: Array) -> bool:
 def retrace_to_ends(
     field: VectorField, y: Array, k: Array, times: Array, args: tuple[Tree, ...], parts: int
 ) -> Array:
-    """y after each so many of the steps between times: a loop of loops, which keep few of theirs."""
-    step = make_step(field.equation.method, field.make_slope(args))
+    """y after each so many of the steps between times: loops in a loop, each of which keeps few."""
+    whole = make_step(field.equation.method, field.make_slope(args))
 
-    def run_parts(carry: Carry, intervals: Interval) -> tuple[Carry, Array]:
-        after, _ = scan(step, carry, intervals, checkpoint=True)
+    def step(carry: Carry, interval: Interval) -> tuple[Carry, Array]:
+        after, _ = whole(carry, interval)
         return after, after[0]
 
-    starts, ends = (t.reshape((-1, parts)) for t in (times[:-1], times[1:]))
-    _, ys = scan(run_parts, (y, k), (starts, ends))
-    return ys
+    def run_parts(carry: Carry, intervals: Interval) -> tuple[Carry, Array]:
+        after, _ = scan(lambda *state: (step(*state)[0], None), carry, intervals, checkpoint=True)
+        return after, after[0]
+
+    intervals = times[:-1], times[1:]
+    if parts == 1:
+        _, ys = scan(step, (y, k), intervals, checkpoint=True)
+    else:
+        _, ys = scan(run_parts, (y, k), tree.map(lambda t: t.reshape((-1, parts)), intervals))
+    return cast("Array", ys)
 
 
 def retrace_in_pieces(
@@ -316,6 +322,8 @@ def retrace_in_pieces(
         return (carry, rows + np.where(inside[:, None], new, 0)), None
 
     starts, ends = (t.reshape((count, size)) for t in (times[:-1], times[1:]))
+    if count == 1:
+        return run_piece((y, k), (starts[0], ends[0], 0))[1]
     rows = np.zeros((m, *y.shape), y.dtype)
     (_, rows), _ = scan(run_or_stay, ((y, k), rows), (starts, ends, np.arange(count) * size))
     return rows
