@@ -58,7 +58,8 @@ def scan(
 
     Args:
         f: a step. What it returns as carry has the structure, shapes and dtypes of `init`.
-        init: the first carry, any tree. Python numbers in it become NumPy's scalars.
+        init: the first carry, any tree. Python numbers in it become NumPy's scalars: 0.0 is a
+            float64, beside which nothing stays float32.
         xs: a tree of arrays; each step gets their next element along the first axis.
         length: the number of steps, needed where xs has no arrays.
         reverse: whether to go from the last x to the first; ys are where their xs are.
