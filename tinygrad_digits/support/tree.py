@@ -17,7 +17,6 @@ from __future__ import annotations
 import builtins
 import copy
 import functools
-import math
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import accumulate

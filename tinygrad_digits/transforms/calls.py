@@ -82,9 +82,7 @@ class CustomCall(NamedTuple):
             full = [cts[k] if k in cts else _zeros_like(like) for k, like in enumerate(likes)]
             return pull(avals, unflatten_residuals(arrays), fill_in(full), tracked)
 
-        results = record_results(
-            tape, self.primitive, parents, floats, arrays, pull_back, tracked
-        )
+        results = record_results(tape, self.primitive, parents, floats, arrays, pull_back, tracked)
         return fill_in(results)
 
 

@@ -70,9 +70,7 @@ class LinearInterpreter(Interpreter):
     def process_call(self, call: Any) -> Any:
         """A call as outer interpreters see it; what is inside is followed."""
         if call.staged:
-            leaves = [x.value if self.is_on(x) else x for x in call.leaves]
-            ends = follow(call.inline().held, [self.read(x) for x in call.leaves])
-            return [*map(self.box, type(call)(call.held, leaves).apply(), ends)]
+            return self._process_loop(call)
         given = tree.map(self.read, call.args)
         ends: list[str | None] = []
 
@@ -89,6 +87,11 @@ class LinearInterpreter(Interpreter):
         y = call._replace(args=self.unbox_all(call.args), f=f, forward=forward).apply()
         leaves, structure = tree.flatten(y)
         return tree.unflatten(structure, [*map(self.box, leaves, ends)])
+
+    def _process_loop(self, call: Any) -> list[Any]:
+        leaves = [x.value if self.is_on(x) else x for x in call.leaves]
+        ends = follow(call.inline().held, [self.read(x) for x in call.leaves])
+        return [*map(self.box, type(call)(call.held, leaves).apply(), ends)]
 
 
 class LinearTensor(Tensor):
@@ -109,11 +112,10 @@ def join(states: Sequence[str | None]) -> str | None:
 
 def _pass_through(op: Primitive, broken: str | None, y: Any) -> str | None:
     """What is known of an op's result."""
-    if broken or broken is None:
-        return broken if tree.is_inexact(y) else None
-    if tree.is_inexact(y) and (y.dtype.kind != "c" or op.holomorphic is not True):
-        return op.name
-    return LINEAR if tree.is_inexact(y) else None
+    if not tree.is_inexact(y):
+        return None
+    breaks = y.dtype.kind != "c" or op.holomorphic is not True
+    return op.name if broken == LINEAR and breaks else broken
 
 
 # --- through loops and branches
