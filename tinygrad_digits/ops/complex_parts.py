@@ -73,6 +73,9 @@ imaginary_part: Op = elementwise(
 )
 
 
+real_part.primitive.function, imaginary_part.primitive.function = np.real, np.imag
+
+
 def _quarter_turn(z: Array) -> Array:
     y = np.empty(z.shape, np.result_type(z, np.complex64))
     y.real, y.imag = -z.imag, z.real
