@@ -14,6 +14,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
 from ..support.errors import NotDifferentiableError
+from ..support.foreign import as_array
 from ..support.substitutes import NUMPY
 from .nondifferentiable import OPS as CONSTANT
 from .registering import handles
@@ -57,6 +58,12 @@ def refuse_order(who: str, *xs: Array) -> None:
             f"{who}: complex numbers have no order that derivatives would respect; write it of "
             "abs(z), z.real or z.imag"
         )
+
+
+def refuse_complex(who: str, instead: str, *xs: Array) -> None:
+    """Raise NotDifferentiableError for complex numbers, of which a function has no value."""
+    for x in filter(is_complex, map(as_array, xs)):
+        raise NotDifferentiableError(f"{who} takes real numbers, not {x.dtype}: {instead}")
 
 
 # --- parts
