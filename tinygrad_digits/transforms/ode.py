@@ -63,7 +63,7 @@ def odeint(
         adjoint: "discrete" differentiates the steps taken, keeping about the square root of their
             number: exact for what was computed, and the faster one. "continuous" solves the adjoint
             equation backwards, from each of ts to the one before, in memory that does not grow with
-            the steps: right to the tolerance.
+            the steps: right to the tolerance. It has no `holomorphic=True`.
         max_steps: after which to give up; by default 1,000 in a program, whose derivative has a
             place for the time of each, and 100,000 otherwise.
         substeps: how many steps "rk4" takes from each of ts to the next.
@@ -170,6 +170,7 @@ def solve_with_adjoint(field: VectorField, y0: Array, ts: Array, args: tuple[Tre
         return [cotangents[k] for k in tracked]
 
     primitive = make_primitive(field.equation.f)
+    primitive.holomorphic = False  # the lengths of the steps back are found by sizes of cotangents
     return CustomCall(primitive, (y0, ts, args), run, forward, pull).apply()
 
 
