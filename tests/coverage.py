@@ -78,8 +78,8 @@ DIFFERENTIABLE = {
         np.fft.fft np.fft.ifft np.fft.rfft np.fft.irfft np.fft.hfft np.fft.ihfft np.fft.fft2
         np.fft.ifft2 np.fft.fftn np.fft.ifftn np.fft.rfft2 np.fft.irfft2 np.fft.rfftn np.fft.irfftn
         np.fft.fftshift np.fft.ifftshift td.fft.dct td.fft.idct td.fft.dst td.fft.idst td.fft.dctn
-        td.fft.idctn td.fft.dstn td.fft.idstn td.signal.fftconvolve td.signal.hilbert td.signal.stft
-        td.signal.istft
+        td.fft.idctn td.fft.dstn td.fft.idstn td.fft.hfft2 td.fft.ihfft2 td.fft.hfftn
+        td.fft.ihfftn td.signal.fftconvolve td.signal.hilbert td.signal.stft td.signal.istft
         """,
     "scipy": """
         td.special.expit td.special.logit td.special.erf td.special.erfc td.special.erfinv
@@ -220,7 +220,7 @@ def _row(name, chapters_and_cases):
 
 def complex_of(name, cases):
     """Of a function of NumPy's, or under one of its names: what becomes of complex arrays."""
-    if not name.startswith(("np.", "td.fft.", "td.signal.")):
+    if not name.startswith(("np.", "td.fft.", "td.linalg.", "td.signal.")):
         return ""
     verdicts = {"right"} if name in GAUGES | UNORDERED else {verdict(name, c) for c in cases}
     if "right" in verdicts:
