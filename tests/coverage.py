@@ -14,7 +14,7 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
-from tests.complexes import GAUGES, REAL_PARTS, UNORDERED, verdict
+from tests.complexes import GAUGES, REAL_PARTS, TAKERS, UNORDERED, verdict
 from tinygrad_digits.compiler.native.fusion import Role
 from tinygrad_digits.compiler.native.loops import lower_loop
 from tinygrad_digits.compiler.native.roles import Roles
@@ -219,8 +219,8 @@ def _row(name, chapters_and_cases):
 
 
 def complex_of(name, cases):
-    """Of a function of NumPy's, or under one of its names: what becomes of complex arrays."""
-    if not name.startswith(("np.", "td.fft.", "td.linalg.", "td.signal.")):
+    """Of a function that is to take them: what becomes of complex arrays."""
+    if not name.startswith(TAKERS):
         return ""
     verdicts = {"right"} if name in GAUGES | UNORDERED else {verdict(name, c) for c in cases}
     if "right" in verdicts:
