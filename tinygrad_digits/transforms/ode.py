@@ -144,7 +144,13 @@ def _read_leaf(x: Any) -> Any:
 def _read_times(ts: Any) -> Array:
     """The times, in order, as float64."""
     ts = np.stack(ts) if isinstance(ts, list | tuple) else ts
-    ts = (ts if isinstance(ts, Tensor) else np.asarray(ts)).astype(float)
+    ts = ts if isinstance(ts, Tensor) else np.asarray(ts)
+    if ts.dtype.kind == "c":
+        raise NotDifferentiableError(
+            "odeint: ts are complex, and times are real: along a path t(s) in the complex plane "
+            "solve dy/ds = f(y, t(s)) dt/ds"
+        )
+    ts = ts.astype(float)
     if ts.ndim != 1 or not ts.shape[0]:
         raise ShapeError(f"odeint: ts are times along one axis, (m,) with m > 0, got {ts.shape}")
     check_times(take_off_tapes(ts))
