@@ -288,7 +288,7 @@ def test_all_passes_together_keep_every_bit():
     names = {each.__name__ for each in passes.PASSES}
     assert names == {
         *("dead_code", "common_subexpressions", "simplify", "fold", "scalar_constants"),
-        *("prune", "settle", "inside", "hoist", "stack_rows"),
+        *("prune", "inside", "hoist", "stack_rows"),
     }
 
 

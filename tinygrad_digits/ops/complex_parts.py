@@ -82,6 +82,8 @@ imaginary_part: Op = elementwise(
 
 
 real_part.primitive.function, imaginary_part.primitive.function = np.real, np.imag
+
+
 def _join(x: Array, y: Array) -> Array:
     if not (isinstance(x, NUMPYS) and isinstance(y, NUMPYS)):
         return x + 1j * y
