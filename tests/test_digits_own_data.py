@@ -304,6 +304,11 @@ def test_train_takes_mine_in_and_evaluate_measures_on_it(tmp_path):
     assert "scikit-learn's digits, and 5 that you have drawn" in said.output
     found = json.loads(invoke("evaluate", folder, "--mine", "--json").stdout)
     assert np.sum(found["confusion"]) == 5
+    said = invoke("evaluate", folder, "--mine").output
+    assert "What you have drawn" in said
+    rows = {line.split()[1] for line in said.splitlines() if line.startswith("│")}
+    there = {name for name in "0123456789" if found["report"][name]["support"]}
+    assert rows == there  # no zeros for what nobody has drawn, nor averages of them
 
 
 def test_evaluate_mine_without_any_says_where_they_come_from(trained, tmp_path, monkeypatch):

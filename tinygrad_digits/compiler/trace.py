@@ -96,7 +96,7 @@ class JitInterpreter(Interpreter):
         """A tracer for an array, a number or a generator."""
         index = next(self.indices)
         form = "array"
-        if isinstance(leaf, float) and not isinstance(leaf, np.generic):
+        if isinstance(leaf, float | complex) and not isinstance(leaf, np.generic):
             form = "number"
         elif is_generator(leaf):
             form, leaf = "generator", copy.deepcopy(leaf)  # the program draws, not the trace
@@ -254,11 +254,13 @@ class JitTracer(Tracer):
         where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
         it knows more than NumPy: they may use other tracers.)
         """
+        row = getattr(op, "primitive", None)
+        if row is not None and row.kind is Kind.STATIC:
+            return False
         leaves = _leaves((args, options))
         arrays = [x for x in leaves if isinstance(x, JitTracer)]
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
-        row = getattr(op, "primitive", None)
         is_row = row is not None and not row.composite and options.keys() <= row.options
         floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
@@ -267,7 +269,8 @@ class JitTracer(Tracer):
         """Itself, or for a Python number the NumPy scalar that it is worth."""
         if not self.is_number:
             return self
-        strong: JitTracer = self.tape.process_primitive(_STRONG, np.float64, (self,), NO_OPTIONS)
+        op = _STRONG[self.dtype.kind == "c"]
+        strong: JitTracer = self.tape.process_primitive(op, op.kernel, (self,), NO_OPTIONS)
         return strong
 
     def as_array(self) -> JitTracer:
@@ -314,9 +317,10 @@ def _raise_to_power(x: Any, n: Any) -> Any:
     return tape.process_primitive(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
 
 
-_STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
+_STRONG = [Primitive(kind, (), kind.__name__, Kind.OPAQUE) for kind in (np.float64, np.complex128)]
 _ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
-_STRONG.apply = lambda x: x.strong() if isinstance(x, JitTracer) else np.float64(x)
+for _op in _STRONG:
+    _op.apply = lambda x, to=_op.kernel: x.strong() if isinstance(x, JitTracer) else to(x)
 _ARRAY.apply = lambda x: x.as_array() if isinstance(x, JitTracer) else np.asarray(x)
 """Also where a step's program is evaluated on tracers."""
 

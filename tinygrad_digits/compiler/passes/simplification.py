@@ -31,7 +31,7 @@ def simplify(program: Program) -> Program:
         rule = RULES.get(eqn.op.function)
         result = rule(eqn, current) if rule and not eqn.effect else None
         if result is None and eqn.op.function is np.broadcast_to:
-            result = _needless_broadcast(index, eqn, program, users)
+            result = _needless_broadcast(index, eqn, program, users, renamed)
         if isinstance(result, Var):
             renamed[index] = result
         else:
@@ -125,9 +125,16 @@ def _whole_index(eqn: Equation, program: Program) -> Var | None:
 
 
 def _needless_broadcast(
-    index: int, eqn: Equation, program: Program, users: dict[int, list[int]]
+    index: int,
+    eqn: Equation,
+    program: Program,
+    users: dict[int, list[int]],
+    renamed: dict[int, Operand],
 ) -> Var | None:
-    """Elementwise ops broadcast by themselves, where another operand has the full shape."""
+    """Elementwise ops broadcast by themselves, where another operand has the full shape.
+
+    It must have it still: of two broadcasts that meet in an op only one is needless.
+    """
     x = eqn.args[0]
     if not isinstance(x, Var) or program.aval(x.index).form == "number":
         return None
@@ -135,8 +142,9 @@ def _needless_broadcast(
     def broadcasts(user: int) -> bool:
         if user == END or program.equations[user].op.kind is not Kind.ELEMENTWISE:
             return False
-        others = [i for i in program.equations[user].vars if i != index]
-        return any(program.aval(i).shape == eqn.aval.shape for i in others)
+        others = [Var(i) for i in program.equations[user].vars if i != index]
+        now = substitute(tuple(others), renamed)
+        return any(program.aval(y.index).shape == eqn.aval.shape for y in now)
 
     return x if all(map(broadcasts, users.get(index, []))) else None
 
