@@ -14,6 +14,7 @@ from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
 from ..support.errors import NotDifferentiableError
+from ..support.foreign import as_array
 from ..support.substitutes import NUMPY
 from .nondifferentiable import OPS as CONSTANT
 from .registering import handles
@@ -60,6 +61,12 @@ def refuse_order(who: str, *xs: Array) -> None:
         )
 
 
+def refuse_complex(who: str, instead: str, *xs: Array) -> None:
+    """Raise NotDifferentiableError for complex numbers, of which a function has no value."""
+    for x in filter(is_complex, map(as_array, xs)):
+        raise NotDifferentiableError(f"{who} takes real numbers, not {x.dtype}: {instead}")
+
+
 # --- parts
 
 real_part: Op = elementwise(
@@ -72,6 +79,9 @@ imaginary_part: Op = elementwise(
     lambda g, _y, _z: -quarter_turn(g + 0j),  # dy = Re(-i dz); -1j g has NaN beside infinity
     name="imag",
 )
+
+
+real_part.primitive.function, imaginary_part.primitive.function = np.real, np.imag
 
 
 def _join(x: Array, y: Array) -> Array:
