@@ -1,5 +1,7 @@
 """Python's numbers in programs: dtypes, promotion, powers."""
 
+import operator
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -101,6 +103,38 @@ def test_powers_of_captured_numpy_scalars_may_differ_in_the_last_bit(rng):
     numbers = rng.random(1000)
     np.testing.assert_allclose([f(x) for x in numbers], [3**x for x in numbers], rtol=1e-15)
     assert_array_equal([f(x) for x in numbers], [np.power(3.0, x) for x in numbers])
+
+
+COMPLEX_PRODUCTS = {
+    "operators": lambda z, w: z * w * (1 - 0.2j) + 2j * z,
+    "ufuncs": lambda z, w: np.multiply(np.multiply(z, w), np.square(z)),
+    "of a square": lambda z, w: np.square(np.square(z) * w) - 1j * w**2,
+    "of a captured scalar": lambda z, w: np.complex128(1.1 + 0.3j) * z / w,
+    "of a real number": lambda z, w: np.abs(z) * w * z.real - w / 3,
+    "in place": lambda z, w: operator.imul(np.sum(z), np.sum(w)),
+    "with conjugates": lambda z, w: np.conj(z) * w + np.exp(z) * np.conj(w),
+}
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (3, 1)])
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+@pytest.mark.parametrize("what", COMPLEX_PRODUCTS)
+def test_products_of_complex_scalars_round_as_their_operators_do(what, dtype, shape, rng):
+    """z * w of two np.complex128 and np.multiply(z, w) differ in the last bit of every other z.
+
+    So does a product of one element that is written over an operand.
+    """
+    product = COMPLEX_PRODUCTS[what]
+
+    def loss(z, w):
+        y = product(z, w)
+        return np.sum(np.abs(y) ** 2) + np.sum(y.imag)
+
+    plain, gradient = td.jit(product), td.jit(td.grad(loss, (0, 1)))
+    for numbers in rng.standard_normal((30, 4, *shape)):
+        z, w = [(x + 1j * y).astype(dtype)[()] for x, y in (numbers[:2], numbers[2:])]
+        assert_same(plain(z, w), product(z, w))
+        assert_same(gradient(z, w), td.grad(loss, (0, 1))(z, w))
 
 
 def test_compositions_may_have_another_order_in_memory_than_numpys_own(rng):
