@@ -75,8 +75,8 @@ def test_slopes_that_are_made_of_numbers_are_native(start):
 
     def pendulum(y, t, rate):
         if isinstance(y, dict):
-            return {"q": y["v"], "v": -rate * np.sin(y["q"])}
-        return np.stack([y[1], -rate * np.sin(y[0])])
+            return {"q": y["v"], "v": -rate * np.sin(t + y["q"])}
+        return np.stack([y[1], -rate * np.sin(t + y[0])])
 
     def loss(rate):
         ys = td.odeint(pendulum, start, np.linspace(0, 1, 5), rate, method="rk4")
