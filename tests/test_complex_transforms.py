@@ -213,6 +213,8 @@ def test_a_schroedinger_equation(adjoint):
     for got, wanted in zip(*[td.tree.flatten(each)[0] for each in both], strict=True):
         assert got.dtype == wanted.dtype
         assert_allclose(got, wanted, atol=1e-8)
+    with pytest.raises(td.errors.NotDifferentiableError, match="ts are complex"):
+        td.odeint(lambda y, _: 1j * y, psi, np.array([0, 1j]))
 
 
 def test_an_op_of_ones_own():
@@ -415,6 +417,62 @@ def test_a_misspelt_norm_or_type():
         td.grad(lambda x: np.fft.rfft(x, norm="othro").real.sum())(X)
     with pytest.raises(ValueError, match="different lengths"):
         td.grad(lambda x: np.fft.fftn(x, (2, 2), (0,)).real.sum())(A)
+
+
+@pytest.mark.parametrize("name", ["dctn", "idctn", "dstn", "idstn", "hfftn", "ihfftn"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"axes": (1, 1)},
+        {"s": (2, 2), "axes": 0},
+        {"s": (2, 2, 2)},
+        {"axes": 5},
+        {"s": 2, "axes": 0},
+    ],
+    ids=str,
+)
+def test_lengths_and_axes_are_scipys(name, options):
+    x, results = (A.real if name == "ihfftn" else A), []
+    for fft in (scipy.fft, td.fft):
+        try:
+            results.append(getattr(fft, name)(x, **options))
+        except ValueError:  # of which AxisError is one
+            results.append(None)
+    wanted, got = results
+    assert (got is None) == (wanted is None)
+    if got is not None:
+        assert_allclose(got, wanted, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_fast_lengths_are_scipys(real):
+    lengths = [*range(1, 300), 10007, 2**17 + 1]
+    assert [td.fft.next_fast_len(n, real) for n in lengths] == [
+        scipy.fft.next_fast_len(n, real) for n in lengths
+    ]
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda x: td.signal.fftconvolve(x, x, axes=()), "no axes"),
+        (lambda x: td.signal.hilbert(x, 0), "at least 1"),
+        (lambda x: td.signal.stft(x, window=("tukey", 0.2)), "hamming"),
+        (lambda x: td.signal.stft(x, window=np.ones(8)), "8 samples, the signal 3"),
+        (lambda x: td.signal.stft(x, window=np.array([1j])), "real"),
+    ],
+)
+def test_what_a_signal_has_not_is_said(f, message):
+    with pytest.raises(ValueError, match=message):
+        f(X)
+
+
+def test_single_precision_stays_in_signals():
+    x = np.ones(12, np.float32)
+    for scaling in ("spectrum", "psd"):
+        z = td.signal.stft(x, nperseg=4, scaling=scaling)[2]
+        assert z.dtype == np.complex64
+        assert td.signal.istft(z, nperseg=4, scaling=scaling)[1].dtype == np.float32
 
 
 # --- eigenvalues of any matrix, and roots

@@ -20,6 +20,7 @@ from .nondifferentiable import OPS as CONSTANT
 from .registering import handles
 from .views import Way, share
 
+NUMPYS = np.ndarray, np.generic
 elementwise = partial(define, kind=Kind.ELEMENTWISE, unchecked=True)
 
 
@@ -69,13 +70,13 @@ def refuse_complex(who: str, instead: str, *xs: Array) -> None:
 # --- parts
 
 real_part: Op = elementwise(
-    lambda z: np.array(z.real)[()],
+    lambda z: np.positive(z.real),  # a copy, also of an array that is not NumPy's
     lambda g, _y, _z: g,  # dx = Re(dz)
     name="real",
 )
 imaginary_part: Op = elementwise(
-    lambda z: np.array(z.imag)[()],
-    lambda g, _y, _z: g * -1j,  # dy = Re(-i dz)
+    lambda z: np.positive(z.imag),
+    lambda g, _y, _z: -quarter_turn(g + 0j),  # dy = Re(-i dz); -1j g has NaN beside infinity
     name="imag",
 )
 
@@ -83,10 +84,25 @@ imaginary_part: Op = elementwise(
 real_part.primitive.function, imaginary_part.primitive.function = np.real, np.imag
 
 
+def _join(x: Array, y: Array) -> Array:
+    if not (isinstance(x, NUMPYS) and isinstance(y, NUMPYS)):
+        return x + 1j * y
+    z = np.empty(np.broadcast_shapes(x.shape, y.shape), np.result_type(x, y, np.complex64))
+    z.real, z.imag = x, y
+    return z[()]
+
+
+join_parts: Op = elementwise(
+    _join,
+    lambda g, _z, _x, _y: g,
+    lambda g, _z, _x, _y: g * 1j,
+    name="join_parts",
+)
+"""x + i y, with what x + 1j * y loses: the signs of zeros, and an infinity beside a number."""
+
+
 def _quarter_turn(z: Array) -> Array:
-    y = np.empty(z.shape, np.result_type(z, np.complex64))
-    y.real, y.imag = -z.imag, z.real
-    return y[()]
+    return _join(-z.imag, z.real)
 
 
 quarter_turn: Function = elementwise(
@@ -96,11 +112,11 @@ quarter_turn: Function = elementwise(
 
 
 def _put_real(z: Array, part: Array, _what: Any) -> Array:
-    return part + 1j * imag(z)
+    return join_parts(part, imaginary_part(z))
 
 
 def _put_imag(z: Array, part: Array, _what: Any) -> Array:
-    return real(z) + 1j * part
+    return join_parts(real_part(z), part)
 
 
 REAL = Way(lambda z, _what: real_part(z), _put_real)
@@ -157,10 +173,10 @@ phase: Function = elementwise(np.sign, _phase_rule, name="sign")
 
 
 def _direction(z: Array) -> Array:
-    size = np.absolute(z)
-    if not is_complex(z) or not size.size:
+    if not is_complex(z) or not isinstance(z, NUMPYS):
         return np.sign(z)
-    if not np.isfinite(size.max()):
+    size = np.absolute(z)
+    if not size.size or not np.isfinite(size.max()):
         return np.sign(z)
     if not size.min():
         size = size + (size == 0)
@@ -199,4 +215,4 @@ def angle(z: Array, deg: bool = False) -> Array:
     return angle_of(z, deg=deg) if is_complex(z) else CONSTANT["angle"](z, deg=deg)
 
 
-break_holomorphy(real_part, imaginary_part, phase, direction, angle_of)
+break_holomorphy(real_part, imaginary_part, join_parts, phase, direction, angle_of)

@@ -56,9 +56,9 @@ def check_complex(value: Any, leaves: list[Any], pull: Any, f: Any, holomorphic:
 
 
 def check_constant(output: Any, f: Any) -> None:
-    """Warn of an output that is not on the tape; NotDifferentiableError unless a real scalar."""
+    """Warn of an output that is not on the tape; NotDifferentiableError unless a scalar."""
     kind = getattr(getattr(output, "dtype", None), "kind", None)
-    number = type(output) in (int, float) or (kind is not None and kind in "fiu")
+    number = type(output) in (int, float, complex) or (kind is not None and kind in "fiuc")
     if not number or np.size(output) != 1:
         described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
         raise NotDifferentiableError(
