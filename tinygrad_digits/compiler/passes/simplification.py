@@ -51,9 +51,8 @@ def _same_value(eqn: Equation, x: Operand, program: Program) -> Var | None:
 
 def _read_literal(x: Operand, program: Program) -> float | None:
     """The number that an operand is known to be."""
-    if isinstance(x, Var) and x.index in program.constants:
-        x = program.constants[x.index]
-        return float(x) if x.shape == () and x.dtype.kind in "fiub" else None
+    if (constant := program.constant_of(x)) is not None:
+        return float(constant) if constant.shape == () and constant.dtype.kind in "fiub" else None
     return x if type(x) in (int, float) else None
 
 
@@ -74,14 +73,11 @@ def _exact_division(eqn: Equation, program: Program) -> Var | Equation | None:
         return _same_value(eqn, x, program)
     if not divisor or abs(frexp(divisor)[0]) != 0.5 or not 1e-4 < abs(divisor) < 1e4:
         return None
-    if eqn.aval.form == "number" or eqn.aval.dtype.kind != "f":
+    if isinstance(other, Var) or eqn.aval.form == "number" or eqn.aval.dtype.kind != "f":
         return None
     if not isinstance(x, Var) or program.aval(x.index).dtype != eqn.aval.dtype:
         return None
-    factor = 1 / divisor if not isinstance(other, Var) else eqn.aval.dtype.type(1 / divisor)
-    if isinstance(other, Var):
-        return None
-    return replace(eqn, op=MULTIPLY, args=(x, factor))
+    return replace(eqn, op=MULTIPLY, args=(x, 1 / divisor))
 
 
 def _double_negation(eqn: Equation, program: Program) -> Var | None:
