@@ -96,7 +96,7 @@ class JitInterpreter(Interpreter):
         """A tracer for an array, a number or a generator."""
         index = next(self.indices)
         form = "array"
-        if isinstance(leaf, float) and not isinstance(leaf, np.generic):
+        if isinstance(leaf, float | complex) and not isinstance(leaf, np.generic):
             form = "number"
         elif is_generator(leaf):
             form, leaf = "generator", copy.deepcopy(leaf)  # the program draws, not the trace
@@ -122,24 +122,13 @@ class JitInterpreter(Interpreter):
         self.check_open()
         if op.composite and not self.keeps_calls:
             return op.kernel(*args, **options)
-        function = op.function
-        if function is np.where and len(args) == 1:
-            function = np.nonzero  # under another name
-        if function in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[function], args, options):
-            _refuse(f"the shape of what {op.name} returns depends on the values in")
-        if function in NO_ARRAY_FROM_VALUES:
-            _refuse(f"{op.name} needs the values in")
+        _refuse_reading(op, args, options)
         if op.kind is Kind.STATIC:
             return op.kernel(*map_operand(self.look_at, args), **map_operand(self.look_at, options))
         _check_options(op, options)
-        operands, named_operands = (
-            map_operand(self.operand, args),
-            map_operand(self.option, options),
-        )
-        numbers = [x for x in args if not (isinstance(x, JitTracer) and x.is_number)]
-        by_operator = op.apply is not op.kernel  # and not the ufunc, called by its name
-        if by_operator and function in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
-            op = ARITHMETIC[function]
+        operands, named = map_operand(self.operand, args), map_operand(self.option, options)
+        if _is_of_numbers(op, args):
+            op = ARITHMETIC[op.function]
             compute = op.kernel
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
@@ -151,7 +140,7 @@ class JitInterpreter(Interpreter):
         effect = any(map(is_generator, _leaves(values)))
         if effect and self.inside:
             _refuse_draw(op)
-        return self.add_equation(op, operands, named_operands, y, effect or op.effect)
+        return self.add_equation(op, operands, named, y, effect or op.effect)
 
     def compute(
         self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
@@ -163,11 +152,11 @@ class JitInterpreter(Interpreter):
         index = next(self.indices)
         if self.lines is not None:
             self.lines[index] = locate_user()
-        errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
-        kept = errors or None
+        set_inside = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
+        errors = set_inside or None
         if isinstance(y, tuple | list):
             value = Aval((), np.dtype(object), "tuple")
-            self.program.equations[index] = Equation(op, args, options, value, kept, effect)
+            self.program.equations[index] = Equation(op, args, options, value, errors, effect)
             parts = [
                 self.add_equation(ITEM, (Var(index), k), {}, part, False)
                 for k, part in enumerate(y)
@@ -177,7 +166,7 @@ class JitInterpreter(Interpreter):
             return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
         if type(y) not in NUMBERS and not hasattr(y, "dtype"):
             return y  # something that is known now
-        self.program.equations[index] = Equation(op, args, options, Aval.of(y), kept, effect)
+        self.program.equations[index] = Equation(op, args, options, Aval.of(y), errors, effect)
         return _trace_value(self, index, y)
 
     def process_call(self, call: Any) -> Any:
@@ -265,11 +254,13 @@ class JitTracer(Tracer):
         where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
         it knows more than NumPy: they may use other tracers.)
         """
+        row = getattr(op, "primitive", None)
+        if row is not None and row.kind is Kind.STATIC:
+            return False
         leaves = _leaves((args, options))
         arrays = [x for x in leaves if isinstance(x, JitTracer)]
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
-        row = getattr(op, "primitive", None)
         is_row = row is not None and not row.composite and options.keys() <= row.options
         floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
@@ -278,7 +269,8 @@ class JitTracer(Tracer):
         """Itself, or for a Python number the NumPy scalar that it is worth."""
         if not self.is_number:
             return self
-        strong: JitTracer = self.tape.process_primitive(_STRONG, np.float64, (self,), NO_OPTIONS)
+        op = _STRONG[self.dtype.kind == "c"]
+        strong: JitTracer = self.tape.process_primitive(op, op.kernel, (self,), NO_OPTIONS)
         return strong
 
     def as_array(self) -> JitTracer:
@@ -325,9 +317,10 @@ def _raise_to_power(x: Any, n: Any) -> Any:
     return tape.process_primitive(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
 
 
-_STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
+_STRONG = [Primitive(kind, (), kind.__name__, Kind.OPAQUE) for kind in (np.float64, np.complex128)]
 _ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
-_STRONG.apply = lambda x: x.strong() if isinstance(x, JitTracer) else np.float64(x)
+for _op in _STRONG:
+    _op.apply = lambda x, to=_op.kernel: x.strong() if isinstance(x, JitTracer) else to(x)
 _ARRAY.apply = lambda x: x.as_array() if isinstance(x, JitTracer) else np.asarray(x)
 """Also where a step's program is evaluated on tracers."""
 
@@ -338,6 +331,26 @@ def _trace_value(
     traced = object.__new__(kind)
     traced.tape, traced.index, traced.concrete = tape, index, y
     return traced
+
+
+def _is_of_numbers(op: Primitive, args: tuple[Any, ...]) -> bool:
+    """Whether this is Python's arithmetic: an operator (no ufunc by its name), of numbers alone."""
+    return op.function in ARITHMETIC and op.apply is not op.kernel and all(map(_is_number, args))
+
+
+def _is_number(x: Any) -> bool:
+    return x.is_number if isinstance(x, JitTracer) else type(x) in NUMBERS
+
+
+def _refuse_reading(op: Primitive, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Raise TracedValueError for an op that reads values which nobody has yet."""
+    function = op.function
+    if function is np.where and len(args) == 1:
+        function = np.nonzero  # under another name
+    if function in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[function], args, options):
+        _refuse(f"the shape of what {op.name} returns depends on the values in")
+    if function in NO_ARRAY_FROM_VALUES:
+        _refuse(f"{op.name} needs the values in")
 
 
 def _is_given(place: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:

@@ -26,7 +26,7 @@ from ..support.foreign import admit
 from ..support.pickling import name_of
 from ..support.tree import Tree
 from .batching import vmap
-from .calls import CustomCall, make_primitive
+from .calls import CustomCall, make_primitive, partition
 from .loops import scan
 from .ode_equation import DifferentialEquation, VectorField, take_off_tapes
 from .ode_solution import solve_by_steps
@@ -63,9 +63,9 @@ def odeint(
         adjoint: "discrete" differentiates the steps taken, keeping about the square root of their
             number: exact for what was computed, and the faster one. "continuous" solves the adjoint
             equation backwards, from each of ts to the one before, in memory that does not grow with
-            the steps: right to the tolerance.
+            the steps: right to the tolerance. It has no `holomorphic=True`.
         max_steps: after which to give up; by default 1,000 in a program, whose derivative has a
-            place for the slopes of each, and 100,000 otherwise.
+            place for the time of each, and 100,000 otherwise.
         substeps: how many steps "rk4" takes from each of ts to the next.
 
     Returns a tree like y0, of arrays with the times for their first axis, (m, ...): y0 comes first.
@@ -144,7 +144,13 @@ def _read_leaf(x: Any) -> Any:
 def _read_times(ts: Any) -> Array:
     """The times, in order, as float64."""
     ts = np.stack(ts) if isinstance(ts, list | tuple) else ts
-    ts = (ts if isinstance(ts, Tensor) else np.asarray(ts)).astype(float)
+    ts = ts if isinstance(ts, Tensor) else np.asarray(ts)
+    if ts.dtype.kind == "c":
+        raise NotDifferentiableError(
+            "odeint: ts are complex, and times are real: along a path t(s) in the complex plane "
+            "solve dy/ds = f(y, t(s)) dt/ds"
+        )
+    ts = ts.astype(float)
     if ts.ndim != 1 or not ts.shape[0]:
         raise ShapeError(f"odeint: ts are times along one axis, (m,) with m > 0, got {ts.shape}")
     check_times(take_off_tapes(ts))
@@ -170,6 +176,7 @@ def solve_with_adjoint(field: VectorField, y0: Array, ts: Array, args: tuple[Tre
         return [cotangents[k] for k in tracked]
 
     primitive = make_primitive(field.equation.f)
+    primitive.holomorphic = False  # the lengths of the steps back are found by sizes of cotangents
     return CustomCall(primitive, (y0, ts, args), run, forward, pull).apply()
 
 
@@ -186,7 +193,8 @@ def integrate_back(
 
     Between two of them the state is (y, λ, the cotangent of args so far); y begins anew at each.
     """
-    floats, rebuild = _split_floats(args)
+    floats, rebuild = partition(args, tree.is_inexact)
+    floats = [*map(tree.strong, floats)]
     slope = field.make_slope(args)
 
     def move_back(state: Tree, t: Array, floats: list[Array]) -> Tree:
@@ -208,17 +216,3 @@ def integrate_back(
     (cotangent, of_args), of_ts = scan(step, none, xs, reverse=True)
     of_start = -np.sum(cotangent * slope(ts[0], ys[0]))
     return cotangent + g[0], np.concatenate([of_start[None], of_ts]), rebuild(of_args)
-
-
-def _split_floats(args: Tree) -> tuple[list[Array], Callable[[list[Array]], Tree]]:
-    """The leaves that can be differentiated, and how to put others in their places."""
-    leaves, structure = tree.flatten(args)
-    chosen = [*map(tree.is_inexact, leaves)]
-
-    def rebuild(floats: list[Array]) -> Tree:
-        left = iter(floats)
-        full = [next(left) if is_chosen else x for x, is_chosen in zip(leaves, chosen, strict=True)]
-        return tree.unflatten(structure, full)
-
-    floats = [tree.strong(x) for x, is_chosen in zip(leaves, chosen, strict=True) if is_chosen]
-    return floats, rebuild

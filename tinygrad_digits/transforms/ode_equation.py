@@ -5,7 +5,7 @@ VectorField : f of trees -> slopes, (t, vector) -> vector
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.pickling import name_of
 from ..support.tree import Tree
 from .batching import BatchInterpreter
+from .calls import is_differentiated
 from .checkpoint import seal
 from .custom import stop_gradient
 from .runge_kutta import Method, Slope
@@ -41,12 +42,16 @@ class DifferentialEquation(NamedTuple):
 
 
 class VectorField:
-    """An equation of trees like y0 as one of real vectors, and the way between them."""
+    """An equation of trees like y0 as one of vectors, and the way between them.
+
+    The vectors are complex where all of y0 is, and else real.
+    """
 
     def __init__(self, equation: DifferentialEquation, y0: Tree) -> None:
         self.equation = equation
         self.y0, self.unravel = _ravel(y0)
         self.dtype: np.dtype[Any] = self.y0.dtype
+        self.time_dtype = np.finfo(self.dtype).dtype
         self.like = tree.map(lambda _: None, y0)
         self.forms = [
             (path, np.shape(x), getattr(getattr(x, "dtype", None), "kind", ""))
@@ -57,7 +62,7 @@ class VectorField:
         f = self.equation.f
 
         def slope(t: Array, y: Array) -> Array:
-            t = t if t.dtype == self.dtype else t.astype(self.dtype)
+            t = t if t.dtype == self.time_dtype else t.astype(self.time_dtype)
             return self.ravel(f(self.unravel(seal(y)), t, *args))
 
         return slope
@@ -98,17 +103,21 @@ class VectorField:
                     f"odeint: {name} returned complex numbers for {path}, which is real: start at "
                     f"{path}.astype(complex)"
                 )
-            part = tree.ravel(k + 0j)[0] if kind == "c" else np.reshape(k, (-1,))
+            pairs = kind == "c" and self.dtype.kind == "f"
+            part = tree.ravel(k + 0j)[0] if pairs else np.reshape(k, (-1,))
             parts.append(part if part.dtype == self.dtype else part.astype(self.dtype))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _ravel(y0: Tree) -> tuple[Array, Callable[[Array], Tree]]:
-    """tree.ravel; of one array alone without the slices, which cost a program 6 % of its time."""
+    """tree.ravel; of one array alone without the slices, which cost a program 6 % of its time.
+
+    The vector is complex where it can be: a pair of real ones would be no holomorphic function.
+    """
     leaves, _ = tree.flatten(y0)
     shape = np.shape(leaves[0])
-    if len(leaves) > 1 or not shape or leaves[0].dtype.kind == "c":
-        return tree.ravel(y0)
+    if len(leaves) > 1 or not shape:
+        return tree.ravel(y0, real=False)
     _, structure = tree.flatten(tree.map(lambda _: None, y0))  # which does not keep the array
 
     def unravel(y: Array) -> Tree:
@@ -118,19 +127,6 @@ def _ravel(y0: Tree) -> tuple[Array, Callable[[Array], Tree]]:
 
 
 # --- tapes and tracers
-
-
-def levels_of(x: Any) -> Iterator[Any]:
-    """x, and what it holds on each interpreter that it is on."""
-    yield x
-    for interpreter in interpreters_of(x):
-        x = interpreter.unbox(x)
-        yield x
-
-
-def is_differentiated(x: Any) -> bool:
-    """Whether x is on a tape."""
-    return any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x))
 
 
 def may_be_differentiated(x: Any) -> bool:

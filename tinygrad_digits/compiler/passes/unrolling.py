@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from ...staging.lowering import lowering_of
-from ..primitives import ADD, PACK, RESHAPE
-from ..program import Aval, Equation, Program, Var, producer
+from ..numpy_statements import find_statement
+from ..primitives import ADD, COPY, PACK, RESHAPE
+from ..program import Aval, Equation, Program, Var, producer, vars_in
 
 
 def stack_rows(program: Program) -> Program:
@@ -54,13 +57,31 @@ def _find_rows(index: int, users: dict[int, list[int]], program: Program) -> lis
 def _stack(index: int, rows: list[Var], program: Program) -> Program:
     """The rows end to end, and 0 added, which each has got from the others: -0.0 becomes 0.0."""
     eqn, new = program.equations[index], program.fresh()
+    copies = _copy_fixed(rows, program, eqn)
+    new += len(copies)
+    packed = [Var(copies.get(k, (row.index,))[0]) for k, row in enumerate(rows)]
     flat = Aval((int(np.prod(eqn.aval.shape)),), eqn.aval.dtype)
     made = {
-        new: Equation(PACK, tuple(rows), {}, flat, eqn.errors),
+        **dict(copies.values()),
+        new: Equation(PACK, tuple(packed), {}, flat, eqn.errors),
         new + 1: Equation(RESHAPE, (Var(new),), {"shape": eqn.aval.shape}, eqn.aval, eqn.errors),
         index: Equation(ADD, (Var(new + 1), 0.0), {}, eqn.aval, eqn.errors),
     }
-    equations: dict[int, Equation] = {}
-    for i, other in program.equations.items():
-        equations |= made if i == index else {i: other}
-    return Program(program.inputs, program.constants, equations, program.outputs)
+    return program.with_instead(index, made)
+
+
+def _copy_fixed(
+    rows: list[Var], program: Program, like: Equation
+) -> dict[int, tuple[int, Equation]]:
+    """For each row that is in a place of its own, or in several, a copy that can be anywhere."""
+    fresh = itertools.count(program.fresh())
+    taken = {i for eqn in program.equations.values() if eqn.op is PACK for i in eqn.vars}
+    taken |= {*vars_in(program.outputs)}
+    copies = {}
+    for k, row in enumerate(rows):
+        made_by = producer(row, program)
+        if made_by is None or row.index in taken or find_statement(made_by, program) is None:
+            copy = Equation(COPY, (row,), {}, program.aval(row.index), like.errors)
+            copies[k] = next(fresh), copy
+        taken.add(row.index)
+    return copies

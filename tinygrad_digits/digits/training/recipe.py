@@ -135,7 +135,8 @@ OWN = dataclasses.replace(
 happen to them without changing what they show."""
 
 OWN_CONV: dict[str, Any] = {"hidden": (64,), "rate": 0.002, "batch_size": 64, "epochs": 40}
-"""What differs for the convolutional model, of which a step takes four times as long."""
+"""What differs for the convolutional model, of which a step takes two to three times as long,
+of half as many images."""
 CONV = {**OWN_CONV, "epochs": 80}
 """The same for 8x8 digits. On the nine halves this one misreads 3.0 images on the mean, in 40
 epochs 6.3, in 100 of batches of 128 at 0.003 3.3; the recipe's own model 3.8. On the ten splits it
