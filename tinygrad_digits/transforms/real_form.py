@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.complex_parts import is_complex
 from ..support import tree
 from ..support.argnums import ArgNums
 from ..support.tree import Tree
@@ -25,7 +26,7 @@ def split_complex(
     """
     positions = argnums if isinstance(argnums, tuple) else (argnums,)
     chosen = {i % len(args) for i in positions if -len(args) <= i < len(args)}
-    split = tuple([tree.map(_is_complex, x) if k in chosen else False for k, x in enumerate(args)])
+    split = tuple([tree.map(is_complex, x) if k in chosen else False for k, x in enumerate(args)])
     if not any(tree.flatten(split)[0]):
         return args, lambda f: f
     parts = tuple([tree.map(_split, x) if k in chosen else x for k, x in enumerate(args)])
@@ -42,12 +43,8 @@ def split_complex(
     return parts, take_parts
 
 
-def _is_complex(x: Any) -> bool:
-    return type(x) is complex or getattr(getattr(x, "dtype", None), "kind", "") == "c"
-
-
 def _split(x: Any) -> Any:
-    return np.stack([np.real(x), np.imag(x)]) if _is_complex(x) else x
+    return np.stack([np.real(x), np.imag(x)]) if is_complex(x) else x
 
 
 def _join(x: Any, is_split: bool) -> Any:
