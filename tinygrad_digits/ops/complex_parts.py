@@ -13,6 +13,7 @@ import numpy as np
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
+from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError
 from ..support.substitutes import NUMPY
 from .nondifferentiable import OPS as CONSTANT
@@ -185,4 +186,12 @@ def angle(z: Array, deg: bool = False) -> Array:
     return angle_of(z, deg=deg) if is_complex(z) else CONSTANT["angle"](z, deg=deg)
 
 
+for _op, _element in (
+    (real_part, lambda z: z.real),
+    (imaginary_part, lambda z: z.imag),
+    (quarter_turn, lambda z: type(z)(-z.imag, z.real)),
+    (direction, "direction"),
+    (angle_of, "angle"),
+):
+    register_lowering(_op, complex_element=_element)
 break_holomorphy(real_part, imaginary_part, phase, direction, angle_of)
