@@ -60,11 +60,11 @@ class ComplexTerm:
         a, b = self, self._coerce(other)
         wide, zero = abs(b.real) >= abs(b.imag), (b.real == 0) & (b.imag == 0)
         large, small = wide.select(b.real, b.imag), wide.select(b.imag, b.real)
-        ratio = zero.select(0.0, small / large)
+        ratio = small / large
         scale = 1.0 / zero.select(abs(b.real), large + small * ratio)
         real = wide.select(a.real + a.imag * ratio, a.real * ratio + a.imag)
         imag = wide.select(a.imag - a.real * ratio, a.imag * ratio - a.real)
-        return ComplexTerm(real * scale, imag * scale)
+        return select(zero, a, ComplexTerm(real, imag)).scale(scale)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -104,8 +104,8 @@ class ComplexTerm:
 
     def compute(self, name: str, *others: Operand) -> Any:
         """A function of our mathematics, by the name of NumPy's ufunc."""
-        formula = load(f"{MATHEMATICS}.of_complex", "FORMULAS")[name]
-        return formula(self, *[self._coerce(other) for other in others])
+        formulas = load(f"{MATHEMATICS}.of_complex", "FORMULAS")
+        return formulas[name](self, *[self._coerce(other) for other in others])
 
     # --- comparisons and conversions
 
@@ -117,25 +117,22 @@ class ComplexTerm:
         other = self._coerce(other)
         return (self.real != other.real) | (self.imag != other.imag)
 
-    def convert(self, to: ir.Type, unsigned: bool = False) -> Any:  # noqa: ARG002 (as of terms)
-        """The number with parts of another type; a bool is whether it is not 0."""
-        if to == BOOL:
-            return self != 0
-        return ComplexTerm(self.real.convert(to), self.imag.convert(to))
+    def convert(self, to: ir.Type, unsigned: bool = False) -> Term:  # noqa: ARG002 (as of terms)
+        """Whether it is not 0: no other real number is made of one in passing."""
+        assert to == BOOL
+        return self != 0
 
 
 def make_complex(x: ComplexTerm | Term, part: ir.Type) -> ComplexTerm:
     """A term as a complex one with parts of a type."""
-    if isinstance(x, Term):
-        x = x.convert(part)
-        return ComplexTerm(x, x.constant(0))
-    return x.convert(part)
+    if isinstance(x, ComplexTerm):
+        return ComplexTerm(x.real.convert(part), x.imag.convert(part))
+    x = x.convert(part)
+    return ComplexTerm(x, x.constant(0))
 
 
-def choose(condition: Term, chosen: Any, otherwise: Any) -> Any:
-    """`chosen` where the condition holds, `otherwise` where not; both complex, or neither."""
-    if not isinstance(chosen, ComplexTerm):
-        return condition.select(chosen, otherwise)
+def select(condition: Term, chosen: ComplexTerm, otherwise: ComplexTerm) -> ComplexTerm:
+    """`chosen` where the condition holds, `otherwise` where not."""
     return ComplexTerm(
         condition.select(chosen.real, otherwise.real), condition.select(chosen.imag, otherwise.imag)
     )

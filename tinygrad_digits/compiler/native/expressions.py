@@ -213,7 +213,7 @@ OF_COMPLEX: dict[Any, Callable[..., Any]] = {
     **{f: FORMULAS[f] for f in (np.add, np.subtract, np.multiply, np.square, np.absolute)},
     **{f: FORMULAS[f] for f in (np.divide, np.negative, np.positive, np.float_power)},
     **{f: FORMULAS[f] for f in (np.logical_and, np.logical_or, np.logical_xor, np.logical_not)},
-    **{f: _call(f.__name__) for f in (np.exp, np.exp2, np.expm1, np.sinh, np.cosh, np.tanh)},
+    **{f: _call(f.__name__) for f in (np.exp, np.expm1, np.sinh, np.cosh, np.tanh)},
     **{f: _call(f.__name__) for f in (np.log, np.log2, np.log10, np.log1p, np.sin, np.cos, np.tan)},
     **{f: _call(f.__name__) for f in (np.sqrt, np.power)},
     np.sign: _call("direction"),
@@ -230,7 +230,6 @@ OF_COMPLEX: dict[Any, Callable[..., Any]] = {
 NAMED: dict[str, Callable[..., Any]] = {
     "angle": _call("angle"),
     "direction": _call("direction"),
-
     "erf": _call("erf"),
     "erfc": _call("erfc"),
     "ndtr": lambda x: _call("erfc")(x * -math.sqrt(0.5)) * 0.5,

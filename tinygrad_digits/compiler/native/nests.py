@@ -24,7 +24,7 @@ from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var
 from .axes import PARTS, Axes, count_words
 from .code import FunctionWriter, Place
-from .complex_terms import ComplexTerm, choose
+from .complex_terms import ComplexTerm, select
 from .expressions import FORMULAS, NAMED, constant, convert, find_formula
 from .fusion import Block, Role
 from .roles import IDENTITIES, find_element, is_complex, loop_dtypes
@@ -89,7 +89,7 @@ class Nest:
         self.reductions = {i: self._describe_reduction(i) for i in reducing}
         self.tables: dict[int, Place] = {}
         self.indices: list[Term] = []
-        self.values: dict[int, Term] = {}
+        self.values: dict[int, Term | ComplexTerm] = {}
         self.totals: dict[int, Place] = {}
 
     def write(self) -> None:
@@ -201,13 +201,14 @@ class Nest:
 
     # --- equations
 
-    def _write_formula(self, eqn: Equation) -> Term:
+    def _write_formula(self, eqn: Equation) -> Any:
         function, dtype = eqn.op.function, eqn.aval.dtype
         if function in IDENTITIES:
             return self._operand(eqn.args[0], dtype)
         if function is np.where:
             c, a, b = eqn.args
             chosen, otherwise = (self._operand(x, dtype) for x in (a, b))
+            choose = select if isinstance(chosen, ComplexTerm) else Term.select
             return choose(self._operand(c, np.dtype(bool)), chosen, otherwise)
         if element := find_element(eqn, self.program):
             formula = NAMED[element] if isinstance(element, str) else element
@@ -220,7 +221,7 @@ class Nest:
         operands = [self._operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
         return convert(formula(*operands), dtype)
 
-    def _operand(self, x: Operand, dtype: np.dtype[Any]) -> Term:
+    def _operand(self, x: Operand, dtype: np.dtype[Any]) -> Any:
         """An operand in the dtype that the op computes in, in all lanes."""
         if not isinstance(x, Var):
             return self._spread(constant(self.code.builder, x, dtype))
@@ -247,7 +248,7 @@ class Nest:
         pairs = any(is_complex(eqn, self.program) for eqn in equations)
         return 0 if circular or pairs else self.axes.shape[-1]
 
-    def _spread(self, x: Term) -> Term:
+    def _spread(self, x: Any) -> Any:
         if not self.lanes or isinstance(x.type, ir.VectorType):
             return x
         kind, place = ir.VectorType(x.type, self.lanes), ir.VectorType(ir.IntType(32), self.lanes)
@@ -271,7 +272,7 @@ class Nest:
         alike = r.final or r.wide == place.dtype
         return place if alike else self.code.memory(r.wide, place.size)
 
-    def _take_in(self, i: int, x: Term) -> None:
+    def _take_in(self, i: int, x: Any) -> None:
         """One more element, or row."""
         r = self.reductions[i]
         if r.depth > self.rank:  # a row into a row
@@ -279,7 +280,7 @@ class Nest:
         self.totals[i][0] = _combine(r, self.totals[i][0], _reduce(r, x) if self.lanes else x)
         return None
 
-    def _finish(self, i: int, total: Term) -> None:
+    def _finish(self, i: int, total: Any) -> None:
         r, table = self.reductions[i], self.tables[i]
         at, lanes = self._point(i, table), self.lanes if r.depth > self.rank else 0
         table.store(at, total if r.final else _combine(r, table.load(at, lanes), total))

@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..complex_terms import ComplexTerm, choose
+from ..complex_terms import ComplexTerm, select
 from ..terms import Term
 from . import formats, logarithms
 from .powers import find_length
@@ -78,33 +78,34 @@ def _find_far_hyperbolas(x: Term) -> tuple[Term, Term, Term]:
 
 
 def sinh(z: ComplexTerm) -> ComplexTerm:
-    """sinh(x) cos(y) + i cosh(x) sin(y)."""
+    """Of z = x + iy: sinh x cos y + i cosh x sin y."""
     x, y, wave = z.real, z.imag, _find_wave(z.imag)
     across, along, factor = _find_far_hyperbolas(x)
-    real = (_is_wild(y) & ((x == 0.0) | (abs(x) == inf))).select(x, across * wave.real * factor)
+    limit = (x == 0.0).select(x, inf)
+    end = _is_wild(y) & ((x == 0.0) | (abs(x) == inf))
+    real = end.select(limit, across * wave.real * factor)
     return ComplexTerm(real, (y == 0.0).select(y, along * wave.imag * factor))
 
 
 def cosh(z: ComplexTerm) -> ComplexTerm:
-    """cosh(x) cos(y) + i sinh(x) sin(y)."""
+    """Of z = x + iy: cosh x cos y + i sinh x sin y."""
     x, y, wave = z.real, z.imag, _find_wave(z.imag)
     across, along, factor = _find_far_hyperbolas(x)
     real = (_is_wild(y) & (abs(x) == inf)).select(abs(x), along * wave.real * factor)
-    zero = x.constant(0.0).copysign(x) * x.constant(1.0).copysign(y)
-    imag = ((x == 0.0) | (y == 0.0)).select(zero, across * wave.imag * factor)
-    return ComplexTerm(real, imag)
+    imag = (_is_wild(y) & (x == 0.0)).select(0.0, across * wave.imag * factor)
+    zero = x.is_nan().select(y, y.copysign(x) * x.constant(1.0).copysign(y))
+    return ComplexTerm(real, (y == 0.0).select(zero, imag))
 
 
 def tanh(z: ComplexTerm) -> ComplexTerm:
-    """(sinh(x) cosh(x) + i sin(y) cos(y)) / (sinh(x)**2 + cos(y)**2)."""
+    """Of z = x + iy: (sinh x cosh x + i sin y cos y) / (sinh**2 x + cos**2 y)."""
     x, y, wave = z.real, z.imag, _find_wave(z.imag)
     across, along = _find_hyperbolas(x)
     below = across.multiply_add(across, wave.real * wave.real)
-    one = x.constant(1.0).copysign(x)
-    real = (abs(x) > formats.choose(x, 22.0, 10.0)).select(one, across * along / below)
-    real = (x == 0.0).select(x, real)
-    imag = (wave.imag * wave.real) / below
-    imag = (_is_wild(y) & (abs(x) == inf)).select(x.constant(0.0).copysign(y), imag)
+    one, wild = x.constant(1.0).copysign(x), _is_wild(y)
+    far = (abs(x) > formats.choose(x, 22.0, 10.0)) & (~wild | (abs(x) == inf))
+    real = (x == 0.0).select(x, far.select(one, across * along / below))
+    imag = (wild & far).select(y.constant(0.0).copysign(y), wave.imag * wave.real / below)
     return ComplexTerm(real, (y == 0.0).select(y, imag))
 
 
@@ -117,8 +118,8 @@ def _turn_back(z: ComplexTerm) -> ComplexTerm:
 
 
 def sin(z: ComplexTerm) -> ComplexTerm:
-    """-i sinh(iz)."""
-    return _turn_back(sinh(_turn(z)))
+    """i sinh(-iz)."""
+    return _turn(sinh(_turn_back(z)))
 
 
 def cos(z: ComplexTerm) -> ComplexTerm:
@@ -150,18 +151,19 @@ def log_(z: ComplexTerm) -> ComplexTerm:
     high, low = formats.format_of(x).ln2
     size = k * high + k.multiply_add(low, near)
     size = (large == 0.0).select(x.constant(-inf), size)
+    size = (x.is_nan() | y.is_nan()).select(x + y, size)
     return ComplexTerm(((x == inf) | (y == inf)).select(x.constant(inf), size), angle(z))
 
 
 def log1p(z: ComplexTerm) -> ComplexTerm:
-    """log(1 + z), where z is small log1p(x (x + 2) + yy) / 2 and the angle."""
-    w = log_(z + 1)
+    """The logarithm of 1 + z, whose real part is the log1p of x (x + 2) + yy, halved."""
+    w = log_(ComplexTerm(z.real + 1.0, z.imag))
     size = z.real.multiply_add(z.real + 2.0, z.imag * z.imag).compute("log1p") * 0.5
     return ComplexTerm((abs(z) < 0.5).select(size, w.real), w.imag)
 
 
 def sqrt(z: ComplexTerm) -> ComplexTerm:
-    """t + i y / 2t with t = sqrt((|z| + x) / 2); for negative x the parts change places."""
+    """By t + i y / 2t, where 2tt = |z| + |x|; for negative x the parts change places."""
     (x, y, length), k = find_length(z.real, z.imag)
     t = ((length + x) * 0.5).call("sqrt")
     other = (t == 0.0).select(0.0, y / (t + t))
@@ -173,15 +175,15 @@ def sqrt(z: ComplexTerm) -> ComplexTerm:
 
 def power(a: ComplexTerm, b: ComplexTerm) -> ComplexTerm:
     """a**b: a product if b is a whole number that is known, and otherwise e**(b log(a))."""
-    real, imag = (part.value for part in (b.real, b.imag))
+    real, imag = b.real.value, b.imag.value
     if isinstance(real, ir.Constant) and isinstance(imag, ir.Constant) and imag.constant == 0:
         n = real.constant
         if n == int(n) and abs(n) < LONGEST_POWER:
             return _raise(a, int(n))
-    zero, one = a.scale(0.0), ComplexTerm(a.real.constant(1), a.real.constant(0))
-    zero = ((b.real > 0.0) & (b.imag == 0.0)).select(a.real.constant(0.0), nan)
-    result = choose(a == 0, ComplexTerm(zero, zero), exp(b * log_(a)))
-    return choose(b == 0, one, result)
+    one, zero = a.real.constant(1.0), a.real.constant(0.0)
+    at_zero = ((b.real > 0.0) & (b.imag == 0.0)).select(zero, nan)
+    result = select(a == 0, ComplexTerm(at_zero, at_zero), exp(b * log_(a)))
+    return select(b == 0, ComplexTerm(one, zero), result)
 
 
 def _raise(a: ComplexTerm, n: int) -> ComplexTerm:
@@ -193,11 +195,8 @@ def _raise(a: ComplexTerm, n: int) -> ComplexTerm:
             result = square if result is one else result * square
         left >>= 1
         square = square * square if left else square
-    if n < 0:
-        result = one / result
-        missing = ComplexTerm(a.real.constant(nan), a.real.constant(nan))
-        result = choose(a == 0, missing, result)
-    return result
+    at_zero = a.real.constant(0.0 if n > 0 else nan if n else 1.0)
+    return select(a == 0, ComplexTerm(at_zero, at_zero), one / result if n < 0 else result)
 
 
 # --- directions
@@ -206,13 +205,11 @@ def _raise(a: ComplexTerm, n: int) -> ComplexTerm:
 def direction(z: ComplexTerm) -> ComplexTerm:
     """z / |z|, 0 at 0; of a number with one infinite part the direction of that."""
     size = abs(z)
-    w = z.scale(1.0)
-    w = ComplexTerm(*[part / (size == 0.0).select(1.0, size) for part in (w.real, w.imag)])
-    real, imag = (abs(part) == inf for part in (z.real, z.imag))
-    ends = ComplexTerm(*[z.real.constant(1.0).copysign(part) for part in (z.real, z.imag)])
-    nothing = z.real.constant(0.0)
-    w = choose(real & ~imag, ComplexTerm(ends.real, nothing), w)
-    return choose(imag & ~real, ComplexTerm(nothing, ends.imag), w)
+    zero, one, parts = z.real.constant(0.0), z.real.constant(1.0), (z.real, z.imag)
+    w = ComplexTerm(*[(size == 0.0).select(zero, part / size) for part in parts])
+    flat, steep = (abs(part) == inf for part in parts)
+    w = select(flat & ~steep, ComplexTerm(one.copysign(z.real), zero), w)
+    return select(steep & ~flat, ComplexTerm(zero, one.copysign(z.imag)), w)
 
 
 FORMULAS: dict[str, Callable[..., Any]] = {
@@ -221,6 +218,5 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "log": log_,
     "log2": lambda z: log_(z).scale(1 / log(2)),
     "log10": lambda z: log_(z).scale(1 / log(10)),
-    "exp2": lambda z: exp(z.scale(log(2))),
 }
 """The formulas by the names of NumPy's ufuncs; angle and direction by our own."""

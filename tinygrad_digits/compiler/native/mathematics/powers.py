@@ -137,7 +137,7 @@ def hypot(x: Term, y: Term) -> Term:
 
 
 def find_length(x: Term, y: Term) -> tuple[tuple[Term, Term, Term], Term]:
-    """|x|, |y| and sqrt(x**2 + y**2) times 2**k, an even k so that no square over- or underflows."""
+    """|x|, |y| and sqrt(x**2 + y**2) times 2**k, and k: even, so that no square is lost."""
     x, y = abs(x), abs(y)
     larger = x > y
     large, small = larger.select(x, y), larger.select(y, x)
