@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...staging.lowering import lowering_of
+from ..numpy_statements import find_statement, is_view
 from ..primitives import ADD, PACK, RESHAPE
-from ..program import Aval, Equation, Program, Var, producer
+from ..program import END, Aval, Equation, Program, Var, producer
 
 
 def stack_rows(program: Program) -> Program:
@@ -47,8 +48,19 @@ def _find_rows(index: int, users: dict[int, list[int]], program: Program) -> lis
         if row is None or row % aval.shape[0] in rows:
             return []
         rows[row % aval.shape[0]] = Var(eqn.vars[0])
-    whole = all(program.aval(x.index) == Aval(aval.shape[1:], aval.dtype) for x in rows.values())
+    whole = all(
+        program.aval(x.index) == Aval(aval.shape[1:], aval.dtype) and _can_move(x, users, program)
+        for x in rows.values()
+    )
     return [rows[k] for k in sorted(rows)] if whole and len(rows) == aval.shape[0] > 1 else []
+
+
+def _can_move(row: Var, users: dict[int, list[int]], program: Program) -> bool:
+    """Whether a row can be computed in its place: nobody else has one for it, or knows it there."""
+    eqn, readers = producer(row, program), users[row.index]
+    if eqn is None or is_view(eqn) or find_statement(eqn, program) is None or END in readers:
+        return False
+    return sum(lowering_of(program.equations[i].op).row is not None for i in readers) == 1
 
 
 def _stack(index: int, rows: list[Var], program: Program) -> Program:
