@@ -262,7 +262,7 @@ class JitTracer(Tracer):
         """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
 
         A composition of ops is written for what can be differentiated, and is worth its lines
-        where loops can be fused: real or complex arrays. (Of functions among the arguments
+        where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
         it knows more than NumPy: they may use other tracers.)
         """
         leaves = _leaves((args, options))
@@ -271,8 +271,8 @@ class JitTracer(Tracer):
             return not any(map(_is_function, leaves))
         row = getattr(op, "primitive", None)
         is_row = row is not None and not row.composite and options.keys() <= row.options
-        fused = any(x.shape and x.dtype.char in "fdgFDG" for x in arrays)
-        return not (is_row or fused or any(map(_is_function, leaves)))
+        floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
+        return not (is_row or floats or any(map(_is_function, leaves)))
 
     def strong(self) -> JitTracer:
         """Itself, or for a Python number the NumPy scalar that it is worth."""

@@ -186,6 +186,9 @@ def angle(z: Array, deg: bool = False) -> Array:
     return angle_of(z, deg=deg) if is_complex(z) else CONSTANT["angle"](z, deg=deg)
 
 
+for _function, _op in ((np.real, real_part), (np.imag, imaginary_part), (np.angle, angle_of)):
+    # what stands in applies it: programs of complex arrays need not call NumPy's
+    NUMPY[_function].primitive = _op.primitive  # type: ignore[attr-defined]
 register_lowering(real_part, complex_element=lambda z: z.real)
 register_lowering(imaginary_part, complex_element=lambda z: z.imag)
 register_lowering(quarter_turn, complex_element=lambda z: type(z)(-z.imag, z.real))

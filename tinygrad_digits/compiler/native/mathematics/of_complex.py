@@ -195,7 +195,9 @@ def _raise(a: ComplexTerm, n: int) -> ComplexTerm:
             result = square if result is one else result * square
         left >>= 1
         square = square * square if left else square
-    at_zero = a.real.constant(0.0 if n > 0 else nan if n else 1.0)
+    if n == 0:
+        return one
+    at_zero = a.real.constant(0.0 if n > 0 else nan)
     return select(a == 0, ComplexTerm(at_zero, at_zero), one / result if n < 0 else result)
 
 
