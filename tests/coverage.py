@@ -14,7 +14,7 @@ import numpy as np
 
 import tinygrad_digits as td
 from tests.cases import Drawn, all_cases, name_of
-from tests.complexes import GAUGES, REAL_PARTS, UNORDERED, verdict
+from tests.complexes import GAUGES, REAL_PARTS, TAKERS, UNORDERED, verdict
 from tinygrad_digits.compiler.native.fusion import Role
 from tinygrad_digits.compiler.native.loops import lower_loop
 from tinygrad_digits.compiler.native.roles import Roles
@@ -78,8 +78,8 @@ DIFFERENTIABLE = {
         np.fft.fft np.fft.ifft np.fft.rfft np.fft.irfft np.fft.hfft np.fft.ihfft np.fft.fft2
         np.fft.ifft2 np.fft.fftn np.fft.ifftn np.fft.rfft2 np.fft.irfft2 np.fft.rfftn np.fft.irfftn
         np.fft.fftshift np.fft.ifftshift td.fft.dct td.fft.idct td.fft.dst td.fft.idst td.fft.dctn
-        td.fft.idctn td.fft.dstn td.fft.idstn td.signal.fftconvolve td.signal.hilbert td.signal.stft
-        td.signal.istft
+        td.fft.idctn td.fft.dstn td.fft.idstn td.fft.hfft2 td.fft.ihfft2 td.fft.hfftn
+        td.fft.ihfftn td.signal.fftconvolve td.signal.hilbert td.signal.stft td.signal.istft
         """,
     "scipy": """
         td.special.expit td.special.logit td.special.erf td.special.erfc td.special.erfinv
@@ -219,8 +219,8 @@ def _row(name, chapters_and_cases):
 
 
 def complex_of(name, cases):
-    """Of a function of NumPy's, or under one of its names: what becomes of complex arrays."""
-    if not name.startswith(("np.", "td.fft.", "td.signal.")):
+    """Of a function that is to take them: what becomes of complex arrays."""
+    if not name.startswith(TAKERS):
         return ""
     verdicts = {"right"} if name in GAUGES | UNORDERED else {verdict(name, c) for c in cases}
     if "right" in verdicts:

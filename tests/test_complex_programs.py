@@ -1,5 +1,6 @@
 """Complex numbers in programs: loops, differential equations, files, and bits."""
 
+import functools
 import operator
 import runpy
 
@@ -224,6 +225,30 @@ def test_layers_refuse_complex_numbers():
             f(images)
         with pytest.raises(td.errors.NotDifferentiableError, match="channels"):
             td.grad(lambda x: np.sum(f(x).real))(images)  # noqa: B023
+
+
+NUMBERS_OF_AN_ORDER = [
+    *(td.nn.relu, td.nn.leaky_relu, td.nn.elu, td.nn.selu, td.nn.hard_tanh),
+    *(functools.partial(f, targets=np.ones(3)) for f in (td.nn.mse, td.nn.huber, td.nn.hinge)),
+]
+
+
+@pytest.mark.parametrize("f", NUMBERS_OF_AN_ORDER, ids=str)
+def test_activations_and_losses_refuse_complex_numbers(f):
+    z = np.array([1 + 1j, 2j, -1])
+    with pytest.raises(td.errors.NotDifferentiableError, match=r"abs"):
+        f(z)
+    with pytest.raises(td.errors.NotDifferentiableError, match=r"abs"):
+        td.grad(lambda z: np.sum(f(z).real))(z)
+
+
+def test_lists_of_complex_numbers_are_arrays():
+    a, b = [[2, 0], [1j, 1]], [1j, 1]
+    assert_allclose(td.linalg.solve_triangular(a, b, lower=True), [0.5j, 1.5])
+    with pytest.raises(td.errors.NotDifferentiableError, match="eigh"):
+        td.linalg.funm(np.exp, a)
+    with pytest.raises(td.errors.NotDifferentiableError, match="channels"):
+        td.nn.layer_norm(b)
 
 
 # --- files

@@ -68,8 +68,51 @@ def test_a_hessian_of_real_and_imaginary_parts():
     direction = np.array([0.2, -1, 0.4, 0.3, -0.8, 0.1, 0])
     along = td.hvp(energy, Z, direction[:6].view(complex))
     assert_allclose((h @ direction)[:6] / 2, along.view(float), rtol=1e-12)
-    with pytest.raises(TypeError, match=r"td\.tree\.ravel"):
-        td.hessian(energy)(Z)
+
+
+def test_a_hessian_of_complex_numbers_is_one_of_their_parts():
+    def loss(z, scale):
+        return energy(z["a"]) * scale + np.sum(np.abs(z["b"]) ** 4 * z["x"]).real
+
+    z = {"a": Z, "b": 0.5 + 0.2j, "x": np.array(1.5), "name": "z"}
+    h = td.hessian(loss, (0, 1))(z, 2.0)
+    aa, ba, a_scale = h[0]["a"][0]["a"], h[0]["b"][0]["a"], h[0]["a"][1]
+    shapes = [np.shape(block) for block in (aa, ba, a_scale)]
+    assert shapes == [(2, 3, 2, 3), (2, 2, 3), (2, 3)]
+    assert h[1][1].shape == h[0]["x"][0]["x"].shape == ()
+    assert {leaf.dtype for leaf in td.tree.flatten(h)[0] if hasattr(leaf, "dtype")} == {
+        np.dtype(float)
+    }
+    step = 1e-5
+    for direction in np.eye(3):
+        for axis, turn in enumerate((1, 1j)):
+            ends = [td.grad(loss, (0, 1))(z | {"a": Z + turn * s * direction}, 2.0)
+                    for s in (step, -step)]  # fmt: skip
+            change = td.tree.map(lambda a, b: (a - b) / (2 * step) if hasattr(a, "dtype") else a,
+                                 *ends)  # fmt: skip
+            column = aa[..., axis, :] @ direction
+            assert_allclose(column[0] + 1j * column[1], change[0]["a"], rtol=1e-8, atol=1e-8)
+            column = ba[..., axis, :] @ direction
+            assert_allclose(column[0] + 1j * column[1], change[0]["b"], rtol=1e-8, atol=1e-8)
+            assert_allclose(h[1][0]["a"][axis] @ direction, change[1], rtol=1e-8, atol=1e-8)
+
+
+def test_a_hessian_of_complex_numbers_in_other_transforms():
+    h = td.hessian(energy)(Z)
+    assert_allclose(h.reshape(6, 6), h.reshape(6, 6).T)
+    v = np.array([1 - 1j, 0.2j, -0.5])
+    along = np.tensordot(h, np.stack([v.real, v.imag]), 2)
+    assert_allclose(td.hvp(energy, Z, v), along[0] + 1j * along[1], rtol=1e-12)
+    assert_same(td.jit(td.hessian(energy))(Z), h)
+    assert_allclose(td.vmap(td.hessian(energy))(np.stack([Z, 2 * Z]))[0], h)
+    single = td.hessian(energy)(Z.astype(np.complex64))
+    assert single.dtype == np.float32
+    assert_allclose(single, h, rtol=1e-4, atol=1e-4)
+    value, aux = td.hessian(lambda z: (energy(z), "aux"), has_aux=True)(Z)
+    assert_allclose(value, h)
+    assert aux == "aux"
+    with pytest.raises(TypeError, match="complex number, which has no gradient"):
+        td.hessian(lambda z: np.sum(z**2))(Z)
 
 
 def test_a_hessian_vector_product_is_how_the_gradient_changes():
@@ -121,8 +164,7 @@ def test_a_derivative_of_ones_own_is_paired_without_a_conjugate():
                     td.grad(lambda z: np.sum(np.abs(z**3)))(Z))  # fmt: skip
     double = td.custom_vjp(lambda x: 2j * x, lambda x: (2j * x, None), lambda _, g: (2j * g,))
     assert_allclose(td.grad(lambda x: np.sum(double(x).imag))(X), [2, 2, 2])
-    with pytest.raises(TypeError, match="not holomorphic"):
-        td.grad(cube, holomorphic=True)(1j)
+    assert_allclose(td.grad(cube, holomorphic=True)(1j), -3)
 
 
 def test_loops_carry_complex_numbers():
@@ -171,6 +213,8 @@ def test_a_schroedinger_equation(adjoint):
     for got, wanted in zip(*[td.tree.flatten(each)[0] for each in both], strict=True):
         assert got.dtype == wanted.dtype
         assert_allclose(got, wanted, atol=1e-8)
+    with pytest.raises(td.errors.NotDifferentiableError, match="ts are complex"):
+        td.odeint(lambda y, _: 1j * y, psi, np.array([0, 1j]))
 
 
 def test_an_op_of_ones_own():
@@ -373,6 +417,62 @@ def test_a_misspelt_norm_or_type():
         td.grad(lambda x: np.fft.rfft(x, norm="othro").real.sum())(X)
     with pytest.raises(ValueError, match="different lengths"):
         td.grad(lambda x: np.fft.fftn(x, (2, 2), (0,)).real.sum())(A)
+
+
+@pytest.mark.parametrize("name", ["dctn", "idctn", "dstn", "idstn", "hfftn", "ihfftn"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"axes": (1, 1)},
+        {"s": (2, 2), "axes": 0},
+        {"s": (2, 2, 2)},
+        {"axes": 5},
+        {"s": 2, "axes": 0},
+    ],
+    ids=str,
+)
+def test_lengths_and_axes_are_scipys(name, options):
+    x, results = (A.real if name == "ihfftn" else A), []
+    for fft in (scipy.fft, td.fft):
+        try:
+            results.append(getattr(fft, name)(x, **options))
+        except ValueError:  # of which AxisError is one
+            results.append(None)
+    wanted, got = results
+    assert (got is None) == (wanted is None)
+    if got is not None:
+        assert_allclose(got, wanted, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_fast_lengths_are_scipys(real):
+    lengths = [*range(1, 300), 10007, 2**17 + 1]
+    assert [td.fft.next_fast_len(n, real) for n in lengths] == [
+        scipy.fft.next_fast_len(n, real) for n in lengths
+    ]
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda x: td.signal.fftconvolve(x, x, axes=()), "no axes"),
+        (lambda x: td.signal.hilbert(x, 0), "at least 1"),
+        (lambda x: td.signal.stft(x, window=("tukey", 0.2)), "hamming"),
+        (lambda x: td.signal.stft(x, window=np.ones(8)), "8 samples, the signal 3"),
+        (lambda x: td.signal.stft(x, window=np.array([1j])), "real"),
+    ],
+)
+def test_what_a_signal_has_not_is_said(f, message):
+    with pytest.raises(ValueError, match=message):
+        f(X)
+
+
+def test_single_precision_stays_in_signals():
+    x = np.ones(12, np.float32)
+    for scaling in ("spectrum", "psd"):
+        z = td.signal.stft(x, nperseg=4, scaling=scaling)[2]
+        assert z.dtype == np.complex64
+        assert td.signal.istft(z, nperseg=4, scaling=scaling)[1].dtype == np.float32
 
 
 # --- eigenvalues of any matrix, and roots

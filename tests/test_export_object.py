@@ -12,7 +12,7 @@ import pytest
 import tinygrad_digits as td
 from tests.jit_programs import assert_same
 from tinygrad_digits.digits.data import load_digits
-from tinygrad_digits.digits.model import mlp
+from tinygrad_digits.digits.model import conv, mlp
 
 llvmlite = pytest.importorskip("llvmlite")
 from tinygrad_digits.compiler.native import machine, products  # noqa: E402
@@ -67,7 +67,66 @@ def step(params, x, y):
     return {name: params[name] - 0.1 * grads[name] for name in params}, loss
 
 
+def mix(state, x):
+    state = np.tanh(0.5 * state[::-1] + x)
+    return state, np.concatenate([state, x])
+
+
+def scan_both_ways(state, xs):
+    return td.scan(mix, state, xs), td.scan(mix, state, xs, reverse=True)
+
+
+def double_until_large(x):
+    return td.while_loop(lambda c: np.sum(c) < 100, lambda c: 2 * c, x)
+
+
+def halve_or_turn(x):
+    return td.cond(np.sum(x) > 0, lambda x: x / 2, lambda x: -x[::-1], x)
+
+
+def convolve(x, w):
+    pooled = td.nn.max_pool2d(td.nn.conv2d(x, w, padding="same"), 3, strides=2, padding=1)
+    return pooled, td.nn.conv2d(x, w, strides=(2, 1), dilation=2)
+
+
+def fit_kernels(x, w):
+    def loss(x, w):
+        return np.sum(np.square(td.nn.avg_pool2d(td.nn.conv2d(x, w, padding=1), 2)))
+
+    return td.grad(loss, (0, 1))(x, w)
+
+
+T = np.linspace(0, 1, 4)
+PIXELS, KERNELS = (np.sin(np.arange(n)) for n in (2 * 3 * 7 * 8, 4 * 3 * 3 * 3))
+IMAGES = PIXELS.reshape(2, 3, 7, 8), KERNELS.reshape(4, 3, 3, 3)
 PROGRAMS = {
+    "a scan": (scan_both_ways, np.ones(3), np.linspace(-1, 1, 15).reshape(5, 3)),
+    "the gradient of a scan": (
+        td.grad(lambda state, xs: np.sum(scan_both_ways(state, xs)[0][1] ** 2), (0, 1)),
+        np.ones(3),
+        np.linspace(-1, 1, 15).reshape(5, 3),
+    ),
+    "the gradient of a long scan": (
+        td.grad(lambda state, xs: td.scan(mix, state, xs, checkpoint=True)[0][0], (0, 1)),
+        np.ones(3),
+        np.linspace(-1, 1, 60).reshape(20, 3),
+    ),
+    "a while": (double_until_large, np.arange(3.0)),
+    "a branch": (halve_or_turn, np.arange(3.0)),
+    "the other branch": (halve_or_turn, -np.arange(3.0)),
+    "loops in a loop": (
+        lambda x: td.fori_loop(0, 3, lambda i, c: td.map(lambda y: y * i + 1, c), x),
+        np.arange(4.0),
+    ),
+    "a differential equation": (
+        lambda y, rate: td.odeint(lambda y, t, rate: -rate * y, y, T, rate, method="rk4"),
+        np.arange(3.0),
+        np.array(0.5),
+    ),
+    "a convolution": (convolve, *IMAGES),
+    "a convolution of one image": (convolve, IMAGES[0][:1], IMAGES[1]),
+    "a convolution of float32": (convolve, *[x.astype(np.float32) for x in IMAGES]),
+    "the gradient of a convolution": (fit_kernels, *IMAGES),
     "mathematics": (mathematics, np.linspace(-3, 3, 41)),
     "mathematics of float32": (mathematics, np.linspace(-3, 3, 41, dtype=np.float32)),
     "numbers": (lambda x, a, b: (a * x + b, x > a), np.arange(5.0), 0.5, np.float64(2.0)),
@@ -209,11 +268,11 @@ def test_without_llvmlite_the_extra_is_named(tmp_path, monkeypatch):
         td.export(np.sin, np.ones(3), path=tmp_path / "f.o")
 
 
-def make_classifier():
-    params = mlp.init_params((64, 32, 10), dtype=np.float32)
+def make_classifier(kind):
+    params = kind.init_params((64, 32, 10), np.random.default_rng(0), np.float32)
 
     def digits(images):
-        return td.nn.softmax(mlp.logits(params, images))
+        return td.nn.softmax(kind.logits(params, images))
 
     return digits
 
@@ -235,11 +294,12 @@ int main(void) {
 
 
 @pytest.mark.gate
-def test_a_c_program_reads_digits_as_python_does(tmp_path):
+@pytest.mark.parametrize("kind", [mlp, conv])
+def test_a_c_program_reads_digits_as_python_does(kind, tmp_path):
     """Of the gate, whose machines have a C compiler; the function itself is called above."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     assert compiler, "the gate needs a C compiler"
-    classify, images = make_classifier(), load_digits().images[:100].astype(np.float32)
+    classify, images = make_classifier(kind), load_digits().images[:100].astype(np.float32)
     td.export(classify, images[0], path=tmp_path / "digits.o")
     (tmp_path / "main.c").write_text(MAIN)
     strict = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
@@ -257,8 +317,9 @@ def test_a_c_program_reads_digits_as_python_does(tmp_path):
     np.testing.assert_array_equal(got.argmax(1), classify(images).argmax(1))
 
 
-def test_the_classifier_reads_digits_as_python_does(tmp_path):
-    classify, images = make_classifier(), load_digits().images[:100].astype(np.float32)
+@pytest.mark.parametrize("kind", [mlp, conv])
+def test_the_classifier_reads_digits_as_python_does(kind, tmp_path):
+    classify, images = make_classifier(kind), load_digits().images[:100].astype(np.float32)
     digits = Loaded(td.export(classify, images[0], path=tmp_path / "digits.o"))
     got = np.empty((100, 10), np.float32)
     assert all(digits(image, row) == 0 for image, row in zip(images, got, strict=True))

@@ -16,6 +16,7 @@ from tinygrad_digits.looking.recording import RecordingInterpreter
 from tinygrad_digits.ops.derived_rules import compute_vjp
 from tinygrad_digits.staging.tracer import bare
 from tinygrad_digits.transforms.batching import BatchInterpreter
+from tinygrad_digits.transforms.holomorphy import LinearInterpreter
 from tinygrad_digits.transforms.steps import StepInterpreter
 
 PACKAGE = pathlib.Path(td.__file__).parent
@@ -64,15 +65,15 @@ def count(f, *args):
     return y, counter
 
 
-def test_there_are_six_and_each_says_what_it_is_for():
+def test_there_are_seven_and_each_says_what_it_is_for():
     def below(kind):
         return {kind, *(k for sub in kind.__subclasses__() for k in below(sub))}
 
     ours = {kind for kind in below(Interpreter) if kind.__module__.startswith(td.__name__)}
-    six = {Tape, RecordingInterpreter, DebuggingInterpreter, BatchInterpreter}
-    six |= {JitInterpreter, StepInterpreter}
-    assert ours == six | {Interpreter}
-    for kind in six:
+    seven = {Tape, RecordingInterpreter, DebuggingInterpreter, BatchInterpreter}
+    seven |= {JitInterpreter, StepInterpreter, LinearInterpreter}
+    assert ours == seven | {Interpreter}
+    for kind in seven:
         assert kind.__doc__
         assert kind.__name__ in Interpreter.__doc__
 

@@ -487,6 +487,41 @@ def test_stack_rows_keeps_every_bit(f, backend, rng):
     assert_same(td.jit(td.grad(f), backend=backend)(x), td.grad(f)(x), backend)
 
 
+@pytest.mark.parametrize(
+    "make_rows",
+    [
+        lambda v, w: [np.tanh(v), np.tanh(v)],  # one for two places
+        lambda v, w: [v, np.tanh(w)],  # an argument
+        lambda v, w: [np.tanh(v)[::-1], np.tanh(w)],  # a view
+        lambda v, w: [np.tanh(v), np.zeros(3)],  # a constant
+    ],
+)
+def test_stack_rows_takes_rows_that_are_elsewhere(make_rows, backend, rng):
+    def weigh(x, v, w):
+        (a, b), (y, z) = make_rows(v, w), 2.0 * x
+        return np.sum(x[0] * a + x[1] * b) + np.sum(y * b + z * a)
+
+    def f(x, v, w):
+        return td.grad(weigh)(x, v, w), make_rows(v, w)
+
+    x, (v, w) = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
+    assert_same(td.jit(f, backend=backend)(x, v, w), f(x, v, w), backend)
+
+
+def test_stack_rows_takes_rows_that_a_step_was_given(backend, rng):
+    def double_step(carry, xs):
+        after = carry * 0.9 + xs[0]
+        return after * 0.9 + xs[1], np.stack([carry, after])
+
+    def loss(carry, xs):
+        last, stacked = td.scan(double_step, carry, xs)
+        return np.sum(last) + np.sum(stacked * stacked)
+
+    carry, xs = np.zeros(8), rng.standard_normal((5, 2, 8))
+    got = td.jit(td.grad(loss, (0, 1)), backend=backend)(carry, xs)
+    td.tree.map(np.testing.assert_allclose, got, td.grad(loss, (0, 1))(carry, xs))
+
+
 def test_stack_rows_gives_zeros_their_sign():
     f = lambda x: sum(np.sum(row * -0.0) for row in x)  # noqa: E731
     x = np.ones((3, 2))

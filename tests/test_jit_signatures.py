@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_digits as td
 from tests.jit_programs import ZERO, assert_same, check_calls, skip_without, warned
@@ -88,11 +88,63 @@ def test_a_warning_that_is_an_error_leaves_it_usable():
         assert f(2.0, 7) == 14
 
 
+SINGLE = np.ones(3, np.float32)
+COMPLEX_NUMBERS = {
+    "itself": lambda z: z,
+    "array": lambda z: SINGLE * z,
+    "real": lambda z: SINGLE * z.real,
+    "imag": lambda z: SINGLE * (z.imag * 2.0),
+    "abs": lambda z: SINGLE * abs(z),
+    "conjugate": lambda z: SINGLE * z.conjugate(),
+    "np.conj": lambda z: SINGLE * np.conj(z),
+    "np.real": lambda z: SINGLE * np.real(z),
+    "np.abs": lambda z: SINGLE * np.abs(z),
+    "arithmetic": lambda z: (z * z - 1 / (z + 3)) ** 2 + 2**z,
+    "exp": lambda z: SINGLE * np.exp(z),
+    "angle": lambda z: SINGLE * np.angle(z),
+    "fft": lambda z: np.fft.fft(SINGLE * z),
+    "gradient": td.grad(lambda z: abs(z) ** 2),
+    "derivative": td.grad(np.sin, holomorphic=True),
+    "scan": lambda z: td.scan(lambda c, _: (c * 0.5, c), z, None, length=3)[1],
+}
+
+
 def test_floats_do_not_retrace():
     f = td.jit(lambda x, rate: x * rate)
     for rate in np.linspace(0, 1, 20):
         assert_array_equal(f(X, float(rate)), X * float(rate))
     assert f.cache_info().traces == 1
+
+
+def test_complex_numbers_do_not_retrace():
+    f = td.jit(lambda x, z: x * z)
+    for dtype in (np.float32, np.complex64, float, complex):
+        x = X.astype(dtype)
+        for turn in np.linspace(0, 1, 20):
+            z = complex(np.exp(1j * turn))
+            assert f(x, z).dtype == (x * z).dtype
+            assert_array_equal(f(x, z), x * z)
+    assert f.cache_info().traces == 4
+
+
+@pytest.mark.parametrize("name", COMPLEX_NUMBERS)
+def test_complex_numbers_are_weak_as_pythons(name, backend):
+    """Their parts and lengths are Python's floats, as in eager, so that float32 stays float32."""
+    f = COMPLEX_NUMBERS[name]
+    g = td.jit(f, backend=backend)
+    for z in (1 + 2j, 0.5 - 1j, -0.25 + 0j):
+        got, wanted = g(z), f(z)
+        assert type(got) is type(wanted)
+        assert np.asarray(got).dtype == np.asarray(wanted).dtype
+        assert_allclose(got, wanted, rtol=1e-6 if backend == "native" else 0)
+    assert g.cache_info().traces == 1
+
+
+def test_numbers_in_a_vmap_in_a_program():
+    f = td.jit(lambda z: td.vmap(lambda x: x * z)(X))
+    assert_array_equal(f(2.0), X * 2)
+    assert_array_equal(f(2j), X * 2j)
+    assert td.jit(lambda z: X.reshape(-1, 1, 1)[np.ndim(z)])(1.5).shape == (1, 1)
 
 
 def test_static_arguments():

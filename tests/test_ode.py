@@ -519,6 +519,22 @@ def test_the_memory_of_a_gradient_is_that_of_few_steps():
     assert continuous[1] < 1.2 * continuous[0]
 
 
+@pytest.mark.parametrize("option", ["substeps", "max_steps"])
+def test_a_program_keeps_few_of_the_steps_for_its_gradient(option):
+    """16 times as many steps, or places for them, take about 4 times the memory."""
+
+    def run(steps):
+        def last(rate):
+            how = {option: steps, "method": "rk4" if option == "substeps" else "dopri5"}
+            return np.sum(td.odeint(decay, np.ones(2_000), [0.0, 1.0], rate, **how)[-1])
+
+        td.jit(td.grad(last))(0.5)
+
+    run(50)  # which loads what is loaded once
+    few, many = (measure_peak(lambda n=n: run(n)) for n in (100, 1_600))
+    assert many < 5 * few
+
+
 # --- with other transforms
 
 

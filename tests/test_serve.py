@@ -153,6 +153,28 @@ def test_the_occlusion_is_how_the_score_falls_without_each_pixel(params):
         np.testing.assert_allclose(found.occlusion.ravel()[i], fall, atol=1e-4)
 
 
+def test_native_code_reads_the_same_as_numpy(params):
+    pytest.importorskip("llvmlite")
+    rows, hot = DIGITS.images[:50, None], np.ones((), np.float32)
+    explain = reading.Explainer(params, rows[0], hot)
+    explain.beside.join()
+    assert explain.compiled.backend == "native"
+    for row in rows:
+        found, expected = explain(params, row, hot), reading.explained(params, row, hot)
+        assert found[0].argmax() == expected[0].argmax()
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_without_llvmlite_numpy_reads(params, monkeypatch):
+    monkeypatch.setattr(reading, "choose_backend", lambda _wanted: "numpy")
+    row, hot = DIGITS.images[:1], np.ones((), np.float32)
+    explain = reading.Explainer(params, row, hot)
+    assert not explain.beside.is_alive()
+    assert explain.compiled.backend == "numpy"
+    assert explain(params, row, hot)[0].argmax() == 0
+
+
 # ---- doubt
 
 SCRIBBLE = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.full((5, 5), 255)).tolist()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special
@@ -211,3 +212,61 @@ def test_in_a_program(backend):
     program = td.jit(td.grad(f), backend=backend)
     for _ in range(2):
         assert_allclose(program(x), td.grad(f)(x), rtol=1e-12)
+
+
+# --- complex arguments, against mpmath
+
+PLACES = [0.3 + 0.7j, -1.7 + 0.4j, 2.5 - 3j, -6.25 - 0.125j, 0.5j]
+
+
+def log_sum(z):
+    return mpmath.log(mpmath.exp(z) + mpmath.exp(2) + mpmath.exp(1j))
+
+
+def normal_distribution(z):
+    return mpmath.erfc(-z / mpmath.sqrt(2)) / 2
+
+
+COMPLEX = {
+    "expit": (td.special.expit, lambda z: 1 / (1 + mpmath.exp(-z))),
+    "erf": (td.special.erf, mpmath.erf),
+    "erfc": (td.special.erfc, mpmath.erfc),
+    "ndtr": (td.special.ndtr, normal_distribution),
+    "log_ndtr": (td.special.log_ndtr, lambda z: mpmath.log(normal_distribution(z))),
+    "digamma": (td.special.digamma, mpmath.digamma),
+    "polygamma 1": (lambda z: td.special.polygamma(1, z), lambda z: mpmath.polygamma(1, z)),
+    "polygamma 3": (lambda z: td.special.polygamma(3, z), lambda z: mpmath.polygamma(3, z)),
+    "i0": (td.special.i0, lambda z: mpmath.besseli(0, z)),
+    "i1": (td.special.i1, lambda z: mpmath.besseli(1, z)),
+    "xlogy": (lambda z: td.special.xlogy(z, z), lambda z: z * mpmath.log(z)),
+    "logsumexp": (lambda z: td.special.logsumexp(np.stack([z, 2 + 0j, 1j])), log_sum),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_derivatives_of_three_orders(name):
+    f, exact = COMPLEX[name]
+    for z in map(np.complex128, PLACES):
+        for n in range(3):
+            with mpmath.workdps(40):
+                wanted = complex(mpmath.diff(exact, mpmath.mpc(z), n))
+            assert f(z) == pytest.approx(wanted, rel=1e-10), (z, n)
+            f = td.grad(f, holomorphic=True)
+        f = COMPLEX[name][0]
+
+
+def test_complex_single_precision():
+    z = np.array(PLACES, np.complex64)
+    for f, _ in COMPLEX.values():
+        if f is not COMPLEX["logsumexp"][0]:
+            assert f(z).dtype == np.complex64
+            assert td.grad(lambda z, f=f: np.sum(np.abs(f(z))))(z).dtype == np.complex64
+
+
+@pytest.mark.parametrize("name", ["logit", "entr", "erfinv", "gammaln", "beta", "betaln"])
+def test_what_has_no_value_for_complex_numbers_says_so(name):
+    f, z = getattr(td.special, name), np.array([0.3 + 0.7j])
+    args = (z, 2.0) if name.startswith("beta") else (z,)
+    for call in (lambda: f(*args), lambda: td.vjp(f, *args), lambda: td.jit(f)(*args)):
+        with pytest.raises(td.errors.NotDifferentiableError, match=f"{name} .*complex128: "):
+            call()

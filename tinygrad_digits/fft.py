@@ -1,12 +1,14 @@
 """Fourier, cosine and sine transforms, under the names of scipy.fft.
 
     complex       fft, ifft, fft2, ifft2, fftn, ifftn
-    real          rfft, irfft, rfft2, irfft2, rfftn, irfftn, hfft, ihfft
+    real          rfft, irfft, rfft2, irfft2, rfftn, irfftn
+    Hermitian     hfft, ihfft, hfft2, ihfft2, hfftn, ihfftn
     cosine, sine  dct, idct, dst, idst, and along several axes dctn, idctn, dstn, idstn
     frequencies   fftfreq, rfftfreq, fftshift, ifftshift
+    lengths       next_fast_len
 
 The cosine and sine transforms need SciPy (extra `scipy`), whose own do not take Tensors. The others
-are NumPy's, which do.
+need NumPy alone, most of them are NumPy's, which does.
 
 >>> import numpy as np, tinygrad_digits as td
 >>> td.grad(lambda x: np.sum(np.abs(td.fft.rfft(x)) ** 2))(np.array([1.0, 0.0, 0.0]))
@@ -35,6 +37,7 @@ from numpy.fft import (
 )
 
 from .ops.cosines import dct, dctn, dst, dstn, idct, idctn, idst, idstn
+from .ops.fourier import hfft2, hfftn, ihfft2, ihfftn, next_fast_len
 
 __all__ = [
     "dct",
@@ -47,6 +50,8 @@ __all__ = [
     "fftn",
     "fftshift",
     "hfft",
+    "hfft2",
+    "hfftn",
     "idct",
     "idctn",
     "idst",
@@ -56,9 +61,12 @@ __all__ = [
     "ifftn",
     "ifftshift",
     "ihfft",
+    "ihfft2",
+    "ihfftn",
     "irfft",
     "irfft2",
     "irfftn",
+    "next_fast_len",
     "rfft",
     "rfft2",
     "rfftfreq",

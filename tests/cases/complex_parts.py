@@ -32,6 +32,10 @@ def direction(x, y):
     return complex_parts.direction(join(x, y))
 
 
+def join_parts(x, y):
+    return complex_parts.join_parts(np.positive(x), np.positive(y))
+
+
 def quarter_turn(x, y):
     return complex_parts.quarter_turn(join(x, y))
 
@@ -43,5 +47,6 @@ CASES = [
     case(real, normal(3), normal(3)),
     case(sign, nonzero(3), nonzero(3)),
     case(direction, nonzero(2, 2), nonzero(2)),
+    case(join_parts, normal(2, 2), normal(2)),
     case(quarter_turn, nonzero(2, 2), nonzero(2)),
 ]

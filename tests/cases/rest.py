@@ -90,6 +90,7 @@ INTERPOLATION = [
     case(np.interp, BETWEEN, [0.0, 1.0, 1.3], [0.0, 1.0, 3.0]),
     case(np.interp, BETWEEN, [0.0, 1.0, 1.3], [0.0, 1.0, 3.0], period=1.7),
     case(np.interp, [0.5, 2.0], [1.0], normal(1)),
+    case(np.interp, [0.5, 2.0], KNOTS, normal(4), period=0.9),
 ]
 FILTERS = [
     case(f, normal(n), normal(m), **options)

@@ -68,6 +68,7 @@ CASES = [
     case(np.concatenate, [normal(3)]),
     case(np.concatenate, [normal(2), LONG, normal(0)], dtype=np.float64),
     case(np.concatenate, [normal(2), np.arange(2)]),
+    case(np.concat, [normal(2), normal(3)]).but(label="np.concat"),
     case(np.concat, [normal(2, 1), normal(2, 2)], axis=1, dtype=float).but(label="np.concat"),
     case(np.stack, [normal(2, 3), normal(2, 3)], axis=-1),
     case(np.stack, [normal(), 1.0], dtype=np.float64),

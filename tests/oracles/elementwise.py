@@ -306,7 +306,9 @@ ORACLES = [
 
 EXACT = {
     **dict.fromkeys(("positive", "negative", "conjugate"), "linear: the factor is 1 or -1"),
-    **dict.fromkeys(("real", "imag", "quarter_turn"), "linear: the factor is 1, or i"),
+    **dict.fromkeys(
+        ("real", "imag", "join_parts", "quarter_turn"), "linear: the factor is 1, or i"
+    ),
     "eigenvectors": "the identity",
     **dict.fromkeys(
         ("sign", "direction", "angle"), "of real numbers steps; of complex ones tested as such"

@@ -48,6 +48,6 @@ def describe_leaf(leaf: Any) -> str:
     """What the signature has of a leaf, as a message shows it."""
     if isinstance(leaf, np.ndarray):
         return f"{leaf.dtype}{leaf.shape}"
-    if isinstance(leaf, float | np.generic) or is_generator(leaf):
+    if isinstance(leaf, float | complex | np.generic) or is_generator(leaf):
         return type(leaf).__name__
     return repr(leaf.value if isinstance(leaf, Sealed) else leaf)[:40]

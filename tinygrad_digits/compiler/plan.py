@@ -86,6 +86,8 @@ def plan(
     deaths = _find_deaths(program, owners, births)
     in_place = _find_donations(program, donated, pointwise, writable, owners, births, deaths)
     inside = _find_packs(program, planned)
+    for index, (pack, _) in inside.items():  # what writes over it would write over the pack
+        deaths[index] = max(deaths[index], deaths[pack] + 1)
     first: dict[int, int] = {}  # value -> the one that stands for those that share its place
     for index in births:
         if index in inside:
@@ -257,6 +259,7 @@ def check(program: Program, plan: Plan) -> None:
             lost |= {i for i, other in intact.items() if other and other.overlaps(place)}
         if eqn.op is PACK:
             _check_pack(eqn, place, plan)
+            lost -= {*eqn.vars}
         elif any(owner in lost - {over} for i in eqn.vars for owner in plan.owners.get(i, ())):
             raise PlanError(f"%{index} {eqn.op.name} overwrites what it is reading")
         for i in lost:

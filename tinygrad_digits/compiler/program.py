@@ -44,7 +44,7 @@ class Aval:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     form: str = "array"
-    """Or "scalar" (a NumPy scalar), "number" (a Python float), "generator" or "tuple"."""
+    """Or "scalar" (a NumPy scalar), "number" (of Python), "generator" or "tuple"."""
     order: tuple[int, ...] = ()
     """The axes from the slowest to the fastest in memory, where that is not their order."""
 

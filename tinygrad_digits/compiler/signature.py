@@ -23,7 +23,7 @@ from .instances import Attributes, Instance, Same, has_state
 def is_input(leaf: Any) -> bool:
     """Whether a leaf may change between calls without a new trace."""
     arrays = np.ndarray | np.number | np.bool_
-    return type(leaf) is float or isinstance(leaf, arrays) or is_generator(leaf)
+    return type(leaf) in (float, complex) or isinstance(leaf, arrays) or is_generator(leaf)
 
 
 def is_generator(leaf: Any) -> bool:

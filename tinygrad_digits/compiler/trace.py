@@ -63,6 +63,9 @@ UNFUSED = {
 }
 """Functions of which NumPy rounds, or makes scalars, otherwise than the ops that stand in."""
 
+MOVING = {np.concatenate, np.stack, np.hstack, np.vstack, np.roll, np.flip}
+"""Functions that compute nothing."""
+
 NO_ARRAY_FROM_VALUES = {
     *(np.array_repr, np.array_str, np.array2string, np.min_scalar_type),
     *(np.shares_memory, np.may_share_memory),
@@ -96,7 +99,7 @@ class JitInterpreter(Interpreter):
         """A tracer for an array, a number or a generator."""
         index = next(self.indices)
         form = "array"
-        if isinstance(leaf, float) and not isinstance(leaf, np.generic):
+        if isinstance(leaf, float | complex) and not isinstance(leaf, np.generic):
             form = "number"
         elif is_generator(leaf):
             form, leaf = "generator", copy.deepcopy(leaf)  # the program draws, not the trace
@@ -262,23 +265,28 @@ class JitTracer(Tracer):
         """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
 
         A composition of ops is written for what can be differentiated, and is worth its lines
-        where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
+        where loops can be fused: arrays of float32 or float64, or complex ones that are moved, as
+        NumPy's loops round products of these in different ways. (Of functions among the arguments
         it knows more than NumPy: they may use other tracers.)
         """
+        row = getattr(op, "primitive", None)
+        if row is not None and row.kind is Kind.STATIC:
+            return False
         leaves = _leaves((args, options))
         arrays = [x for x in leaves if isinstance(x, JitTracer)]
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
-        row = getattr(op, "primitive", None)
         is_row = row is not None and not row.composite and options.keys() <= row.options
-        floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
+        kinds = "fdgFDG" if function in MOVING else "fdg"
+        floats = any(x.shape and x.dtype.char in kinds for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
 
     def strong(self) -> JitTracer:
         """Itself, or for a Python number the NumPy scalar that it is worth."""
         if not self.is_number:
             return self
-        strong: JitTracer = self.tape.process_primitive(_STRONG, np.float64, (self,), NO_OPTIONS)
+        op = _STRONG[self.dtype.kind == "c"]
+        strong: JitTracer = self.tape.process_primitive(op, op.kernel, (self,), NO_OPTIONS)
         return strong
 
     def as_array(self) -> JitTracer:
@@ -325,9 +333,10 @@ def _raise_to_power(x: Any, n: Any) -> Any:
     return tape.process_primitive(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
 
 
-_STRONG = Primitive(np.float64, (), "float64", Kind.OPAQUE)
+_STRONG = [Primitive(kind, (), kind.__name__, Kind.OPAQUE) for kind in (np.float64, np.complex128)]
 _ARRAY = Primitive(np.asarray, (), "asarray", Kind.OPAQUE)
-_STRONG.apply = lambda x: x.strong() if isinstance(x, JitTracer) else np.float64(x)
+for _op in _STRONG:
+    _op.apply = lambda x, to=_op.kernel: x.strong() if isinstance(x, JitTracer) else to(x)
 _ARRAY.apply = lambda x: x.as_array() if isinstance(x, JitTracer) else np.asarray(x)
 """Also where a step's program is evaluated on tracers."""
 

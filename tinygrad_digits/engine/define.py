@@ -55,6 +55,7 @@ def define(
         rules = tuple([_check_rule(rule, f"{label}: a derivative rule") for rule in rules])
     each: Any = rules[0] if rules and isinstance(rules[0], VariadicRule) else rules
     primitive = Primitive(kernel, each, label, kind, composite, reduction_ufunc)
+    primitive.holomorphic = True if unchecked else None
     op = bind(primitive, compute)
     if kind in AROUND:
         op = AROUND[kind](primitive, op)

@@ -65,7 +65,7 @@ class Interpreter:
 
     An op asks the top interpreter among its arguments (the newest: the innermost transform) what to
     do. That does its work on what its Tensors hold, which may be Tensors of the interpreters around
-    it; so transforms nest, and no switch says which of them are on. There are six kinds:
+    it; so transforms nest, and no switch says which of them are on. There are seven kinds:
 
         Tape                  records what derivatives need          (grad, vjp, jvp, ...)
         RecordingInterpreter  keeps every op and operand             (record, profile)
@@ -73,6 +73,7 @@ class Interpreter:
         BatchInterpreter      applies ops to all examples at once    (vmap)
         JitInterpreter        writes a program, from shapes alone    (jit)
         StepInterpreter       writes that of a step or a branch      (scan, cond, ... in jit)
+        LinearInterpreter     follows a cotangent through a rule     (grad, holomorphic=True)
 
     Ops are recorded on a `Tape` by `apply` itself, since that is where time goes. All others
     implement `process_primitive`. One that is closed has seen its function return.

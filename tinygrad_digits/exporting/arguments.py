@@ -80,13 +80,14 @@ class Arguments:
 
     def _write_taking(self, path: str, aval: Aval) -> str:
         if aval.form == "number":
-            return f"{self.draft.copier.copy(checks.take_number)}({path}, {path!r})"
+            take = checks.take_complex_number if aval.dtype.kind == "c" else checks.take_number
+            return f"{self.draft.copier.copy(take)}({path}, {path!r})"
         if aval.form == "generator":
             return f"{self.draft.copier.copy(checks.take_generator)}({path}, {path!r})"
         shape = tuple(None if isinstance(k, Length) else k for k in aval.shape)
-        take = self.draft.copier.copy(checks.take_array)
+        take_array = self.draft.copier.copy(checks.take_array)
         whole = "[()]" if aval.form == "scalar" else ""
-        return f"{take}({path}, {path!r}, {aval.dtype.name!r}, {shape}){whole}"
+        return f"{take_array}({path}, {path!r}, {aval.dtype.name!r}, {shape}){whole}"
 
     def _write_fixed(self, path: str, leaf: Any) -> str:
         check = self.draft.copier.copy(checks.take_fixed)

@@ -24,10 +24,17 @@ def take_array(x: Any, name: str, dtype: str, shape: tuple[int | None, ...]) -> 
 
 
 def take_number(x: Any, name: str) -> Any:
-    """x as a Python number."""
+    """x as a Python float."""
     if not isinstance(x, (int, float)):
         raise TypeError(f"{name} must be a number, got a {type(x).__name__}")
     return float(x)
+
+
+def take_complex_number(x: Any, name: str) -> Any:
+    """x as a Python complex number."""
+    if not isinstance(x, (int, float, complex)):
+        raise TypeError(f"{name} must be a number, got a {type(x).__name__}")
+    return complex(x)
 
 
 def take_generator(x: Any, name: str) -> Any:

@@ -22,7 +22,7 @@ from ..compiler.native import machine
 from ..compiler.native.code import ERRORS, POINTER
 from ..compiler.native.expressions import TYPES
 from ..compiler.native.segment import NativeSegment
-from ..compiler.native.terms import DOUBLE, INT8, INT64, declare
+from ..compiler.native.terms import INT8, INT64, declare
 from ..compiler.native_backend import NativeEmitter
 from ..compiler.passes.for_loops import prepare_for_loops
 from ..compiler.primitives import COPY
@@ -220,7 +220,7 @@ def _write_entry(
 def _type_of(parameter: CParameter) -> ir.Type:
     if not parameter.by_value:
         return POINTER
-    return DOUBLE if parameter.aval.form == "number" else TYPES[parameter.aval.dtype]
+    return TYPES[parameter.aval.dtype]
 
 
 def _point_to(builder: ir.IRBuilder, parameter: CParameter, argument: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..engine.define import primitive
 from ..engine.primitive import Array, Kind
+from .complex_parts import refuse_order
 from .layers import floating
 from .softmax import sigmoid, softplus
 from .special import ndtr
@@ -75,6 +76,7 @@ def leaky_relu(x: Array, slope: float = 0.01) -> Array:
     >>> leaky_relu(np.array([-1.0, 0.0, 2.0]))
     array([-0.01,  0.  ,  2.  ])
     """
+    refuse_order("leaky_relu", x)
     return np.maximum(x, 0) + slope * np.minimum(x, 0)
 
 
@@ -86,6 +88,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     >>> elu(np.array([-1000.0, 0.0, 1000.0]))
     array([  -1.,    0., 1000.])
     """
+    refuse_order("elu", x)
     return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0))
 
 
@@ -108,4 +111,5 @@ def hard_tanh(x: Array) -> Array:
     >>> hard_tanh(np.array([-3.0, 0.5, 3.0]))
     array([-1. ,  0.5,  1. ])
     """
+    refuse_order("hard_tanh", x)
     return np.clip(x, -1, 1)

@@ -15,7 +15,7 @@ from ..support.errors import (
 )
 from ..support.foreign import as_array, explain_refusal
 from ..support.substitutes import REFUSED
-from .complex_parts import is_complex
+from .complex_parts import imag, is_complex, real
 from .indexing import (
     TAKING,
     count_repeats,
@@ -225,6 +225,26 @@ def assign(t: Tensor, index: Any, v: Array) -> None:
     if found is not None and found[0] is t and found[1] is TAKING and same_index(found[2], index):
         return
     write(t, at(t)[index].set(v), "t[i] = v")
+
+
+def write_real(z: Tensor, x: Array) -> None:
+    """z.real = x, which is z[...] = x where z is real."""
+    _check_parts(z, "z.real = x")
+    assign(real(z), ..., x)
+
+
+def write_imag(z: Tensor, y: Array) -> None:
+    """z.imag = y."""
+    _check_parts(z, "z.imag = y")
+    if not is_complex(z):
+        raise TypeError(f"z.imag = y: an array of {z.dtype} has none: make it .astype(complex)")
+    assign(imag(z), ..., y)
+
+
+def _check_parts(z: Tensor, what: str) -> None:
+    """Raise AttributeError, as NumPy, for the parts of what it gives as a scalar."""
+    if not z.is_array:
+        raise AttributeError(f"{what}: z is a scalar, as NumPy's sums are: write z = x + 1j * y")
 
 
 def make_in_place(op: Function, symbol: str) -> Function:

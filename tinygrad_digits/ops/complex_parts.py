@@ -15,11 +15,13 @@ from ..engine.primitive import Array, Function, Kind, Op
 from ..engine.tensor import Tensor
 from ..staging.lowering import register_lowering
 from ..support.errors import NotDifferentiableError
+from ..support.foreign import as_array
 from ..support.substitutes import NUMPY
 from .nondifferentiable import OPS as CONSTANT
 from .registering import handles
 from .views import Way, share
 
+NUMPYS = np.ndarray, np.generic
 elementwise = partial(define, kind=Kind.ELEMENTWISE, unchecked=True)
 
 
@@ -60,24 +62,48 @@ def refuse_order(who: str, *xs: Array) -> None:
         )
 
 
+def refuse_complex(who: str, instead: str, *xs: Array) -> None:
+    """Raise NotDifferentiableError for complex numbers, of which a function has no value."""
+    for x in filter(is_complex, map(as_array, xs)):
+        raise NotDifferentiableError(f"{who} takes real numbers, not {x.dtype}: {instead}")
+
+
 # --- parts
 
 real_part: Op = elementwise(
-    lambda z: np.array(z.real)[()],
+    lambda z: np.positive(z.real),  # a copy, also of an array that is not NumPy's
     lambda g, _y, _z: g,  # dx = Re(dz)
     name="real",
 )
 imaginary_part: Op = elementwise(
-    lambda z: np.array(z.imag)[()],
-    lambda g, _y, _z: g * -1j,  # dy = Re(-i dz)
+    lambda z: np.positive(z.imag),
+    lambda g, _y, _z: -quarter_turn(g + 0j),  # dy = Re(-i dz); -1j g has NaN beside infinity
     name="imag",
 )
 
 
+real_part.primitive.function, imaginary_part.primitive.function = np.real, np.imag
+
+
+def _join(x: Array, y: Array) -> Array:
+    if not (isinstance(x, NUMPYS) and isinstance(y, NUMPYS)):
+        return x + 1j * y
+    z = np.empty(np.broadcast_shapes(x.shape, y.shape), np.result_type(x, y, np.complex64))
+    z.real, z.imag = x, y
+    return z[()]
+
+
+join_parts: Op = elementwise(
+    _join,
+    lambda g, _z, _x, _y: g,
+    lambda g, _z, _x, _y: g * 1j,
+    name="join_parts",
+)
+"""x + i y, with what x + 1j * y loses: the signs of zeros, and an infinity beside a number."""
+
+
 def _quarter_turn(z: Array) -> Array:
-    y = np.empty(z.shape, np.result_type(z, np.complex64))
-    y.real, y.imag = -z.imag, z.real
-    return y[()]
+    return _join(-z.imag, z.real)
 
 
 quarter_turn: Op = elementwise(
@@ -87,11 +113,11 @@ quarter_turn: Op = elementwise(
 
 
 def _put_real(z: Array, part: Array, _what: Any) -> Array:
-    return part + 1j * imag(z)
+    return join_parts(part, imaginary_part(z))
 
 
 def _put_imag(z: Array, part: Array, _what: Any) -> Array:
-    return real(z) + 1j * part
+    return join_parts(real_part(z), part)
 
 
 REAL = Way(lambda z, _what: real_part(z), _put_real)
@@ -148,13 +174,13 @@ phase: Function = elementwise(np.sign, _phase_rule, name="sign")
 
 
 def _direction(z: Array) -> Array:
+    if not is_complex(z) or not isinstance(z, NUMPYS):
+        return np.sign(z)
     size = np.absolute(z)
-    if not is_complex(z) or not np.isfinite(size).all():
+    if not np.isfinite(size).all():
         return np.sign(z)
     size = size + (size == 0)
-    y = np.empty_like(z)
-    y.real, y.imag = z.real / size, z.imag / size
-    return y[()]
+    return _join(z.real / size, z.imag / size)
 
 
 direction: Op = elementwise(_direction, _phase_rule, name="direction")
@@ -191,7 +217,8 @@ for _function, _op in ((np.real, real_part), (np.imag, imaginary_part), (np.angl
     NUMPY[_function].primitive = _op.primitive  # type: ignore[attr-defined]
 register_lowering(real_part, complex_element=lambda z: z.real)
 register_lowering(imaginary_part, complex_element=lambda z: z.imag)
+register_lowering(join_parts, complex_element=lambda x, y: type(x)(x.real, y.real))
 register_lowering(quarter_turn, complex_element=lambda z: type(z)(-z.imag, z.real))
 register_lowering(direction, complex_element="direction")
 register_lowering(angle_of, complex_element="angle")
-break_holomorphy(real_part, imaginary_part, phase, direction, angle_of)
+break_holomorphy(real_part, imaginary_part, join_parts, phase, direction, angle_of)

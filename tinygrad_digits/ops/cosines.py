@@ -17,7 +17,7 @@ from ..staging.batching import batch_along_flat, register_batching
 from ..support.errors import extra
 from ..support.foreign import as_array
 from .complex_parts import is_complex
-from .fourier import TRANSPOSED, Norm, _resize
+from .fourier import TRANSPOSED, Norm, _resize, read_lengths
 
 OTHER = {1: 1, 2: 3, 3: 2, 4: 4}
 """The type of a transform whose matrix is the transposed one, and of its inverse."""
@@ -129,22 +129,22 @@ def _name_several(one: Function) -> Function:
     def transform(
         x: Array,
         type: int = 2,
-        s: Sequence[int] | None = None,
-        axes: Sequence[int] | None = None,
+        s: int | Sequence[int] | None = None,
+        axes: int | Sequence[int] | None = None,
         norm: Norm = None,
         *,
         orthogonalize: bool | None = None,
     ) -> Array:
         x = as_array(x)
-        if axes is None:
-            axes = range(-(x.ndim if s is None else len(s)), 0)
-        lengths: Sequence[int | None] = [None] * len(axes) if s is None else s
-        for n, axis in zip(lengths, axes, strict=True):
+        for n, axis in read_lengths(name, x, s, axes):
             x = one(x, type, n, axis, norm, orthogonalize=orthogonalize)
         return x
 
-    transform.__name__ = transform.__qualname__ = f"{one.__name__}n"
-    transform.__doc__ = f"scipy.fft.{one.__name__}n: {one.__name__} along each of several axes."
+    name = transform.__name__ = transform.__qualname__ = f"{one.__name__}n"
+    transform.__doc__ = (
+        f"scipy.fft.{name}: {one.__name__} along each of `axes`.\n\n"
+        "    By default those are all axes, or as many of the last as there are lengths `s`.\n    "
+    )
     return transform
 
 

@@ -132,6 +132,8 @@ def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
     x = np.asarray(x, np.intp)
     if weights.shape != x.shape:
         raise ValueError(f"bincount: {x.shape[0]} numbers with weights of shape {weights.shape}")
+    if weights.dtype.kind == "c":
+        raise TypeError("bincount: weights are real: count with those of .real, and of .imag")
     return scatter(weights.astype(np.float64), index=x, shape=counts.shape)
 
 

@@ -19,6 +19,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..engine.primitive import Array, Function, Kind
 from ..staging.batching import batch_along_flat, register_batching
+from ..support.foreign import as_array
 from .complex_parts import break_holomorphy, conj, is_complex
 from .registering import handles, implement
 
@@ -184,18 +185,102 @@ for _plane, _axes in (("2", (-2, -1)), ("n", None)):
     _several_to_real(getattr(np.fft, f"irfft{_plane}"), _axes)
 
 
+# --- in several axes, as scipy.fft has them
+
+
+def read_lengths(
+    who: str, x: Array, s: int | Sequence[int] | None, axes: int | Sequence[int] | None
+) -> list[tuple[int, int]]:
+    """(length, axis) of each transform, where a single one may be a number, and -1 is all of it."""
+    s = [s] if isinstance(s, int) else s
+    if axes is None:
+        axes = range(-(x.ndim if s is None else len(s)), 0)
+    axes = normalize_axis_tuple(axes, x.ndim)  # which refuses an axis that is named twice
+    if s is not None and len(s) != len(axes):
+        raise ValueError(f"{who}: {len(s)} lengths for {len(axes)} axes")
+    return _each_axis(x, s, axes)
+
+
+def hfftn(
+    x: Array,
+    s: int | Sequence[int] | None = None,
+    axes: int | Sequence[int] | None = None,
+    norm: Norm = None,
+) -> Array:
+    """scipy.fft.hfftn: the real spectrum of Hermitian data, of whose last axis x is half."""
+    x = as_array(x)
+    pairs = read_lengths("hfftn", x, s, axes)
+    if s is None:
+        pairs[-1] = (pairs[-1][0] - 1) * 2, pairs[-1][1]
+    *others, (n, axis) = pairs
+    x = _transform_each(np.fft.fft, x, others, norm)
+    return np.fft.hfft(x, n, axis, norm)
+
+
+def ihfftn(
+    x: Array,
+    s: int | Sequence[int] | None = None,
+    axes: int | Sequence[int] | None = None,
+    norm: Norm = None,
+) -> Array:
+    """scipy.fft.ihfftn: half of the Hermitian data that have this real spectrum."""
+    x = as_array(x)
+    *others, (n, axis) = read_lengths("ihfftn", x, s, axes)
+    return _transform_each(np.fft.ifft, np.fft.ihfft(x, n, axis, norm), others, norm)
+
+
+def hfft2(x: Array, s: Any = None, axes: Any = (-2, -1), norm: Norm = None) -> Array:
+    """scipy.fft.hfft2: hfftn along two axes."""
+    return hfftn(x, s, axes, norm)
+
+
+def ihfft2(x: Array, s: Any = None, axes: Any = (-2, -1), norm: Norm = None) -> Array:
+    """scipy.fft.ihfft2: ihfftn along two axes."""
+    return ihfftn(x, s, axes, norm)
+
+
+# --- lengths
+
+
+def next_fast_len(target: int, real: bool = False) -> int:
+    """scipy.fft.next_fast_len: the first length from `target` on without a large prime factor.
+
+    None is larger than 11, or in transforms of real data 5.
+
+    >>> next_fast_len(13), next_fast_len(13, real=True)
+    (14, 15)
+    """
+    primes = (2, 3, 5) if real else (2, 3, 5, 7, 11)
+    while _divide_out(target, primes) != 1:
+        target += 1
+    return target
+
+
+def _divide_out(n: int, primes: Sequence[int]) -> int:
+    for p in primes:
+        while n > 1 and n % p == 0:
+            n //= p
+    return n
+
+
 # --- the middle of a spectrum
+
+
+def _axes_to_roll(x: Array, axes: Axis) -> tuple[int, ...]:
+    return normalize_axis_tuple(
+        range(x.ndim) if axes is None else axes, x.ndim, allow_duplicate=True
+    )
 
 
 @handles(np.fft.fftshift)
 def fftshift(x: Array, axes: Axis = None) -> Array:
     """numpy.fft.fftshift: the second half of each axis before the first."""
-    axes = normalize_axis_tuple(range(x.ndim) if axes is None else axes, x.ndim)
+    axes = _axes_to_roll(x, axes)
     return np.roll(x, tuple([x.shape[axis] // 2 for axis in axes]), axes)
 
 
 @handles(np.fft.ifftshift)
 def ifftshift(x: Array, axes: Axis = None) -> Array:
     """numpy.fft.ifftshift, which undoes fftshift."""
-    axes = normalize_axis_tuple(range(x.ndim) if axes is None else axes, x.ndim)
+    axes = _axes_to_roll(x, axes)
     return np.roll(x, tuple([-(x.shape[axis] // 2) for axis in axes]), axes)

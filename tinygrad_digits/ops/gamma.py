@@ -26,6 +26,8 @@ def polygamma(x: Array, n: int) -> Array:
 
     Left of 0, where the series of that function is as long as x is large, by reflection, 5.15.6.
     """
+    if np.iscomplexobj(x):
+        return _polygamma_of_complex(np.asarray(x), n)
     flipped = np.where(np.less_equal(x, 0), np.subtract(1, x), x)
     with np.errstate(all="ignore"):
         y = scipy_special().zeta(n + 1.0, flipped) * ((-1.0) ** (n + 1) * factorial(n))
@@ -34,6 +36,24 @@ def polygamma(x: Array, n: int) -> Array:
         cot = 1 / np.tan(pi * (x - np.rint(x)))
         mirrored = (-1) ** n * y - pi ** (n + 1) * np.polyval(_derive_cot(n), cot)
     return np.where(np.less_equal(x, 0), mirrored, y)[()].astype(y.dtype)
+
+
+def _polygamma_of_complex(z: Array, n: int) -> Array:
+    """By the recurrence and the asymptotic series, DLMF 5.15.5 and 5.15.8; SciPy has none."""
+    left = z.real < 0.5
+    a = np.where(left, 1 - z, z).astype(np.complex128)
+    with np.errstate(all="ignore"):
+        y = factorial(n) * np.sum(np.add.outer(a, np.arange(float(_STEPS))) ** -(n + 1.0), axis=-1)
+        a = a + _STEPS
+        y += factorial(n - 1) * a**-n + factorial(n) / 2 * a ** -(n + 1)
+        for k, share in _shares(n):
+            y += share * a ** -(2 * k + n)
+        y = y * (-1) ** (n + 1)
+        if left.any():
+            cot = 1 / np.tan(pi * (z - np.rint(z.real)))
+            mirrored = (-1) ** n * y - pi ** (n + 1) * np.polyval(_derive_cot(n), cot)
+            y = np.where(left, mirrored, y)
+    return y[()].astype(z.dtype)
 
 
 def _derive_cot(n: int) -> Any:
@@ -82,10 +102,17 @@ def _rise_on_the_right(a: Array, b: Array, n: int) -> Array:
     a = a + _STEPS
     total += -np.log1p(b / a) if n == 0 else factorial(n - 1) * _fall(a, b, n)
     total += factorial(n) / 2 * _fall(a, b, n + 1)
-    for k, bernoulli in enumerate(_BERNOULLI, 1):
-        share = bernoulli * factorial(2 * k + n - 1) / factorial(2 * k)
+    for k, share in _shares(n):
         total += share * _fall(a, b, 2 * k + n)
     return (-1) ** (n + 1) * total
+
+
+def _shares(n: int) -> list[tuple[int, float]]:
+    """k and the coefficient of the power -(2k + n) in the asymptotic series."""
+    return [
+        (k, bernoulli * factorial(2 * k + n - 1) / factorial(2 * k))
+        for k, bernoulli in enumerate(_BERNOULLI, 1)
+    ]
 
 
 def _fall(z: Array, b: Array, s: int) -> Array:

@@ -751,7 +751,8 @@ def _norm_rule(
     sizes = np.abs(x)
     if ord < 1:
         sizes = sizes + (x == 0) * y  # the ratio is 1 for an element that is 0: its sign is 0
-    return np.where(y == 0, 0, g * conj(np.sign(x)) * (sizes / y) ** (ord - 1))
+    # the mask is on the slope, and not on g, so that what pushes g forward meets no NaN either
+    return g * np.where(y == 0, 0, conj(np.sign(x)) * (sizes / y) ** (ord - 1))
 
 
 def _axes(x: Array, axis: Any) -> list[int]:

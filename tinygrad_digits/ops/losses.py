@@ -18,8 +18,9 @@ from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, batch_whole, register_batching
 from ..staging.lowering import SourceArray, SourceCall, register_lowering
-from ..support.errors import ShapeError
+from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.foreign import as_array
+from .complex_parts import is_complex
 from .softmax import composite, log_probabilities, relu, softplus
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -102,6 +103,11 @@ def kl_divergence(
 def _alike(name: str, predictions: Array, targets: Array) -> tuple[Array, Array]:
     """Both as arrays, of one shape."""
     predictions, targets = (as_array(x, float) for x in (predictions, targets))
+    if is_complex(predictions) or is_complex(targets):
+        raise NotDifferentiableError(
+            f"{name}: losses are of real numbers; the mean squared error of complex ones is "
+            "np.mean(np.abs(p - t) ** 2)"
+        )
     if predictions.shape != targets.shape:
         raise ShapeError(
             f"{name}: predictions and targets must have one shape, got {predictions.shape} and "

@@ -49,7 +49,7 @@ def funm(f: Elementwise, a: Array) -> Array:
            [0.  , 0.25, 0.  ],
            [0.  , 0.  , 0.1 ]])
     """
-    a = a if hasattr(a, "dtype") else np.asarray(a, float)
+    a = a if hasattr(a, "dtype") else np.asarray(a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"funm takes symmetric matrices, (..., n, n), got {a.shape}")
     if a.dtype.kind == "c":

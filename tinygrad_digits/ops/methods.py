@@ -65,7 +65,9 @@ NUMPY |= {
     np.ndarray.flat: shaping.flat,
     np.ndarray.flatten: shaping.flatten,
     np.ndarray.imag: _imag,
+    (np.imag, "__set__"): assignment.write_imag,
     np.ndarray.ravel: shaping.ravel,
+    (np.real, "__set__"): assignment.write_real,
     np.ndarray.reshape: shaping.reshape,
 }
 

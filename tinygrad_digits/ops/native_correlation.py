@@ -1,5 +1,6 @@
-"""Correlation in native code: without columns, as a kernel's pixel meets a row that is there.
+"""Correlation, windows and their sums in native code.
 
+Correlation needs no columns there, as a kernel's pixel meets a row that is in memory already.
 Sums are kept in vectors, as many as there are registers for; the last block overlaps the others.
 """
 
@@ -12,12 +13,12 @@ from typing import Any, NamedTuple
 
 from ..staging.lowering import SourceArray, SourceCall, register_lowering
 from .correlation import correlate2d, overlap, spread, turn_margins
-from .windows import NO_MARGINS, Margins, Pair
+from .windows import NO_MARGINS, Margins, Pair, fold, windows
 
 Writer = Callable[[Any], None]
 
 FEWEST = 16
-"""Numbers in a row, from which it is worth while."""
+"""Numbers in a row, from which it is worth while where there is a kernel."""
 
 
 class Padded(NamedTuple):
@@ -32,14 +33,14 @@ class Padded(NamedTuple):
         return ((c * h + y) * w + x) * n
 
 
-def _extend(code: Any, x: Any, margins: Margins) -> Padded:
-    """Images with margins of zeros."""
+def _extend(code: Any, x: Any, margins: Margins, fill: float = 0) -> Padded:
+    """Images with margins."""
     (c, h, w, n), ((above, below), (left, right)) = x.shape, margins
     if x.plain and margins == NO_MARGINS:
         return Padded(x, x.shape)
     shape = c, above + h + below, left + w + right, n
     images = Padded(code.memory(x.dtype, prod(shape)), shape)
-    images.place.fill(0)
+    images.place.fill(fill)
     group = 8 if n % 8 == 0 else n  # images at a time: a row of each stays in the cache
     with code.loops((c, h, n // group, w, group)) as (i, y, k, column, j):
         image = k * group + j
@@ -50,8 +51,6 @@ def _extend(code: Any, x: Any, margins: Margins) -> Padded:
 
 def _write_correlate(call: SourceCall) -> Writer | None:
     x, w = call.args
-    if call.options["strides"] != (1, 1):
-        return None
     weigh = lambda o, c, i, j: w[(o, c, i, j)]  # noqa: E731
     return _write_rows(call, x, weigh, w.shape[2:], call.options["margins"])
 
@@ -69,22 +68,29 @@ def _write_spread(call: SourceCall) -> Writer | None:
 def _write_rows(
     call: SourceCall, x: Any, weigh: Callable[..., Any], window: Pair, margins: Margins
 ) -> Writer | None:
-    """out[o, y] = sum over c, i, j of weigh(o, c, i, j) times the row of x at (c, y + i, j)."""
+    """out[o, y] = sum over c, i, j of weigh(o, c, i, j) times the row of x at (c, y + i, j).
+
+    A row is as wide as the images, or where windows are not neighbours one pixel of all of them.
+    """
     out, (down, across) = call.out, call.options["dilation"]
-    if not _are_floats(x, out):
+    (_, height, width, n), (further, right) = out.shape, call.options["strides"]
+    run = width * n if right == 1 else n
+    if not _are_floats(x, out) or (run < FEWEST and not call.alone):
         return None
 
     def write(code: Any) -> None:
-        images, (o, height, *_), run = _extend(code, x, margins), out.shape, prod(out.shape[2:])
-        with code.loop(height) as y:
+        images = _extend(code, x, margins)
+        with code.loops((height, width * n // run)) as (y, column):
             code.sum_rows(
-                *(out.dtype, o, run, (x.shape[0], window[0]), window[1], weigh),
-                lambda c, i, j: (images.place, images.start(c, y + i * down, j * across)),
-                lambda row: (out, (row * height + y) * run),
+                *(out.dtype, out.shape[0], run, (x.shape[0], window[0]), window[1], weigh),
+                lambda c, i, j: (
+                    images.place,
+                    images.start(c, y * further + i * down, column * right + j * across),
+                ),
+                lambda row: (out, (row * height + y) * width * n + column * run),
             )
 
-    fits = prod(out.shape[2:]) >= FEWEST
-    return write if fits else None
+    return write
 
 
 def _write_overlap(call: SourceCall) -> Writer | None:
@@ -92,7 +98,8 @@ def _write_overlap(call: SourceCall) -> Writer | None:
     (g, x), out, options = call.args, call.out, call.options
     o, height, *rest = g.shape
     run, (down, across) = prod(rest), options["dilation"]
-    if options["strides"] != (1, 1) or not _are_floats(g, x, out) or run < FEWEST:
+    fits = _are_floats(g, x, out) and (run >= FEWEST or call.alone)
+    if options["strides"] != (1, 1) or not fits:
         return None
 
     def write(code: Any) -> None:
@@ -122,6 +129,47 @@ def _write_overlap(call: SourceCall) -> Writer | None:
     return write
 
 
+def _write_windows(call: SourceCall) -> Writer | None:
+    """out[c, i, j, y, k] = x at (c, y + i, k + j)."""
+    (x,), out, options = call.args, call.out, call.options
+    (down, across), (further, right) = options["dilation"], options["strides"]
+    if not _are_floats(x, out):
+        return None
+
+    def write(code: Any) -> None:
+        images = _extend(code, x, options["margins"], options["fill"])
+        with code.loops(out.shape) as (c, i, j, y, k, image):
+            start = images.start(c, y * further + i * down, k * right + j * across)
+            out[(c, i, j, y, k, image)] = images.place[start + image]
+
+    return write
+
+
+def _write_fold(call: SourceCall) -> Writer | None:
+    """out at (c, y + i, k + j) += g[c, i, j, y, k], with margins that are left out in the end."""
+    (g,), out, options = call.args, call.out, call.options
+    (down, across), (further, right) = options["dilation"], options["strides"]
+    (c, h, w, n), ((above, below), (left, after)) = out.shape, options["margins"]
+    if not _are_floats(g, out):
+        return None
+
+    def write(code: Any) -> None:
+        shape = c, above + h + below, left + w + after, n
+        whole = options["margins"] == NO_MARGINS
+        images = Padded(out if whole else code.memory(out.dtype, prod(shape)), shape)
+        images.place.fill(0)
+        with code.loops(g.shape) as (channel, i, j, y, k, image):
+            start = images.start(channel, y * further + i * down, k * right + j * across)
+            at = start + image
+            images.place[at] = images.place[at] + g[(channel, i, j, y, k, image)]
+        if not whole:
+            with code.loops(out.shape) as (channel, y, k, image):
+                start = images.start(channel, y + above, k + left)
+                out[(channel, y, k, image)] = images.place[start + image]
+
+    return write
+
+
 def _are_floats(*arrays: Any) -> bool:
     return all(isinstance(x, SourceArray) and x.dtype.char in "fd" for x in arrays)
 
@@ -129,3 +177,5 @@ def _are_floats(*arrays: Any) -> bool:
 register_lowering(correlate2d, native=_write_correlate)
 register_lowering(overlap, native=_write_overlap)
 register_lowering(spread, native=_write_spread)
+register_lowering(windows, native=_write_windows)
+register_lowering(fold, native=_write_fold)

@@ -112,7 +112,7 @@ def _dtype(x: Any) -> Any:
 
 def _bare(x: Any) -> Any:
     """Something that promotes as x does: its dtype, or a Python number."""
-    return x if type(x) in (int, float, bool) else _dtype(x)
+    return x if type(x) in (int, float, complex, bool) else _dtype(x)
 
 
 @handles(np.piecewise)

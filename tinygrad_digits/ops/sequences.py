@@ -293,7 +293,8 @@ def interp(
         if period == 0:
             raise ValueError("interp: period must not be 0")
         period, left, right = abs(period), None, None
-        x, xp, fp = (as_array(each).astype(np.float64) for each in (x, xp, fp))
+        x, xp = (as_array(each).astype(np.float64) for each in (x, xp))
+        fp = as_array(fp).astype(np.complex128 if is_complex(fp) else np.float64)
         x, xp = np.remainder(x, period), np.remainder(xp, period)
         order = np.argsort(xp)
         xp, fp = getitem(xp, order), getitem(fp, order)

@@ -16,10 +16,15 @@ from ..engine.primitive import Array, Function, Kind
 from ..staging.lowering import register_lowering
 from ..support.substitutes import SCIPY
 from . import gamma
+from .complex_parts import is_complex, refuse_complex
 from .gamma import scipy_special
 from .softmax import sigmoid
 
 elementwise = functools.partial(primitive, kind=Kind.ELEMENTWISE, unchecked=True)
+
+
+_OF_REAL = "SciPy has no value for others; give it .real or abs"
+"""What to do about complex arguments."""
 
 
 # --- logistic functions and entropies
@@ -41,6 +46,7 @@ def logit(p: Array) -> Array:
     >>> logit(np.array([0.0, 0.5, 1.0]))
     array([-inf,   0.,  inf])
     """
+    refuse_complex("logit", "write np.log(p / (1 - p))", p)
     half = np.subtract(p, 0.5)
     twice = 2 * np.clip(half, -0.25, 0.25)
     with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
@@ -82,19 +88,26 @@ def entr(x: Array) -> Array:
     >>> entr(np.array([-1.0, 0.0, np.e]))
     array([       -inf,  0.        , -2.71828183])
     """
+    refuse_complex("entr", "write -x * np.log(x)", x)
     return np.where(np.less(x, 0), -np.inf, 0 - xlogy(x, np.where(np.less_equal(x, 0), 1, x)))
 
 
 # --- the error function and the normal distribution (DLMF 7.2)
 
 
-@elementwise(lambda g, y, x, scale: g * (np.clip(x, -128, 128) * y * (-2 * scale)), composite=True)
+def _gaussian_rule(g: Array, y: Array, x: Array, scale: float) -> Array:
+    return g * ((x if is_complex(x) else np.clip(x, -128, 128)) * y * (-2 * scale))
+
+
+@elementwise(_gaussian_rule, composite=True)
 def gaussian(x: Array, scale: float) -> Array:
     """exp(-scale x**2), without the error that x**2 takes from its rounding to the exponential.
 
     Of x a number of sixteenths is split off, whose square is exact, as in W. J. Cody, "Rational
     Chebyshev approximations for the error function", 1969. From 128 on it is 0 in all dtypes.
     """
+    if is_complex(x):
+        return np.exp(x * x * -scale)
     near = np.clip(x, -128, 128)
     near = near.astype(np.result_type(near.dtype, np.float32))
     whole = np.rint(near * 16) * (1 / 16)
@@ -142,6 +155,7 @@ def erfinv(x: Array) -> Array:
     >>> erfinv(np.array([0.0, 1.0]))
     array([ 0., inf])
     """
+    refuse_complex("erfinv", _OF_REAL, x)
     return scipy_special().erfinv(x)
 
 
@@ -186,13 +200,16 @@ _FAR, _TERMS = -1.5, 96
 def mills(x: Array) -> Array:
     """The normal density over the distribution function; left of 0 by erfcx, exp(x²) erfc(x)."""
     special = scipy_special()
-    left = sqrt(2 / pi) / special.erfcx(np.minimum(x, 0) * -sqrt(0.5))
+    is_left = np.less(np.real(x), 0)
+    left = sqrt(2 / pi) / special.erfcx(np.where(is_left, x, 0) * -sqrt(0.5))
     right = gaussian(x, scale=0.5) * (1 / sqrt(2 * pi)) / special.ndtr(x)
-    return np.where(np.less(x, 0), left, right)[()].astype(left.dtype)
+    return np.where(is_left, left, right)[()].astype(left.dtype)
 
 
 def _curvature(x: Array) -> Array:
     """mills(x) (x + mills(x)), which is 1 far to the left and 0 far to the right."""
+    if is_complex(x):
+        return mills(x) * (x + mills(x))
     near = np.clip(x, -(float(np.finfo(x.dtype).max) ** 0.5), 128)
     return mills(near) * excess(near, n=1)
 
@@ -232,6 +249,7 @@ def gammaln(x: Array) -> Array:
     >>> gammaln(np.array([1.0, 2.0]))
     array([0., 0.])
     """
+    refuse_complex("gammaln", "its derivative, digamma, takes complex ones, too", x)
     return scipy_special().gammaln(x)
 
 
@@ -261,6 +279,7 @@ def beta(a: Array, b: Array) -> Array:
     >>> beta(1.0, 2.0)
     np.float64(0.5)
     """
+    refuse_complex("beta", _OF_REAL, a, b)
     return scipy_special().beta(a, b)
 
 
@@ -274,6 +293,7 @@ def betaln(a: Array, b: Array) -> Array:
     >>> betaln(1.0, 1.0)
     np.float64(0.0)
     """
+    refuse_complex("betaln", _OF_REAL, a, b)
     return scipy_special().betaln(a, b)
 
 
@@ -306,7 +326,7 @@ def i0(x: Array) -> Array:
     >>> i0(0.0)
     np.float64(1.0)
     """
-    return scipy_special().i0(x)
+    return scipy_special().iv(0.0, x) if is_complex(x) else scipy_special().i0(x)
 
 
 @elementwise(lambda g, _y, x: g * (0.5 * (i0(x) + iv(x, n=2))))
@@ -316,7 +336,7 @@ def i1(x: Array) -> Array:
     >>> i1(0.0)
     np.float64(0.0)
     """
-    return scipy_special().i1(x)
+    return scipy_special().iv(1.0, x) if is_complex(x) else scipy_special().i1(x)
 
 
 SCIPY.update(

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..engine.primitive import Kind, Primitive
 
-NUMBERS = (float, int, bool)
+NUMBERS = (float, int, bool, complex)
 
 
-def _square(x: float) -> float:
+def _square(x: complex) -> complex:
     return x**2
 
 
@@ -29,6 +29,9 @@ _PYTHON: dict[Any, Callable[..., Any]] = {
     np.negative: operator.neg,
     np.positive: operator.pos,
     np.absolute: abs,
+    np.real: operator.attrgetter("real"),
+    np.imag: operator.attrgetter("imag"),
+    np.conjugate: operator.methodcaller("conjugate"),
     np.greater: operator.gt,
     np.greater_equal: operator.ge,
     np.less: operator.lt,

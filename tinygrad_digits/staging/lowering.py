@@ -44,12 +44,15 @@ class SourceArray:
 class SourceCall:
     """An op where code for it is to be written: arrays are SourceArrays, numbers are themselves."""
 
-    __slots__ = ("args", "options", "out")
+    __slots__ = ("alone", "args", "options", "out")
 
-    def __init__(self, args: tuple[Any, ...], options: dict[str, Any], out: Any) -> None:
+    def __init__(
+        self, args: tuple[Any, ...], options: dict[str, Any], out: Any, alone: bool = False
+    ) -> None:
         self.args = args
         self.options = options
         self.out = out
+        self.alone = alone  # whether there is no kernel that could do it better
 
 
 Writer: TypeAlias = Callable[[SourceCall], Callable[[Any], None] | None]

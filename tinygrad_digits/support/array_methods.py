@@ -386,10 +386,18 @@ class ArrayMethods:
     def real(self) -> Self:
         return NUMPY[np.real](self)
 
+    @real.setter
+    def real(self, value: Operand) -> None:
+        NUMPY[np.real, "__set__"](self, value)
+
     @property
     def imag(self) -> Any:
         """Zeros, where it is real."""
         return NUMPY[np.ndarray.imag](self)
+
+    @imag.setter
+    def imag(self, value: Operand) -> None:
+        NUMPY[np.imag, "__set__"](self, value)
 
     def conj(self) -> Self:
         return NUMPY[np.ndarray.conj](self)

@@ -132,14 +132,20 @@ def _is_buffer(x: Any) -> bool:
 
 
 def as_array(x: Any, dtype: Any = None) -> Any:
-    """x as an array: by position where it has labels, by np.asarray where it has no dtype."""
+    """x as an array: by position where it has labels, by np.asarray where it has no dtype.
+
+    That is then `dtype`, unless its numbers are complex.
+    """
     if type(x) is np.ndarray:
         return x
     if hasattr(x, "as_array"):  # a Python number under a trace has a dtype, but no methods
         return x.as_array()
     gate = gate_of(x)
     array = x if gate is None else take(x, gate)
-    return array if hasattr(x, "dtype") else np.asarray(array, dtype)
+    if hasattr(x, "dtype"):
+        return array
+    array = np.asarray(array)
+    return array if dtype is None or array.dtype.kind == "c" else array.astype(dtype, copy=False)
 
 
 def as_numbers(x: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .array_methods import ArrayMethods
 from .errors import DisconnectedWarning, NotDifferentiableError
+from .loading import load
 from .pickling import name_of
 from .user_lines import warn
 
@@ -50,22 +51,14 @@ def check_complex(value: Any, leaves: list[Any], pull: Any, f: Any, holomorphic:
             "parameters, or returned a real number: leave it out, or make them complex with "
             ".astype(complex)"
         )
-
-    def pull_holomorphic(index: int, record: Any, rule: Any, g: Any) -> Any:
-        if not record.op.holomorphic:
-            raise NotDifferentiableError(
-                f"{name_of(f)} is not holomorphic: {record.op.name} has no complex derivative, or "
-                "hides its ops. Without holomorphic=True, grad takes the gradient of a real loss"
-            )
-        return record.pull(rule, g) if pull is None else pull(index, record, rule, g)
-
-    return pull_holomorphic
+    package = __package__.rpartition(".")[0]
+    return load(f"{package}.transforms.holomorphy", "watch_sweep")(f, pull)
 
 
 def check_constant(output: Any, f: Any) -> None:
-    """Warn of an output that is not on the tape; NotDifferentiableError unless a real scalar."""
+    """Warn of an output that is not on the tape; NotDifferentiableError unless a scalar."""
     kind = getattr(getattr(output, "dtype", None), "kind", None)
-    number = type(output) in (int, float) or (kind is not None and kind in "fiu")
+    number = type(output) in (int, float, complex) or (kind is not None and kind in "fiuc")
     if not number or np.size(output) != 1:
         described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
         raise NotDifferentiableError(

@@ -17,7 +17,6 @@ from __future__ import annotations
 import builtins
 import copy
 import functools
-import math
 from collections import UserDict, UserList, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import accumulate
@@ -136,13 +135,14 @@ def items(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from items(child, f"{path}.{key}" if container.dotted else f"{path}[{key!r}]")
 
 
-def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
+def ravel(tree: Tree, *, real: bool = True) -> tuple[Any, Callable[[Any], Tree]]:
     """`ravel : tree -> (vector, unravel)`: the floating-point leaves, end to end, and the way back.
 
     Python floats count as such leaves; all others stay in the tree. The vector is real: a complex
-    number takes two places, its real and its imaginary part. It has the dtype that holds every
-    leaf; unravel gives each its own again, and its shape. Works on Tensors too, so a gradient
-    passes both ways. Raises ShapeError where unravel is given another length.
+    number takes two places, its real and its imaginary part; with real=False, where all leaves are
+    complex, so is the vector. It has the dtype that holds every leaf; unravel gives each its own
+    again, and its shape. Works on Tensors too, so a gradient passes both ways. Raises ShapeError
+    where unravel is given another length.
 
     >>> vector, unravel = ravel({"w": np.array([[1.0, 2.0]]), "b": 3.0, "name": "linear"})
     >>> vector
@@ -155,12 +155,13 @@ def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
     _, structure = flatten(map(lambda _: None, tree))  # which keeps none of the leaves
     places = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
     floats = [strong(leaves[i]) for i in places]
-    flat = [_split(x) if x.dtype.kind == "c" else x.reshape((-1,)) for x in floats]
+    split = real or any(x.dtype.kind != "c" for x in floats)
+    flat = [_split(x) if split and x.dtype.kind == "c" else x.reshape((-1,)) for x in floats]
     dtype = np.result_type(*[x.dtype for x in flat]) if flat else np.dtype(float)
     parts = [x.astype(dtype) for x in flat]
     vector = np.concatenate(parts) if parts else np.zeros(0)
     forms = [(x.shape, x.dtype, _is_scalar(x)) for x in floats]
-    ends = [*accumulate(math.prod(x.shape) for x in flat)]
+    ends = [*accumulate(x.shape[0] for x in flat)]
     rest = [None if is_inexact(leaf) else leaf for leaf in leaves]
 
     def unravel(vector: Any) -> Tree:
@@ -169,7 +170,7 @@ def ravel(tree: Tree) -> tuple[Any, Callable[[Any], Tree]]:
             raise ShapeError(f"unravel: needs shape ({length},), got {vector.shape}")
         full, start = list(rest), 0
         for i, end, (shape, dtype, scalar) in zip(places, ends, forms, strict=True):
-            if dtype.kind == "c":
+            if split and dtype.kind == "c":
                 part = _join(vector[start:end].reshape((*shape, 2)))
             else:
                 part = vector[start] if scalar else vector[start:end].reshape(shape)

@@ -21,7 +21,6 @@ from ..support import tree
 from ..support.errors import NotDifferentiableError
 from ..support.foreign import without_labels
 from ..support.pickling import name_of
-from ..support.results import conjugate_leaf
 from ..support.tree import Tree
 
 Derivative: TypeAlias = Callable[[Tree, Tree, Tree, list[int]], list[Array]]
@@ -70,23 +69,21 @@ class CustomCall(NamedTuple):
         y, residuals = self.forward(*tree.unflatten(structure, inside))
         y = tree.map(without_labels, y)
         refuse_captured(self.primitive, (y, residuals), tape.serial - 1)
-        value, unpack_floats = _pack_floats(y)
-        if value is None:
+        floats, fill_in = _partition(y, tree.is_inexact)
+        if not floats:
             return y
+        floats = [*map(tree.strong, floats)]
         arrays, unflatten_residuals = _partition(residuals, lambda x: hasattr(x, "dtype"))
         tracked = [k for k, index in enumerate(parents) if index is not None]
-        of_parts = value.dtype.kind != "c"
-        unpack_cotangents = _unpack_pairs(unpack_floats) if of_parts else unpack_floats
         pull, avals = self.pull, self.avals  # and not the arguments, which could not be freed
+        likes = [*map(Like, floats)]
 
-        def pull_back(arrays: list[Array], g: Array) -> list[Array]:
-            return pull(avals, unflatten_residuals(arrays), unpack_cotangents(g), tracked)
+        def pull_back(arrays: list[Array], cts: dict[int, Array]) -> list[Array]:
+            full = [cts[k] if k in cts else _zeros_like(like) for k, like in enumerate(likes)]
+            return pull(avals, unflatten_residuals(arrays), fill_in(full), tracked)
 
-        pullback = CallPullback(self.primitive.name, pull_back, tracked)
-        sources = (*parents, *[None] * len(arrays))
-        inputs = (*[None] * len(parents), *arrays)
-        options = {"pull": pullback}
-        return unpack_floats(record(tape, value, self.primitive, sources, inputs, None, options))
+        results = record_results(tape, self.primitive, parents, floats, arrays, pull_back, tracked)
+        return fill_in(results)
 
 
 class CallPullback:
@@ -123,7 +120,7 @@ def pull_argument(k: int, g: Array, _y: Array, *inputs: Any, pull: CallPullback)
 def make_primitive(f: Any) -> Primitive:
     """A primitive for the calls of f, each of which brings its derivative along."""
     primitive = Primitive(f, VariadicRule(pull_argument), name_of(f), Kind.OPAQUE)
-    primitive.holomorphic = False  # nobody knows
+    primitive.holomorphic = None
     return primitive
 
 
@@ -163,15 +160,19 @@ def record_results(
     pull: Callable[[list[Array], dict[int, Array]], list[Array]],
     tracked: list[int],
 ) -> list[Array]:
-    """The results of a call as Tensors: a record for the call, and one for each of them.
+    """The results of a call as Tensors: a record for the call, and one for each of several.
 
     Those that are not floating-point stay off the tape. `pull` gets the residuals, and the
     cotangents by the number of the result.
     """
     name = primitive.name
-    pullback = CallPullback(name, lambda arrays, g: pull(arrays, g.parts), tracked)
     sources = (*parents, *[None] * len(residuals))
     inputs = (*[None] * len(parents), *residuals)
+    if len(results) == 1:
+        alone = CallPullback(name, lambda arrays, g: pull(arrays, {0: g}), tracked)
+        y = results[0]
+        return [record(tape, y, primitive, sources, inputs, None, {"pull": alone})]
+    pullback = CallPullback(name, lambda arrays, g: pull(arrays, g.parts), tracked)
     call = record(tape, Bundle({}), primitive, sources, inputs, None, {"pull": pullback})
     return [
         record(tape, y, PART, (call.index,), (None,), None, {"k": k}) if tree.is_inexact(y) else y
@@ -193,17 +194,8 @@ def _forget_value(x: Any) -> Any:
     return Like(x) if hasattr(x, "dtype") else x
 
 
-def _pack_floats(y: Tree) -> tuple[Array | None, Callable[[Array], Tree]]:
-    """The floating-point leaves of y as one array (None without any), and the way back."""
-    floats, unflatten = _partition(y, tree.is_inexact)
-    if len(floats) > 1:
-        return tree.ravel(y)
-    return (tree.strong(floats[0]) if floats else None), lambda x: unflatten([x])
-
-
-def _unpack_pairs(unpack: Callable[[Array], Tree]) -> Callable[[Array], Tree]:
-    """How cotangents are unpacked: with (a, b) for the parts of x + iy, Re((a - ib)(dx + i dy))."""
-    return lambda g: tree.map(conjugate_leaf, unpack(g))
+def _zeros_like(x: Like) -> Array:
+    return np.zeros(x.shape, x.dtype)[()]
 
 
 def _partition(

@@ -36,7 +36,7 @@ def _copy(x: Array) -> Array:
     return x.copy()
 
 
-_cut = define(_copy, name="stop_gradient", kind=Kind.ELEMENTWISE)
+_cut = define(_copy, name="stop_gradient", kind=Kind.ELEMENTWISE, unchecked=True)
 
 
 def stop_gradient(x: R) -> R:

@@ -38,6 +38,7 @@ from ..support.pickling import RestorableCall, make_restorable, name_of, wrap_tr
 from ..support.results import conjugate_leaf, copy_leaf
 from ..support.tree import Tree
 from .batching import BatchInterpreter
+from .real_form import split_complex
 
 P = ParamSpec("P")
 Y = TypeVar("Y")
@@ -260,16 +261,26 @@ def hessian(
     """All second derivatives: `hessian : (params -> scalar) -> params -> params-like of like`.
 
     The Jacobian of the gradient, by rows: a tree like the params, and in the place of each array
-    another, with arrays of shape x.shape + x2.shape. Arguments and errors are those of `grad`. Of
-    complex params it is one of real and imaginary parts: with v, unravel = td.tree.ravel(params),
-    td.hessian(lambda v: f(unravel(v)))(v).
+    another, with arrays of shape x.shape + x2.shape. Arguments and errors are those of `grad`.
+
+    Second derivatives by complex numbers are real ones by their parts. So a complex x of shape s
+    counts as the array [x.real, x.imag] of shape (2, *s), real where a block is: for z of shape
+    (n,) the result, (2, n, 2, n), is the Hessian by n real and n imaginary parts.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 4.0]))
     array([[8., 6.],
            [6., 0.]])
+    >>> hessian(lambda z: np.real(z**2))(1 + 2j)  # (x + iy)^2 has the real part x^2 - y^2
+    array([[ 2.,  0.],
+           [ 0., -2.]])
     """
-    whole = jacobian(grad(f, argnums, has_aux=has_aux), argnums, has_aux=has_aux)
-    return wrap_transform(f, whole, hessian, argnums, has_aux=has_aux)
+
+    def hessian_at(*args: Any, **kwargs: Any) -> Any:
+        parts, take_parts = split_complex(args, argnums)
+        gradient = grad(take_parts(f), argnums, has_aux=has_aux)
+        return jacobian(gradient, argnums, has_aux=has_aux)(*parts, **kwargs)
+
+    return wrap_transform(f, hessian_at, hessian, argnums, has_aux=has_aux)
 
 
 def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
@@ -278,7 +289,7 @@ def hvp(f: Callable[..., Any], primals: Tree, tangents: Tree) -> Tree:
     Takes the time of a few calls of f; the Hessian is never made. The primals and tangents are
     those of `jvp`. Since H is symmetric, H v is the gradient's pullback at v (Pearlmutter, Fast
     exact multiplication by the Hessian, 1994, gets it forward). Of complex params, it is how the
-    gradient changes in the direction v.
+    gradient changes in the direction v: its parts are the Hessian's product with the parts of v.
 
     >>> hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 0.0]))
     array([6., 0.])

@@ -51,7 +51,6 @@ def scan(
     xs: Tree = None,
     length: int | None = None,
     reverse: bool = False,
-    unroll: int = 1,  # noqa: ARG001
     *,
     checkpoint: bool | int = False,
 ) -> tuple[Tree, Tree]:
@@ -59,11 +58,11 @@ def scan(
 
     Args:
         f: a step. What it returns as carry has the structure, shapes and dtypes of `init`.
-        init: the first carry, any tree. Python numbers in it become NumPy's scalars.
+        init: the first carry, any tree. Python numbers in it become NumPy's scalars: 0.0 is a
+            float64, beside which nothing stays float32.
         xs: a tree of arrays; each step gets their next element along the first axis.
         length: the number of steps, needed where xs has no arrays.
         reverse: whether to go from the last x to the first; ys are where their xs are.
-        unroll: taken as a hint, and today not used.
         checkpoint: keep for the derivative every k-th carry only, and compute the steps between
             once more; True for k = sqrt(n). The step is then traced as `jit` does, without `jit`
             too, and cannot branch on values in Python.

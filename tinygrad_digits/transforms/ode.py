@@ -63,9 +63,9 @@ def odeint(
         adjoint: "discrete" differentiates the steps taken, keeping about the square root of their
             number: exact for what was computed, and the faster one. "continuous" solves the adjoint
             equation backwards, from each of ts to the one before, in memory that does not grow with
-            the steps: right to the tolerance.
+            the steps: right to the tolerance. It has no `holomorphic=True`.
         max_steps: after which to give up; by default 1,000 in a program, whose derivative has a
-            place for the slopes of each, and 100,000 otherwise.
+            place for the time of each, and 100,000 otherwise.
         substeps: how many steps "rk4" takes from each of ts to the next.
 
     Returns a tree like y0, of arrays with the times for their first axis, (m, ...): y0 comes first.
@@ -144,7 +144,13 @@ def _read_leaf(x: Any) -> Any:
 def _read_times(ts: Any) -> Array:
     """The times, in order, as float64."""
     ts = np.stack(ts) if isinstance(ts, list | tuple) else ts
-    ts = (ts if isinstance(ts, Tensor) else np.asarray(ts)).astype(float)
+    ts = ts if isinstance(ts, Tensor) else np.asarray(ts)
+    if ts.dtype.kind == "c":
+        raise NotDifferentiableError(
+            "odeint: ts are complex, and times are real: along a path t(s) in the complex plane "
+            "solve dy/ds = f(y, t(s)) dt/ds"
+        )
+    ts = ts.astype(float)
     if ts.ndim != 1 or not ts.shape[0]:
         raise ShapeError(f"odeint: ts are times along one axis, (m,) with m > 0, got {ts.shape}")
     check_times(take_off_tapes(ts))
@@ -170,6 +176,7 @@ def solve_with_adjoint(field: VectorField, y0: Array, ts: Array, args: tuple[Tre
         return [cotangents[k] for k in tracked]
 
     primitive = make_primitive(field.equation.f)
+    primitive.holomorphic = False  # the lengths of the steps back are found by sizes of cotangents
     return CustomCall(primitive, (y0, ts, args), run, forward, pull).apply()
 
 

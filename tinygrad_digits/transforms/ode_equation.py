@@ -41,12 +41,16 @@ class DifferentialEquation(NamedTuple):
 
 
 class VectorField:
-    """An equation of trees like y0 as one of real vectors, and the way between them."""
+    """An equation of trees like y0 as one of vectors, and the way between them.
+
+    The vectors are complex where all of y0 is, and else real.
+    """
 
     def __init__(self, equation: DifferentialEquation, y0: Tree) -> None:
         self.equation = equation
         self.y0, self.unravel = _ravel(y0)
         self.dtype: np.dtype[Any] = self.y0.dtype
+        self.time_dtype = np.finfo(self.dtype).dtype
         self.like = tree.map(lambda _: None, y0)
         self.forms = [
             (path, np.shape(x), getattr(getattr(x, "dtype", None), "kind", ""))
@@ -57,7 +61,7 @@ class VectorField:
         f = self.equation.f
 
         def slope(t: Array, y: Array) -> Array:
-            t = t if t.dtype == self.dtype else t.astype(self.dtype)
+            t = t if t.dtype == self.time_dtype else t.astype(self.time_dtype)
             return self.ravel(f(self.unravel(seal(y)), t, *args))
 
         return slope
@@ -98,17 +102,21 @@ class VectorField:
                     f"odeint: {name} returned complex numbers for {path}, which is real: start at "
                     f"{path}.astype(complex)"
                 )
-            part = tree.ravel(k + 0j)[0] if kind == "c" else np.reshape(k, (-1,))
+            pairs = kind == "c" and self.dtype.kind == "f"
+            part = tree.ravel(k + 0j)[0] if pairs else np.reshape(k, (-1,))
             parts.append(part if part.dtype == self.dtype else part.astype(self.dtype))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _ravel(y0: Tree) -> tuple[Array, Callable[[Array], Tree]]:
-    """tree.ravel; of one array alone without the slices, which cost a program 6 % of its time."""
+    """tree.ravel; of one array alone without the slices, which cost a program 6 % of its time.
+
+    The vector is complex where it can be: a pair of real ones would be no holomorphic function.
+    """
     leaves, _ = tree.flatten(y0)
     shape = np.shape(leaves[0])
-    if len(leaves) > 1 or not shape or leaves[0].dtype.kind == "c":
-        return tree.ravel(y0)
+    if len(leaves) > 1 or not shape:
+        return tree.ravel(y0, real=False)
     _, structure = tree.flatten(tree.map(lambda _: None, y0))  # which does not keep the array
 
     def unravel(y: Array) -> Tree:

@@ -6,8 +6,8 @@ Where nothing is differentiated, the solution is read off the steps as they are 
 times between steps are found first, on no tape. Then the steps are taken once more between these
 times, as a composition of ops that is differentiated like any other: in segments, each recorded as
 one call that is computed again in the sweep, so that n steps keep what sqrt(n) need. A program does
-not know how many there will be: it has places for max_steps, passes over those that stay empty, and
-keeps of each step its beginning and its slopes.
+not know how many there will be: it has places for max_steps, and passes over those that stay empty,
+segments and steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from ..engine.primitive import Array
 from ..staging.tracer import Tracer, bare
 from ..support import tree
 from ..support.tree import Tree
-from .batching import BatchTracer
 from .branches import cond, while_loop
 from .checkpoint import checkpoint
 from .custom import stop_gradient
@@ -40,6 +39,8 @@ Carry: TypeAlias = tuple[Array, Array]
 """y, and the slope there."""
 Interval: TypeAlias = tuple[Array, Array]
 """The times when a step begins and ends."""
+Piece: TypeAlias = tuple[Array, Array, Array | int]
+"""The beginnings and ends of so many steps, and the place of the first among all."""
 Step: TypeAlias = Callable[[Carry, Interval], tuple[Carry, tuple[Array, Array]]]
 """A step of a scan, which leaves the state that it began with, and its slopes."""
 Read: TypeAlias = Callable[[Array, Array, Array, Array], Array]
@@ -71,6 +72,10 @@ def take_given_steps(field: VectorField, y0: Array, ts: Array, args: tuple[Tree,
     parts = field.equation.substeps
     gaps = (ts[1:] - ts[:-1])[:, None] * np.arange(parts) / parts  # (m - 1, parts)
     times = np.concatenate([(ts[:-1, None] + gaps).reshape((-1,)), ts[-1:]])
+    k = field.make_slope(args)(ts[0], y0)
+    if is_in_program(times, y0, k):
+        ys = retrace_to_ends(field, y0, k, times, args, parts)
+        return np.concatenate([y0[None], ys])
     last, ys = retrace(field, y0, times, ts, args, lambda _times, _ts, ys, _slopes: ys)
     return np.concatenate([ys[::parts], last[None]])
 
@@ -92,6 +97,10 @@ def choose_steps(
         return integrate(controller, start, plain_ts, most)
     times = stop_gradient((trace_times if traced else list_times)(controller, start, most))
     moving = np.concatenate([ts[:1], times[1:]])
+    k = field.make_slope(args)(ts[0], y0)
+    if is_in_program(times, y0, k):
+        rows = retrace_in_pieces(field, y0, k, moving, ts[1:], args)
+        return np.concatenate([y0[None], rows])
     read = functools.partial(interpolate_between, equation.method)
     _, rows = retrace(field, y0, moving, ts, args, read)
     return np.concatenate([y0[None], rows])
@@ -197,24 +206,18 @@ def retrace(
     field: VectorField, y: Array, times: Array, ts: Array, args: tuple[Tree, ...], read: Read
 ) -> tuple[Array, Array]:
     """The last y of the steps between times, and what is read off them, piece by piece."""
-    method, k = field.equation.method, field.make_slope(args)(ts[0], y)
-    known = take_off_tapes(times)
-    tracers = [x for x in (known, *map(take_off_tapes, (y, k))) if isinstance(x, Tracer)]
-    program = any(bare(x) is None for x in tracers)
-    sparse = program and bool(method.error) and not isinstance(known, BatchTracer)
+    method, k, rows = field.equation.method, field.make_slope(args)(ts[0], y), []
 
-    def run(
+    @checkpoint
+    def run_piece(
         y: Array, k: Array, times: Array, ts: Array, args: tuple[Tree, ...]
     ) -> tuple[Array, Array, Array]:
-        step, intervals = make_step(method, field.make_slope(args)), (times[:-1], times[1:])
-        if sparse:
-            step = pass_over_empty(step, len(method.nodes))
-        every = program and not sparse  # a branch is computed again in the sweep in any case
-        (y, k), (ys, slopes) = scan(step, (y, k), intervals, checkpoint=every)
+        step = make_step(method, field.make_slope(args))
+        (y, k), (ys, slopes) = scan(step, (y, k), (times[:-1], times[1:]))
         return y, k, read(times, ts, ys, slopes)
 
-    run_piece, rows = run if program else checkpoint(run), []
-    pieces = [(slice(None), slice(1, None))] if tracers else cut(bare(times), bare(ts))
+    batched = any(isinstance(take_off_tapes(x), Tracer) for x in (times, y, k))
+    pieces = [(slice(None), slice(1, None))] if batched else cut(bare(times), bare(ts))
     for steps, wanted in pieces:
         y, k, new = run_piece(y, k, times[steps], ts[wanted], args)
         rows.append(new)
@@ -234,14 +237,19 @@ def cut(times: Array, ts: Array) -> Iterator[tuple[slice, slice]]:
 
 def interpolate_between(method: Method, times: Array, ts: Array, ys: Array, slopes: Array) -> Array:
     """The solution at ts, (m, n), of steps between times, from ys with slopes."""
+    step, theta, h = find_steps(times, ts)
+    return interpolate(method, theta, h, ys[step], slopes[step])
+
+
+def find_steps(times: Array, ts: Array) -> tuple[Array, Array, Array]:
+    """For each of ts which step between times it is in, at what share of it, and its length."""
     known, wanted = take_off_tapes(times), take_off_tapes(ts)
     sign = np.sign(known[-1] - known[0])
     after = np.searchsorted(sign * known, sign * wanted, side="left")
     step = np.clip(after - 1, 0, len(known) - 2)
     start = times[step]
     h = times[step + 1] - start
-    theta = (ts - start) / np.where(h == 0, 1.0, h)
-    return interpolate(method, theta, h, ys[step], slopes[step])
+    return step, (ts - start) / np.where(h == 0, 1.0, h), h
 
 
 def make_step(method: Method, slope: Slope) -> Step:
@@ -251,6 +259,74 @@ def make_step(method: Method, slope: Slope) -> Step:
         return (stages[-1], slopes[-1]), (y, np.stack(slopes))
 
     return step
+
+
+# --- the steps once more in a program
+
+
+def is_in_program(*values: Array) -> bool:
+    """Whether one of them has no value as yet."""
+    return any(bare(take_off_tapes(x)) is None for x in values)
+
+
+def retrace_to_ends(
+    field: VectorField, y: Array, k: Array, times: Array, args: tuple[Tree, ...], parts: int
+) -> Array:
+    """y after each so many of the steps between times: loops in a loop, each of which keeps few."""
+    whole = make_step(field.equation.method, field.make_slope(args))
+
+    def step(carry: Carry, interval: Interval) -> tuple[Carry, Array]:
+        after, _ = whole(carry, interval)
+        return after, after[0]
+
+    def run_parts(carry: Carry, intervals: Interval) -> tuple[Carry, Array]:
+        after, _ = scan(lambda *state: (step(*state)[0], None), carry, intervals, checkpoint=True)
+        return after, after[0]
+
+    intervals = times[:-1], times[1:]
+    if parts == 1:
+        _, ys = scan(step, (y, k), intervals, checkpoint=True)
+    else:
+        _, ys = scan(run_parts, (y, k), tree.map(lambda t: t.reshape((-1, parts)), intervals))
+    return cast("Array", ys)
+
+
+def retrace_in_pieces(
+    field: VectorField, y: Array, k: Array, times: Array, ts: Array, args: tuple[Tree, ...]
+) -> Array:
+    """The solution at ts, (m, n), of the steps between times: a loop of pieces, which are loops.
+
+    Only what pieces begin with is kept for the sweep, which computes the others' steps once more.
+    Each piece looks which of ts are in it: n / m pieces at most, that this costs less than n steps.
+    """
+    method, n, m = field.equation.method, times.shape[0] - 1, ts.shape[0]
+    count = max(1, min(math.isqrt(n), n // m))
+    size = -(-n // count)
+    times = np.concatenate([times, np.broadcast_to(times[-1:], (count * size - n,))])
+    places, theta, h = find_steps(times, ts)
+    step = pass_over_empty(make_step(method, field.make_slope(args)), len(method.nodes))
+
+    def run_piece(carry: Carry, piece: Piece) -> tuple[Carry, Array]:
+        starts, ends, first = piece
+        carry, (ys, slopes) = scan(step, carry, (starts, ends))
+        at = np.clip(places - first, 0, size - 1)
+        return carry, interpolate(method, theta, h, ys[at], slopes[at])
+
+    def stay(carry: Carry, _: Piece) -> tuple[Carry, Array]:
+        return carry, np.zeros((m, *carry[0].shape), carry[0].dtype)
+
+    def run_or_stay(state: tuple[Carry, Array], piece: Piece) -> tuple[tuple[Carry, Array], None]:
+        (carry, rows), (starts, ends, first) = state, piece
+        carry, new = cond(starts[0] != ends[-1], run_piece, stay, carry, piece)
+        inside = (places >= first) & (places < first + size)
+        return (carry, rows + np.where(inside[:, None], new, 0)), None
+
+    starts, ends = (t.reshape((count, size)) for t in (times[:-1], times[1:]))
+    if count == 1:
+        return run_piece((y, k), (starts[0], ends[0], 0))[1]
+    rows = np.zeros((m, *y.shape), y.dtype)
+    (_, rows), _ = scan(run_or_stay, ((y, k), rows), (starts, ends, np.arange(count) * size))
+    return rows
 
 
 def pass_over_empty(step: Step, stages: int) -> Step:

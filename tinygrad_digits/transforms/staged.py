@@ -44,7 +44,7 @@ class StagedCall:
     def __init_subclass__(cls) -> None:
         op, rule = cls.primitive, VariadicRule(pull_argument)
         cls.recorded = Primitive(op.kernel, rule, op.name, Kind.OPAQUE)
-        cls.recorded.holomorphic = False  # its steps might not be
+        cls.recorded.holomorphic = None
         op.apply = lambda *leaves, **options: cls(options[cls.option], [*leaves]).apply()
 
     @property

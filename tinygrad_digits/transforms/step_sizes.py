@@ -121,7 +121,7 @@ class Controller(NamedTuple):
         """
         slopes, states = h.astype(s.y.dtype) * (ks[-1] - ks[-2]), stages[-1] - stages[-2]
         reach = (NEAR * self.method.stability) ** 2
-        at_limit = np.sum(slopes * slopes) > reach * np.sum(states * states)
+        at_limit = np.sum(_square_size(slopes)) > reach * np.sum(_square_size(states))
         limited = np.where(at_limit, s.limited + 1, 0)
         first = (limited == STIFF_STEPS) & np.isnan(s.stiff_from)
         return limited, np.where(first, t, s.stiff_from)
@@ -134,7 +134,12 @@ def shortest_step(t: Array) -> Array:
 
 def _mean(x: Array) -> Array:
     """The root mean square, as a float64."""
-    return np.sqrt(np.mean(x * x)).astype(float)
+    return np.sqrt(np.mean(_square_size(x))).astype(float)
+
+
+def _square_size(x: Array) -> Array:
+    """|x|² of each element."""
+    return x.real * x.real + x.imag * x.imag if x.dtype.kind == "c" else x * x
 
 
 def _check_arrival(t: Array, h: Array, stiff_from: Array, steps: Array, end: Array) -> Array:

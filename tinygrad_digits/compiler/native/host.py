@@ -6,7 +6,8 @@ the objects themselves, because asking each array for it would take longer than 
     tuple: its items, one pointer after the other        (PyTupleObject)
     array: the data, and flags                           (PyArrayObject, stable in NumPy's C API:
            https://numpy.org/doc/stable/reference/c-api/types-and-structures.html)
-    float, complex and NumPy's scalars: the number       (PyFloatObject, Py*ScalarObject)
+    float, complex and NumPy's scalars: the number       (PyFloatObject, PyComplexObject,
+                                                          Py*ScalarObject)
 
 Whether they lie as documented is tried out on examples. If not, as in PyPy, arrays are asked.
 """
@@ -39,7 +40,7 @@ def has_known_layout() -> bool:
         return False
     rows = np.arange(12.0).reshape(3, 4)
     arrays = [rows, rows[:, ::2], rows.T, rows[1:], np.frombuffer(bytes(9), "u1")[1:].view("i8")]
-    things = (*arrays, 0.5, 0.5j, np.float32(0.25), np.complex64(0.5j), np.int8(-3))
+    things = (*arrays, 0.5, 0.5 - 2j, np.float32(0.25), np.complex64(2j), np.int8(-3))
     return all(map(_is_as_known, things, _read_items(things)))
 
 

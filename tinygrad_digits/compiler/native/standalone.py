@@ -27,7 +27,9 @@ def has_block(index: int, eqn: Equation, layouts: Layouts) -> bool:
         aval = layouts.program.aval(x.index)
         return Place(None, None, aval.shape, aval.dtype, layouts.of(x.index).strides)
 
-    return native(_describe_call(index, eqn, describe)) is not None
+    call = _describe_call(index, eqn, describe)
+    call.alone = layouts.own_products
+    return native(call) is not None
 
 
 def write_block(index: int, eqn: Equation, places: dict[int, Place], code: FunctionWriter) -> None:
@@ -41,6 +43,7 @@ def write_block(index: int, eqn: Equation, places: dict[int, Place], code: Funct
         a, b = call.args
         return products.write(code, a, b, call.out)
     native = lowering_of(eqn.op).native
+    call.alone = True  # as has been decided
     write = native(call) if native is not None else None
     assert write is not None
     return write(code)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from ...staging.lowering import lowering_of
-from ..numpy_statements import find_statement, is_view
-from ..primitives import ADD, PACK, RESHAPE
-from ..program import END, Aval, Equation, Program, Var, producer
+from ..numpy_statements import find_statement
+from ..primitives import ADD, COPY, PACK, RESHAPE
+from ..program import Aval, Equation, Program, Var, producer, vars_in
 
 
 def stack_rows(program: Program) -> Program:
@@ -48,27 +50,20 @@ def _find_rows(index: int, users: dict[int, list[int]], program: Program) -> lis
         if row is None or row % aval.shape[0] in rows:
             return []
         rows[row % aval.shape[0]] = Var(eqn.vars[0])
-    whole = all(
-        program.aval(x.index) == Aval(aval.shape[1:], aval.dtype) and _can_move(x, users, program)
-        for x in rows.values()
-    )
+    whole = all(program.aval(x.index) == Aval(aval.shape[1:], aval.dtype) for x in rows.values())
     return [rows[k] for k in sorted(rows)] if whole and len(rows) == aval.shape[0] > 1 else []
-
-
-def _can_move(row: Var, users: dict[int, list[int]], program: Program) -> bool:
-    """Whether a row can be computed in its place: nobody else has one for it, or knows it there."""
-    eqn, readers = producer(row, program), users[row.index]
-    if eqn is None or is_view(eqn) or find_statement(eqn, program) is None or END in readers:
-        return False
-    return sum(lowering_of(program.equations[i].op).row is not None for i in readers) == 1
 
 
 def _stack(index: int, rows: list[Var], program: Program) -> Program:
     """The rows end to end, and 0 added, which each has got from the others: -0.0 becomes 0.0."""
     eqn, new = program.equations[index], program.fresh()
+    copies = _copy_fixed(rows, program, eqn)
+    new += len(copies)
+    packed = [Var(copies.get(k, (row.index,))[0]) for k, row in enumerate(rows)]
     flat = Aval((int(np.prod(eqn.aval.shape)),), eqn.aval.dtype)
     made = {
-        new: Equation(PACK, tuple(rows), {}, flat, eqn.errors),
+        **dict(copies.values()),
+        new: Equation(PACK, tuple(packed), {}, flat, eqn.errors),
         new + 1: Equation(RESHAPE, (Var(new),), {"shape": eqn.aval.shape}, eqn.aval, eqn.errors),
         index: Equation(ADD, (Var(new + 1), 0.0), {}, eqn.aval, eqn.errors),
     }
@@ -76,3 +71,20 @@ def _stack(index: int, rows: list[Var], program: Program) -> Program:
     for i, other in program.equations.items():
         equations |= made if i == index else {i: other}
     return Program(program.inputs, program.constants, equations, program.outputs)
+
+
+def _copy_fixed(
+    rows: list[Var], program: Program, like: Equation
+) -> dict[int, tuple[int, Equation]]:
+    """For each row that is in a place of its own, or in several, a copy that can be anywhere."""
+    fresh = itertools.count(program.fresh())
+    taken = {i for eqn in program.equations.values() if eqn.op is PACK for i in eqn.vars}
+    taken |= {*vars_in(program.outputs)}
+    copies = {}
+    for k, row in enumerate(rows):
+        made_by = producer(row, program)
+        if made_by is None or row.index in taken or find_statement(made_by, program) is None:
+            copy = Equation(COPY, (row,), {}, program.aval(row.index), like.errors)
+            copies[k] = next(fresh), copy
+        taken.add(row.index)
+    return copies
