@@ -106,6 +106,19 @@ def test_corners_of_whole_powers_are_numpys(n):
         assert_same_corners(run(lambda z: np.power(z, n) * 1, plain), np.power(plain, n) * 1)
 
 
+def test_powers_of_any_exponent_are_numpys():
+    """Of 0 it is 0, or NaN where the exponent's real part is not positive; and z**0 is 1."""
+    bases = np.array([0, -0.0, 1, -1, 2 + 1j, -0.5j, 3 - 4j])
+    exponents = np.array([0, 1, 2.5, -0.5, 1j, 2 - 0.3j, -2])
+    a, b = np.repeat(bases, exponents.size), np.tile(exponents, bases.size)
+    with np.errstate(all="ignore"):
+        for f in (np.power, np.float_power, operator.pow):
+            assert_allclose(run(f, a, b), f(a, b), rtol=4e-15, atol=1e-15)
+            real = b[: exponents.size].real.copy()
+            assert_allclose(run(lambda z, f=f: f(z, 2.5), a), f(a, 2.5), rtol=4e-15, atol=1e-15)
+            assert_allclose(run(f, a[:, None], real), f(a[:, None], real), rtol=4e-15, atol=1e-15)
+
+
 def test_what_meets_a_complex_number_is_one():
     """A real number has an imaginary part of 0, and inf * 0 is NaN; z - z is 0."""
     with np.errstate(all="ignore"):

@@ -181,7 +181,7 @@ def power(a: ComplexTerm, b: ComplexTerm) -> ComplexTerm:
         if n == int(n) and abs(n) < LONGEST_POWER:
             return _raise(a, int(n))
     one, zero = a.real.constant(1.0), a.real.constant(0.0)
-    at_zero = ((b.real > 0.0) & (b.imag == 0.0)).select(zero, nan)
+    at_zero = (b.real > 0.0).select(zero, nan)
     result = select(a == 0, ComplexTerm(at_zero, at_zero), exp(b * log_(a)))
     return select(b == 0, ComplexTerm(one, zero), result)
 
