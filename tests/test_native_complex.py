@@ -119,6 +119,11 @@ def test_powers_of_any_exponent_are_numpys():
             assert_allclose(run(f, a[:, None], real), f(a[:, None], real), rtol=4e-15, atol=1e-15)
 
 
+def test_an_exponent_that_is_no_number_is_compiled():
+    with np.errstate(all="ignore"):
+        assert np.isnan(run(lambda z: z**np.nan, Z)).all()
+
+
 def test_what_meets_a_complex_number_is_one():
     """A real number has an imaginary part of 0, and inf * 0 is NaN; z - z is 0."""
     with np.errstate(all="ignore"):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import exp as exp_of
-from math import inf, log, nan
+from math import inf, nan
+from math import log as log_of
 from typing import Any
 
 from llvmlite import ir
@@ -140,7 +141,7 @@ def angle(z: ComplexTerm) -> Term:
     return z.imag.compute("arctan2", z.real)
 
 
-def log_(z: ComplexTerm) -> ComplexTerm:
+def log(z: ComplexTerm) -> ComplexTerm:
     """log|z| + i angle: with z = 2**k (1 + f + ig), log|z| is k log(2) + log1p(f(f+2) + gg) / 2."""
     x, y = abs(z.real), abs(z.imag)
     larger = x > y
@@ -157,7 +158,7 @@ def log_(z: ComplexTerm) -> ComplexTerm:
 
 def log1p(z: ComplexTerm) -> ComplexTerm:
     """The logarithm of 1 + z, whose real part is the log1p of x (x + 2) + yy, halved."""
-    w = log_(ComplexTerm(z.real + 1.0, z.imag))
+    w = log(ComplexTerm(z.real + 1.0, z.imag))
     size = z.real.multiply_add(z.real + 2.0, z.imag * z.imag).compute("log1p") * 0.5
     return ComplexTerm((abs(z) < 0.5).select(size, w.real), w.imag)
 
@@ -178,25 +179,25 @@ def power(a: ComplexTerm, b: ComplexTerm) -> ComplexTerm:
     real, imag = b.real.value, b.imag.value
     if isinstance(real, ir.Constant) and isinstance(imag, ir.Constant) and imag.constant == 0:
         n = real.constant
-        if n == int(n) and abs(n) < LONGEST_POWER:
+        if abs(n) < LONGEST_POWER and n == int(n):
             return _raise(a, int(n))
     one, zero = a.real.constant(1.0), a.real.constant(0.0)
     at_zero = (b.real > 0.0).select(zero, nan)
-    result = select(a == 0, ComplexTerm(at_zero, at_zero), exp(b * log_(a)))
+    result = select(a == 0, ComplexTerm(at_zero, at_zero), exp(b * log(a)))
     return select(b == 0, ComplexTerm(one, zero), result)
 
 
 def _raise(a: ComplexTerm, n: int) -> ComplexTerm:
     """a**n by squaring, the factors in NumPy's order."""
-    one = ComplexTerm(a.real.constant(1), a.real.constant(0))
+    one = ComplexTerm(a.real.constant(1.0), a.real.constant(0.0))
+    if n == 0:
+        return one
     result, square, left = one, a, abs(n)
     while left:
         if left & 1:
             result = square if result is one else result * square
         left >>= 1
         square = square * square if left else square
-    if n == 0:
-        return one
     at_zero = a.real.constant(0.0 if n > 0 else nan)
     return select(a == 0, ComplexTerm(at_zero, at_zero), one / result if n < 0 else result)
 
@@ -216,9 +217,8 @@ def direction(z: ComplexTerm) -> ComplexTerm:
 
 FORMULAS: dict[str, Callable[..., Any]] = {
     **{f.__name__: f for f in (exp, expm1, sinh, cosh, tanh, sin, cos, tan)},
-    **{f.__name__: f for f in (log1p, sqrt, power, angle, direction)},
-    "log": log_,
-    "log2": lambda z: log_(z).scale(1 / log(2)),
-    "log10": lambda z: log_(z).scale(1 / log(10)),
+    **{f.__name__: f for f in (log, log1p, sqrt, power, angle, direction)},
+    "log2": lambda z: log(z).scale(1 / log_of(2)),
+    "log10": lambda z: log(z).scale(1 / log_of(10)),
 }
 """The formulas by the names of NumPy's ufuncs; angle and direction by our own."""
