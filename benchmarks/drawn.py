@@ -67,14 +67,15 @@ def measure(predict: Predict, samples: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for kind in drawn.KINDS:
             ones = [*drawn.draw_all(kind, samples, SEED)]
-            read = [_read(one.picture, Path(folder) / "x.png") for one in ones]
+            read = [read_picture(one.picture, Path(folder) / "x.png") for one in ones]
             whole = [i for i, images in enumerate(read) if len(images) == 1]
             labels = predict(np.concatenate([read[i] for i in whole])) if whole else []
             right = sum(ones[i].label == label for i, label in zip(whole, labels, strict=True))
             yield Row(kind, right, len(whole), len(ones))
 
 
-def _read(picture: Any, path: Path) -> Any:
+def read_picture(picture: Any, path: Path) -> Any:
+    """Its digits as `predict` sees them, by way of a file: (n, 64); none where there is nothing."""
     picture.save(path)
     try:
         return read_images(path).astype(np.float32)

@@ -16,17 +16,13 @@ def rnn(w, **how):
 
 
 def lstm(w):
-    def step(c, x):
-        h, c = c
+    def step(carry, x):
+        h, c = carry
         forget, new = td.nn.sigmoid(h @ w + x), np.tanh(x @ w + h)
         c = forget * c + (1 - forget) * new
-        return {"h": np.tanh(c), "c": c}.values(), h
+        return (np.tanh(c), c), h
 
-    def paired(c, x):
-        (h, c), y = step(c, x)
-        return (h, c), y
-
-    return np.sum(td.scan(paired, (H, H), XS)[1] ** 2)
+    return np.sum(td.scan(step, (H, H), XS)[1] ** 2)
 
 
 def params_in_the_carry(w):

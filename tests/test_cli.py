@@ -362,7 +362,12 @@ def test_misuse_exits_with_2(args, tmp_path, monkeypatch):
         (["train", "--hidden", "64,x"], "--hidden takes widths like 64,32, or none; got '64,x'"),
         (["train", "file"], "there is more than it takes: file"),
         (["learn"], "there is no command 'learn'"),
-        (["evaluate"], "RUN is missing"),
+        (["evaluate"], "RUN is missing;"),
+        (["predict", "seven.png"], "FILE... is missing: it takes RUN FILE...;"),
+        (
+            ["predict", "run", "seven.png", "--show", __file__],
+            "--show takes a folder, not the file",
+        ),
         (["sweep", "--grid", "speed=1"], "grid: "),
         (["compare", "--jobs", "0"], "--jobs: processes are 1 or more, or -1 for all cores"),
         (["evaluate", "run", "--json=3"], "--json takes no value"),
@@ -395,6 +400,7 @@ def test_nothing_asked_for_shows_the_help():
         (["train", "--out", "file"], "file"),
         (["evaluate", "nowhere"], "nowhere"),
         (["predict", "nowhere", "x.npy"], "nowhere"),
+        (["predict", "file", "x.npy"], "file is a file, no run folder"),
         (["evaluate", "damaged"], "params.safetensors is damaged"),
     ],
 )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tinygrad_digits.digits.app import cli, corrections
 from tinygrad_digits.digits.data import load_digits
 from tinygrad_digits.digits.data.own import OwnData, open_data
-from tinygrad_digits.digits.data.stored import StoredImages, named_source
+from tinygrad_digits.digits.data.stored import StoredImages, make_source
 from tinygrad_digits.digits.errors import RunError
 from tinygrad_digits.digits.model import conv, evaluation, init_params, kinds
 from tinygrad_digits.digits.runs import familiar, material, run, store
@@ -112,7 +112,7 @@ def test_what_is_for_digits_alone_is_off_and_refused_when_asked_for():
 
 
 def test_every_image_is_in_one_part_and_every_class_in_each():
-    source = named_source(IMAGES, np.array(NAMES)[LABELS], (6, 4))
+    source = make_source(IMAGES, np.array(NAMES)[LABELS], (6, 4))
     parts = material.split_source(source, seed=3)
     rows = np.concatenate([part.images.rows for part in parts])
     assert sorted(rows) == [*range(90)]
@@ -122,7 +122,7 @@ def test_every_image_is_in_one_part_and_every_class_in_each():
 
 def test_the_test_set_of_a_source_is_the_test_set_of_the_run():
     tested = np.arange(90) >= 60
-    parts = material.split_source(named_source(IMAGES, LABELS, (6, 4), tested), seed=3)
+    parts = material.split_source(make_source(IMAGES, LABELS, (6, 4), tested), seed=3)
     assert [*parts.test.images.rows] == [*range(60, 90)]
     assert {*parts.train.images.rows, *parts.validation.images.rows} == {*range(60)}
 
@@ -130,7 +130,7 @@ def test_the_test_set_of_a_source_is_the_test_set_of_the_run():
 def test_a_class_of_two_images_is_refused_by_name():
     names = np.array(NAMES)[np.r_[LABELS[:30] % 2, 2, 2]]
     with pytest.raises(RunError, match="class cat has 2 images"):
-        material.split_source(named_source(IMAGES[:32], names, (6, 4)), seed=0)
+        material.split_source(make_source(IMAGES[:32], names, (6, 4)), seed=0)
 
 
 def test_data_that_changed_are_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_stored_images_are_never_whole_in_memory(monkeypatch):
     stored = np.zeros((40_000, 10), np.uint8)
     stored[np.arange(40_000), np.arange(40_000) % 10] = 255
     labels = np.arange(40_000) % 10
-    source = named_source(stored, labels, (10,))
+    source = make_source(stored, labels, (10,))
     source = source._replace(images=Counted(stored, 255.0))
     monkeypatch.setattr(Counted, "most", 0)
     own = OwnData("/x", None, None, 40_000, source.classes, (10,), 255.0)
@@ -304,6 +304,11 @@ def test_train_takes_mine_in_and_evaluate_measures_on_it(tmp_path):
     assert "scikit-learn's digits, and 5 that you have drawn" in said.output
     found = json.loads(invoke("evaluate", folder, "--mine", "--json").stdout)
     assert np.sum(found["confusion"]) == 5
+    said = invoke("evaluate", folder, "--mine").output
+    assert "What you have drawn" in said
+    rows = {line.split()[1] for line in said.splitlines() if line.startswith("│")}
+    there = {name for name in "0123456789" if found["report"][name]["support"]}
+    assert rows == there  # no zeros for what nobody has drawn, nor averages of them
 
 
 def test_evaluate_mine_without_any_says_where_they_come_from(trained, tmp_path, monkeypatch):

@@ -223,6 +223,11 @@ np.save(sys.argv[1] + "/got.npy", digits(np.load(sys.argv[1] + "/images.npy")))
     np.save(tmp_path / "image.npy", images[0].reshape(8, 8).astype(np.float64))
     one = subprocess.run([*command, str(tmp_path / "image.npy")], check=True, capture_output=True)
     assert one.stdout.decode().splitlines() == str(td.jit(classify)(images[:1])).splitlines()
+    astray = subprocess.run([*command, "none.npy"], capture_output=True, check=False)
+    (line,) = astray.stderr.decode().splitlines()
+    assert astray.returncode == 1
+    assert line.startswith("error: ")
+    assert "none.npy" in line
     refused = subprocess.run(command, timeout=60, capture_output=True, check=False)
     assert (refused.returncode, refused.stderr.decode().strip()) == (
         1,

@@ -161,6 +161,70 @@ def test_what_a_partial_function_holds_may_change():
     assert f.cache_info().traces == 2
 
 
+@dataclasses.dataclass
+class Callable:
+    """A callable that can be compared with others, so that it has no hash."""
+
+    w: np.ndarray
+    others: list[np.ndarray]
+    factor: float = 2.0
+
+    def __call__(self, x):
+        return x * self.w.sum() * self.factor + self.others[0].sum()
+
+
+CALLABLE_CHANGES = {
+    "number": lambda held: setattr(held, "factor", 3.0),
+    "array": lambda held: setattr(held, "w", np.zeros(2)),
+    "numbers in an array": lambda held: held.w.__imul__(3.0),
+    "complex numbers in an array": lambda held: held.others[0].__imul__(2j),
+}
+
+
+@pytest.mark.parametrize("how", ["method", "object", "bound argument", "partial argument"])
+@pytest.mark.parametrize("change", CALLABLE_CHANGES)
+def test_a_change_of_a_dataclass_is_noticed(how, change):
+    layer = Callable(np.ones(2), [np.ones(3, complex)])
+    f = {
+        "method": lambda: td.jit(layer.__call__),
+        "object": lambda: td.jit(layer),
+        "bound argument": lambda: calling(layer.__call__),
+        "partial argument": lambda: calling(functools.partial(Callable.__call__, layer)),
+    }[how]()
+    for _ in range(2):
+        assert_same(f(3.0), layer(3.0))
+    CALLABLE_CHANGES[change](layer)
+    for _ in range(2):
+        assert_same(f(3.0), layer(3.0))
+
+
+def read_shift(model):
+    return model.shift
+
+
+class Shifted:
+    """An instance of which a function reads what no method does."""
+
+    def __init__(self, shift):
+        self.shift = shift
+
+    def __call__(self, x):
+        return x + read_shift(self)
+
+
+@pytest.mark.parametrize("how", ["method", "object", "argument"])
+def test_what_functions_of_an_instance_read_is_noticed(how):
+    model = Shifted(1.0)
+    f = {
+        "method": lambda: td.jit(model.__call__),
+        "object": lambda: td.jit(model),
+        "argument": lambda: calling(model),
+    }[how]()
+    assert f(3.0) == 4
+    model.shift = 5.0
+    assert f(3.0) == 8
+
+
 def test_a_large_array_of_an_instance_is_looked_at_here_and_there():
     model = Model(2.0)
     model.array = np.ones(10_000)

@@ -163,6 +163,50 @@ def test_clipping_to_what_a_dtype_cannot_hold(dtype):
     check_native(clip, ends(dtype))
 
 
+@pytest.mark.parametrize("dtype", INTS)
+@pytest.mark.parametrize("given", ["float32", "float64"])
+def test_floats_become_whole_numbers_as_numpys_do(given, dtype):
+    """Numbers that fit, and those below 0 for dtypes without a sign, which wrap around."""
+    info = np.iinfo(dtype)
+    fitting = np.nextafter(np.asarray(2.0 ** (info.bits - (info.min < 0)), given), 0)
+    x = np.array([-1.5, -0.5, 0.0, 0.5, 2.5, 100.0, fitting / 2, fitting], given)
+
+    def cut(x):
+        cast = x.astype(dtype)
+        return {"cast": cast, "one": x[0].astype(dtype), "wide": cast + np.zeros(8)}
+
+    check_native(cut, x)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint8", "uint16"])
+def test_no_whole_number_is_outside_its_dtype(dtype):
+    """What NaN becomes is left open by C, but as a number of that dtype, also when it is used."""
+    skip_without("native")
+    sums = td.jit(lambda x: np.sum(x.astype(dtype), axis=0), backend="native")
+    with quiet():
+        total = sums(np.array([[np.nan, np.inf, -np.inf, 1e30]] * 2))
+    assert np.all((total >= 2 * np.iinfo(dtype).min) & (total <= 2 * np.iinfo(dtype).max))
+
+
+def test_an_element_that_is_added_to_twice_is_true():
+    def add(x, y, index):
+        return {"at": td.at(x)[index].add(y)}
+
+    x = np.array([False, True, False])
+    check_native(add, x, np.array([True, True, True]), np.array([0, 0, 1]))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_the_power_a_half_is_the_root(dtype):
+    """Of -inf and -0.0 too, where pow has other limits than sqrt."""
+    x = np.array([-np.inf, -0.0, 0.0, 2.0, -1.0, np.inf], dtype)
+    with quiet():
+        for root in (x**0.5, td.jit(lambda x: x**0.5)(x), td.vjp(lambda x: x**0.5, x)[0]):
+            np.testing.assert_array_equal(root, np.sqrt(x))
+            np.testing.assert_array_equal(np.signbit(root[1:3]), [True, False])
+    check_native(lambda x: {"operator": x**0.5, "chain": (x + x) ** 0.5}, x)
+
+
 def test_bools_in_short_rows():
     """Rows that are one vector: sums of bools are bools, not counted modulo 2."""
 

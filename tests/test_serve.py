@@ -156,11 +156,11 @@ def test_the_occlusion_is_how_the_score_falls_without_each_pixel(params):
 def test_native_code_reads_the_same_as_numpy(params):
     pytest.importorskip("llvmlite")
     rows, hot = DIGITS.images[:50, None], np.ones((), np.float32)
-    explain = reading.Explainer(params, rows[0], hot)
-    explain.beside.join()
-    assert explain.compiled.backend == "native"
+    explainer = reading.Explainer(params, rows[0], hot)
+    explainer.beside.join()
+    assert explainer.compiled.backend == "native"
     for row in rows:
-        found, expected = explain(params, row, hot), reading.explained(params, row, hot)
+        found, expected = explainer(params, row, hot), reading.explain(params, row, hot)
         assert found[0].argmax() == expected[0].argmax()
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -169,10 +169,10 @@ def test_native_code_reads_the_same_as_numpy(params):
 def test_without_llvmlite_numpy_reads(params, monkeypatch):
     monkeypatch.setattr(reading, "choose_backend", lambda _wanted: "numpy")
     row, hot = DIGITS.images[:1], np.ones((), np.float32)
-    explain = reading.Explainer(params, row, hot)
-    assert not explain.beside.is_alive()
-    assert explain.compiled.backend == "numpy"
-    assert explain(params, row, hot)[0].argmax() == 0
+    explainer = reading.Explainer(params, row, hot)
+    assert not explainer.beside.is_alive()
+    assert explainer.compiled.backend == "numpy"
+    assert explainer(params, row, hot)[0].argmax() == 0
 
 
 # ---- doubt

@@ -216,6 +216,8 @@ def test_two_sweeps_cannot_write_one_file(tmp_path):
         assert path.read_bytes() == before
     with open_journal(path, {"splits": 2, "seed": 0}, grid_search.FoldScore.of) as journal:
         assert journal.rows == []
+    refused = invoke("--grid", "epochs=1", "--splits", 3, "--out", path, code=1)
+    assert "is of splits 2, seed 0, not splits 3, seed 0: take these, or a new" in refused.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["sweep.jsonl"]
 
 

@@ -33,20 +33,16 @@ from typing import (
 
 import numpy as np
 
-from ..engine.run import run_on
 from ..engine.tape import OPEN
-from ..engine.tensor import Tensor
 from ..support import tree
 from ..support.errors import (
     MissingExtraError,
-    NotDifferentiableError,
     RetraceWarning,
-    TracedValueError,
 )
-from ..support.foreign import admit, gate_of, within
+from ..support.foreign import admit, gate_of
 from ..support.loading import load
 from ..support.options import suggest_options
-from ..support.pickling import Decorated, Restorable, as_findable, importable_name
+from ..support.pickling import Decorated, as_findable, importable_name, name_of
 from ..support.user_lines import warn
 from .call_arguments import describe_leaf, list_leaves, read_names, read_positional
 from .fast_call import MISS, FastCall, Known
@@ -193,7 +189,7 @@ def _check_function(f: Any) -> None:
         raise TypeError(f"jit takes a function, got {type(f).__name__}")
     if inspect.isgeneratorfunction(f) or inspect.iscoroutinefunction(f):
         raise TypeError(
-            f"{_name(f)} is a generator or a coroutine: it stops and goes on, and a program "
+            f"{name_of(f)} is a generator or a coroutine: it stops and goes on, and a program "
             "runs straight through. Return the values as a list, or jit what it does in a step"
         )
 
@@ -211,7 +207,7 @@ def _check_how(f: Any, backend: str, arguments: tuple[str, ...], cache_size: int
     known = read_names(f)
     for name in arguments:
         if known is not None and name not in known:
-            raise TypeError(f"{_name(f)} has no argument {name!r}; it has {', '.join(known)}")
+            raise TypeError(f"{name_of(f)} has no argument {name!r}; it has {', '.join(known)}")
 
 
 class Jitted(Decorated, Generic[P, R]):
@@ -249,7 +245,7 @@ class Jitted(Decorated, Generic[P, R]):
         self._recent: tuple[FastCall, ...] = ()  # the fast paths of the programs that ran last
 
     def __repr__(self) -> str:
-        return f"<jit {_name(self.f)}, {self.backend}, {len(self._programs)} programs>"
+        return f"<jit {name_of(self.f)}, {self.backend}, {len(self._programs)} programs>"
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...
@@ -291,7 +287,7 @@ class Jitted(Decorated, Generic[P, R]):
         program, _ = self._look_up(args, kwargs)
         if program is None:
             raise TypeError(
-                f"{_name(self.f)} is not compiled for these arguments, but run as it is"
+                f"{name_of(self.f)} is not compiled for these arguments, but run as it is"
             )
         return program
 
@@ -303,7 +299,16 @@ class Jitted(Decorated, Generic[P, R]):
         if any(map(gate_of, tree.flatten((args, kwargs))[0])):
             args, kwargs = _admit(args, kwargs, self.parameters)
         with _TRACING:
-            return _run(self.f, args, kwargs, self.parameters, jit)
+            return self._trace_call(args, kwargs, jit)
+
+    def _trace_call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], jit: JitInterpreter | None = None
+    ) -> tuple[Program, tree.Structure]:
+        trace_call = load(f"{__package__}.traced_call", "trace_call")
+        traced: tuple[Program, tree.Structure] = trace_call(
+            self.f, args, kwargs, self.parameters, jit
+        )
+        return traced
 
     def cache_info(self) -> CacheInfo:
         """How often f was traced, how many programs are kept, and which calls were slow.
@@ -367,8 +372,8 @@ class Jitted(Decorated, Generic[P, R]):
     def _refuse_recursion(self) -> None:
         if (os.getpid(), get_ident()) in self._tracing:
             raise RecursionError(
-                f"{_name(self.f)} calls itself while jit traces it: a program has no calls. Write "
-                "the recursion as a loop, or jit a function that calls a plain recursive one"
+                f"{name_of(self.f)} calls itself while jit traces it: a program has no calls. "
+                "Write the recursion as a loop, or jit a function that calls a plain recursive one"
             )
 
     def _trace(
@@ -382,11 +387,11 @@ class Jitted(Decorated, Generic[P, R]):
             self._tracing.add(here)
             try:
                 start = time.perf_counter()
-                program, structure = _run(self.f, args, kwargs, self.parameters)
+                program, structure = self._trace_call(args, kwargs)
                 made: Lowered = load(f"{__package__}.lower").lower_program(
                     program,
                     structure,
-                    name=_name(self.f),
+                    name=name_of(self.f),
                     backend=self.backend,
                     donate=self.donate,
                     threads=self.threads,
@@ -463,7 +468,7 @@ class Jitted(Decorated, Generic[P, R]):
             if len(seen) > 1:
                 changing.append(f"{path} ({', '.join(seen[-3:])})")
         warn(
-            f"{_name(self.f)} has been traced {count} times, because of "
+            f"{name_of(self.f)} has been traced {count} times, because of "
             f"{' and '.join(changing) or 'the structure of its arguments'}. An int is part of the "
             "signature: pass what changes as a float or an array; pad arrays to a common shape",
             RetraceWarning,
@@ -475,54 +480,6 @@ def _belongs_elsewhere(leaf: Any) -> bool:
     return (bool(OPEN) and holds_a_tensor(leaf)) or _is_foreign(leaf)
 
 
-def _run(
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    parameters: list[str],
-    interpreter: JitInterpreter | None = None,
-) -> tuple[Program, tree.Structure]:
-    """Trace f once."""
-    jit = load(f"{__package__}.trace").JitInterpreter() if interpreter is None else interpreter
-    named = [
-        (path, leaf, _checked_input(leaf, path))
-        for path, leaf in list_leaves(args, kwargs, parameters)
-    ]
-    given = {id(leaf) for _, leaf, _ in named}
-
-    def box_leaves(_: list[Any], jit: JitInterpreter, boxed: list[Any]) -> None:
-        for path, leaf, enters in named:
-            static = leaf.value if isinstance(leaf, Sealed) else leaf
-            boxed.append(jit.box(leaf, path) if enters else static)
-
-    def traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tree.Structure:
-        with np.errstate(all="call", call=lambda *_: None):  # the program will warn, not the trace
-            outputs, structure = tree.flatten(f(*args, **kwargs))
-        jit.program.outputs = [
-            leaf if id(leaf) in given else _output(leaf, jit, f) for leaf in map(within, outputs)
-        ]
-        return structure
-
-    try:
-        structure, _, _ = run_on(jit, traced, (args, kwargs), argnums=(0, 1), box=box_leaves)
-    except ValueError as error:
-        if isinstance(error.__cause__, TracedValueError):  # NumPy's, for `array[i] = t`
-            raise error.__cause__ from None
-        raise
-    return jit.program, structure
-
-
-def _checked_input(leaf: Any, path: str) -> bool:
-    """Whether a leaf is an input of the program; what it cannot work on is refused."""
-    plain = type(leaf) is np.ndarray and leaf.dtype.kind in "fiubc"
-    if isinstance(leaf, np.ndarray) and not plain:
-        raise NotDifferentiableError(
-            f"{path} is a {type(leaf).__name__} of {leaf.dtype}; a jitted function takes "
-            "plain arrays of numbers"
-        )
-    return is_input(leaf)
-
-
 def _admit(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
     """The arguments with labelled arrays as plain ones, which is what a program works on."""
     _, structure = tree.flatten((args, kwargs))
@@ -532,25 +489,6 @@ def _admit(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
     return found
 
 
-def _output(leaf: Any, jit: JitInterpreter, f: Any) -> Any:
-    if isinstance(leaf, Tensor | np.ndarray | np.number | np.bool_):
-        return jit.operand(leaf)
-    if callable(leaf) or inspect.isgenerator(leaf) or inspect.iscoroutine(leaf):
-        kind = "function" if isinstance(leaf, Restorable) else type(leaf).__name__
-        raise TypeError(
-            f"{_name(f)} returned a {kind}: a jitted function returns arrays, "
-            "numbers and trees of them, since what it returned would run after the program"
-        )
-    return leaf
-
-
 def _is_foreign(leaf: Any) -> bool:
     """An array of another library: its own functions know better what to do with it."""
     return hasattr(leaf, "__array_function__") and not isinstance(leaf, np.ndarray | np.generic)
-
-
-# --- names
-
-
-def _name(f: Any) -> str:
-    return getattr(f, "__name__", type(f).__name__)

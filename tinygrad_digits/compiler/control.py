@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Kind, Primitive
-from .program import Program, Var, is_draw, map_operand
+from .program import Equation, Program, Var, is_draw, map_operand
 
 
 class Step:
@@ -53,10 +53,15 @@ class Step:
 def draws(program: Program) -> bool:
     """Whether an equation draws from a random generator, in its steps if it holds some."""
     for eqn in program.equations.values():
-        held = [x for x in eqn.options.values() if isinstance(x, Held)]
-        if any(step.draws for x in held for step in x.steps) or (is_draw(eqn) and not held):
+        steps = steps_of(eqn)
+        if any(step.draws for step in steps) or (is_draw(eqn) and not steps):
             return True
     return False
+
+
+def steps_of(eqn: Equation) -> list[Step]:
+    """The steps that an equation holds."""
+    return [step for x in eqn.options.values() if isinstance(x, Held) for step in x.steps]
 
 
 class Held:
@@ -110,8 +115,7 @@ class Loop(Held):
 
     def replace(self, **fields: Any) -> Loop:
         """The same with other fields."""
-        names = ("step", "consts", "carries", "length", "reverse", "recompute", "residuals")
-        return Loop(**{name: fields.get(name, getattr(self, name)) for name in names})
+        return Loop(**{name: fields.get(name, getattr(self, name)) for name in self.__slots__})
 
     def order(self) -> Sequence[int]:
         """The numbers of the steps as they run."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import MethodType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -96,23 +96,15 @@ def _write_source(writer: _Writer, result: str) -> str:
     )
 
 
-class Known:
-    """What a program depends on that is no argument.
+class Known(NamedTuple):
+    """What a program depends on that is no argument."""
 
-    Args:
-        places: variables that the function uses, which must not have become Tensors.
-        selves: instances that it is called on, which must not have changed.
-        attributes: what it reads of instances.
-    """
-
-    __slots__ = ("attributes", "places", "selves")
-
-    def __init__(
-        self, places: list[FreeVariable], selves: list[Any], attributes: Attributes
-    ) -> None:
-        self.places = places
-        self.selves = selves
-        self.attributes = attributes
+    places: list[FreeVariable]
+    """Variables that the function uses, which must not have become Tensors."""
+    selves: list[Any]
+    """Instances that it is called on, which must not have changed."""
+    attributes: Attributes
+    """What it reads of instances."""
 
 
 class _Writer:

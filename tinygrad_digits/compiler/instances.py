@@ -74,7 +74,7 @@ class Attributes:
     """Which attributes of instances a function reads, itself or in their methods."""
 
     def __init__(self, f: Callable[..., Any]) -> None:
-        self._functions: dict[Hashable, Callable[..., Any]] = {f: f}
+        self._functions: dict[Hashable, Callable[..., Any]] = {Same(f): f}
         self._read: dict[type, frozenset[str]] = {}
 
     def notice(self, function: FunctionType) -> None:
@@ -132,9 +132,14 @@ def _fingerprint(part: Any) -> Hashable:
         return type(part), (*islice(part, MOST),), len(part)
     if isinstance(part, _ITEMS):
         return type(part), len(part)
-    if type(part) is np.ndarray and part.dtype.kind in "biuf":
-        return Same(part), part.flat[:: 1 + part.size // MOST].tobytes()
-    return Same(part)
+    return fingerprint_array(part) if type(part) is np.ndarray else Same(part)
+
+
+def fingerprint_array(array: Any) -> Hashable:
+    """Which array it is, and some of the numbers in it."""
+    if array.dtype.kind in "biufc":
+        return Same(array), array.flat[:: 1 + array.size // MOST].tobytes()
+    return Same(array)
 
 
 def _collect_parts(held: Any, names: frozenset[str]) -> list[Any]:
@@ -186,18 +191,22 @@ class _All(frozenset[str]):
 
 def _find_names_read(functions: list[Callable[..., Any]], held: Any) -> frozenset[str]:
     """The names in functions and in those that they call, those of an instance's methods too."""
-    called = [g for f in functions for g in find_functions(f)]
-    codes = [g.__code__ for g in called if isinstance(g, FunctionType)]
-    names = {name for code in codes for name in names_used(code)}
+    names = _find_names_in(functions)
     while True:
         if names & _DYNAMIC:
             return _All()
         kinds = {type(part) for part in _collect_parts(held, frozenset(names)) if has_state(part)}
-        methods = [method for kind in kinds for method in _methods(kind, names)]
-        more = {name for method in methods for name in names_used(method.__code__)}
+        more = _find_names_in(method for kind in kinds for method in _methods(kind, names))
         if more <= names:
             return frozenset(names)
         names |= more
+
+
+def _find_names_in(functions: Iterable[Callable[..., Any]]) -> set[str]:
+    """The names in functions, and in those that they close over or call."""
+    called = [g for f in functions for g in find_functions(f)]
+    codes = [g.__code__ for g in called if isinstance(g, FunctionType)]
+    return {name for code in codes for name in names_used(code)}
 
 
 def _methods(kind: type, names: set[str]) -> Iterator[FunctionType]:

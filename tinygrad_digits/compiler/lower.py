@@ -11,7 +11,7 @@ from ..support.loading import load
 from . import numpy_backend, numpy_loops  # noqa: F401 (which says how loops are written)
 from .fast_call import FastCall, Known, compile_fast_call
 from .passes import PASSES
-from .passes.for_numpy import column_maxima, pack_small_calls
+from .passes.for_numpy import FOR_NUMPY
 from .program import Program, align
 
 
@@ -40,25 +40,17 @@ class Lowered:
         self.used = 0
         self.fast_call: FastCall | None = None
         self._structure = structure
-        self._idle: list[numpy_backend.Workspace] = []  # pop and append are atomic
+        self._run = numpy_backend.Runner(code)
 
     def __call__(self, inputs: list[Any]) -> Any:
-        """Run on the inputs; each call under way has a workspace to itself."""
-        try:
-            workspace = self._idle.pop()
-        except IndexError:
-            workspace = self.code.workspace()
-        try:
-            outputs = self.code.run(inputs, workspace)
-        finally:
-            self._idle.append(workspace)
-        return tree.unflatten(self._structure, outputs)
+        """Run on the inputs."""
+        return tree.unflatten(self._structure, self._run(*inputs))
 
     def make_fast_call(self, args: tuple[Any, ...], kwargs: dict[str, Any], known: Known) -> None:
         """Make the fast path for calls like this one."""
         code = self.code
         self.fast_call = compile_fast_call(
-            args, kwargs, self._structure, code.run, self._idle, code.workspace, known
+            args, kwargs, self._structure, code.run, self._run.idle, code.workspace, known
         )
 
     @property
@@ -105,7 +97,7 @@ def lower_program(
     """Through the passes, one after the other, and through the backend."""
     stages = [Stage("trace", program)]
     start = time.perf_counter()
-    for each in (*PASSES, *([column_maxima, pack_small_calls] if backend == "numpy" else [])):
+    for each in (*PASSES, *(FOR_NUMPY if backend == "numpy" else ())):
         stages.append(Stage(each.__name__, each(stages[-1].program)))
     final = stages[-1].program
     donated = frozenset(

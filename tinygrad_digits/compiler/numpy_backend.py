@@ -45,6 +45,28 @@ class Code(NamedTuple):
     """Of native compilation."""
 
 
+class Runner:
+    """A program that may run several times at once: each call has a workspace to itself."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.idle: list[Workspace] = []  # pop and append are atomic
+
+    @property
+    def source(self) -> str:
+        return self.code.source
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        try:
+            workspace = self.idle.pop()
+        except IndexError:
+            workspace = self.code.workspace()
+        try:
+            return self.code.run(inputs, workspace)
+        finally:
+            self.idle.append(workspace)
+
+
 def compile_program(
     program: Program,
     name: str,
@@ -236,18 +258,18 @@ class Emitter:
 
     def source(self, name: str) -> str:
         """The function `run`, one equation of the program after the other."""
-        unpacked = [
-            f"    {list_names(names)}= {source}"
-            for names, source in (
-                ([self.names[i] for i in self.program.inputs], "inputs"),
-                (self._list_held(), "workspace"),
-            )
-            if names
-        ]
-        head = f"def run(inputs, workspace):  # {name}"
-        last = f"    return {self._write_results()}"
+        head = self._write_head(name, [self.names[i] for i in self.program.inputs])
         body = [*self._write_settling(), *self._write_body([*self.program.equations])]
-        return "\n".join([head, *unpacked, *body, last]) + "\n"
+        results = ", ".join(self._write_owned(self.program.outputs))
+        return "\n".join([*head, *body, f"    return [{results}]"]) + "\n"
+
+    def _write_head(self, name: str, inputs: list[str]) -> list[str]:
+        """The first lines of the function: what it is given, by name."""
+        unpacked = ((inputs, "inputs"), (self._list_held(), "workspace"))
+        return [
+            f"def run(inputs, workspace):  # {name}",
+            *[f"    {list_names(names)}= {source}" for names, source in unpacked if names],
+        ]
 
     def _write_body(self, indices: list[int]) -> list[str]:
         """The statements of these equations."""
@@ -374,15 +396,16 @@ class Emitter:
                 return self.namespace.number(x, dtype, eqn.aval.shape if many else ())
         return self.namespace.text(x)
 
-    def _write_results(self) -> str:
-        leaves, given = [], set()
-        for leaf in self.program.outputs:
-            text = self.namespace.text(leaf)
-            if isinstance(leaf, Var):
-                text = self._own(leaf.index, text, leaf.index in given)
-                given.add(leaf.index)
-            leaves.append(text)
-        return f"[{', '.join(leaves)}]"
+    def _write_owned(self, operands: list[Operand]) -> list[str]:
+        """Operands as the caller's own, each in other memory."""
+        texts, given = [], set()
+        for x in operands:
+            text = self.namespace.text(x)
+            if isinstance(x, Var):
+                text = self._own(x.index, text, x.index in given)
+                given.add(x.index)
+            texts.append(text)
+        return texts
 
     def _own(self, i: int, name: str, given: bool) -> str:
         """A value as the caller's own: nobody else's memory."""

@@ -16,11 +16,11 @@ from typing import Any
 
 from .control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from .namespace import list_names
-from .numpy_backend import SUBPROGRAMS, Code, Emitter, Workspace, assemble, compile_program
+from .numpy_backend import SUBPROGRAMS, Emitter, Runner, assemble, compile_program
 from .numpy_statements import find_statement
-from .passes.for_numpy import column_maxima, pack_small_calls
+from .passes.for_numpy import prepare_for_numpy
 from .primitives import PACK
-from .program import Aval, Equation, Operand, Program, Var, producer
+from .program import Equation, Operand, Program, Var, producer
 
 
 class LoopEmitter(Emitter):
@@ -30,7 +30,7 @@ class LoopEmitter(Emitter):
         inputs = [*step.program.inputs]
         self.consts, self.carry = inputs[:consts], inputs[consts : consts + carries]
         self.xs = inputs[consts + carries :]
-        program = _prepare(step.program)
+        program = prepare_for_numpy(step.program)
         self.placed = _find_placed(program, carries)
         arrays = {
             i
@@ -42,19 +42,13 @@ class LoopEmitter(Emitter):
     def write_loop(self, name: str, head: str, results: str, around: list[str]) -> str:
         """The function: `around` stands before the loop, `head` begins it."""
         names = self.names
-        given = [*(names[i] for i in (*self.consts, *self.carry)), *(f"s{i}" for i in self.xs)]
-        unpacked = [
-            f"    {list_names(listed)}= {source}"
-            for listed, source in ((given, "inputs"), (self._list_held(), "workspace"))
-            if listed
-        ]
+        inputs = [*(names[i] for i in (*self.consts, *self.carry)), *(f"s{i}" for i in self.xs)]
         body = [f"        {names[i]} = s{i}[i]" for i in self.xs]
         body += [f"    {line}" for line in self._write_body([*self.program.equations])]
         body += [f"        {line}" for line in self._write_ends()]
         return "\n".join(
             [
-                f"def run(inputs, workspace):  # {name}",
-                *unpacked,
+                *self._write_head(name, inputs),
                 *[f"    {line}" for line in (*self._write_own_carries(), *around)],
                 f"    {head}",
                 *(body or ["        pass"]),
@@ -88,16 +82,9 @@ class LoopEmitter(Emitter):
             for k, y in enumerate(outputs[m:])
             if not (isinstance(y, Var) and self.placed.get(y.index) == k)
         ]
-        names, values, given = [], [], set()
-        for i, y in zip(self.carry, outputs[:m], strict=True):
-            if y == Var(i):
-                continue
-            names.append(self.names[i])
-            text = self.namespace.text(y)
-            if isinstance(y, Var):
-                text = self._own(y.index, text, y.index in given)
-                given.add(y.index)
-            values.append(text)
+        changed = {i: y for i, y in zip(self.carry, outputs[:m], strict=True) if y != Var(i)}
+        names = [self.names[i] for i in changed]
+        values = self._write_owned([*changed.values()])
         if names and names != values:
             lines.append(f"{list_names(names)}= {list_names(values)}")
         return lines
@@ -128,34 +115,6 @@ def _is_among(x: Operand, values: dict[int, int]) -> bool:
     return isinstance(x, Var) and x.index in values
 
 
-def _prepare(program: Program) -> Program:
-    for each in (column_maxima, pack_small_calls):
-        program = each(program)
-    return program
-
-
-class Runner:
-    """A compiled step in its loop: what an equation calls. Each call has a workspace to itself."""
-
-    def __init__(self, code: Code) -> None:
-        self.code = code
-        self._idle: list[Workspace] = []  # pop and append are atomic
-
-    @property
-    def source(self) -> str:
-        return self.code.source
-
-    def __call__(self, *leaves: Any) -> list[Any]:
-        try:
-            workspace = self._idle.pop()
-        except IndexError:
-            workspace = self.code.workspace()
-        try:
-            return self.code.run(leaves, workspace)
-        finally:
-            self._idle.append(workspace)
-
-
 class Chooser:
     """Compiled branches: what a `switch` equation calls."""
 
@@ -179,7 +138,7 @@ def compile_scan(eqn: Equation) -> Runner:
     n = loop.length
     around = []
     for k, y in enumerate(ys):
-        aval = emitter.program.aval(y.index) if isinstance(y, Var) else Aval.of(y)
+        aval = emitter.program.aval_of(y)
         dtype = emitter.namespace.bind(f"dtype{k}", aval.dtype)
         around.append(f"y{k} = empty({(n, *aval.shape)}, {dtype})")
     steps = f"range({n - 1}, -1, -1)" if loop.reverse else f"range({n})"
@@ -195,7 +154,7 @@ def compile_while(eqn: Equation) -> Runner:
     """The function of a while equation."""
     loop: While = eqn.options["loop"]
     emitter = LoopEmitter(loop.body, loop.consts, len(loop.body.returned))
-    cond = Runner(compile_program(_prepare(loop.cond.program), "cond"))
+    cond = Runner(compile_program(prepare_for_numpy(loop.cond.program), "cond"))
     test = emitter.namespace.bind("goes_on", cond)
     emitter.inside.append(cond.source)
     given = list_names(emitter.names[i] for i in (*emitter.consts, *emitter.carry))
@@ -210,7 +169,7 @@ def compile_while(eqn: Equation) -> Runner:
 def compile_switch(eqn: Equation) -> Chooser:
     """The function of a switch equation."""
     branches: Branches = eqn.options["branches"]
-    programs = [_prepare(step.program) for step in branches.steps]
+    programs = [prepare_for_numpy(step.program) for step in branches.steps]
     return Chooser(
         [Runner(compile_program(each, f"branch {k}")) for k, each in enumerate(programs)]
     )

@@ -88,20 +88,17 @@ def plan(
     inside = _find_packs(program, planned)
     for index, (pack, _) in inside.items():  # what writes over it would write over the pack
         deaths[index] = max(deaths[index], deaths[pack] + 1)
+    overwriting = planned & pointwise if steps is None else set()
     first: dict[int, int] = {}  # value -> the one that stands for those that share its place
     for index in births:
         if index in inside:
             first[index] = inside[index][0]
+        elif index in overwriting and (
+            dying := _list_dying_operands(program, index, planned, owners, births, deaths)
+        ):
+            in_place[index], first[index] = dying[0], first[dying[0]]
         elif index in planned:
-            may = index in pointwise and steps is None
-            over = (
-                _find_dying_operand(program, index, planned, owners, births, deaths)
-                if may
-                else None
-            )
-            if over is not None:
-                in_place[index] = over
-            first[index] = index if over is None else first[over]
+            first[index] = index
     sizes = {start: program.aval(start).nbytes for start in first.values()}
     offsets = _lay_out(sizes, _find_spans(first, births, deaths))
     places = {}
@@ -161,20 +158,22 @@ def _may_overwrite(program: Program, index: int, over: int, owners: Owners) -> b
     return ours == theirs and not views
 
 
-def _find_dying_operand(
+def _list_dying_operands(
     program: Program,
     index: int,
     planned: set[int],
     owners: Owners,
     births: dict[int, int],
     deaths: dict[int, int],
-) -> int | None:
-    """A planned operand that is read here for the last time, and may be written over."""
-    for over in program.equations[index].vars:
-        dies = over in planned and deaths[over] == births[index]
-        if dies and _may_overwrite(program, index, over, owners):
-            return over
-    return None
+) -> list[int]:
+    """The planned operands that are read here for the last time, and may be written over."""
+    return [
+        over
+        for over in program.equations[index].vars
+        if over in planned
+        and deaths[over] == births[index]
+        and _may_overwrite(program, index, over, owners)
+    ]
 
 
 def _find_donations(

@@ -119,6 +119,14 @@ class Program:
         constant = self.constants[index]
         return Aval.of(constant)
 
+    def aval_of(self, x: Operand) -> Aval:
+        """The same of an operand, which may be a number."""
+        return self.aval(x.index) if isinstance(x, Var) else Aval.of(x)
+
+    def constant_of(self, x: Operand) -> Any:
+        """The array that an operand always is; None for any other operand."""
+        return self.constants.get(x.index) if isinstance(x, Var) else None
+
     def last_uses(self) -> dict[int, int]:
         """For each value the number of the equation that reads it last; END for an output."""
         last = {var: index for index, eqn in self.equations.items() for var in eqn.vars}
@@ -153,6 +161,13 @@ class Program:
             }
         outputs = substitute(self.outputs, renamed)
         return replace(self, equations=equations, outputs=outputs)
+
+    def with_instead(self, index: int, made: dict[int, Equation]) -> Program:
+        """These equations in the place of one."""
+        equations: dict[int, Equation] = {}
+        for i, eqn in self.equations.items():
+            equations |= made if i == index else {i: eqn}
+        return replace(self, equations=equations)
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..support.tree import container_of
-from .instances import Attributes, Instance, Same, has_state
+from .instances import Attributes, Instance, Same, fingerprint_array, has_state
 
 
 def is_input(leaf: Any) -> bool:
@@ -63,7 +63,7 @@ def key_of(leaf: Any, attributes: Attributes) -> Hashable:
 def identity(operand: Any, attributes: Attributes | None = None) -> Hashable:
     """A value as something that can be compared and hashed; 1, 1.0 and True differ.
 
-    With `attributes`, instances in it are taken with their state.
+    With `attributes`, instances and arrays in it are taken as they are now.
     """
 
     def inside(x: Any) -> Hashable:
@@ -91,6 +91,8 @@ def identity(operand: Any, attributes: Attributes | None = None) -> Hashable:
         return type(operand), *map(inside, (operand.func, operand.args, operand.keywords))
     if attributes is not None and isinstance(operand, FunctionType):
         attributes.notice(operand)
+    if attributes is not None and type(operand) is np.ndarray:  # in an instance, or a partial
+        return fingerprint_array(operand)
     if attributes is not None and has_state(operand):
         return Instance(operand, attributes)
     return type(operand), operand if isinstance(operand, Hashable) else Same(operand)

@@ -125,24 +125,13 @@ class JitInterpreter(Interpreter):
         self.check_open()
         if op.composite and not self.keeps_calls:
             return op.kernel(*args, **options)
-        function = op.function
-        if function is np.where and len(args) == 1:
-            function = np.nonzero  # under another name
-        if function in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[function], args, options):
-            _refuse(f"the shape of what {op.name} returns depends on the values in")
-        if function in NO_ARRAY_FROM_VALUES:
-            _refuse(f"{op.name} needs the values in")
+        _refuse_reading(op, args, options)
         if op.kind is Kind.STATIC:
             return op.kernel(*map_operand(self.look_at, args), **map_operand(self.look_at, options))
         _check_options(op, options)
-        operands, named_operands = (
-            map_operand(self.operand, args),
-            map_operand(self.option, options),
-        )
-        numbers = [x for x in args if not (isinstance(x, JitTracer) and x.is_number)]
-        by_operator = op.apply is not op.kernel  # and not the ufunc, called by its name
-        if by_operator and function in ARITHMETIC and all(type(x) in NUMBERS for x in numbers):
-            op = ARITHMETIC[function]
+        operands, named = map_operand(self.operand, args), map_operand(self.option, options)
+        if _is_of_numbers(op, args):
+            op = ARITHMETIC[op.function]
             compute = op.kernel
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
@@ -154,7 +143,7 @@ class JitInterpreter(Interpreter):
         effect = any(map(is_generator, _leaves(values)))
         if effect and self.inside:
             _refuse_draw(op)
-        return self.add_equation(op, operands, named_operands, y, effect or op.effect)
+        return self.add_equation(op, operands, named, y, effect or op.effect)
 
     def compute(
         self, function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
@@ -166,11 +155,11 @@ class JitInterpreter(Interpreter):
         index = next(self.indices)
         if self.lines is not None:
             self.lines[index] = locate_user()
-        errors = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
-        kept = errors or None
+        set_inside = {name: mode for name, mode in np.geterr().items() if mode != UNSET[name]}
+        errors = set_inside or None
         if isinstance(y, tuple | list):
             value = Aval((), np.dtype(object), "tuple")
-            self.program.equations[index] = Equation(op, args, options, value, kept, effect)
+            self.program.equations[index] = Equation(op, args, options, value, errors, effect)
             parts = [
                 self.add_equation(ITEM, (Var(index), k), {}, part, False)
                 for k, part in enumerate(y)
@@ -180,7 +169,7 @@ class JitInterpreter(Interpreter):
             return type(y)(parts) if type(y) in (list, tuple) else tuple(parts)
         if type(y) not in NUMBERS and not hasattr(y, "dtype"):
             return y  # something that is known now
-        self.program.equations[index] = Equation(op, args, options, Aval.of(y), kept, effect)
+        self.program.equations[index] = Equation(op, args, options, Aval.of(y), errors, effect)
         return _trace_value(self, index, y)
 
     def process_call(self, call: Any) -> Any:
@@ -347,6 +336,26 @@ def _trace_value(
     traced = object.__new__(kind)
     traced.tape, traced.index, traced.concrete = tape, index, y
     return traced
+
+
+def _is_of_numbers(op: Primitive, args: tuple[Any, ...]) -> bool:
+    """Whether this is Python's arithmetic: an operator (no ufunc by its name), of numbers alone."""
+    return op.function in ARITHMETIC and op.apply is not op.kernel and all(map(_is_number, args))
+
+
+def _is_number(x: Any) -> bool:
+    return x.is_number if isinstance(x, JitTracer) else type(x) in NUMBERS
+
+
+def _refuse_reading(op: Primitive, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Raise TracedValueError for an op that reads values which nobody has yet."""
+    function = op.function
+    if function is np.where and len(args) == 1:
+        function = np.nonzero  # under another name
+    if function in SHAPE_FROM_VALUES and _is_given(*SHAPE_FROM_VALUES[function], args, options):
+        _refuse(f"the shape of what {op.name} returns depends on the values in")
+    if function in NO_ARRAY_FROM_VALUES:
+        _refuse(f"{op.name} needs the values in")
 
 
 def _is_given(place: int, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from ..support.errors import extra
 from ..support.files import write_atomically
 from ..support.options import suggest_options
+from ..support.pickling import name_of
 from .constants import MARK
 from .names import TAKEN
 from .python_file import write_python
@@ -119,8 +120,7 @@ def _refuse_others(path: Path, overwrite: bool) -> None:
 
 def _describe_origin(exported: Exported) -> str:
     version = import_module(__name__.partition(".")[0]).__version__
-    name = getattr(exported.function, "__name__", type(exported.function).__name__)
     return (
-        f"{MARK} {version} from `{name}`,\n"
+        f"{MARK} {version} from `{name_of(exported.function)}`,\n"
         f"as td.jit traces it with NumPy {np.__version__}: {len(exported.program.equations)} ops."
     )

@@ -29,7 +29,6 @@ ALLOWED = frozenset({"numpy", *("math", "operator", "itertools", "functools")}) 
 _SPACES = (np, np.linalg, np.fft, np.random, np.lib.stride_tricks, np.lib.array_utils)
 _SUBSTITUTES = {user_lines.warn: checks.warn, foreign.as_array: checks.as_array}
 """What takes the place of functions that look for Tensors, other libraries' arrays, or callers."""
-_Definition = ast.FunctionDef | ast.Lambda
 
 
 class NotPlain(Exception):  # noqa: N818 (it becomes an ExportError that knows the op and the line)
@@ -184,7 +183,7 @@ class _Renamed(ast.NodeTransformer):
         raise NotPlain(f"{name} is not bound")
 
 
-def _list_bound(node: _Definition) -> set[str]:
+def _list_bound(node: ast.FunctionDef | ast.Lambda) -> set[str]:
     """The names that are bound in a definition: arguments and what is assigned to."""
     arguments = {x.arg for x in ast.walk(node) if isinstance(x, ast.arg)}
     stored = {
@@ -238,9 +237,10 @@ def _is_definition(node: ast.AST, function: FunctionType) -> bool:
 
 
 def _compile(node: Any) -> Any:
-    expression = ast.Expression(node) if isinstance(node, ast.Lambda) else ast.Module([node], [])
-    mode = "eval" if isinstance(node, ast.Lambda) else "exec"
-    outer = compile(expression, "", mode)
+    if isinstance(node, ast.Lambda):
+        outer = compile(ast.Expression(node), "", "eval")
+    else:
+        outer = compile(ast.Module([node], []), "", "exec")
     return next(x for x in outer.co_consts if hasattr(x, "co_code"))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..compiler.control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
 from ..compiler.numpy_statements import VIEWS
 from ..compiler.primitives import ITEM, SCALAR_POWER
-from ..compiler.program import Aval, Equation, Operand, Program, Var
+from ..compiler.program import Equation, Operand, Program, Var
 from ..engine.primitive import Kind
 from ..support.errors import ExportError
 from . import checks
@@ -136,7 +136,8 @@ class Expressions:
             run = self.copier.copy(checks.run_while)
             return f"{run}({', '.join(steps)}, {consts}, {carry}{most})"
         _, carries, xs = option.split(args)
-        stacked = _list_texts([self._write_empty(option, y) for y in _list_stacked(option)])
+        ys = option.step.program.outputs[option.carries :]
+        stacked = _list_texts([self._write_empty(option, y) for y in ys])
         step, run = self.write_step(option.step, "step"), self.copier.copy(checks.run_loop)
         order = f"range({option.length})" + "[::-1]" * option.reverse
         lists = ", ".join([consts, _list_texts(carries), _list_texts(xs), stacked])
@@ -144,7 +145,7 @@ class Expressions:
 
     def _write_empty(self, loop: Loop, y: Operand) -> Text:
         """The array that a result of a step is stacked in."""
-        aval = loop.step.program.aval(y.index) if isinstance(y, Var) else Aval.of(y)
+        aval = loop.step.program.aval_of(y)
         shape = self.write_operand((loop.length, *aval.shape)).text
         return Text(f"np.empty({shape}, {write_value(aval.dtype)})")
 
@@ -210,7 +211,3 @@ class Expressions:
 
 def _list_texts(texts: list[Text]) -> str:
     return f"[{', '.join(each.text for each in texts)}]"
-
-
-def _list_stacked(loop: Loop) -> list[Operand]:
-    return loop.step.program.outputs[loop.carries :]

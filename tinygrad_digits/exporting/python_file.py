@@ -102,7 +102,10 @@ def _write_main(draft: Draft) -> list[str]:
         'if __name__ == "__main__":',
         f"    if len(sys.argv) != {len(parameters) + 1}:",
         f"        sys.exit({usage!r})",
-        *[f"    {load}" for load in loads],
+        "    try:",
+        *[f"        {load}" for load in loads],
+        "    except (OSError, TypeError, ValueError) as error:",
+        "        sys.exit(f'error: {error}')",
         f"    print({draft.name}({', '.join(parameters)}))",
     ]
 

@@ -45,27 +45,26 @@ class Exported(NamedTuple):
 
     def name_line(self, index: int) -> str:
         """The line of an equation, for messages."""
-        line = self.lines.get(index)
-        return str(line) if line is not None else "the function"
+        return _name_line(self.lines, index)
 
 
 def trace(f: Callable[..., Any], args: tuple[Any, ...], batch: tuple[str, ...]) -> Exported:
     """The program of f for such arguments, shortened by the passes that all backends share."""
     jitted = f if isinstance(f, Jitted) else jit(f)
-    names = [*jitted.parameters, *[f"argument_{k}" for k in range(len(jitted.parameters), 99)]]
-    parameters = names[: len(args)]
+    parameters = jitted.parameters[: len(args)]
+    parameters += [f"argument_{k}" for k in range(len(parameters), len(args))]
     if not batch:
         return Exported(jitted.f, parameters, *_trace_once(jitted, args), args, jitted.static)
     if unknown := [name for name in batch if name not in parameters]:
         raise TypeError(f"batch_argnames: there is no argument {unknown[0]!r} among {parameters}")
     traced = [_trace_once(jitted, _resize(args, parameters, batch, n)) for n in LENGTHS]
     _, structure, lines = traced[0]
-
-    def name_line(i: int) -> str:
-        return str(lines[i]) if i in lines else "the function"
-
-    program = unify([program for program, _, _ in traced], name_line)
+    program = unify([program for program, _, _ in traced], lambda i: _name_line(lines, i))
     return Exported(jitted.f, parameters, program, structure, lines, args, jitted.static)
+
+
+def _name_line(lines: dict[int, UserLine], index: int) -> str:
+    return str(lines.get(index, "the function"))
 
 
 def _trace_once(

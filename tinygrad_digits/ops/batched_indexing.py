@@ -16,13 +16,13 @@ from .indexing import put, scatter, take
 def _batch_take(call: BatchedCall) -> Any:
     (x,), (on,) = call.xs, call.on
     index, layout = _stack_index(call, call.ndims()[0], on)
-    return layout.ordered(call.op.apply(x, index=index))
+    return layout.sort_axes(call.op.apply(x, index=index))
 
 
 def _batch_scatter(call: BatchedCall) -> Any:
     (g,), shape = broadcast_examples(call), call.options["shape"]
     index, layout = _stack_index(call, len(shape), True)
-    return call.op.apply(layout.disordered(g), index=index, shape=(call.length, *shape))
+    return call.op.apply(layout.restore_axes(g), index=index, shape=(call.length, *shape))
 
 
 def _batch_put(call: BatchedCall) -> Any:
@@ -38,7 +38,7 @@ def _batch_put(call: BatchedCall) -> Any:
     place = np.broadcast_to(False, x.shape[1:])[tuple(like)]
     if place.ndim < v.ndim - 1:
         return NotImplemented
-    return call.op.apply(x, layout.disordered(widen(v, True, place.ndim)), index=index)
+    return call.op.apply(x, layout.restore_axes(widen(v, True, place.ndim)), index=index)
 
 
 class Layout:
@@ -56,15 +56,15 @@ class Layout:
         self.width = width  # how many axes after it are to go further back,
         self.behind = behind  # behind so many others
 
-    def ordered(self, y: Array) -> Array:
+    def sort_axes(self, y: Array) -> Array:
         return _swap_blocks(move_axis(y, self.batch, 0), self.width, self.behind)
 
-    def disordered(self, y: Array) -> Array:
+    def restore_axes(self, y: Array) -> Array:
         return move_axis(_swap_blocks(y, self.behind, self.width), 0, self.batch)
 
 
 def _swap_blocks(y: Array, width: int, behind: int) -> Array:
-    """y with `width` axes after the first move_axis behind the next `behind`."""
+    """y with `width` axes after the first moved behind the next `behind`."""
     if not width or not behind:
         return y
     first, second = range(1, 1 + width), range(1 + width, 1 + width + behind)

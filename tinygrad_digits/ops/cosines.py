@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
 from ..engine.define import define
 from ..engine.primitive import Array, Function, Op
@@ -17,7 +16,7 @@ from ..staging.batching import batch_along_flat, register_batching
 from ..support.errors import extra
 from ..support.foreign import as_array
 from .complex_parts import is_complex
-from .fourier import TRANSPOSED, Norm, _resize, read_lengths
+from .fourier import TRANSPOSED, Norm, read_lengths, resize, weigh
 
 OTHER = {1: 1, 2: 3, 3: 2, 4: 4}
 """The type of a transform whose matrix is the transposed one, and of its inverse."""
@@ -34,11 +33,10 @@ def _scale_ends(x: Array, axis: int, ends: dict[int, float]) -> Array:
     """x with its first (0) and last (-1) elements along an axis scaled."""
     if not ends:
         return x
-    axis = normalize_axis_index(axis, x.ndim)
     weights = np.ones(x.shape[axis], x.real.dtype)
     for end, scale in ends.items():
         weights[end] *= scale
-    return x * weights.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    return weigh(x, weights, axis)
 
 
 def _ends(name: str, type: int, orthogonal: bool) -> tuple[dict[int, float], dict[int, float]]:
@@ -79,7 +77,7 @@ def _define(name: str) -> Op:
             _scale_ends(g, axis, before), type=OTHER[type], n=None, axis=axis, norm=norm,
             orthogonalize=False,
         )  # fmt: skip
-        return _resize(_scale_ends(ct, axis, after), x_like.shape[axis], axis)
+        return resize(_scale_ends(ct, axis, after), x_like.shape[axis], axis)
 
     op = define(kernel, rule, name=name, unchecked=True)
     register_batching(batch_along_flat, op)

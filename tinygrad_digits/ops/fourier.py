@@ -37,13 +37,19 @@ TRANSPOSED: dict[Norm, Norm] = {
 transform = partial(implement, kind=Kind.OPAQUE)
 
 
-def _resize(x: Array, n: int, axis: int) -> Array:
+def resize(x: Array, n: int, axis: int) -> Array:
     """x cropped, or filled up with zeros, to length n along an axis."""
     axis = normalize_axis_index(axis, x.ndim)
     if n <= x.shape[axis]:
         return x if n == x.shape[axis] else x[(slice(None),) * axis + (slice(n),)]
     missing = [n - length if i == axis else length for i, length in enumerate(x.shape)]
     return np.concatenate([x, np.zeros(missing, x.dtype)], axis)
+
+
+def weigh(x: Array, weights: Array, axis: int) -> Array:
+    """x times a weight for each place along an axis."""
+    axis = normalize_axis_index(axis, x.ndim)
+    return x * weights.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
 
 
 def _define_symmetric(function: Function) -> Function:
@@ -55,7 +61,7 @@ def _define_symmetric(function: Function) -> Function:
         axis: int = -1,
         norm: Norm = None,
     ) -> Array:
-        return _resize(function(g, axis=axis, norm=norm), a_like.shape[axis], axis)
+        return resize(function(g, axis=axis, norm=norm), a_like.shape[axis], axis)
 
     return transform(function, rule)
 
@@ -64,14 +70,13 @@ fft = _define_symmetric(np.fft.fft)
 ifft = _define_symmetric(np.fft.ifft)
 
 
-def _weigh(spectrum: Array, n: int, axis: int, inside: float) -> Array:
+def _weigh_inside(spectrum: Array, n: int, axis: int, inside: float) -> Array:
     """Half a spectrum with what is inside of it, and so stands for two numbers, times `inside`."""
-    axis = normalize_axis_index(axis, spectrum.ndim)
     weights = np.full(n // 2 + 1, inside, spectrum.real.dtype)
     weights[0] = 1
     if n % 2 == 0:
         weights[-1] = 1
-    return spectrum * weights.reshape([-1 if i == axis else 1 for i in range(spectrum.ndim)])
+    return weigh(spectrum, weights, axis)
 
 
 def _rfft_rule(
@@ -79,8 +84,8 @@ def _rfft_rule(
 ) -> Array:
     """The real part of the sum of g[k] w**(j k) over the half."""
     n = a_like.shape[axis] if n is None else n
-    half = _weigh(conj(g), n, axis, 0.5)
-    return _resize(np.fft.irfft(half, n, axis, TRANSPOSED[norm]), a_like.shape[axis], axis)
+    half = _weigh_inside(conj(g), n, axis, 0.5)
+    return resize(np.fft.irfft(half, n, axis, TRANSPOSED[norm]), a_like.shape[axis], axis)
 
 
 def _irfft_rule(
@@ -92,7 +97,7 @@ def _irfft_rule(
     norm: Norm = None,
 ) -> Array:
     spectrum = conj(np.fft.rfft(g, axis=axis, norm=TRANSPOSED[norm]))
-    ct = _resize(_weigh(spectrum, g.shape[axis], axis, 2.0), a_like.shape[axis], axis)
+    ct = resize(_weigh_inside(spectrum, g.shape[axis], axis, 2.0), a_like.shape[axis], axis)
     return ct if is_complex(a_like) else np.real(ct).astype(a_like.dtype)
 
 
@@ -127,14 +132,18 @@ def ihfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> 
 # --- in several axes
 
 
+def choose_axes(s: Sequence[int] | None, axes: Sequence[int] | None, ndim: int) -> Sequence[int]:
+    """The axes to transform: if they are not given the last, as many as `s` has lengths, or all."""
+    return range(-(ndim if s is None else len(s)), 0) if axes is None else axes
+
+
 def _each_axis(
     a: Array, s: Sequence[int] | None, axes: Sequence[int] | None, *, inverse_of_real: bool = False
 ) -> list[tuple[int, int]]:
     """(length, axis) of each transform; `s` has -1 for the length that is there."""
     if s is not None and axes is not None and len(s) != len(axes):
         raise ValueError("Shape and axes have different lengths.")
-    if axes is None:
-        axes = range(-(a.ndim if s is None else len(s)), 0)
+    axes = choose_axes(s, axes, a.ndim)
     lengths = [a.shape[axis] for axis in axes] if s is None else [*s]
     lengths = [a.shape[i] if n == -1 else n for n, i in zip(lengths, axes, strict=True)]
     if inverse_of_real and s is None:
@@ -193,8 +202,7 @@ def read_lengths(
 ) -> list[tuple[int, int]]:
     """(length, axis) of each transform, where a single one may be a number, and -1 is all of it."""
     s = [s] if isinstance(s, int) else s
-    if axes is None:
-        axes = range(-(x.ndim if s is None else len(s)), 0)
+    axes = choose_axes(s, [axes] if isinstance(axes, int) else axes, x.ndim)
     axes = normalize_axis_tuple(axes, x.ndim)  # which refuses an axis that is named twice
     if s is not None and len(s) != len(axes):
         raise ValueError(f"{who}: {len(s)} lengths for {len(axes)} axes")

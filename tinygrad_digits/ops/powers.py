@@ -152,16 +152,17 @@ def power(a: Array, b: Array, /) -> Any:
 
 
 def raise_to(a: Array, b: Array) -> Any:
-    """a ** b, as NumPy's operator: of complex arrays it takes the root, and the reciprocal.
+    """a ** b, as NumPy's operator: of arrays it takes the root, and the complex reciprocal.
 
-    np.power gives other last digits for three roots in four, and NaN where one part is infinite.
+    np.power gives other last digits for three complex roots in four, and NaN where one part is
+    infinite; and other roots of a float16's -inf and -0.0.
     """
     if type(b) is int:
         if b == 2:
             return square(a)
         if b == -1 and is_complex(a) and a.is_array:
             return reciprocal(a)
-    elif type(b) is float and b == 0.5 and is_complex(a) and a.is_array:
+    elif type(b) is float and b == 0.5 and a.is_array and a.dtype.kind in "fc":
         return sqrt(a)
     return _power(a, b)
 

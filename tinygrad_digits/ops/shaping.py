@@ -158,7 +158,9 @@ def full_like(
 
 
 @handles(np.reshape)
-def _reshaped(a: Array, /, shape: Shape, order: Any = "C", *, copy: bool | None = None) -> Array:
+def numpys_reshape(
+    a: Array, /, shape: Shape, order: Any = "C", *, copy: bool | None = None
+) -> Array:
     """numpy.reshape; whether a Tensor is looked at or copied shows in assignments alone."""
     if copy is not None and not copy:
         raise NotDifferentiableError("reshape: copy=False cannot be promised for a Tensor")

@@ -3,12 +3,12 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..engine.primitive import Array
 from ..support.foreign import as_array
 from .complex_parts import is_complex
-from .fourier import next_fast_len
+from .fourier import next_fast_len, weigh
 from .indexing import getitem, scatter
 
 # --- convolution
@@ -76,10 +76,8 @@ def hilbert(x: Array, N: int | None = None, axis: int = -1) -> Array:
     weights[1 : (n + 1) // 2] = 2
     if n % 2 == 0:
         weights[n // 2] = 1
-    axis = normalize_axis_index(axis, x.ndim)
-    weights = weights.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
     spectrum = np.fft.fft(x, n, axis)
-    return np.fft.ifft(spectrum * weights.astype(spectrum.real.dtype), axis=axis)
+    return np.fft.ifft(weigh(spectrum, weights.astype(spectrum.real.dtype), axis), axis=axis)
 
 
 # --- short-time transforms

@@ -29,7 +29,7 @@ class Places:
     def __repr__(self) -> str:
         return f"{type(self.matrix).__name__}{self.matrix.shape}"
 
-    def filled(self, data: Array) -> Any:
+    def fill(self, data: Array) -> Any:
         """The matrix with these numbers: on a tape and in a program they are copies of its own."""
         if data is self.matrix.data:
             return self.matrix
@@ -39,7 +39,7 @@ class Places:
 
 
 def _product(data: Array, x: Array, *, places: Places) -> Array:
-    return places.filled(data) @ x
+    return places.fill(data) @ x
 
 
 def _product_rule(g: Array, _y: Array, data: Array, _x: Array, *, places: Places) -> Array:

@@ -164,14 +164,14 @@ def ptp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
 # --- averages
 
 
-def _checked_total(total: Array) -> Array:
+def _check_total(total: Array) -> Array:
     """What the weights add up to, if that is nowhere 0."""
     if np.any(total == 0):
         raise ZeroDivisionError("Weights sum to zero, can't be normalized")
     return total
 
 
-check_weights = define(_checked_total, name="check_weights")
+check_weights = define(_check_total, name="check_weights")
 register_lowering(check_weights, effect=True)
 
 
@@ -236,7 +236,7 @@ def _as_observations(x: Any, rowvar: bool, dtype: Any) -> Array:
     return x if rowvar else np.transpose(x)
 
 
-def _checked_weights(name: str, weights: Any, n: int) -> Array:
+def _read_weights(name: str, weights: Any, n: int) -> Array:
     """One weight for each observation, none of them negative."""
     weights = as_array(weights)
     if weights.shape != (n,):
@@ -291,10 +291,10 @@ def _weighing(fweights: Any, aweights: Any, ddof: int, n: int) -> tuple[Array | 
         return None, np.float64(n - ddof)
     each: Array = 1.0
     if fweights is not None:
-        each = _checked_weights("fweights", fweights, n)
+        each = _read_weights("fweights", fweights, n)
     if aweights is None:
         return each, np.sum(each) - ddof
-    aweights = _checked_weights("aweights", aweights, n)
+    aweights = _read_weights("aweights", aweights, n)
     each = each * aweights
     total = np.sum(each)
     return each, total - ddof * np.sum(each * aweights) / total if ddof else total

@@ -215,7 +215,7 @@ def _bounds(params: Tree, bounds: tuple[Tree, Tree]) -> list[Array]:
             if not tree.is_inexact(p):
                 return p
             if getattr(p, "dtype", np.dtype(type(p))).kind == "c":
-                return _bound_parts(np.shape(p), none if b is None else b)
+                return _bind_parts(np.shape(p), none if b is None else b)
             return np.array(np.broadcast_to(none if b is None else b, np.shape(p)), float)
 
         try:
@@ -225,7 +225,7 @@ def _bounds(params: Tree, bounds: tuple[Tree, Tree]) -> list[Array]:
     return vectors
 
 
-def _bound_parts(shape: tuple[int, ...], bound: Any) -> Array:
+def _bind_parts(shape: tuple[int, ...], bound: Any) -> Array:
     """The same bound for real and imaginary parts; a complex one has one for each."""
     parts = np.empty(shape, complex)
     parts.real, parts.imag = np.real(bound), np.imag(bound) if np.iscomplexobj(bound) else bound

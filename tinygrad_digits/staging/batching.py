@@ -14,7 +14,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -22,35 +22,18 @@ from ..engine.primitive import Array, Kind, Primitive
 from ..engine.tensor import Tensor
 
 
-class BatchedCall:
-    """The application of an op, as batching rules see it: to `length` examples at once.
+class BatchedCall(NamedTuple):
+    """The application of an op, as batching rules see it: to `length` examples at once."""
 
-    Args:
-        op: what is applied.
-        length: how many examples there are.
-        xs: what the arguments hold.
-        on: which of them have the batch axis first.
-        options: by name.
-        has: whether something in an option is different for each example.
-    """
-
-    __slots__ = ("has", "length", "on", "op", "options", "xs")
-
-    def __init__(
-        self,
-        op: Primitive,
-        length: int,
-        xs: list[Any],
-        on: list[bool],
-        options: dict[str, Any],
-        has: Callable[[Any], bool],
-    ) -> None:
-        self.op = op
-        self.length = length
-        self.xs = xs
-        self.on = on
-        self.options = options
-        self.has = has
+    op: Primitive
+    length: int
+    xs: list[Any]
+    """What the arguments hold."""
+    on: list[bool]
+    """Which of them have the batch axis first."""
+    options: dict[str, Any]
+    has: Callable[[Any], bool]
+    """Whether something in an option is different for each example."""
 
     def ndims(self) -> list[int]:
         """The number of axes of one example of each argument."""

@@ -118,7 +118,7 @@ def wrap_transform(
 def importable_name(function: Any) -> str | None:
     """The name in its module by which a decorated function is found; None in a script."""
     inner = inspect.unwrap(function)
-    if _named_like(inner) is not function or inner.__module__ == "__main__":
+    if _find_namesake(inner) is not function or inner.__module__ == "__main__":
         return None
     return cast("str", inner.__qualname__)
 
@@ -126,13 +126,13 @@ def importable_name(function: Any) -> str | None:
 def as_findable(f: Any) -> Any:
     """A function that has a name to pickle it by, where f is decorated in a script; else f."""
     if isinstance(f, types.FunctionType) and f.__module__ == "__main__":
-        outside = _named_like(f)
+        outside = _find_namesake(f)
         if isinstance(outside, Decorated) and inspect.unwrap(cast("Any", outside)) is f:
             return outside.plain
     return f
 
 
-def _named_like(f: Any) -> Any:
+def _find_namesake(f: Any) -> Any:
     """What has the name of a function in its module."""
     module: Any = sys.modules.get(getattr(f, "__module__", None) or "")
     try:

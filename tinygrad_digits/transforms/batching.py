@@ -12,7 +12,7 @@ nothing more. An op without a batching rule is applied to each example in a loop
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import Any, NoReturn, ParamSpec, Protocol, TypeAlias, cast
 
@@ -21,7 +21,7 @@ import numpy as np
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Primitive
 from ..engine.run import run_on
-from ..engine.tape import Interpreter, Tape, interpreters_of
+from ..engine.tape import Interpreter
 from ..staging.batching import BatchedCall, move_axis, rule_of
 from ..staging.tracer import CHOOSE, Tracer
 from ..support import tree
@@ -32,7 +32,7 @@ from ..support.options import suggest_options
 from ..support.pickling import wrap_transform
 from ..support.tree import Tree
 from ..support.user_lines import user_line
-from .calls import CustomCall, refuse_captured
+from .calls import CustomCall, is_differentiated, refuse_captured
 
 Axes: TypeAlias = Any
 """A batch axis (an int, or None for what all examples share), or a tree of them."""
@@ -124,6 +124,10 @@ class BatchInterpreter(Interpreter):
         tracer.tape, tracer.index, tracer.stacked = self, -1, stacked
         return tracer
 
+    def box_some(self, xs: Sequence[Any], on: Sequence[bool]) -> list[Any]:
+        """The same for those that have the batch axis; the others as they are."""
+        return [self.box(x) if batched else x for x, batched in zip(xs, on, strict=True)]
+
     def unbox(self, tensor: BatchTracer) -> Array:
         return tensor.stacked
 
@@ -144,7 +148,7 @@ class BatchInterpreter(Interpreter):
         y = rule_of(op)(BatchedCall(op, self.length, xs, on, options, self.is_on))
         if y is not NotImplemented:
             return tuple(map(self.box, y)) if isinstance(y, tuple) else self.box(y)
-        if op.composite and not any(map(_is_differentiated, xs)):
+        if op.composite and not any(map(is_differentiated, xs)):
             return op.kernel(*args, **options)  # outside there is nobody who needs its own rules
         self.looped.add(op.name)
         return self._loop(op, args, options)
@@ -332,8 +336,3 @@ def _length(path: str, x: Any, axis: int | None) -> int:
             "share has None in in_axes"
         )
     return int(shape[axis])
-
-
-def _is_differentiated(x: Any) -> bool:
-    """Whether a derivative is taken of this, by a transform around the vmap."""
-    return any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x))

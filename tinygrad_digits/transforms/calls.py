@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Array, Kind, Like, Primitive, VariadicRule
-from ..engine.tape import Tape
+from ..engine.tape import Tape, interpreters_of
 from ..engine.tensor import record
 from ..support import tree
 from ..support.errors import NotDifferentiableError
@@ -69,11 +69,11 @@ class CustomCall(NamedTuple):
         y, residuals = self.forward(*tree.unflatten(structure, inside))
         y = tree.map(without_labels, y)
         refuse_captured(self.primitive, (y, residuals), tape.serial - 1)
-        floats, fill_in = _partition(y, tree.is_inexact)
+        floats, fill_in = partition(y, tree.is_inexact)
         if not floats:
             return y
         floats = [*map(tree.strong, floats)]
-        arrays, unflatten_residuals = _partition(residuals, lambda x: hasattr(x, "dtype"))
+        arrays, unflatten_residuals = partition(residuals, lambda x: hasattr(x, "dtype"))
         tracked = [k for k, index in enumerate(parents) if index is not None]
         pull, avals = self.pull, self.avals  # and not the arguments, which could not be freed
         likes = [*map(Like, floats)]
@@ -190,6 +190,11 @@ def refuse_captured(primitive: Primitive, results: Tree, newest: int) -> None:
         )
 
 
+def is_differentiated(x: Any) -> bool:
+    """Whether x is on a tape."""
+    return any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x))
+
+
 def _forget_value(x: Any) -> Any:
     return Like(x) if hasattr(x, "dtype") else x
 
@@ -198,7 +203,7 @@ def _zeros_like(x: Like) -> Array:
     return np.zeros(x.shape, x.dtype)[()]
 
 
-def _partition(
+def partition(
     whole: Tree, wanted: Callable[[Any], bool]
 ) -> tuple[list[Any], Callable[[list[Any]], Tree]]:
     """The leaves of a tree that are wanted, and how to put others in their places."""

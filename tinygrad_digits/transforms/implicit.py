@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from ..engine.primitive import Array, Primitive
-from ..engine.tape import Tape, interpreters_of
 from ..engine.transforms import vjp
 from ..ops.derived_rules import compute_vjp
 from ..staging.tracer import bare
@@ -25,7 +24,7 @@ from ..support.errors import ConvergenceError, NotDifferentiableError, ShapeErro
 from ..support.pickling import name_of
 from ..support.results import copy_leaf
 from ..support.tree import Tree
-from .calls import CustomCall, make_primitive
+from .calls import CustomCall, is_differentiated, make_primitive
 from .checkpoint import explain_writing, seal
 from .custom import stop_gradient
 
@@ -123,10 +122,8 @@ class _Solver:
     def compare(self, before: Tree, after: Tree) -> tuple[float, float]:
         """The largest change of an element, and the largest element."""
         change = size = 0.0
-        paths = tree.items(before, "x")
-        for (path, a), b in zip(
-            paths, tree.flatten(tree.map(_second, before, after))[0], strict=True
-        ):
+        others = tree.flatten(tree.map(lambda _, b: b, before, after))[0]
+        for (path, a), b in zip(tree.items(before, "x"), others, strict=True):
             if np.shape(b) != a.shape or getattr(b, "dtype", None) != a.dtype:
                 raise ShapeError(
                     f"fixed_point: {self.name} returned {getattr(b, 'dtype', type(b).__name__)}"
@@ -140,7 +137,7 @@ class _Solver:
 
     def read(self, x: Array) -> Array:
         """The numbers of x; under `vmap` those of all examples, which take the same steps."""
-        if any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x)):
+        if is_differentiated(x):
             raise NotDifferentiableError(
                 f"fixed_point: {self.name} uses a Tensor that it was not given (from a closure "
                 "or a global), whose gradient would be lost; make it a part of params"
@@ -158,10 +155,6 @@ class _Solver:
 def _larger(least: float, x: Array) -> float:
     """The largest absolute value of x, or least if that is larger; NaN where x has one."""
     return float(np.maximum(least, np.max(np.abs(x)))) if x.size else least
-
-
-def _second(_: Any, x: Any) -> Any:
-    return x
 
 
 def _number(x: Any) -> Any:

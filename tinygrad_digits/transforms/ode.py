@@ -26,7 +26,7 @@ from ..support.foreign import admit
 from ..support.pickling import name_of
 from ..support.tree import Tree
 from .batching import vmap
-from .calls import CustomCall, make_primitive
+from .calls import CustomCall, make_primitive, partition
 from .loops import scan
 from .ode_equation import DifferentialEquation, VectorField, take_off_tapes
 from .ode_solution import solve_by_steps
@@ -193,7 +193,8 @@ def integrate_back(
 
     Between two of them the state is (y, λ, the cotangent of args so far); y begins anew at each.
     """
-    floats, rebuild = _split_floats(args)
+    floats, rebuild = partition(args, tree.is_inexact)
+    floats = [*map(tree.strong, floats)]
     slope = field.make_slope(args)
 
     def move_back(state: Tree, t: Array, floats: list[Array]) -> Tree:
@@ -215,17 +216,3 @@ def integrate_back(
     (cotangent, of_args), of_ts = scan(step, none, xs, reverse=True)
     of_start = -np.sum(cotangent * slope(ts[0], ys[0]))
     return cotangent + g[0], np.concatenate([of_start[None], of_ts]), rebuild(of_args)
-
-
-def _split_floats(args: Tree) -> tuple[list[Array], Callable[[list[Array]], Tree]]:
-    """The leaves that can be differentiated, and how to put others in their places."""
-    leaves, structure = tree.flatten(args)
-    chosen = [*map(tree.is_inexact, leaves)]
-
-    def rebuild(floats: list[Array]) -> Tree:
-        left = iter(floats)
-        full = [next(left) if is_chosen else x for x, is_chosen in zip(leaves, chosen, strict=True)]
-        return tree.unflatten(structure, full)
-
-    floats = [tree.strong(x) for x, is_chosen in zip(leaves, chosen, strict=True) if is_chosen]
-    return floats, rebuild

@@ -5,7 +5,7 @@ VectorField : f of trees -> slopes, (t, vector) -> vector
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..support.errors import NotDifferentiableError, ShapeError
 from ..support.pickling import name_of
 from ..support.tree import Tree
 from .batching import BatchInterpreter
+from .calls import is_differentiated
 from .checkpoint import seal
 from .custom import stop_gradient
 from .runge_kutta import Method, Slope
@@ -126,19 +127,6 @@ def _ravel(y0: Tree) -> tuple[Array, Callable[[Array], Tree]]:
 
 
 # --- tapes and tracers
-
-
-def levels_of(x: Any) -> Iterator[Any]:
-    """x, and what it holds on each interpreter that it is on."""
-    yield x
-    for interpreter in interpreters_of(x):
-        x = interpreter.unbox(x)
-        yield x
-
-
-def is_differentiated(x: Any) -> bool:
-    """Whether x is on a tape."""
-    return any(isinstance(interpreter, Tape) for interpreter in interpreters_of(x))
 
 
 def may_be_differentiated(x: Any) -> bool:

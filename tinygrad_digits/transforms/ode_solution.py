@@ -60,7 +60,7 @@ def solve_by_steps(
     """The solution at ts, (m, n), as the composition of the steps that lead there."""
     if ts.shape[0] == 1:
         return y0[None]
-    if field.equation.method.error:
+    if field.equation.method.adaptive:
         return choose_steps(field, y0, ts, args, differentiable)
     return take_given_steps(field, y0, ts, args)
 

@@ -41,6 +41,7 @@ class Method(NamedTuple):
 
     @property
     def adaptive(self) -> bool:
+        """Whether it tells the error of a step, by which the next one's length is chosen."""
         return bool(self.error)
 
 

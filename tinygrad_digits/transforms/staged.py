@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..compiler.control import Held, Step
+from ..compiler.control import Held, Step, steps_of
 from ..engine.apply import find_top_tape
 from ..engine.primitive import Kind, Primitive, VariadicRule
 from ..engine.run import run_on
@@ -91,13 +91,9 @@ class StagedCall:
 
 def _has_calls(step: Step) -> bool:
     return any(
-        eqn.op.composite or any(map(_has_calls, _steps_of(eqn.options)))
+        eqn.op.composite or any(map(_has_calls, steps_of(eqn)))
         for eqn in step.program.equations.values()
     )
-
-
-def _steps_of(options: dict[str, Any]) -> list[Step]:
-    return [step for x in options.values() if isinstance(x, Held) for step in x.steps]
 
 
 def _inline(step: Step) -> Step:
@@ -121,7 +117,7 @@ def batch_step(
         batch = BatchInterpreter(length)
 
         def box_leaves(leaves: list[Any], _: Any, boxed: list[Any]) -> None:
-            boxed += [batch.box(x) if b else x for x, b in zip(leaves, on, strict=True)]
+            boxed += batch.box_some(leaves, on)
 
         ys, _, _ = run_on(batch, lambda leaves: step(*leaves), (leaves,), box=box_leaves)
         for k, y in enumerate(ys):
@@ -137,6 +133,11 @@ def _take_stacked(batch: BatchInterpreter, y: Any, batched: bool) -> Any:
     return stack_alike(y, batch.length) if batched else y
 
 
+def choose_examples(chosen: Any, new: Any, old: Any) -> Any:
+    """new for the examples that are chosen, old for the others."""
+    return np.where(chosen.reshape((-1, *(1,) * (np.ndim(old) - 1))), new, old)
+
+
 def stack_alike(x: Any, length: int) -> Any:
     """The same for each example."""
     return np.broadcast_to(x, (length, *np.shape(x)))
@@ -148,4 +149,5 @@ def is_floating(x: Any) -> bool:
 
 
 def zeros_like(x: Any) -> Any:
+    """Zeros of the same form, an array or a scalar."""
     return np.zeros(np.shape(x), x.dtype)[()]

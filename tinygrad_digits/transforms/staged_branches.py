@@ -22,7 +22,7 @@ from ..support.user_lines import user_line
 from .batching import BatchInterpreter
 from .calls import record_results
 from .derivatives import jvp
-from .staged import StagedCall, batch_step, is_floating, stack_alike, zeros_like
+from .staged import StagedCall, batch_step, choose_examples, is_floating, stack_alike, zeros_like
 from .staged_scan import ScanCall
 from .steps import close
 
@@ -63,7 +63,7 @@ class SwitchCall(StagedCall):
             results = SwitchCall(Branches(steps), stacked).apply()
         else:
             results = _choose_each(steps, stacked)
-        return [around.box(y) if b else y for y, b in zip(results, has, strict=True)]
+        return around.box_some(results, has)
 
 
 def _pull_chosen(
@@ -75,14 +75,14 @@ def _pull_chosen(
     def pull_back(step: Step) -> Step:
         count = len(step.given)
 
-        def pulled(leaves: list[Any]) -> list[Any]:
+        def pull(leaves: list[Any]) -> list[Any]:
             operands, g = tuple(leaves[:count]), [zeros_like(y) for y in step.returned]
             for k, ct in zip(order, leaves[count:], strict=True):
                 g[k] = ct
             return compute_vjp(step, operands, g, tracked)
 
         examples = [*step.given, *[zeros_like(step.returned[k]) for k in order]]
-        return close(pulled, examples)[0]
+        return close(pull, examples)[0]
 
     pulls = Branches(tuple(map(pull_back, branches.steps)))
     return SwitchCall(pulls, [*kept, *[cts[k] for k in order]]).apply()
@@ -94,7 +94,7 @@ def _choose_each(steps: tuple[Step, ...], stacked: list[Any]) -> list[Any]:
     results = steps[0](*leaves)
     for k, step in enumerate(steps[1:], 1):
         results = [
-            np.where((index == k).reshape((-1, *(1,) * (np.ndim(old) - 1))), new, old)
+            choose_examples(index == k, new, old)
             for new, old in zip(step(*leaves), results, strict=True)
         ]
     return results
@@ -143,7 +143,7 @@ class WhileCall(StagedCall):
         if ends[0]:
             cond, body = _make_any(cond), _make_masked(cond, body)
         results = WhileCall(While(cond, body, loop.consts, loop.max_steps), leaves).apply()
-        return [around.box(y) if b else y for y, b in zip(results, carry, strict=True)]
+        return around.box_some(results, carry)
 
 
 def _make_bounded(loop: While) -> Loop:
@@ -181,11 +181,8 @@ class Pulled(Held):
         return [zeros_like(self.loop.body.given[k]) for k in self.tracked]
 
     def refuse(self) -> NoReturn:
-        raise self.refusal()
-
-    def refusal(self) -> NotDifferentiableError:
-        """What a gradient raises that would need it."""
-        return NotDifferentiableError(
+        """Raise what a gradient raises that would need it."""
+        raise NotDifferentiableError(
             f"{self.line}: while_loop: under jit a gradient needs to know how many steps there can "
             "be, to keep what they need; write while_loop(..., max_steps=n), or scan"
         )
@@ -227,7 +224,8 @@ class PulledWhile(StagedCall):
         return record_results(tape, self.recorded, parents, results, kept, push, tracked)
 
     def batch(self, around: BatchInterpreter) -> list[Any]:  # noqa: ARG002
-        raise self.held.refusal()
+        pulled: Pulled = self.held
+        pulled.refuse()
 
 
 def _push(loop: While, operands: list[Any], tangents: dict[int, Any]) -> dict[int, Any]:
@@ -280,7 +278,7 @@ def _make_masked(cond: Step, body: Step) -> Step:
     def step(leaves: list[Any]) -> list[Any]:
         goes_on = cond(*leaves)[0]
         return [
-            np.where(goes_on.reshape((-1, *(1,) * (np.ndim(old) - 1))), new, old)
+            choose_examples(goes_on, new, old)
             for new, old in zip(body(*leaves), leaves[consts:], strict=True)
         ]
 

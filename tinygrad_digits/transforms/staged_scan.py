@@ -24,13 +24,7 @@ from ..engine.tape import Tape
 from ..staging.batching import move_axis
 from .batching import BatchInterpreter
 from .calls import record_results
-from .staged import (
-    StagedCall,
-    batch_step,
-    is_floating,
-    stack_alike,
-    zeros_like,
-)
+from .staged import StagedCall, batch_step, is_floating, stack_alike, zeros_like
 from .steps import close, find_value
 
 
@@ -74,7 +68,7 @@ class ScanCall(StagedCall):
             move_axis(y, 1, 0) if on else y
             for y, on in zip(ys[loop.carries :], has[loop.carries :], strict=True)
         ]
-        return [around.box(y) if on else y for y, on in zip(ys, has, strict=True)]
+        return around.box_some(ys, has)
 
 
 def scan_arrays(loop: Loop, leaves: list[Any], every: int = 0) -> list[Any]:
@@ -158,7 +152,7 @@ class ScanDerivative:
             kept[loop.consts + n_xs :],
         )
         first = [cts[k] if k in cts else zeros_like(loop.step.returned[k]) for k in both.carries]
-        sums = [np.zeros(np.shape(x), x.dtype) for x in map(loop.step.given.__getitem__, both.sums)]
+        sums = [np.zeros(np.shape(x), x.dtype) for x in [loop.step.given[k] for k in both.sums]]
         along = [cts[k] for k in both.ys]
         backward = both.make_backward(self.residuals)
         results = ScanCall(backward, [*consts, *first, *sums, *along, *residuals, *xs]).apply()
@@ -224,9 +218,10 @@ class StepPullback:
                 before = seeds.get(tensor.index)
                 seeds[tensor.index] = sums[k] if before is None else before + sums[k]
         swept = ran.tape.sweep(seeds, free=True, pull=ran.pull)
-        found = dict(zip(self.wrt, ran.tensors, strict=True))
+        found = {k: swept.get(x.index) for k, x in zip(self.wrt, ran.tensors, strict=True)}
         order = [*[self.loop.consts + k for k in self.carries], *self.sums, *self.along]
-        return outputs + [_take_swept(swept, found[k]) for k in order]
+        zeros = {k: zeros_like(step.given[k]) for k in order if found[k] is None}
+        return outputs + [zeros.get(k, found[k]) for k in order]
 
     @property
     def cotangents(self) -> list[Operand]:
@@ -285,11 +280,6 @@ class StepPullback:
             not loop.reverse,
             loop.recompute,
         )
-
-
-def _take_swept(swept: dict[int, Any], tensor: Any) -> Any:
-    ct = swept.get(tensor.index)
-    return np.zeros(tensor.shape, tensor.dtype)[()] if ct is None else ct
 
 
 def _trace_back(

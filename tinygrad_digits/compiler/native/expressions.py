@@ -61,14 +61,6 @@ def _intrinsic(name: str) -> Callable[..., Term]:
     return lambda x, *others: x.call(name, *others) if x.is_float else x
 
 
-def _add(a: Term, b: Term) -> Term:
-    return a | b if a.scalar == BOOL else a + b
-
-
-def _multiply(a: Term, b: Term) -> Term:
-    return a & b if a.scalar == BOOL else a * b
-
-
 def _compare(relation: Callable[[Any, Any], Any]) -> Callable[..., Term]:
     """A comparison of numbers, also of an uint64 with an int64."""
 
@@ -147,13 +139,13 @@ def _scale(x: Term, k: Term) -> Term:
 
 
 FORMULAS: dict[Any, Callable[..., Any]] = {
-    np.add: _add,
+    np.add: lambda a, b: a + b,
     np.subtract: lambda a, b: a - b,
-    np.multiply: _multiply,
+    np.multiply: lambda a, b: a * b,
     np.divide: lambda a, b: a / b,
     np.negative: lambda x: -x,
     np.positive: lambda x: x,
-    np.square: lambda x: _multiply(x, x),
+    np.square: lambda x: x * x,
     np.absolute: abs,
     np.fabs: abs,
     np.sign: _sign,

@@ -203,6 +203,8 @@ class Nest:
 
     def _write_formula(self, eqn: Equation) -> Any:
         function, dtype = eqn.op.function, eqn.aval.dtype
+        if function is np.power and type(eqn.args[1]) is float and eqn.args[1] == 0.5:
+            return FORMULAS[np.sqrt](self._operand(eqn.args[0], dtype))  # as NumPy, at -inf and -0
         if function in IDENTITIES:
             return self._operand(eqn.args[0], dtype)
         if function is np.where:

@@ -80,7 +80,8 @@ class Term:
         return self._coerce(other)._apply(names, self)
 
     def __add__(self, other: Operand) -> Term:
-        return self._apply("fadd add add", other)
+        """A sum; of bools whether one of them is true, as NumPy's."""
+        return self._apply("fadd or_ or_" if self.scalar == BOOL else "fadd add add", other)
 
     def __sub__(self, other: Operand) -> Term:
         return self._apply("fsub sub sub", other)
@@ -270,16 +271,28 @@ class Term:
             return Term(self.builder, self.value, unsigned)
         if to == BOOL:
             return self != 0
-        instruction = self._conversion(to, unsigned)
-        value = getattr(self.builder, instruction)(self.value, target)
+        if self.is_float and isinstance(to, ir.IntType) and (unsigned or to.width < 32):
+            return self._cut(to, unsigned)
+        value = getattr(self.builder, self._conversion(to))(self.value, target)
         return Term(self.builder, value, unsigned)
 
-    def _conversion(self, to: ir.Type, unsigned: bool) -> str:
+    def _cut(self, to: ir.IntType, unsigned: bool) -> Term:
+        """A float as an integer that wraps around, as NumPy's does, so that -1.0 is 255 as uint8.
+
+        LLVM's own instructions leave open what they make of numbers that do not fit.
+        """
+        if to.width < 32:
+            return self.convert(INT32).convert(to, unsigned)
+        half = 2.0 ** (to.width - 1)
+        upper = (self - half).convert(to) ^ -(1 << (to.width - 1))
+        return Term(self.builder, (self >= half).select(upper, self.convert(to)).value, unsigned)
+
+    def _conversion(self, to: ir.Type) -> str:
         wider = width_of(to) > self.bits
         positive = self.unsigned or self.scalar == BOOL
         if self.is_float:
             if isinstance(to, ir.IntType):
-                return "fptoui" if unsigned else "fptosi"
+                return "fptosi"
             return "fpext" if wider else "fptrunc"
         if not isinstance(to, ir.IntType):
             return "uitofp" if positive else "sitofp"

@@ -2,7 +2,6 @@
 
     dead_code             : equations whose value nobody reads are left out
     prune                 : the same for what a scan carries and stacks
-    settle                : constants that a scan reads are its step's
     inside                : the steps of loops and the branches, by the same passes
     hoist                 : what is the same in all steps is computed before the loop
     common_subexpressions : what another equation has computed is not computed again
@@ -21,7 +20,7 @@ from typing import TypeAlias
 
 from ..control import map_steps
 from ..program import Program
-from .loops import hoist, prune, settle
+from .loops import hoist, prune
 from .shortening import common_subexpressions, dead_code, fold, scalar_constants
 from .simplification import simplify
 from .unrolling import stack_rows
@@ -44,7 +43,6 @@ def shorten(program: Program) -> Program:
 PASSES: tuple[Pass, ...] = (
     dead_code,
     prune,
-    settle,
     inside,
     hoist,
     common_subexpressions,

@@ -99,5 +99,5 @@ def _sum_instead(eqn: Equation, program: Program) -> Equation | None:
 
 
 def _is_ones(x: Operand, program: Program) -> bool:
-    constant = program.constants.get(x.index) if isinstance(x, Var) else None
+    constant = program.constant_of(x)
     return constant is not None and constant.ndim > 0 and bool((constant == 1).all())

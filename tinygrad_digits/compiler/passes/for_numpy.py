@@ -14,6 +14,13 @@ from ..program import Aval, Equation, Program, Var, producer
 from ..signature import identity
 
 
+def prepare_for_numpy(program: Program) -> Program:
+    """The program after all of them."""
+    for each in FOR_NUMPY:
+        program = each(program)
+    return program
+
+
 def column_maxima(program: Program) -> Program:
     """The maxima of many short rows, in softmax, as those of a few long columns: in half the time.
 
@@ -66,10 +73,7 @@ def _take_columns(index: int, program: Program) -> Program:
         new + 2: replace(eqn, args=(copied,), options={"axis": 0}, aval=Aval((rows,), dtype)),
         index: Equation(RESHAPE, (peaks,), {"shape": (rows, 1)}, eqn.aval, errors),
     }
-    equations: dict[int, Equation] = {}
-    for i, other in program.equations.items():
-        equations |= made if i == index else {i: other}
-    return replace(program, equations=equations)
+    return program.with_instead(index, made)
 
 
 def pack_small_calls(program: Program) -> Program:
@@ -138,3 +142,7 @@ def _pack_group(program: Program, group: list[int]) -> Program:
         if index not in group:
             equations[index] = eqn
     return program.with_equations(equations, dict(zip(group, map(Var, pieces), strict=True)))
+
+
+FOR_NUMPY = (column_maxima, pack_small_calls)
+"""In the order in which they run."""

@@ -1,8 +1,7 @@
 """Passes for scans: what need not be in the loop, or nowhere.
 
-settle : constants that a scan is given are constants of its step
-prune  : what a loop carries or stacks and nobody reads is left out
-hoist  : what a step computes of values that all steps read is computed once, before the loop
+prune : what a loop carries or stacks and nobody reads is left out
+hoist : what a step computes of values that all steps read is computed once, before the loop
 """
 
 from __future__ import annotations
@@ -15,37 +14,6 @@ from typing import Any
 from ..control import SCAN, Loop, Step
 from ..program import END, Equation, Operand, Program, Var, substitute, vars_in
 from .shortening import dead_code
-
-
-def settle(program: Program) -> Program:
-    """Let the constants among the values that a scan's steps read be constants of the step."""
-    equations = dict(program.equations)
-    for index, eqn in program.equations.items():
-        if eqn.op is SCAN:
-            equations[index] = _settle_constants(eqn, program.constants)
-    return replace(program, equations=equations)
-
-
-def _settle_constants(eqn: Equation, constants: dict[int, Any]) -> Equation:
-    loop: Loop = eqn.options["loop"]
-    step = loop.step
-    known = {
-        i: (k, constants[x.index])
-        for k, (i, x) in enumerate(zip(step.program.inputs, eqn.args[: loop.consts], strict=False))
-        if isinstance(x, Var) and x.index in constants
-    }
-    if not known:
-        return eqn
-    program = replace(
-        step.program,
-        inputs={i: x for i, x in step.program.inputs.items() if i not in known},
-        constants=step.program.constants | {i: x for i, (_, x) in known.items()},
-    )
-    gone = {k for k, _ in known.values()}
-    given = [x for k, x in enumerate(step.given) if k not in gone]
-    held = loop.replace(step=Step(program, given, step.returned), consts=loop.consts - len(known))
-    args = tuple([x for k, x in enumerate(eqn.args) if k not in gone])
-    return replace(eqn, args=args, options={"loop": held})
 
 
 def prune(program: Program) -> Program:

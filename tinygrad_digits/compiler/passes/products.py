@@ -167,7 +167,7 @@ class _Parts:
         return made | {product: whole, index: total}
 
     def _is_zero(self, x: Operand) -> bool:
-        constant = self.program.constants.get(x.index) if isinstance(x, Var) else None
+        constant = self.program.constant_of(x)
         return constant is not None and not constant.any()
 
     def _take_rows(self, i: int, scan: Var, made: dict[int, Equation]) -> tuple[Var, Aval]:

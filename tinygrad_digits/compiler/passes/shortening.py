@@ -89,7 +89,7 @@ SPREADING = {np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum
 
 
 def _one_number(x: Operand, program: Program) -> Operand:
-    constant = program.constants.get(x.index) if isinstance(x, Var) else None
+    constant = program.constant_of(x)
     if constant is None or constant.dtype.kind != "f" or not constant.size:
         return x
     number = constant.flat[0]

@@ -31,7 +31,7 @@ def simplify(program: Program) -> Program:
         rule = RULES.get(eqn.op.function)
         result = rule(eqn, current) if rule and not eqn.effect else None
         if result is None and eqn.op.function is np.broadcast_to:
-            result = _needless_broadcast(index, eqn, program, users)
+            result = _needless_broadcast(index, eqn, program, users, renamed)
         if isinstance(result, Var):
             renamed[index] = result
         else:
@@ -51,9 +51,8 @@ def _same_value(eqn: Equation, x: Operand, program: Program) -> Var | None:
 
 def _read_literal(x: Operand, program: Program) -> float | None:
     """The number that an operand is known to be."""
-    if isinstance(x, Var) and x.index in program.constants:
-        x = program.constants[x.index]
-        return float(x) if x.shape == () and x.dtype.kind in "fiub" else None
+    if (constant := program.constant_of(x)) is not None:
+        return float(constant) if constant.shape == () and constant.dtype.kind in "fiub" else None
     return x if type(x) in (int, float) else None
 
 
@@ -74,14 +73,11 @@ def _exact_division(eqn: Equation, program: Program) -> Var | Equation | None:
         return _same_value(eqn, x, program)
     if not divisor or abs(frexp(divisor)[0]) != 0.5 or not 1e-4 < abs(divisor) < 1e4:
         return None
-    if eqn.aval.form == "number" or eqn.aval.dtype.kind != "f":
+    if isinstance(other, Var) or eqn.aval.form == "number" or eqn.aval.dtype.kind != "f":
         return None
     if not isinstance(x, Var) or program.aval(x.index).dtype != eqn.aval.dtype:
         return None
-    factor = 1 / divisor if not isinstance(other, Var) else eqn.aval.dtype.type(1 / divisor)
-    if isinstance(other, Var):
-        return None
-    return replace(eqn, op=MULTIPLY, args=(x, factor))
+    return replace(eqn, op=MULTIPLY, args=(x, 1 / divisor))
 
 
 def _double_negation(eqn: Equation, program: Program) -> Var | None:
@@ -129,9 +125,16 @@ def _whole_index(eqn: Equation, program: Program) -> Var | None:
 
 
 def _needless_broadcast(
-    index: int, eqn: Equation, program: Program, users: dict[int, list[int]]
+    index: int,
+    eqn: Equation,
+    program: Program,
+    users: dict[int, list[int]],
+    renamed: dict[int, Operand],
 ) -> Var | None:
-    """Elementwise ops broadcast by themselves, where another operand has the full shape."""
+    """Elementwise ops broadcast by themselves, where another operand has the full shape.
+
+    It must have it still: of two broadcasts that meet in an op only one is needless.
+    """
     x = eqn.args[0]
     if not isinstance(x, Var) or program.aval(x.index).form == "number":
         return None
@@ -139,8 +142,9 @@ def _needless_broadcast(
     def broadcasts(user: int) -> bool:
         if user == END or program.equations[user].op.kind is not Kind.ELEMENTWISE:
             return False
-        others = [i for i in program.equations[user].vars if i != index]
-        return any(program.aval(i).shape == eqn.aval.shape for i in others)
+        others = [Var(i) for i in program.equations[user].vars if i != index]
+        now = substitute(tuple(others), renamed)
+        return any(program.aval(y.index).shape == eqn.aval.shape for y in now)
 
     return x if all(map(broadcasts, users.get(index, []))) else None
 

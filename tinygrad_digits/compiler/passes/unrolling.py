@@ -67,10 +67,7 @@ def _stack(index: int, rows: list[Var], program: Program) -> Program:
         new + 1: Equation(RESHAPE, (Var(new),), {"shape": eqn.aval.shape}, eqn.aval, eqn.errors),
         index: Equation(ADD, (Var(new + 1), 0.0), {}, eqn.aval, eqn.errors),
     }
-    equations: dict[int, Equation] = {}
-    for i, other in program.equations.items():
-        equations |= made if i == index else {i: other}
-    return Program(program.inputs, program.constants, equations, program.outputs)
+    return program.with_instead(index, made)
 
 
 def _copy_fixed(

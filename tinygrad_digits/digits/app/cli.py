@@ -18,7 +18,7 @@ COMMANDS = (
                              "train --data my_pictures/ --watch",
                              "train --resume runs/1 --epochs 400")),
     (START, using.serve, ("serve runs/1", "serve runs/1 --port 0 --no-browser")),
-    (USE, using.evaluate, ("evaluate runs/1", "evaluate runs/1 --json")),
+    (USE, using.evaluate, ("evaluate runs/1", "evaluate runs/1 --mine")),
     (USE, using.predict, ("predict runs/1 seven.png", "predict runs/1 drawn/ --json")),
     (USE, using.report, ("report runs/1", "report runs/1 runs/2 runs/3")),
     (USE, using.export, ("export runs/1", "export runs/1 --to c --out digits.o")),

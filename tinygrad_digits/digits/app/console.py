@@ -33,6 +33,7 @@ VOICE = (
     (r"Input should be less than or equal to (.*)", r"\1 or less"),
     (r".* is not in the range (.*)", r"\1"),
     (r"(?:Value error, )?.* is not one of (.*)", r"one of \1"),
+    (r".* '(.*)' is a file", r"a folder, not the file \1"),
 )
 """What Typer's versions say of a value, and what an option takes."""
 MISCOUNTED = (
@@ -101,11 +102,18 @@ def describe_misuse(error: Any) -> str:
             return found.expand(ours)
     named = _name_parameter(error)
     if kind == "MissingParameter":
-        return f"{named} is missing"
+        return f"{named} is missing{_tell_arguments(error)}"
     for theirs, ours in VOICE:
         if found := re.fullmatch(theirs, said, re.DOTALL):
             return f"{named} takes {found.expand(ours).replace(chr(39), '')}{_tell_input(error)}"
     return f"{named}: {said}" if named else said
+
+
+def _tell_arguments(error: Any) -> str:
+    """Which the command takes, where there are several: the first given may be meant as another."""
+    taken = error.ctx.command.params if error.ctx else []
+    names = [str(one.metavar) for one in taken if one.param_type_name == "argument"]
+    return f": it takes {' '.join(names)}" if len(names) > 1 else ""
 
 
 def _tell_input(error: Any) -> str:
@@ -144,13 +152,13 @@ def guard(command: F) -> F:
             err.print("interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except (AutodiffError, ValueError, ArithmeticError, OSError, MemoryError) as error:
-            show_error(_describe_failure(error))
+            show_error(describe_failure(error))
             raise typer.Exit(FAILED) from error
 
     return run  # type: ignore[return-value]
 
 
-def _describe_failure(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
     """What an exception says; of one that the system has for a file, without its number."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
@@ -182,7 +190,7 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
-def show_evaluation(found: Evaluation, remark: str = "") -> None:
+def show_evaluation(found: Evaluation, remark: str = "", title: str | None = None) -> None:
     """A table of the classes, and the accuracy."""
-    out.print(display.tabulate_evaluation(found))
+    out.print(display.tabulate_evaluation(found, title))
     say(f"test accuracy: {found.accuracy:.2%}{remark}")

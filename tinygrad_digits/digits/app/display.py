@@ -109,18 +109,24 @@ def count(console: Console, total: int, known: int = 0) -> Iterator[Done]:
         yield lambda done: bar.update(task, advance=1, description=done)
 
 
-def tabulate_evaluation(found: Evaluation) -> Table:
-    """Precision, recall and F1 of each class."""
+def tabulate_evaluation(found: Evaluation, title: str | None = None) -> Table:
+    """Precision, recall and F1 of each class that there are images of.
+
+    Averages stand under all classes alone, as those that nothing is of would count in them as 0.
+    """
     classes = [name for name in found.report if name not in AVERAGES]
     digits = classes == [*DIGITS]
-    table = Table(title="Test digits" if digits else "Test images", title_justify="left")
+    title = title or ("Test digits" if digits else "Test images")
+    shown = [name for name in classes if found.report[name]["support"]]
+    averages = AVERAGES if shown == classes else ()
+    table = Table(title=title, title_justify="left")
     table.add_column("digit" if digits else "class")
     for name in (*COLUMNS, "images"):
         table.add_column(name, justify="right")
-    for label in (*classes, *AVERAGES):
+    for label in (*shown, *averages):
         row = found.report[label]
         cells = [f"{row[name]:.3f}" for name in COLUMNS]
-        last = label == classes[-1]
+        last = label == shown[-1]
         table.add_row(Text(label), *cells, f"{row['support']:.0f}", end_section=last)
     return table
 

@@ -64,12 +64,12 @@ def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Re
     dtype = params["w0"].dtype
     temperature = np.ones((), dtype) if manner is None else np.array(manner.temperature, dtype)
     fit_ink(np.eye(2 * SIDE))  # so that the first stroke need not wait for SciPy
-    explain = Explainer(params, np.zeros((1, PIXELS), dtype), temperature)  # nor for a compiler
+    explainer = Explainer(params, np.zeros((1, PIXELS), dtype), temperature)  # nor for a compiler
 
     def read(ink: Array) -> Reading:
         image = fit_ink(ink).astype(dtype)
         row = image.reshape(1, PIXELS)
-        (probabilities,), *why = explain(params, row, temperature)
+        (probabilities,), *why = explainer(params, row, temperature)
         saliency, occlusion = (pixels.reshape(SIDE, SIDE) for pixels in why)
         known = manner.familiar if manner is not None else None
         unlike = known is not None and bool(find_strange(known, row, kinds.logits(params, row))[0])
@@ -80,14 +80,14 @@ def reader(params: Params, manner: Manner | None = None) -> Callable[[Array], Re
 
 
 class Explainer:
-    """`explained`, compiled: by NumPy at once, and natively beside what goes on from there on.
+    """`explain`, compiled: by NumPy at once, and natively beside what goes on from there on.
 
     Natively, where llvmlite is installed, a call takes 71 us instead of 128; but compiling takes
     0.2 s, or 0.08 s from the cache, and NumPy's 0.04.
     """
 
     def __init__(self, *example: Any) -> None:
-        self.compiled = jit(explained)
+        self.compiled = jit(explain)
         self.compiled(*example)
         self.beside = threading.Thread(target=self._compile_natively, args=example)
         if choose_backend(AUTO) == NATIVE:
@@ -97,12 +97,12 @@ class Explainer:
         return self.compiled(*args)
 
     def _compile_natively(self, *example: Any) -> None:
-        native = jit(explained, backend=NATIVE)
+        native = jit(explain, backend=NATIVE)
         native(*example)
         self.compiled = native
 
 
-def explained(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Array, Array]:
+def explain(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Array, Array]:
     """(n, 64) images -> (n, 10) probabilities, and (n, 64) twice: which pixels decide.
 
     First the gradients of the winning logits (Simonyan et al., Deep Inside Convolutional Networks,
@@ -111,7 +111,7 @@ def explained(params: Params, x: Array, temperature: Any = 1) -> tuple[Array, Ar
     Convolutional Networks, 2014: occlusion, here of one pixel): what the ink that is there does.
 
     >>> from tinygrad_digits.digits.model import mlp
-    >>> probabilities, *why = explained(mlp.init_params(), np.zeros((2, 64)))
+    >>> probabilities, *why = explain(mlp.init_params(), np.zeros((2, 64)))
     >>> probabilities.shape, [pixels.shape for pixels in why]
     ((2, 10), [(2, 64), (2, 64)])
     """

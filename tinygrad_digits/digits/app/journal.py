@@ -46,13 +46,26 @@ class Journal(Generic[T]):
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise RunError(f"{path} is no file of what was done: {error!r}") from error
         if common != self.common:
-            raise RunError(f"{path} is of {common}, not {self.common}: take these, or a new file")
+            theirs, ours = _spell(common), _spell(self.common)
+            raise RunError(f"{path} is of {theirs}, not {ours}: take these, or a new file")
 
     def _write(self) -> None:
         if self.path is not None:
             rows: list[Any] = [self.common, *(row._asdict() for row in self.rows)]  # type: ignore[attr-defined]
             text = "".join(f"{json.dumps(row, allow_nan=False)}\n" for row in rows)
             write_atomically(self.path, text.encode())
+
+
+def _spell(common: Any) -> str:
+    """What rows have in common, for people.
+
+    >>> _spell({"splits": 3, "among": ["a", "b"]})
+    'splits 3, among a, b'
+    """
+    if not isinstance(common, dict):
+        return "another kind"
+    told = {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in common.items()}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
 
 
 @contextlib.contextmanager

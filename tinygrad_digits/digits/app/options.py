@@ -107,6 +107,7 @@ Show = Annotated[
     typer.Option(
         "--show",
         metavar="DIR",
+        file_okay=False,
         help="Draw what each step made of each picture into this folder: light, grain, lines, "
         "digits, pen.",
     ),
@@ -194,8 +195,8 @@ ModelOption = Annotated[
     ModelName | None,
     typer.Option(
         "--model",
-        help="Fully connected layers, or two convolutions before them, which reads better and "
-        "takes longer. [default: mlp]",
+        help="Fully connected layers, or two convolutions before them, which takes twice as "
+        "long. [default: mlp]",
     ),
 ]
 Epochs = Annotated[

@@ -110,19 +110,19 @@ class Desk:
     async def read(self, request: Request) -> JSONResponse:
         """What the drawing is, and why."""
         (ink,) = await _content(request, "pixels")
-        return JSONResponse(_plain(self.reading(_checked(ink_of, ink))))
+        return JSONResponse(_plain(self.reading(_check(ink_of, ink))))
 
     async def tape(self, request: Request) -> JSONResponse:
         """How that came about, drawn."""
         (ink,) = await _content(request, "pixels")
-        image = self.reading(_checked(ink_of, ink)).image
+        image = self.reading(_check(ink_of, ink)).image
         return JSONResponse({"svg": draw_tape(self.params, image)})
 
     async def keep(self, request: Request) -> JSONResponse:
         """Keep what somebody says that a drawing is."""
         pixels, strokes, digit = await _content(request, "pixels", "strokes", "digit")
-        found = self.reading(_checked(ink_of, pixels))
-        strokes, digit = _checked(strokes_of, strokes), _checked(digit_of, digit)
+        found = self.reading(_check(ink_of, pixels))
+        strokes, digit = _check(strokes_of, strokes), _check(digit_of, digit)
         try:
             name = keep(self.folder, digit, found.image, strokes, found.digit)
         except OSError as error:
@@ -271,7 +271,7 @@ async def _content(request: Request, *names: str) -> list[Any]:
     return [content[name] for name in names]
 
 
-def _checked(check: Callable[[Any], T], value: Any) -> T:
+def _check(check: Callable[[Any], T], value: Any) -> T:
     """What `check` makes of a value; the client's mistake where it is not a drawing's."""
     try:
         return check(value)

@@ -72,10 +72,10 @@ def describe_epoch(params: Params, dataset: Dataset) -> dict[str, Any]:
     wrong = np.flatnonzero(read != dataset.labels)
     worst = wrong[np.argsort(-shares[wrong, read[wrong]], kind="stable")][:MISTAKES]
     return {
-        "weights": _scaled(kinds.first_layer(params)[:UNITS]),
+        "weights": _scale(kinds.first_layer(params)[:UNITS]),
         "mistakes": [
             {
-                "image": _scaled(dataset.images[row : row + 1])[0],
+                "image": _scale(dataset.images[row : row + 1])[0],
                 "label": int(dataset.labels[row]),
                 "read": int(read[row]),
                 "share": round(float(shares[row, read[row]]), 4),
@@ -164,7 +164,7 @@ def _last_seen(request: Request) -> int:
     return int(last) + 1 if last.isdecimal() else 0
 
 
-def _scaled(rows: Array) -> list[list[float]]:
+def _scale(rows: Array) -> list[list[float]]:
     """Rows over their largest magnitudes, in three digits."""
     most = np.abs(rows).max(axis=1, keepdims=True)
     scaled: list[list[float]] = np.round(rows / np.where(most > 0, most, 1), 3).tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .dataset import Array
-from .stored import Source, named_source
+from .stored import Source, make_source
 
 IMAGES = ("images", "image", "x", "X", "data", "pixels", "features")
 LABELS = ("labels", "label", "y", "Y", "target", "targets", "classes")
@@ -40,7 +40,7 @@ def read_npz(path: Path, label: str | None = None) -> Source:
         tested = np.concatenate([tested, np.ones(len(more), bool)])
     if names.ndim == 2 and names.shape[1] > 1:
         raise ValueError(f"labels are {names.shape}: turn one-hot rows into labels with argmax(1)")
-    return named_source(stored, names.reshape(-1), stored.shape[1:], tested)
+    return make_source(stored, names.reshape(-1), stored.shape[1:], tested)
 
 
 def _pair(

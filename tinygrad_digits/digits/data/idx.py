@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .dataset import Array
-from .stored import Source, named_source
+from .stored import Source, make_source
 
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
@@ -46,7 +46,7 @@ def read_idx(images: list[Path]) -> Source:
     stored = parts[0][0] if len(parts) == 1 else np.concatenate([pixels for pixels, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
     tested = [np.full(len(y), _is_test(path)) for path, (_, y) in zip(images, parts, strict=True)]
-    return named_source(stored, labels, stored.shape[1:], np.concatenate(tested))
+    return make_source(stored, labels, stored.shape[1:], np.concatenate(tested))
 
 
 def read_array(path: Path) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from ..extras import extra
 from ..images.files import ImageError, read_grey, read_images
 from .dataset import Array
-from .stored import Source, named_source
+from .stored import Source, make_source
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 LARGEST = 64
@@ -35,11 +35,11 @@ def read_folder(folder: Path, side: int | None = None) -> Source:
     read: Callable[[Path], Array] = _grey
     if side is not None or max(width, height) > LARGEST:
         width = height = side or 8
-        read = _scaled_to(side) if side else _digit
+        read = _scale_to(side) if side else _digit
     stored = np.empty((len(paths), height, width), np.uint8)
     for row, path in enumerate(paths):
         stored[row] = read(path)
-    return named_source(stored, [path.parent.name for path in paths], (height, width))
+    return make_source(stored, [path.parent.name for path in paths], (height, width))
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -72,7 +72,7 @@ def scale_to(grey: Array, height: int, width: int) -> Array:
     return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BOX))
 
 
-def _scaled_to(side: int) -> Callable[[Path], Array]:
+def _scale_to(side: int) -> Callable[[Path], Array]:
     return lambda path: scale_to(_grey(path), side, side)
 
 

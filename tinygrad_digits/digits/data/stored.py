@@ -66,14 +66,14 @@ class Source(NamedTuple):
         return Dataset(self.images.take(rows), self.labels[rows])  # type: ignore[arg-type]
 
 
-def named_source(
+def make_source(
     stored: Array, names: Any, shape: tuple[int, ...], tested: Array | None = None
 ) -> Source:
     """A source from an array (n, ...) of pixels and n names of classes, which are put in order.
 
     The full scale is what pixels of this kind go up to: 1, 16 or 255, 65535, else the largest.
 
-    >>> source = named_source(np.array([[0.0], [1.0], [0.5]]), ["dog", "cat", "dog"], (1,))
+    >>> source = make_source(np.array([[0.0], [1.0], [0.5]]), ["dog", "cat", "dog"], (1,))
     >>> source.classes, source.labels
     (('cat', 'dog'), array([1, 0, 1]))
     """

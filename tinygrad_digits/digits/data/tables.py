@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..extras import extra
-from .stored import Source, named_source
+from .stored import Source, make_source
 
 NAMES = ("label", "labels", "target", "class", "digit", "y", "species")
 ROWS = 10_000
@@ -35,7 +35,7 @@ def read_table(path: Path, label: str | None = None) -> Source:
         stored = np.memmap(file, np.float32, "r", shape=(sum(map(len, names)), columns))
     side = round(columns**0.5)
     shape = (side, side) if side * side == columns else (columns,)
-    return named_source(stored, np.concatenate(names), shape)
+    return make_source(stored, np.concatenate(names), shape)
 
 
 def _parts(path: Path, label: str | None) -> Iterator[tuple[Any, Any]]:

@@ -91,6 +91,8 @@ def load_run(folder: Path) -> SavedRun:
     path = folder / PARAMS
     if not path.is_file():
         remedy = "`tinygrad-digits train` makes run folders"
+        if folder.is_file():
+            raise RunError(f"{folder} is a file, no run folder; {remedy}")
         if (folder / CHECKPOINT).is_file():
             remedy = f"finish the run with `tinygrad-digits train --resume {folder}`"
         raise RunError(f"{path}: no such file; {remedy}")

@@ -142,7 +142,7 @@ def angle(z: ComplexTerm) -> Term:
 
 
 def log(z: ComplexTerm) -> ComplexTerm:
-    """log|z| + i angle: with z = 2**k (1 + f + ig), log|z| is k log(2) + log1p(f(f+2) + gg) / 2."""
+    """With z = 2**k (1 + f + ig): k ln 2 + log1p(f (f + 2) + gg) / 2, and the angle."""
     x, y = abs(z.real), abs(z.imag)
     larger = x > y
     large, small = larger.select(x, y), larger.select(y, x)

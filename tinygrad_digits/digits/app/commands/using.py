@@ -18,7 +18,16 @@ from ...runs.familiar import load_manner, measure_trust
 from ...training.recipe import Config
 from .. import corrections, display
 from ..answers import Answer, answer, save_stages
-from ..console import guard, note, open_browser, out, print_json, say, show_evaluation
+from ..console import (
+    describe_failure,
+    guard,
+    note,
+    open_browser,
+    out,
+    print_json,
+    say,
+    show_evaluation,
+)
 from ..options import Json, Language, RunFolder, Show
 from ..own_files import read_own
 from ..portable import export_classifier
@@ -48,7 +57,7 @@ def evaluate(
     if as_json:
         print_json({**run.describe_evaluation(found), **trust._asdict()})
     else:
-        show_evaluation(found)
+        show_evaluation(found, title="What you have drawn" if mine else None)
         say(display.summarise_trust(trust))
 
 
@@ -95,7 +104,7 @@ def predict(
             if show is not None and content.stages is not None:
                 note(f"steps: {save_stages(content.stages, show, path)}", as_json)
         except (ValueError, OSError) as error:
-            failures.append(str(error))
+            failures.append(describe_failure(error))
     if as_json:
         print_json([one.describe() for one in answers])
     elif answers:
