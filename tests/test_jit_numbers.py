@@ -178,3 +178,30 @@ def test_other_dtypes(dtype, backend):
     check_calls(lambda x: (x * 2, x + x[0], np.sum(x), x[::-1], x), [(x,)], backend)
     if x.dtype.kind == "f" and x.dtype.isnative:
         check_calls(td.value_and_grad(lambda x: np.mean(x * x)), [(x,)], backend)
+
+
+TO_ARRAYS = {
+    "stack": lambda a, b: np.stack([a * b, a, 2.0], axis=-1),
+    "stack as float32": lambda a, b: np.stack([a, b], dtype=np.float32),
+    "hstack": lambda a, b: np.hstack([a * b, b]),
+    "reshape": lambda a, b: (np.reshape(a, (1, 1)), np.reshape(a * b, ())),
+    "ravel": lambda a, b: np.ravel(a * b),
+    "expand_dims": lambda a, b: np.expand_dims(a * b, (0, 1)),
+    "atleast_1d": lambda a, b: np.atleast_1d(a),
+}
+
+
+@pytest.mark.parametrize("name", TO_ARRAYS)
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (2.0, 3.0),
+        (np.float32(2), np.float32(3)),
+        (np.array(2.0), np.float32(3)),
+        (np.int64(2), 3.0),
+    ],
+    ids=str,
+)
+def test_arrays_are_made_of_numbers_as_numpy_makes_them(name, numbers, backend):
+    f = TO_ARRAYS[name]
+    assert_same(td.jit(f, backend=backend)(*numbers), f(*numbers), backend)

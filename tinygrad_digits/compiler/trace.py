@@ -63,6 +63,13 @@ UNFUSED = {
 }
 """Functions of which NumPy rounds, or makes scalars, otherwise than the ops that stand in."""
 
+TO_ARRAYS = {np.stack, np.hstack, np.reshape, np.ravel, np.expand_dims, np.atleast_1d}
+"""Functions that make an array of numbers, as the slopes of an equation are often written."""
+
+MOVING = {np.concatenate, np.stack, np.hstack, np.vstack, np.roll, np.flip}
+"""Functions that compute nothing."""
+
+
 NO_ARRAY_FROM_VALUES = {
     *(np.array_repr, np.array_str, np.array2string, np.min_scalar_type),
     *(np.shares_memory, np.may_share_memory),
@@ -272,8 +279,10 @@ class JitTracer(Tracer):
         """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
 
         A composition of ops is written for what can be differentiated, and is worth its lines
-        where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
-        it knows more than NumPy: they may use other tracers.)
+        where loops can be fused: arrays of float32 or float64, numbers that become one, as an
+        equation's slopes do, or complex arrays that are moved, as NumPy's loops round products of
+        these in different ways. (Of functions among the arguments it knows more than NumPy: they
+        may use other tracers.)
         """
         row = getattr(op, "primitive", None)
         if row is not None and row.kind is Kind.STATIC:
@@ -283,7 +292,8 @@ class JitTracer(Tracer):
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
         is_row = row is not None and not row.composite and options.keys() <= row.options
-        floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
+        fused, kinds = function in TO_ARRAYS, "fdgFDG" if function in MOVING else "fdg"
+        floats = any((x.shape or fused) and x.dtype.char in kinds for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
 
     def strong(self) -> JitTracer:

@@ -83,7 +83,8 @@ def record(
 def box_leaves(leaves: list[Any], tape: Tape, boxed: list[Any]) -> None:
     """Append the leaves as inputs of a tape; those that are neither arrays nor numbers as are."""
     for leaf in leaves:
-        if type(leaf) is np.ndarray and leaf.dtype.kind == "f":
+        if type(leaf) is np.ndarray and leaf.dtype.kind in "fc":
             boxed.append(record(tape, leaf))
+            tape.is_complex = tape.is_complex or leaf.dtype.kind == "c"
         else:
             boxed.append(Tensor(leaf, tape) if is_numeric(leaf) else leaf)

@@ -18,8 +18,9 @@ from ..compiler.api import jit as jitted
 from ..engine.primitive import Array
 from ..engine.tensor import Tensor
 from ..engine.transforms import value_and_grad
+from ..staging.tracer import Tracer
 from ..support import tree
-from ..support.errors import NotDifferentiableError, ShapeError, extra
+from ..support.errors import NotDifferentiableError, ShapeError, TracedValueError, extra
 from ..support.foreign import is_numeric
 from ..support.tree import Tree
 from .minimum import Minimum
@@ -88,6 +89,11 @@ def minimize(
     start = stop_gradient(tree.map(_float, params))
     _check(start)
     vector, unravel = tree.ravel(start)
+    if isinstance(vector, Tensor):
+        raise TracedValueError(
+            "minimize takes as many steps as the values ask for, so it cannot be part of a program "
+            "or a batch: call it outside of jit, vmap and debug, and give it what they have made"
+        )
     if not vector.size:
         raise ValueError("minimize: params holds no number that could move: its arrays are empty")
     problem = _Problem(lambda v, *rest: f(unravel(v), *rest), args, jit)
@@ -161,7 +167,7 @@ class _Problem:
 
 def _plain(value: Any) -> float:
     """A value of f for SciPy, whose steps cannot be differentiated."""
-    if type(value) is Tensor:
+    if isinstance(value, Tensor) and not isinstance(value, Tracer):  # which says so itself
         raise NotDifferentiableError(
             "minimize: f depends on a Tensor of a transform under way, but a minimisation has no "
             "derivative; td.fixed_point has one, with a step of gradient descent for its f"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.complex_parts import is_complex
+from ..ops.complex_parts import is_complex, join_parts
 from ..support import tree
 from ..support.argnums import ArgNums
 from ..support.tree import Tree
@@ -48,4 +48,4 @@ def _split(x: Any) -> Any:
 
 
 def _join(x: Any, is_split: bool) -> Any:
-    return x[0] + 1j * x[1] if is_split else x
+    return join_parts(x[0], x[1]) if is_split else x
