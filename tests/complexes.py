@@ -38,7 +38,10 @@ REAL_PARTS = {
 """Functions of which some cases are refused, and why."""
 
 
-TAKERS = (*("np.", "Tensor.", "td.at", "td.piecewise", "td.fft.", "td.linalg.", "td.signal."),)
+TAKERS = (
+    *("np.", "Tensor.", "td.at", "td.piecewise", "td.fft.", "td.linalg.", "td.signal."),
+    "td.special.",
+)
 """How the names begin of functions that are to take complex arrays wherever NumPy or SciPy does."""
 
 
