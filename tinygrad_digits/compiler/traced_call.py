@@ -34,7 +34,7 @@ def trace_call(
 
     Raises TracedValueError where f needs a value, Captured where it uses a Tensor of a transform.
     """
-    jit = interpreter or JitInterpreter()
+    jit = JitInterpreter() if interpreter is None else interpreter
     named = [
         (path, leaf, _enters(leaf, path)) for path, leaf in list_leaves(args, kwargs, parameters)
     ]
