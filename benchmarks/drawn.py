@@ -20,7 +20,7 @@ from tests import drawn
 from tinygrad_digits.digits.data.dataset import Dataset
 from tinygrad_digits.digits.data.strokes import add_synthetic
 from tinygrad_digits.digits.images.files import ImageError, read_images
-from tinygrad_digits.digits.model import mlp
+from tinygrad_digits.digits.model import kinds
 from tinygrad_digits.digits.runs import material, run, store
 from tinygrad_digits.digits.training.recipe import configure
 
@@ -46,8 +46,13 @@ def train(given: dict[str, Any]) -> tuple[Predict, float, float]:
     began = time.perf_counter()
     *_, last = run.start(config, data)
     seconds = time.perf_counter() - began
-    accuracy = mlp.accuracy(last.params, *data.test)
-    return functools.partial(mlp.predict, last.params), accuracy, seconds
+    accuracy = (predict(last.params, data.test.images) == data.test.labels).mean()
+    return functools.partial(predict, last.params), float(accuracy), seconds
+
+
+def predict(params: Any, x: Any) -> Any:
+    """(n, 64) -> (n,) labels, by either model."""
+    return kinds.logits(params, x).argmax(axis=1)
 
 
 def train_svc(share: float) -> tuple[Predict, float, float]:
@@ -88,18 +93,20 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=3)
     parser.add_argument("--run", type=Path, help="a run's folder, instead of training")
     parser.add_argument("--plain-data", action="store_true")
-    parser.add_argument("--model", choices=["mlp", "svc"], default="mlp")
+    parser.add_argument("--model", choices=["mlp", "conv", "svc"], default="mlp")
     args = parser.parse_args()
-    given = {"synthetic": 0.0} if args.plain_data else {}
+    given: dict[str, Any] = {"synthetic": 0.0} if args.plain_data else {}
     if args.run:
-        predict: Predict = functools.partial(mlp.predict, store.load_run(args.run).params)
+        reader: Predict = functools.partial(predict, store.load_run(args.run).params)
     else:
-        trained = train_svc(configure(given).synthetic) if args.model == "svc" else train(given)
-        predict, accuracy, seconds = trained
+        share = configure(given).synthetic
+        svc = args.model == "svc"
+        trained = train_svc(share) if svc else train({**given, "model": args.model})
+        reader, accuracy, seconds = trained
         print(f"test accuracy {accuracy:.2%} after {seconds:.1f} s\n")
     print("| kind | read right | of pictures | found as one digit |")
     print("| --- | ---: | ---: | ---: |")
-    for row in measure(predict, args.samples):
+    for row in measure(reader, args.samples):
         share = row.right / row.pictures
         print(f"| {row.kind} | {share:.1%} | {row.pictures} | {row.found} |", flush=True)
 

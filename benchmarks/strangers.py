@@ -26,7 +26,7 @@ from scipy.interpolate import CubicSpline
 from tests import drawn
 from tinygrad_digits.digits.images.normalise import fit_ink
 from tinygrad_digits.digits.model import kinds
-from tinygrad_digits.digits.model.familiarity import find_strange
+from tinygrad_digits.digits.model.familiarity import find_strange, measure_distances, measure_energy
 from tinygrad_digits.digits.runs import familiar, material, store
 from tinygrad_digits.digits.training.recipe import Config
 
@@ -43,6 +43,10 @@ TURN = 4
 FINE = 2
 """Pixels of a scribble's picture for one of the ink that is read."""
 FONT_FILES = (".ttf", ".otf", ".woff", ".woff2")
+
+
+JUDGED = ("looks like no digit", "by distance alone", "by energy alone", "read right")
+"""Of each run; alone they have a limit that makes as many false alarms of its own test digits."""
 
 
 class Shown(NamedTuple):
@@ -126,18 +130,24 @@ def _fit(inks: Iterable[np.ndarray]) -> np.ndarray:
 # --- what is made of it
 
 
-def judge(folder: Path, shown: list[Shown]) -> Iterator[tuple[float, float]]:
-    """By a run, of its test digits and of each kind: shares that look strange, and read right."""
+def judge(folder: Path, shown: list[Shown]) -> Iterator[tuple[float, ...]]:
+    """By a run, of its test digits and of each kind: a share for each of JUDGED."""
     run = store.load_run(folder)
     manner = familiar.load_manner(folder)
     if manner is None or manner.familiar is None:
         raise SystemExit(f"{folder}: to this run nothing looks strange")
     own = Shown("test digits", *material.load_split(Config.of(run.config)).test)
+    limits = None
     for _, images, labels in (own, *shown):
         x = images.astype(np.float32)
         logits = kinds.logits(run.params, x)
+        strange = find_strange(manner.familiar, x, logits).mean()
+        alone = measure_distances(manner.familiar.images, x), measure_energy(logits)
+        if limits is None:  # of the run's own digits as many are strange by each
+            limits = [np.quantile(one, 1 - strange, method="lower") for one in alone]
+        apart = [(one > limit).mean() for one, limit in zip(alone, limits, strict=True)]
         right = (logits.argmax(axis=1) == labels).mean() if labels is not None else np.nan
-        yield float(find_strange(manner.familiar, x, logits).mean()), float(right)
+        yield float(strange), *map(float, apart), float(right)
 
 
 def main() -> None:
@@ -150,12 +160,13 @@ def main() -> None:
     if args.fonts:
         fonts = sorted(one for one in args.fonts.rglob("*") if one.suffix in FONT_FILES)
         shown.insert(1, draw_digits(fonts, rng))
-    judged = np.array([[*judge(folder, shown)] for folder in args.runs])  # (runs, kinds, 2)
-    print("| shown | images | looks like no digit | read right |\n| --- | ---: | ---: | ---: |")
+    judged = np.array([[*judge(folder, shown)] for folder in args.runs])  # (runs, kinds, JUDGED)
+    print(f"| shown | images | {' | '.join(JUDGED)} |\n| --- {'| ---: ' * (len(JUDGED) + 1)}|")
     names = [("test digits", "of each run"), *((one.name, len(one.images)) for one in shown)]
-    for (name, images), shares in zip(names, judged.transpose(1, 2, 0), strict=True):
-        strange, right = (", ".join(f"{share:.1%}" for share in each) for each in shares)
-        print(f"| {name} | {images} | {strange} | {'' if 'nan' in right else right} |")
+    for (name, images), columns in zip(names, judged.transpose(1, 2, 0), strict=True):
+        cells = [", ".join(f"{share:.1%}" for share in each) for each in columns]
+        told = " | ".join("" if "nan" in cell else cell for cell in cells)
+        print(f"| {name} | {images} | {told} |")
 
 
 if __name__ == "__main__":

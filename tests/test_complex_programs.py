@@ -233,7 +233,7 @@ NUMBERS_OF_AN_ORDER = [
 ]
 
 
-@pytest.mark.parametrize("f", NUMBERS_OF_AN_ORDER, ids=str)
+@pytest.mark.parametrize("f", NUMBERS_OF_AN_ORDER, ids=lambda f: getattr(f, "func", f).__name__)
 def test_activations_and_losses_refuse_complex_numbers(f):
     z = np.array([1 + 1j, 2j, -1])
     with pytest.raises(td.errors.NotDifferentiableError, match=r"abs"):

@@ -1,5 +1,7 @@
 """Python's numbers in programs: dtypes, promotion, powers."""
 
+import operator
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -103,6 +105,38 @@ def test_powers_of_captured_numpy_scalars_may_differ_in_the_last_bit(rng):
     assert_array_equal([f(x) for x in numbers], [np.power(3.0, x) for x in numbers])
 
 
+COMPLEX_PRODUCTS = {
+    "operators": lambda z, w: z * w * (1 - 0.2j) + 2j * z,
+    "ufuncs": lambda z, w: np.multiply(np.multiply(z, w), np.square(z)),
+    "of a square": lambda z, w: np.square(np.square(z) * w) - 1j * w**2,
+    "of a captured scalar": lambda z, w: np.complex128(1.1 + 0.3j) * z / w,
+    "of a real number": lambda z, w: np.abs(z) * w * z.real - w / 3,
+    "in place": lambda z, w: operator.imul(np.sum(z), np.sum(w)),
+    "with conjugates": lambda z, w: np.conj(z) * w + np.exp(z) * np.conj(w),
+}
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (3, 1)])
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+@pytest.mark.parametrize("what", COMPLEX_PRODUCTS)
+def test_products_of_complex_scalars_round_as_their_operators_do(what, dtype, shape, rng):
+    """z * w of two np.complex128 and np.multiply(z, w) differ in the last bit of every other z.
+
+    So does a product of one element that is written over an operand.
+    """
+    product = COMPLEX_PRODUCTS[what]
+
+    def loss(z, w):
+        y = product(z, w)
+        return np.sum(np.abs(y) ** 2) + np.sum(y.imag)
+
+    plain, gradient = td.jit(product), td.jit(td.grad(loss, (0, 1)))
+    for numbers in rng.standard_normal((30, 4, *shape)):
+        z, w = [(x + 1j * y).astype(dtype)[()] for x, y in (numbers[:2], numbers[2:])]
+        assert_same(plain(z, w), product(z, w))
+        assert_same(gradient(z, w), td.grad(loss, (0, 1))(z, w))
+
+
 def test_compositions_may_have_another_order_in_memory_than_numpys_own(rng):
     x = rng.standard_normal((2, 3, 4))
     f = lambda x: np.sort(x.T, axis=0)  # noqa: E731
@@ -144,3 +178,30 @@ def test_other_dtypes(dtype, backend):
     check_calls(lambda x: (x * 2, x + x[0], np.sum(x), x[::-1], x), [(x,)], backend)
     if x.dtype.kind == "f" and x.dtype.isnative:
         check_calls(td.value_and_grad(lambda x: np.mean(x * x)), [(x,)], backend)
+
+
+TO_ARRAYS = {
+    "stack": lambda a, b: np.stack([a * b, a, 2.0], axis=-1),
+    "stack as float32": lambda a, b: np.stack([a, b], dtype=np.float32),
+    "hstack": lambda a, b: np.hstack([a * b, b]),
+    "reshape": lambda a, b: (np.reshape(a, (1, 1)), np.reshape(a * b, ())),
+    "ravel": lambda a, b: np.ravel(a * b),
+    "expand_dims": lambda a, b: np.expand_dims(a * b, (0, 1)),
+    "atleast_1d": lambda a, b: np.atleast_1d(a),
+}
+
+
+@pytest.mark.parametrize("name", TO_ARRAYS)
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (2.0, 3.0),
+        (np.float32(2), np.float32(3)),
+        (np.array(2.0), np.float32(3)),
+        (np.int64(2), 3.0),
+    ],
+    ids=str,
+)
+def test_arrays_are_made_of_numbers_as_numpy_makes_them(name, numbers, backend):
+    f = TO_ARRAYS[name]
+    assert_same(td.jit(f, backend=backend)(*numbers), f(*numbers), backend)

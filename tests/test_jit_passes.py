@@ -456,6 +456,31 @@ def test_stack_rows_adds_up_nothing(shape, dtype, backend, rng):
     assert "scatter" not in str(jitted.program(rows)).partition("stack_rows")[2]
 
 
+TWO_ROWS = {
+    "the same row twice": lambda x: np.sum(np.sin(x[0] + x[1])),
+    "views": lambda x: np.sum(np.sin(x[0][:, None] * np.ones(4)) * np.cos(x[1][:, None])),
+    "results of functions that write nowhere else": lambda x: (
+        np.sum(np.cumsum(x[0]) ** 2) + np.sum(np.sort(x[1]) ** 3)
+    ),
+    "constants": lambda x: np.sum(x[0]) + np.sum(x[1] * np.arange(3)),
+}
+
+
+@pytest.mark.parametrize("name", TWO_ROWS)
+def test_rows_that_cannot_be_computed_in_their_place_are_added(name, backend, rng):
+    f, x = TWO_ROWS[name], rng.standard_normal((2, 3))
+    assert_same(td.jit(td.grad(f), backend=backend)(x), td.grad(f)(x), backend)
+
+
+def test_rows_that_are_results_too_are_added(backend, rng):
+    def f(x):
+        a, b = np.sin(x[0]), np.cos(x[1])
+        return a, b, td.vjp(lambda x: (x[0] * 1.0, x[1] * 1.0), x)[1]((a, b))
+
+    x = rng.standard_normal((2, 3))
+    assert_same(td.jit(f, backend=backend)(x), f(x), backend)
+
+
 @pytest.mark.parametrize(
     "f",
     [

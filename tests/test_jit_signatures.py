@@ -246,6 +246,23 @@ def test_an_unhashable_static_argument_is_named():
         td.jit(lambda x, settings: x)(X, {"a": [1, {2}]})
 
 
+def test_an_array_cannot_be_static():
+    with pytest.raises(TypeError, match=r"w: an array .* cannot be static"):
+        td.jit(lambda x, w: x * w, static_argnames="w")(X, X)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_an_array_in_a_file_is_a_plain_array(backend, tmp_path):
+    skip_without(backend)
+    mapped = np.memmap(tmp_path / "x", float, mode="w+", shape=X.shape)
+    mapped[:] = X
+    f = td.jit(lambda tree: {"turned": tree["x"][::-1], "same": tree["x"]}, backend=backend)
+    for _ in range(2):
+        assert_same(f({"x": mapped}), {"turned": X[::-1], "same": X})
+    f({"x": X})
+    assert f.cache_info().traces == 1
+
+
 def test_an_unhashable_argument_can_be_made_static_by_giving_it_a_hash():
     @dataclasses.dataclass(frozen=True)
     class Settings:

@@ -68,6 +68,36 @@ def test_gradients_of_a_scan_are_those_of_the_loop(data, reverse, checkpoint):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("k", [0, 2, 3, 7, 100, True])
+def test_turns_of_several_steps_are_the_steps(data, backend, reverse, k):
+    def last(w, h, xs, unroll, checkpoint=False):
+        def step(h, x):
+            return rnn(w)(h, x)[0], {**rnn(w)(h, x)[1], "none": None}
+
+        h, ys = td.scan(step, h, xs, None, reverse, unroll, checkpoint=checkpoint)
+        return np.sum(h) + np.sum(ys["h"] ** 2 * np.arange(7)[:, None]) + np.sum(ys["norm"] ** 3)
+
+    w, xs, h = data
+    for checkpoint in (False, True, 2):
+        found = td.jit(td.grad(last), static_argnames=("unroll", "checkpoint"), backend=backend)(
+            w, h, xs, unroll=k, checkpoint=checkpoint
+        )
+        np.testing.assert_allclose(found, td.grad(last)(w, h, xs, 1), rtol=1e-12)
+
+
+def test_turns_cost_as_many_equations_as_they_have_steps(data):
+    w, xs, h = data
+    lengths = [
+        len(str(td.jit(lambda w, k=k: td.scan(rnn(w), h, xs, unroll=k)[0]).program(w)).splitlines())
+        for k in (1, 7)
+    ]
+    assert lengths[1] > 2 * lengths[0]
+    with pytest.raises(ValueError, match="unroll is True or a number of steps, got -1"):
+        td.scan(rnn(w), h, xs, unroll=-1)
+
+
 def test_a_carry_that_changes_is_named_by_its_path():
     init = {"h": np.zeros(3, np.float32)}
     with pytest.raises(td.errors.ShapeError, match=r"carry\['h'\] is float32.*float64.*astype"):

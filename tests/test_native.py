@@ -207,6 +207,28 @@ def test_the_power_a_half_is_the_root(dtype):
     check_native(lambda x: {"operator": x**0.5, "chain": (x + x) ** 0.5}, x)
 
 
+def test_products_with_ones_are_sums():
+    """Of stacks of matrices along the last axis but one."""
+
+    def multiply(x):
+        stacks = {"stacks": np.ones(3) @ x, "columns": x @ np.ones((3, 1))}
+        return {**stacks, "matrix": np.ones(3) @ x[0], "vector": np.ones(3) @ x[0, 0]}
+
+    check_native(multiply, np.arange(27.0).reshape(3, 3, 3))
+
+
+def test_a_difference_to_another_maximum_may_overflow():
+    """exp(x - log(sum(exp(x)))) is exp(x) / sum(exp(x)) only where exp(x) is finite."""
+
+    def normalise(x, w):
+        shifted = x - np.max(w, axis=1, keepdims=True)
+        log_total = np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+        return {"shares": np.exp(shifted - log_total)}
+
+    x = np.arange(6.0).reshape(2, 3)
+    check_native(normalise, x + 800, x)
+
+
 def test_bools_in_short_rows():
     """Rows that are one vector: sums of bools are bools, not counted modulo 2."""
 

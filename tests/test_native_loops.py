@@ -67,6 +67,27 @@ def test_a_gradient_is_one_segment():
     assert is_native(td.grad(rnn), W)
 
 
+@pytest.mark.parametrize(
+    "start", [np.array([1.0, 0.5]), {"q": 1.0, "v": 0.5}], ids=["array", "tree"]
+)
+def test_slopes_that_are_made_of_numbers_are_native(start):
+    """As equations are written down: state by state."""
+
+    def pendulum(y, t, rate):
+        if isinstance(y, dict):
+            return {"q": y["v"], "v": -rate * np.sin(t + y["q"])}
+        return np.stack([y[1], -rate * np.sin(t + y[0])])
+
+    def loss(rate):
+        ys = td.odeint(pendulum, start, np.linspace(0, 1, 5), rate, method="rk4")
+        return sum(np.sum(y * y) for y in tree.flatten(ys)[0])
+
+    for f in (loss, td.grad(loss)):
+        rate = np.float64(2.0)
+        assert is_native(f, rate)
+        assert_close(native(f)(rate), f(rate))
+
+
 def test_an_error_inside_a_loop_is_that_of_numpy():
     f = native(lambda x, at: td.scan(lambda c, i: (c + x[i], c), np.zeros(3), at))
     assert_close(

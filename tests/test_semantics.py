@@ -17,6 +17,7 @@ from tests import (
     test_complex,
     test_complex_programs,
     test_complex_transforms,
+    test_kinks,
     test_limits,
     test_rules_as_functions,
 )
@@ -738,7 +739,7 @@ def test_every_convention_has_its_test_and_a_reason():
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
     lines = [row for row in rows if row[0] not in ("case", "---")]
     assert len(lines) >= 37
-    every = globals() | vars(test_rules_as_functions) | vars(test_limits)
+    every = globals() | vars(test_rules_as_functions) | vars(test_limits) | vars(test_kinks)
     every |= vars(test_complex) | vars(test_complex_transforms) | vars(test_complex_programs)
     for case, choice, why, tests in lines:
         assert case

@@ -296,7 +296,7 @@ class Jitted(Decorated, Generic[P, R]):
     ) -> tuple[Program, tree.Structure]:
         """The program of a call before any pass, and the structure of its results; kept nowhere."""
         args, kwargs = self._with_static(args, kwargs)
-        if any(map(gate_of, tree.flatten((args, kwargs))[0])):
+        if any(map(_is_admitted, tree.flatten((args, kwargs))[0])):
             args, kwargs = _admit(args, kwargs, self.parameters)
         with _TRACING:
             return self._trace_call(args, kwargs, jit)
@@ -347,7 +347,7 @@ class Jitted(Decorated, Generic[P, R]):
         if len(kwargs) > 1:
             kwargs = dict(sorted(kwargs.items()))
         leaves, structure = tree.flatten((args, kwargs))
-        if any(map(gate_of, leaves)):
+        if any(map(_is_admitted, leaves)):
             args, kwargs = _admit(args, kwargs, self.parameters)
             leaves, structure = tree.flatten((args, kwargs))
         held = bool(OPEN) and hold_a_tensor(find_free_variables(self.f))
@@ -443,6 +443,10 @@ class Jitted(Decorated, Generic[P, R]):
             try:
                 hash(value) if not isinstance(leaf, np.ndarray) else None
             except TypeError:
+                if isinstance(value, np.ndarray):
+                    raise TypeError(
+                        f"{path}: an array is not hashed, so cannot be static"
+                    ) from None
                 raise TypeError(
                     f"{path}: a {type(value).__name__} is neither an array nor something that can "
                     "be compared and hashed, so jit cannot tell when to trace again"
@@ -480,13 +484,23 @@ def _belongs_elsewhere(leaf: Any) -> bool:
     return (bool(OPEN) and holds_a_tensor(leaf)) or _is_foreign(leaf)
 
 
+def _is_admitted(leaf: Any) -> bool:
+    """Whether an argument has to become a plain array: it has labels, or lies in a file."""
+    return gate_of(leaf) is not None or isinstance(leaf, np.memmap)
+
+
 def _admit(args: Any, kwargs: Any, parameters: list[str]) -> tuple[Any, Any]:
-    """The arguments with labelled arrays as plain ones, which is what a program works on."""
+    """The arguments with labelled and mapped arrays as plain ones, which a program works on."""
     _, structure = tree.flatten((args, kwargs))
-    named = list_leaves(args, kwargs, parameters)
-    leaves = [x if isinstance(x, Number) or _is_foreign(x) else admit(x, path) for path, x in named]
+    leaves = [_admit_leaf(x, path) for path, x in list_leaves(args, kwargs, parameters)]
     found: tuple[Any, Any] = tree.unflatten(structure, leaves)
     return found
+
+
+def _admit_leaf(x: Any, path: str) -> Any:
+    if isinstance(x, np.memmap):
+        return np.asarray(x)
+    return x if isinstance(x, Number) or _is_foreign(x) else admit(x, path)
 
 
 def _is_foreign(leaf: Any) -> bool:

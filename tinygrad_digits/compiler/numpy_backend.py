@@ -102,6 +102,16 @@ def _check_shape(x: Any, shape: tuple[int, ...], name: str) -> Any:
     return x
 
 
+def _rounds_otherwise_in_place(eqn: Equation) -> bool:
+    """Whether NumPy's last digits depend on where the result goes.
+
+    Of a single complex number that is overwritten by its product, NumPy's loop for vectors sees
+    operands that overlap, and leaves it to another, which rounds each product before their sum.
+    """
+    single = eqn.aval.dtype.kind == "c" and eqn.aval.nbytes == eqn.aval.dtype.itemsize
+    return single and eqn.op.kernel in (np.multiply, np.square)
+
+
 def _settle(donated: tuple[Any, ...], others: tuple[Any, ...]) -> list[Any]:
     """Donated arrays that may be written into: copies of those that are not the caller's alone."""
     views = [x for x in (*donated, *others) if x.base is not None]
@@ -181,7 +191,9 @@ class Emitter:
         return {
             i
             for i, eqn in self.program.equations.items()
-            if eqn.op.kind is Kind.ELEMENTWISE and isinstance(eqn.op.kernel, np.ufunc)
+            if eqn.op.kind is Kind.ELEMENTWISE
+            and isinstance(eqn.op.kernel, np.ufunc)
+            and not _rounds_otherwise_in_place(eqn)
         }
 
     # --- memory

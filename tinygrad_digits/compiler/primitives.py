@@ -26,9 +26,22 @@ def _item(results: Any, k: int) -> Any:
     return results[k]
 
 
+def _as_scalars(*xs: Any) -> list[Any]:
+    return [x[()] if isinstance(x, np.ndarray) else x for x in xs]
+
+
 def _power(x: Any, n: Any) -> Any:
-    x, n = [each[()] if isinstance(each, np.ndarray) else each for each in (x, n)]
+    x, n = _as_scalars(x, n)
     return x**n
+
+
+def _product(x: Any, y: Any) -> Any:
+    x, y = _as_scalars(x, y)
+    return x * y
+
+
+def _square(x: Any) -> Any:
+    return np.square(*_as_scalars(x))
 
 
 PACK = Primitive(_pack, (), "pack", Kind.GATHER)
@@ -41,6 +54,12 @@ ITEM = Primitive(_item, (), "item", Kind.OPAQUE)
 SCALAR_POWER = Primitive(_power, (), "power", Kind.OPAQUE)
 """The ** of NumPy's scalars: a routine of its own, which rounds differently from np.power's."""
 SCALAR_POWER.function = np.power  # to native code, which has one routine for both
+SCALAR_PRODUCT = Primitive(_product, (), "multiply", Kind.OPAQUE)
+"""The * of NumPy's complex scalars, which rounds each product; np.multiply fuses two of them."""
+SCALAR_PRODUCT.function = np.multiply
+SCALAR_SQUARE = Primitive(_square, (), "square", Kind.OPAQUE)
+"""np.square of NumPy's complex scalars, which rounds as their * does, and of arrays does not."""
+SCALAR_SQUARE.function = np.square
 
 ADD = Primitive(np.add, (), "add", Kind.ELEMENTWISE)
 MULTIPLY = Primitive(np.multiply, (), "multiply", Kind.ELEMENTWISE)

@@ -27,7 +27,7 @@ from ..staging.lowering import lowering_of
 from ..staging.tracer import CHOOSE, Tracer
 from ..support.errors import TracedValueError
 from ..support.user_lines import UserLine, locate_user, user_line
-from .primitives import ITEM, SCALAR_POWER
+from .primitives import ITEM, SCALAR_POWER, SCALAR_PRODUCT, SCALAR_SQUARE
 from .program import Aval, Equation, Operand, Program, Var, map_operand
 from .signature import is_generator
 
@@ -62,6 +62,13 @@ UNFUSED = {
     np.roots,
 }
 """Functions of which NumPy rounds, or makes scalars, otherwise than the ops that stand in."""
+
+TO_ARRAYS = {np.stack, np.hstack, np.reshape, np.ravel, np.expand_dims, np.atleast_1d}
+"""Functions that make an array of numbers, as the slopes of an equation are often written."""
+
+MOVING = {np.concatenate, np.stack, np.hstack, np.vstack, np.roll, np.flip}
+"""Functions that compute nothing."""
+
 
 NO_ARRAY_FROM_VALUES = {
     *(np.array_repr, np.array_str, np.array2string, np.min_scalar_type),
@@ -130,6 +137,8 @@ class JitInterpreter(Interpreter):
         if _is_of_numbers(op, args):
             op = ARITHMETIC[op.function]
             compute = op.kernel
+        elif function is np.square and not options and _are_complex_scalars(*args):
+            op = SCALAR_SQUARE
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
             y = self.compute(lowering_of(op).stand_in or compute, *values)
@@ -240,10 +249,29 @@ class JitTracer(Tracer):
         return np.asarray(self.concrete)
 
     def __pow__(self, n: Any) -> Any:
-        return _raise_to_power(self, n) if _are_scalars(self, n) else super().__pow__(n)
+        scalars = _are_scalars(self, n)
+        return _operate(SCALAR_POWER, self, n) if scalars else super().__pow__(n)
 
     def __rpow__(self, x: Any) -> Any:
-        return _raise_to_power(x, self) if _are_scalars(x, self) else super().__rpow__(x)
+        scalars = _are_scalars(x, self)
+        return _operate(SCALAR_POWER, x, self) if scalars else super().__rpow__(x)
+
+    def __mul__(self, y: Any) -> Any:
+        scalars = _are_complex_scalars(self, y)
+        return _operate(SCALAR_PRODUCT, self, y) if scalars else super().__mul__(y)
+
+    def __rmul__(self, x: Any) -> Any:
+        scalars = _are_complex_scalars(x, self)
+        return _operate(SCALAR_PRODUCT, x, self) if scalars else super().__rmul__(x)
+
+    def __imul__(self, y: Any) -> Any:
+        return self * y if _are_complex_scalars(self, y) else super().__imul__(y)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        called = method == "__call__" and not options
+        if ufunc is np.multiply and called and isinstance(inputs[0], np.complexfloating):
+            return self.__rmul__(inputs[0])  # a scalar's *, far more often than the ufunc by name
+        return super().__array_ufunc__(ufunc, method, *inputs, **options)
 
     def prefers_numpy(
         self, function: Any, op: Any, args: tuple[Any, ...], options: dict[str, Any]
@@ -251,8 +279,10 @@ class JitTracer(Tracer):
         """Whether a call is NumPy's to make, with its dtypes, scalars and refusals.
 
         A composition of ops is written for what can be differentiated, and is worth its lines
-        where loops can be fused: arrays of float32 or float64. (Of functions among the arguments
-        it knows more than NumPy: they may use other tracers.)
+        where loops can be fused: arrays of float32 or float64, numbers that become one, as an
+        equation's slopes do, or complex arrays that are moved, as NumPy's loops round products of
+        these in different ways. (Of functions among the arguments it knows more than NumPy: they
+        may use other tracers.)
         """
         row = getattr(op, "primitive", None)
         if row is not None and row.kind is Kind.STATIC:
@@ -262,7 +292,8 @@ class JitTracer(Tracer):
         if function in UNFUSED or all(x.is_number for x in arrays):
             return not any(map(_is_function, leaves))
         is_row = row is not None and not row.composite and options.keys() <= row.options
-        floats = any(x.shape and x.dtype.char in "fdg" for x in arrays)
+        fused, kinds = function in TO_ARRAYS, "fdgFDG" if function in MOVING else "fdg"
+        floats = any((x.shape or fused) and x.dtype.char in kinds for x in arrays)
         return not (is_row or floats or any(map(_is_function, leaves)))
 
     def strong(self) -> JitTracer:
@@ -311,10 +342,18 @@ def _are_scalars(*operands: Any) -> bool:
     return any(scalars) and all(map(operator.or_, scalars, [type(x) in NUMBERS for x in values]))
 
 
-def _raise_to_power(x: Any, n: Any) -> Any:
-    tape = find_top_tape((x, n))
+def _are_complex_scalars(*operands: Any) -> bool:
+    """Whether all operands are complex numbers, and one at least is NumPy's."""
+    values = [*map(_concrete, operands)]
+    alike = all(isinstance(x, complex | np.complexfloating) for x in values)
+    return alike and any(isinstance(x, np.generic) for x in values)
+
+
+def _operate(op: Primitive, x: Any, y: Any) -> Any:
+    """What an operator of NumPy's scalars makes of them."""
+    tape = find_top_tape((x, y))
     assert tape is not None
-    return tape.process_primitive(SCALAR_POWER, SCALAR_POWER.kernel, (x, n), NO_OPTIONS)
+    return tape.process_primitive(op, op.kernel, (x, y), NO_OPTIONS)
 
 
 _STRONG = [Primitive(kind, (), kind.__name__, Kind.OPAQUE) for kind in (np.float64, np.complex128)]

@@ -83,7 +83,7 @@ def _value_and_grad(
         if has_aux:
             output, aux = outputs.split_aux(output, f)
             aux = tree.map(lambda leaf: unbox(leaf, tape), aux)
-        value, seeds, pull = _start_sweep(output, tape, f)
+        value, seeds, pull = _start_sweep(output, tape, f, holomorphic)
         if type(value) not in _REAL or holomorphic:
             pull = outputs.check_complex(value, tensors, pull, f, holomorphic)
         grads = collect_gradients(tensors, tape.sweep(seeds, free=True, pull=pull))
@@ -95,7 +95,9 @@ def _value_and_grad(
     return both
 
 
-def _start_sweep(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Array], Pull | None]:
+def _start_sweep(
+    output: Any, tape: Tape, f: Any, holomorphic: bool
+) -> tuple[Array, dict[int, Array], Pull | None]:
     """The output's value; where the sweep starts, with 1 at the output; and what runs its rules."""
     if type(output) is not Tensor:
         output = within(output)
@@ -106,7 +108,7 @@ def _start_sweep(output: Any, tape: Tape, f: Any) -> tuple[Array, dict[int, Arra
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}, None
         return unbox(output, tape), {output.index: np.ones_like(value)}, tape.find_pull([output])
-    outputs.check_constant(output, f)
+    outputs.check_constant(output, f, holomorphic)
     return copy_leaf(output), {}, None
 
 

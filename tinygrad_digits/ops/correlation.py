@@ -42,6 +42,12 @@ MOST_NUMBERS = 1 << 18
 """Of columns at a time: they stay in the cache, and in memory that is there already."""
 
 
+FEWER = 4
+"""How many times as many channels a cotangent must have as the image, so that the columns of what
+goes to the image are added up in less time than those of the cotangent are laid and multiplied: in
+0.3 of it for grey images of 28x28 and 32 kernels, 0.7 for 3 channels and 16, 0.8 for 8 and 32."""
+
+
 def _lay_columns(
     padded: Array, window: Pair, strides: Pair, dilation: Pair, size: Pair
 ) -> Iterator[tuple[slice, Array]]:
@@ -88,7 +94,7 @@ def _spread(
     margins: Margins,
 ) -> Array:
     turned = turn_margins(w.shape[2:], strides, dilation, margins)
-    if turned is not None:
+    if turned is not None and FEWER * w.shape[1] > w.shape[0]:
         back = np.swapaxes(w[:, :, ::-1, ::-1], 0, 1)
         return _correlate(g, back, strides, dilation, turned)
     columns = w.reshape(w.shape[0], -1).T @ g.reshape(g.shape[0], -1)

@@ -36,6 +36,10 @@ def _conj(x: Tensor) -> Array:
     return elementwise.conjugate(x) if x.dtype.kind == "c" else x
 
 
+# it applies it: programs of complex arrays need not call NumPy's
+_conj.primitive = elementwise.conjugate.primitive  # type: ignore[attr-defined]
+
+
 def _imag(x: Tensor) -> Array:
     """ndarray.imag: of a real array zeros."""
     if x.dtype.kind == "c":
@@ -84,6 +88,7 @@ COMPOSITIONS = (
 def _pass_on(name: str) -> Function:
     """The method of that name of tracers."""
     known = NUMPY[getattr(np, name)] if name in OPS else vars(ArrayMethods)[name]
+    known = _conj if name.startswith("conj") else known
 
     def call(x: Array, *args: Any, **options: Any) -> Any:
         return getattr(x, name)(*args, **options)

@@ -72,6 +72,8 @@ class Lowering:
             the operands `{0}`, `{1}` ...; for a kernel that makes a new array.
         element: of an elementwise op, the native formula of one element, of terms in the dtype of
             the result; or the name of one that native code knows ("erf"). It joins others' loops.
+        complex_element: the same where the operands or the result are complex: of complex terms,
+            which have a real and an imag; for an equation with options that are all false.
         native: what writes a native block, or returns None where there is none.
         guard: of an op with an effect, a condition (in terms of maximum_reduce and uintp) under
             which its kernel has to be called at all, or None where it always has to be.
@@ -83,13 +85,17 @@ class Lowering:
     All have to give what the kernel gives.
     """
 
-    __slots__ = ("element", "guard", "native", "row", "row_sum", "stand_in", "statement")
+    __slots__ = (
+        *("complex_element", "element", "guard", "native"),
+        *("row", "row_sum", "stand_in", "statement"),
+    )
 
     def __init__(
         self,
         *,
         statement: str = "",
         element: Callable[..., Any] | str | None = None,
+        complex_element: Callable[..., Any] | str | None = None,
         native: Writer | None = None,
         guard: Callable[[SourceCall], str | None] | None = None,
         row_sum: int | None = None,
@@ -98,6 +104,7 @@ class Lowering:
     ) -> None:
         self.statement = statement
         self.element = element
+        self.complex_element = complex_element
         self.native = native
         self.guard = guard
         self.row_sum = row_sum

@@ -55,11 +55,15 @@ def check_complex(value: Any, leaves: list[Any], pull: Any, f: Any, holomorphic:
     return load(f"{package}.transforms.holomorphy", "watch_sweep")(f, pull)
 
 
-def check_constant(output: Any, f: Any) -> None:
+REAL = {"f", "i", "u"}
+"""Kinds of dtypes."""
+
+
+def check_constant(output: Any, f: Any, holomorphic: bool) -> None:
     """Warn of an output that is not on the tape; NotDifferentiableError unless a scalar."""
     kind = getattr(getattr(output, "dtype", None), "kind", None)
-    number = type(output) in (int, float, complex) or (kind is not None and kind in "fiuc")
-    if not number or np.size(output) != 1:
+    own = {int: "i", float: "f", complex: "c"}.get(type(output), "")
+    if (kind or own) not in (REAL | {"c"} if holomorphic else REAL) or np.size(output) != 1:
         described = f"{output.dtype}{np.shape(output)}" if kind else type(output).__name__
         raise NotDifferentiableError(
             f"{name_of(f)} must return a real scalar to be differentiated, got {described}"

@@ -51,6 +51,7 @@ def scan(
     xs: Tree = None,
     length: int | None = None,
     reverse: bool = False,
+    unroll: int | bool = 1,
     *,
     checkpoint: bool | int = False,
 ) -> tuple[Tree, Tree]:
@@ -63,6 +64,7 @@ def scan(
         xs: a tree of arrays; each step gets their next element along the first axis.
         length: the number of steps, needed where xs has no arrays.
         reverse: whether to go from the last x to the first; ys are where their xs are.
+        unroll: under `jit`, how many steps a turn of the loop takes; True for all of them.
         checkpoint: keep for the derivative every k-th carry only, and compute the steps between
             once more; True for k = sqrt(n). The step is then traced as `jit` does, without `jit`
             too, and cannot branch on values in Python.
@@ -74,7 +76,7 @@ def scan(
     >>> td.scan(lambda total, x: (total + x, total), 0.0, np.array([1.0, 2.0, 3.0]))
     (np.float64(6.0), array([0., 1., 3.]))
     """
-    return Steps("scan", f, init, xs, length, reverse).run(checkpoint)
+    return Steps("scan", f, init, xs, length, reverse, unroll).run(checkpoint)
 
 
 def map(f: Callable[[Tree], Tree], xs: Tree) -> Tree:
@@ -113,7 +115,14 @@ class Steps:
     """The steps of a scan."""
 
     def __init__(
-        self, loop: str, f: Step, init: Tree, xs: Tree, length: int | None, reverse: bool
+        self,
+        loop: str,
+        f: Step,
+        init: Tree,
+        xs: Tree,
+        length: int | None,
+        reverse: bool,
+        unroll: int | bool = 1,
     ) -> None:
         self.loop, self.f, self.reverse = loop, f, reverse
         self.carry = Carry(loop, init)
@@ -124,6 +133,7 @@ class Steps:
             for leaf, path in zip(leaves, paths, strict=True)
         ]
         self.length = _count_steps(loop, [*zip(paths, self.xs, strict=True)], length)
+        self.unroll = self._read_unroll(unroll)
 
     def run(self, checkpoint: bool | int = False) -> tuple[Tree, Tree]:
         """The steps as an equation, if a trace is under way, or else one by one."""
@@ -134,6 +144,8 @@ class Steps:
                 look_for_traces(leaves)
                 return self.run_alone(every)
             except TraceFound as found:
+                if self.unroll > 1:
+                    return self.run_turns(every)
                 return self.run_staged(found.traces, every)
 
     def run_alone(self, every: int) -> tuple[Tree, Tree]:
@@ -152,6 +164,14 @@ class Steps:
         if operator.index(every) < 0:
             raise ValueError(f"{self.loop}: checkpoint is True or a number of steps, got {every!r}")
         return int(every)
+
+    def _read_unroll(self, several: bool | int) -> int:
+        """How many steps a turn has, of those that there are."""
+        if several is True:
+            return self.length
+        if operator.index(several) < 0:
+            raise ValueError(f"{self.loop}: unroll is True or a number of steps, got {several!r}")
+        return min(max(int(several), 1), self.length)
 
     # --- one by one
 
@@ -211,6 +231,27 @@ class Steps:
 
     # --- as an equation
 
+    def run_turns(self, every: int) -> tuple[Tree, Tree]:
+        """Turns of several steps as an equation, and the steps that are left as another."""
+        k, n, init = self.unroll, self.length, self.carry.open(self.carry.leaves)
+        left = n % k
+        first = slice(left, None) if self.reverse else slice(n - left)
+        last = slice(left) if self.reverse else slice(n - left, None)
+
+        def run(f: Step, carry: Tree, xs: list[Any], length: int) -> tuple[Tree, Tree]:
+            xs_tree = tree.unflatten(self.structure, xs)
+            checkpoint = -(-every // (n // length))
+            return Steps(self.loop, f, carry, xs_tree, length, self.reverse).run(checkpoint)
+
+        turns = [x if x is None else x[first].reshape(n // k, k, *x.shape[1:]) for x in self.xs]
+        carry, ys = run(_take_steps(self.f, k, self.reverse), init, turns, n // k)
+        ys = tree.map(_join_turns, ys)
+        if not left:
+            return carry, ys
+        xs = [x if x is None else x[last] for x in self.xs]
+        carry, more = run(self.f, carry, xs, left)
+        return carry, tree.map(_join, *((more, ys) if self.reverse else (ys, more)))
+
     def run_staged(self, traces: list[Any], every: int) -> tuple[Tree, Tree]:
         """The step traced once, and one call of all steps."""
         if not self.length:
@@ -236,6 +277,23 @@ class Steps:
         m, (y, y_structure) = loop.carries, y_parts[0]
         last = self.carry.open(carry.merge(results[:m]))
         return last, tree.unflatten(y_structure, y.merge(results[m:]))
+
+
+def _take_steps(f: Step, k: int, reverse: bool) -> Step:
+    """A turn: k steps of f, one after the other."""
+
+    def turn(carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
+        ys = [None] * k
+        for i in reversed(range(k)) if reverse else range(k):
+            carry, ys[i] = f(carry, tree.map(lambda x, i=i: x if x is None else x[i], xs))
+        return carry, tree.map(lambda *column: _stack([*column]), *ys)
+
+    return turn
+
+
+def _join_turns(y: Any) -> Any:
+    """What turns have returned, (turns, steps, ...), one step after the other."""
+    return y.reshape(-1, *y.shape[2:]) if form_of(y) else y
 
 
 def _count_steps(loop: str, xs: list[tuple[str, Any]], length: int | None) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-from ..program import Equation, Program
+from ..program import Aval, Equation, Program
 from .fusion import Block, Role
 from .layouts import Strides, plain_strides
 
@@ -57,9 +57,14 @@ def find_axes(
         return axes
     across = tuple([i for i in reducing if not axes.steps[i][0]])
     cut = axes._replace(in_parts=True, across=across)
-    found = PARTS * sum(prod(program.aval(i).shape) for i in across)
+    found = PARTS * sum(count_words(program.aval(i)) for i in across)
     alone = all(i in across or cut.is_final(i) for i in reducing)
     return cut if alone and 4 * found <= prod(axes.shape) else axes
+
+
+def count_words(aval: Aval) -> int:
+    """How many numbers of eight bytes a value has room in, whatever its dtype."""
+    return prod(aval.shape) * (2 if aval.dtype.kind == "c" else 1)
 
 
 def _find_steps(own: tuple[int, ...], strides: Strides, shape: tuple[int, ...]) -> Strides:

@@ -18,7 +18,8 @@ from llvmlite import ir
 
 from ...staging.lowering import SourceArray
 from ...support.errors import ShapeError
-from .expressions import TYPES, constant, convert
+from .complex_terms import ComplexTerm
+from .expressions import TYPES, constant, convert, find_part
 from .layouts import Strides, plain_strides
 from .processor import count_registers
 from .rows import RowSums
@@ -226,26 +227,38 @@ class Place(SourceArray):
         place, kind = functools.reduce(operator.add, parts), _in_memory(self.dtype)
         return self.code.builder.gep(self.pointer, [place.value], source_etype=kind)
 
-    def __getitem__(self, at: Any) -> Term:
+    def __getitem__(self, at: Any) -> Any:
         return self.load(self._point(at))
 
-    def __setitem__(self, at: Any, value: Term | float) -> None:
+    def __setitem__(self, at: Any, value: Any) -> None:
         self.store(self._point(at), value)
 
-    def load(self, pointer: Any, lanes: int = 0) -> Term:
+    def _find_parts(self, pointer: Any) -> Place:
+        """The two parts of a complex number as an array."""
+        return Place(self.code, pointer, (2,), find_part(self.dtype))
+
+    def load(self, pointer: Any, lanes: int = 0) -> Any:
         """The element at an address, or as many as a vector has lanes."""
         assert self.code is not None
+        if self.dtype.kind == "c":
+            parts = self._find_parts(pointer)
+            return ComplexTerm(parts[0], parts[1])
         kind = _in_memory(self.dtype)
         kind = ir.VectorType(kind, lanes) if lanes else kind
         loaded = self.code.builder.load(pointer, align=self.dtype.itemsize, typ=kind)
         x = Term(self.code.builder, loaded, self.dtype.kind == "u")
         return x.convert(BOOL) if self.dtype.kind == "b" else x
 
-    def store(self, pointer: Any, value: Term | float) -> None:
+    def store(self, pointer: Any, value: Any) -> None:
         """Write the element, or the elements, at an address."""
         assert self.code is not None
-        x = value if isinstance(value, Term) else constant(self.code.builder, value, self.dtype)
+        known = isinstance(value, (Term, ComplexTerm))
+        x = value if known else constant(self.code.builder, value, self.dtype)
         x = convert(x, self.dtype)
+        if self.dtype.kind == "c":
+            parts = self._find_parts(pointer)
+            parts[0], parts[1] = x.real, x.imag
+            return
         x = x.convert(INT8) if self.dtype.kind == "b" else x
         self.code.builder.store(x.value, pointer, align=self.dtype.itemsize)
 

@@ -12,46 +12,48 @@ import numpy as np
 from llvmlite import ir
 
 from ...support.loading import load
-from .terms import BOOL, DOUBLE, FLOAT, Term
+from .complex_terms import ComplexTerm, make_complex
+from .terms import BOOL, DOUBLE, FLOAT, MATHEMATICS, Term
 
 TYPES: dict[np.dtype[Any], ir.Type] = {
     np.dtype(bool): BOOL,
     np.dtype(np.float32): FLOAT,
     np.dtype(np.float64): DOUBLE,
+    np.dtype(np.complex64): ir.ArrayType(FLOAT, 2),
+    np.dtype(np.complex128): ir.ArrayType(DOUBLE, 2),
     **{
         np.dtype(f"{sign}{bits}"): ir.IntType(bits)
         for sign in ("int", "uint")
         for bits in (8, 16, 32, 64)
     },
 }
-"""The dtypes of native code. A bool is one bit, and a byte in memory."""
+"""The dtypes of native code. A bool is one bit, and a byte in memory; a complex number two."""
 
 
-MATHEMATICS = f"{__package__}.mathematics"
-"""Which is imported where it is written: a program that is in the cache does without."""
-
-
-def convert(x: Term, dtype: np.dtype[Any]) -> Term:
+def convert(x: Any, dtype: np.dtype[Any]) -> Any:
     """A term in another dtype."""
+    if dtype.kind == "c":
+        return make_complex(x, TYPES[dtype].element)
     return x.convert(TYPES[dtype], unsigned=dtype.kind == "u")
 
 
-def constant(builder: ir.IRBuilder, number: Any, dtype: np.dtype[Any]) -> Term:
+def find_part(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the real and the imaginary part."""
+    return np.dtype(f"f{dtype.itemsize // 2}")
+
+
+def constant(builder: ir.IRBuilder, number: Any, dtype: np.dtype[Any]) -> Any:
     """A number of this dtype."""
+    if dtype.kind == "c":
+        parts = (number.real, number.imag)
+        return ComplexTerm(*[constant(builder, part, find_part(dtype)) for part in parts])
     value = float(dtype.type(number)) if dtype.kind == "f" else int(number)  # rounded as by NumPy
     return Term(builder, ir.Constant(TYPES[dtype], value), dtype.kind == "u")
 
 
-def _call(name: str) -> Callable[..., Term]:
+def _call(name: str) -> Callable[..., Any]:
     """The function of that name in our mathematics."""
-
-    def formula(*xs: Term) -> Term:
-        x = xs[0]
-        define_function = load(MATHEMATICS, "define_function")
-        function = define_function(x.builder.module, name, x.type)
-        return Term(x.builder, x.builder.call(function, [each.value for each in xs]))
-
-    return formula
+    return lambda x, *others: x.compute(name, *others)
 
 
 def _intrinsic(name: str) -> Callable[..., Term]:
@@ -136,7 +138,7 @@ def _scale(x: Term, k: Term) -> Term:
     return functools.reduce(scale, steps, x)
 
 
-FORMULAS: dict[Any, Callable[..., Term]] = {
+FORMULAS: dict[Any, Callable[..., Any]] = {
     np.add: lambda a, b: a + b,
     np.subtract: lambda a, b: a - b,
     np.multiply: lambda a, b: a * b,
@@ -199,7 +201,27 @@ ELEMENTARY = (
 FORMULAS |= {f: _call(f.__name__) for f in ELEMENTARY}
 FORMULAS[np.reciprocal] = lambda x: 1 / x
 
-NAMED: dict[str, Callable[..., Term]] = {
+OF_COMPLEX: dict[Any, Callable[..., Any]] = {
+    **{f: FORMULAS[f] for f in (np.add, np.subtract, np.multiply, np.square, np.absolute)},
+    **{f: FORMULAS[f] for f in (np.divide, np.negative, np.positive, np.float_power)},
+    **{f: FORMULAS[f] for f in (np.logical_and, np.logical_or, np.logical_xor, np.logical_not)},
+    **{f: _call(f.__name__) for f in (np.exp, np.expm1, np.sinh, np.cosh, np.tanh)},
+    **{f: _call(f.__name__) for f in (np.log, np.log2, np.log10, np.log1p, np.sin, np.cos, np.tan)},
+    **{f: _call(f.__name__) for f in (np.sqrt, np.power)},
+    np.sign: _call("direction"),
+    np.conjugate: lambda z: z.conjugate(),
+    np.reciprocal: lambda z: z.reciprocal(),
+    np.equal: lambda a, b: a == b,
+    np.not_equal: lambda a, b: a != b,
+    np.isnan: lambda z: z.real.is_nan() | z.imag.is_nan(),
+    np.isfinite: lambda z: _is_finite(z.real) & _is_finite(z.imag),
+    np.isinf: lambda z: _is_infinite(z.real) | _is_infinite(z.imag),
+}
+"""The same of complex operands."""
+
+NAMED: dict[str, Callable[..., Any]] = {
+    "angle": _call("angle"),
+    "direction": _call("direction"),
     "erf": _call("erf"),
     "erfc": _call("erfc"),
     "ndtr": lambda x: _call("erfc")(x * -math.sqrt(0.5)) * 0.5,
@@ -208,3 +230,13 @@ NAMED: dict[str, Callable[..., Term]] = {
 
 OF_FLOATS = {np.power, np.reciprocal}
 """Those whose formulas are not what NumPy computes of integers."""
+
+
+def find_formula(ufunc: Any, dtypes: tuple[np.dtype[Any], ...] | None) -> Callable[..., Any] | None:
+    """The formula of a ufunc in these dtypes, of the operands and the result, if it has one."""
+    if dtypes is None or not all(dtype in TYPES for dtype in dtypes):
+        return None
+    kinds = {dtype.kind for dtype in dtypes}
+    if "c" in kinds:
+        return OF_COMPLEX.get(ufunc)
+    return None if ufunc in OF_FLOATS and kinds != {"f"} else FORMULAS.get(ufunc)

@@ -40,7 +40,7 @@ def has_known_layout() -> bool:
         return False
     rows = np.arange(12.0).reshape(3, 4)
     arrays = [rows, rows[:, ::2], rows.T, rows[1:], np.frombuffer(bytes(9), "u1")[1:].view("i8")]
-    things = (*arrays, 0.5, 0.5 - 2j, np.float32(0.25), np.int8(-3))
+    things = (*arrays, 0.5, 0.5 - 2j, np.float32(0.25), np.complex64(2j), np.int8(-3))
     return all(map(_is_as_known, things, _read_items(things)))
 
 

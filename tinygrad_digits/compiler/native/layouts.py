@@ -56,7 +56,7 @@ class Layouts:
     def add_view(self, index: int, eqn: Equation) -> bool:
         """Note how a view lies in memory; False for what turns out to be no view."""
         x = eqn.args[0]
-        if not isinstance(x, Var) or self.program.aval(x.index).form != "array":
+        if not isinstance(x, Var) or self.program.aval(x.index).form not in ("array", "scalar"):
             return False
         layout = self.of(x.index)
         root = np.empty(self.program.aval(layout.root).shape, eqn.aval.dtype)

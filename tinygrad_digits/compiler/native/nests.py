@@ -22,11 +22,12 @@ from llvmlite import ir
 
 from ...staging.lowering import lowering_of
 from ..program import Equation, Operand, Program, Var
-from .axes import PARTS, Axes
+from .axes import PARTS, Axes, count_words
 from .code import FunctionWriter, Place
-from .expressions import FORMULAS, NAMED, constant, convert
+from .complex_terms import ComplexTerm, select
+from .expressions import FORMULAS, NAMED, constant, convert, find_formula
 from .fusion import Block, Role
-from .roles import IDENTITIES, loop_dtypes
+from .roles import IDENTITIES, find_element, is_complex, loop_dtypes
 from .terms import BOOL, Term, declare, suffix_of
 
 CIRCULAR = {np.sin, np.cos, np.tan}
@@ -88,7 +89,7 @@ class Nest:
         self.reductions = {i: self._describe_reduction(i) for i in reducing}
         self.tables: dict[int, Place] = {}
         self.indices: list[Term] = []
-        self.values: dict[int, Term] = {}
+        self.values: dict[int, Term | ComplexTerm] = {}
         self.totals: dict[int, Place] = {}
 
     def write(self) -> None:
@@ -116,7 +117,7 @@ class Nest:
                     pointer = partials.point((start,), (1,))
                     self.tables[i] = Place(self.code, pointer, (size,), r.wide)
                     self.tables[i].fill(_start(r))
-                    start = start + size
+                    start = start + self._count_words(i)
             n = self.axes.shape[0]
             self._write_nest(0, (part * n / PARTS, (part + 1) * n / PARTS))
 
@@ -132,11 +133,14 @@ class Nest:
                 for other in others:
                     total = _combine(r, total, other[k], "")
                 self.places[i][k] = total
-            start += size
+            start += self._count_words(i)
+
+    def _count_words(self, i: int) -> int:
+        return count_words(self.program.aval(i))
 
     def _count_partials(self) -> int:
-        """How many numbers, of eight bytes at the most, one part has for the others."""
-        return sum(self.places[i].size for i in self.axes.across)
+        """How many words one part has for the others."""
+        return sum(self._count_words(i) for i in self.axes.across)
 
     # --- loops
 
@@ -197,7 +201,7 @@ class Nest:
 
     # --- equations
 
-    def _write_formula(self, eqn: Equation) -> Term:
+    def _write_formula(self, eqn: Equation) -> Any:
         function, dtype = eqn.op.function, eqn.aval.dtype
         if function is np.power and type(eqn.args[1]) is float and eqn.args[1] == 0.5:
             return FORMULAS[np.sqrt](self._operand(eqn.args[0], dtype))  # as NumPy, at -inf and -0
@@ -206,16 +210,20 @@ class Nest:
         if function is np.where:
             c, a, b = eqn.args
             chosen, otherwise = (self._operand(x, dtype) for x in (a, b))
-            return self._operand(c, np.dtype(bool)).select(chosen, otherwise)
-        if element := lowering_of(eqn.op).element:
+            choose = select if isinstance(chosen, ComplexTerm) else Term.select
+            return choose(self._operand(c, np.dtype(bool)), chosen, otherwise)
+        if element := find_element(eqn, self.program):
             formula = NAMED[element] if isinstance(element, str) else element
-            return convert(formula(*[self._operand(x, dtype) for x in eqn.args]), dtype)
+            wide = np.result_type(dtype, np.complex64) if is_complex(eqn, self.program) else dtype
+            return convert(formula(*[self._operand(x, wide) for x in eqn.args]), dtype)
         dtypes = loop_dtypes(eqn, self.program)
+        formula = find_formula(function, dtypes)
         assert dtypes is not None
+        assert formula is not None
         operands = [self._operand(x, d) for x, d in zip(eqn.args, dtypes, strict=False)]
-        return convert(FORMULAS[function](*operands), dtype)
+        return convert(formula(*operands), dtype)
 
-    def _operand(self, x: Operand, dtype: np.dtype[Any]) -> Term:
+    def _operand(self, x: Operand, dtype: np.dtype[Any]) -> Any:
         """An operand in the dtype that the op computes in, in all lanes."""
         if not isinstance(x, Var):
             return self._spread(constant(self.code.builder, x, dtype))
@@ -237,10 +245,12 @@ class Nest:
         steps = {steps[-1] for steps in self.axes.steps.values()} if rows else {2}
         if steps - {0, 1} or any(lowering_of(e.op).element for e in self.equations.values()):
             return 0
-        circular = {eqn.op.function for eqn in self.equations.values()} & CIRCULAR
-        return 0 if circular else self.axes.shape[-1]
+        equations = self.equations.values()
+        circular = {eqn.op.function for eqn in equations} & CIRCULAR
+        pairs = any(is_complex(eqn, self.program) for eqn in equations)
+        return 0 if circular or pairs else self.axes.shape[-1]
 
-    def _spread(self, x: Term) -> Term:
+    def _spread(self, x: Any) -> Any:
         if not self.lanes or isinstance(x.type, ir.VectorType):
             return x
         kind, place = ir.VectorType(x.type, self.lanes), ir.VectorType(ir.IntType(32), self.lanes)
@@ -254,7 +264,8 @@ class Nest:
     def _describe_reduction(self, i: int) -> Reduction:
         ufunc, dtype = self.equations[i].op.reduction_ufunc, self.equations[i].aval.dtype
         assert ufunc is not None
-        wide = np.dtype(float) if ufunc is np.add and dtype.kind == "f" else dtype
+        widest = {"f": np.dtype(float), "c": np.dtype(complex)}
+        wide = widest.get(dtype.kind, dtype) if ufunc is np.add else dtype
         return Reduction(ufunc, wide, self.axes.depth(i), self.axes.is_final(i))
 
     def _make_table(self, i: int) -> Place:
@@ -263,7 +274,7 @@ class Nest:
         alike = r.final or r.wide == place.dtype
         return place if alike else self.code.memory(r.wide, place.size)
 
-    def _take_in(self, i: int, x: Term) -> None:
+    def _take_in(self, i: int, x: Any) -> None:
         """One more element, or row."""
         r = self.reductions[i]
         if r.depth > self.rank:  # a row into a row
@@ -271,7 +282,7 @@ class Nest:
         self.totals[i][0] = _combine(r, self.totals[i][0], _reduce(r, x) if self.lanes else x)
         return None
 
-    def _finish(self, i: int, total: Term) -> None:
+    def _finish(self, i: int, total: Any) -> None:
         r, table = self.reductions[i], self.tables[i]
         at, lanes = self._point(i, table), self.lanes if r.depth > self.rank else 0
         table.store(at, total if r.final else _combine(r, table.load(at, lanes), total))
@@ -313,8 +324,12 @@ def _reduce(r: Reduction, x: Term) -> Term:
     return Term(x.builder, x.builder.call(function, [*start, x.value], fastmath=flags), x.unsigned)
 
 
-def _combine(r: Reduction, total: Term, x: Term, order: str = "reassoc") -> Term:
+def _combine(r: Reduction, total: Any, x: Any, order: str = "reassoc") -> Any:
     """One more element, or part, taken in: in any order that LLVM finds best, once and for all."""
+    if isinstance(x, ComplexTerm):
+        if r.ufunc is np.multiply:
+            return total * x
+        return total.add_freely(x) if order else total + x
     if x.is_float and r.ufunc in (np.add, np.multiply):
         builder = total.builder
         write = builder.fadd if r.ufunc is np.add else builder.fmul

@@ -19,7 +19,8 @@ from ..program import Equation, Operand, Program, Var, map_operand
 from .fusion import Block
 from .layouts import Strides
 
-PLAIN = (int, float, str, bool, type(None), type(Ellipsis), np.dtype, type, np.generic, Var)
+NUMBERS = (int, float, complex, bool, np.generic)
+PLAIN = (*NUMBERS, str, type(None), type(Ellipsis), np.dtype, type, Var)
 PACKAGE = __name__.partition(".")[0]
 
 
@@ -104,5 +105,7 @@ class _Text:
 def _is_ours(eqn: Equation) -> bool:
     """Whether what an op does is written in the package, and not registered from outside."""
     lowering = lowering_of(eqn.op)
-    written = [f for f in (lowering.native, lowering.element) if callable(f)]
+    written = [
+        f for f in (lowering.native, lowering.element, lowering.complex_element) if callable(f)
+    ]
     return all(f.__module__.partition(".")[0] == PACKAGE for f in written)

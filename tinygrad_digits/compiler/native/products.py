@@ -54,14 +54,14 @@ def _symbol(name: str, code: str) -> str:
 
 
 def _read_addresses(library: ctypes.CDLL) -> dict[str, int]:
-    """For float32 (f) and float64 (d); their lengths have 64 bits, as the suffix 64_ says."""
+    """For each dtype; their lengths have 64 bits, as the suffix 64_ says."""
     return {
         _symbol(name, code): ctypes.cast(
             getattr(library, f"scipy_cblas_{letter}{name}64_"), ctypes.c_void_p
         ).value
         or 0
         for name in ("gemm", "gemv")
-        for code, letter in (("f", "s"), ("d", "d"))
+        for code, letter in zip("fdFD", "sdcz", strict=True)
     }
 
 
@@ -83,13 +83,13 @@ def fits(eqn: Equation, layouts: Layouts) -> bool:
     """Whether a product is one of BLAS's, or a loop."""
     avals = [layouts.program.aval(i) for i in eqn.vars]
     dtypes = {aval.dtype for aval in (*avals, eqn.aval)}
-    alike = len(avals) == 2 and len(dtypes) == 1 and dtypes.pop().char in "fd"
+    alike = len(avals) == 2 and len(dtypes) == 1 and dtypes.pop().char in "fdFD"
     ranks = [len(aval.shape) for aval in avals]
     if not alike or (max(ranks) > 2 and min(ranks) < 2):
         return False
     if not eqn.aval.shape:
         return True
-    there = layouts.own_products or bool(find_routines())
+    there = eqn.aval.dtype.kind == "f" if layouts.own_products else bool(find_routines())
     return there and all(_leading(x, layouts) for x in eqn.args)
 
 
@@ -125,7 +125,7 @@ def write(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
         return _write_gemv(code, a, b, out)
     if len(a.shape) == 1 or a.shape[0] == 1:
         return _write_gemv(code, _turn(b), a, out)
-    if small_products.pays(a, b):
+    if out.dtype.kind == "f" and small_products.pays(a, b):
         return small_products.write(code, a, b, out)
     return _write_gemm(code, a, b, out)
 
@@ -143,12 +143,11 @@ def _turn(x: Place) -> Place:
 
 
 def _write_dot(code: FunctionWriter, a: Place, b: Place, out: Place) -> None:
-    total = code.variable(np.dtype(float))
+    total = code.variable(np.dtype(complex if out.dtype.kind == "c" else float))
     total[0] = 0.0
     with code.loop(prod(a.shape)) as k:
         product = convert(a[(k,)], total.dtype) * convert(b[(k,)], total.dtype)
-        added = code.builder.fadd(total[0].value, product.value, flags=["reassoc"])
-        total[0] = Term(code.builder, added)
+        total[0] = total[0].add_freely(product)
     out[0] = total[0]
 
 
@@ -179,9 +178,16 @@ def _tell(x: Place) -> tuple[Any, tuple[Any, Any]]:
 
 def _call(code: FunctionWriter, name: str, values: list[Any], *rest: Any) -> None:
     *places, dtype = rest
-    one, zero = (ir.Constant(TYPES[dtype], float(number)) for number in (1, 0))
+    one, zero = (_write_factor(code, number, dtype) for number in (1, 0))
     first, second, out = places
     values = [*values, one, *first, *second, zero, *out]
     signature = ir.FunctionType(ir.VoidType(), [value.type for value in values])
     routine = declare(code.builder.module, _symbol(name, dtype.char), signature)
     code.builder.call(routine, values)
+
+
+def _write_factor(code: FunctionWriter, number: float, dtype: np.dtype[Any]) -> Any:
+    """A number for BLAS, which gets a complex one by its address."""
+    if dtype.kind == "c":
+        return code.place_number(number, dtype).pointer
+    return ir.Constant(TYPES[dtype], float(number))

@@ -19,7 +19,7 @@ from ..control import Held
 from ..passes.for_loops import can_hold
 from ..primitives import ITEM
 from ..program import Equation, Program, Var, vars_in
-from .expressions import FORMULAS, OF_FLOATS, TYPES
+from .expressions import FORMULAS, TYPES, find_formula
 from .fusion import Role
 from .layouts import Layouts
 from .notation import is_plain_option
@@ -80,10 +80,11 @@ class Roles:
             numbers = [x for x in eqn.args if type(x) is int]
             if dtypes and not all(can_hold(dtypes[0], x) for x in numbers):
                 return f"it is about {numbers[0]}, which {dtypes[0]} cannot hold"
-            kinds = "f" if function in OF_FLOATS else "fiub"
-            fits = dtypes is not None and all(d in TYPES and d.kind in kinds for d in dtypes)
+            fits = find_formula(function, dtypes) is not None
             return Role.POINTWISE if fits else "it has no formula in this dtype"
-        if function in IDENTITIES or function is np.where or lowering_of(eqn.op).element:
+        if function is np.ndarray.astype and self._loses_imaginary_part(eqn):
+            return "NumPy warns of the imaginary part that is lost"
+        if function in IDENTITIES or function is np.where or find_element(eqn, self.program):
             return Role.POINTWISE
         if eqn.op.reduction_ufunc in REDUCTIONS and isinstance(eqn.args[0], Var):
             plain = set(eqn.options) <= {"axis", "keepdims"}
@@ -103,6 +104,10 @@ class Roles:
             return str(reason)
         return Role.STANDALONE
 
+    def _loses_imaginary_part(self, eqn: Equation) -> bool:
+        kind = self.program.aval(eqn.vars[0]).dtype.kind
+        return kind == "c" and eqn.aval.dtype.kind not in "cb"
+
     def _find_odd_type(self, eqn: Equation) -> str:
         """Why it is not only about arrays and numbers of native dtypes, if it is not."""
         avals = [eqn.aval, *(self.program.aval(i) for i in eqn.vars)]
@@ -113,6 +118,20 @@ class Roles:
         if odd := [aval for aval in avals if aval.dtype not in TYPES]:
             return f"native code has no {odd[0].dtype}"
         return "an array is empty" if any(0 in aval.shape for aval in avals) else ""
+
+
+def is_complex(eqn: Equation, program: Program) -> bool:
+    """Whether an equation is about complex numbers."""
+    avals = [eqn.aval, *(program.aval(i) for i in eqn.vars)]
+    return any(aval.dtype.kind == "c" for aval in avals)
+
+
+def find_element(eqn: Equation, program: Program) -> Any:
+    """The formula of one element, or its name, that is registered on a primitive."""
+    lowering = lowering_of(eqn.op)
+    if not is_complex(eqn, program):
+        return lowering.element
+    return None if any(eqn.options.values()) else lowering.complex_element
 
 
 def loop_dtypes(eqn: Equation, program: Program) -> tuple[np.dtype[Any], ...] | None:

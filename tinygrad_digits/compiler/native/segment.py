@@ -17,7 +17,7 @@ from llvmlite import ir
 from ..plan import Plan
 from ..program import Program, Var
 from . import host
-from .axes import PARTS, Axes, find_axes
+from .axes import PARTS, Axes, count_words, find_axes
 from .code import POINTER, FunctionWriter, Place
 from .fusion import Block, Role
 from .layouts import Layouts, Strides
@@ -106,7 +106,7 @@ class Kernel:
         if self.loop is not None:
             return self.loop.size
         across = self.axes.across if self.axes else ()
-        return 8 * PARTS * sum(prod(self.emitter.program.aval(i).shape) for i in across)
+        return 8 * PARTS * sum(count_words(self.emitter.program.aval(i)) for i in across)
 
     def write(self, module: ir.Module) -> None:
         """Write the function."""

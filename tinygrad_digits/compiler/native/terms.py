@@ -13,11 +13,16 @@ from typing import TypeAlias
 
 from llvmlite import ir
 
+from ...support.loading import load
+
 Operand: TypeAlias = "Term | float"
 
 BOOL, INT8, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 BITS = {"half": 16, "float": 32, "double": 64}
+
+MATHEMATICS = f"{__package__}.mathematics"
+"""Which is imported where it is written: a program that is in the cache does without."""
 
 
 class Term:
@@ -108,6 +113,10 @@ class Term:
         if self.unsigned or self.scalar == BOOL:
             return self
         return self.call("fabs") if self.is_float else (self < 0).select(-self, self)
+
+    def add_freely(self, other: Term) -> Term:
+        """A sum of many floats, in whatever order LLVM finds best."""
+        return self._with(self.builder.fadd(self.value, other.value, flags=["reassoc"]))
 
     # --- bits
 
@@ -221,7 +230,7 @@ class Term:
     def _take_lanes(self, which: ir.Constant) -> Term:
         return self._with(self.builder.shuffle_vector(self.value, self.value, which))
 
-    # --- functions that LLVM knows
+    # --- functions: LLVM's own, and those of our mathematics
 
     def call(self, name: str, *others: Operand) -> Term:
         """An intrinsic of the same type for all operands: sqrt, fabs, floor, ceil, trunc, rint."""
@@ -229,6 +238,13 @@ class Term:
         signature = ir.FunctionType(self.type, [self.type] * len(values))
         function = declare(self.builder.module, f"llvm.{name}.{suffix_of(self.type)}", signature)
         return self._with(self.builder.call(function, values))
+
+    def compute(self, name: str, *others: Term) -> Term:
+        """A function of our mathematics, by the name of NumPy's ufunc."""
+        define_function = load(MATHEMATICS, "define_function")
+        function = define_function(self.builder.module, name, self.type)
+        values = [self.value, *[other.value for other in others]]
+        return Term(self.builder, self.builder.call(function, values))
 
     def fma(self, factor: Operand, summand: Operand) -> Term:
         """self * factor + summand, rounded once, whatever it costs."""

@@ -77,10 +77,12 @@ def _reuse_softmax(eqn: Equation, program: Program) -> Equation | None:
     peak = producer(shifted.args[-1], program) if shifted is not None else None
     if shifted is None or shifted.op.function is not np.subtract:
         return None
-    if peak is None or peak.op.reduction_ufunc is not np.maximum:
+    if peak is None or peak.op.reduction_ufunc is not np.maximum or peak.args != shifted.args[:1]:
         return None
     assert total is not None
     if total.op.reduction_ufunc is not np.add or powers.aval.shape != eqn.aval.shape:
+        return None
+    if total.options != peak.options:  # along another axis all may be 0
         return None
     return replace(eqn, op=DIVIDE, args=(total.args[0], logarithm.args[0]))
 
@@ -91,8 +93,9 @@ def _sum_instead(eqn: Equation, program: Program) -> Equation | None:
         return None
     a, b = eqn.args
     total = replace(eqn, op=SUM)
-    if _is_ones(a, program) and program.aval(a.index).shape == program.aval(b.index).shape[:1]:
-        return replace(total, args=(b,), options={"axis": 0})
+    if _is_ones(a, program) and len(program.aval(a.index).shape) == 1:
+        rows = max(len(program.aval(b.index).shape) - 2, 0)
+        return replace(total, args=(b,), options={"axis": rows})
     if _is_ones(b, program) and program.aval(b.index).shape[1:] == (1,):
         return replace(total, args=(a,), options={"axis": -1, "keepdims": True})
     return None

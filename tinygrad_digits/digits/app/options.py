@@ -195,8 +195,8 @@ ModelOption = Annotated[
     ModelName | None,
     typer.Option(
         "--model",
-        help="Fully connected layers, or two convolutions before them, which takes twice as "
-        "long. [default: mlp]",
+        help="Fully connected layers, or two convolutions before them, which takes longer. "
+        "[default: mlp]",
     ),
 ]
 Epochs = Annotated[

@@ -9,6 +9,7 @@ float64, with the zeros, infinities and NaNs of NumPy's ufunc of the name.
     circular         sin cos tan, of numbers of any size
     arcs             arcsin arccos arctan arctan2
     error_functions  erf erfc
+    of_complex       most of these of complex numbers, within 4 units of the result's length
 """
 
 from __future__ import annotations

@@ -131,14 +131,21 @@ def _split_by_eights(x: Term) -> tuple[Term, Term]:
 
 
 def hypot(x: Term, y: Term) -> Term:
-    """sqrt(x**2 + y**2), of numbers scaled so that no square overflows or vanishes."""
+    """sqrt(x**2 + y**2)."""
+    (_, _, length), k = find_length(x, y)
+    return length * raise_two(-k, x)
+
+
+def find_length(x: Term, y: Term) -> tuple[tuple[Term, Term, Term], Term]:
+    """|x|, |y| and sqrt(x**2 + y**2) times 2**k, and k: even, so that no square is lost."""
     x, y = abs(x), abs(y)
     larger = x > y
     large, small = larger.select(x, y), larger.select(y, x)
     bias = format_of(x).bias
-    up = to_bits(x).constant(5 * bias // 8)
+    up = to_bits(x).constant(5 * bias // 16 * 2)
     k = (large < 2.0 ** (4 - bias // 2)).select(up, 0)
     k = (large > 2.0 ** (bias // 2 - 4)).select(-up, k)
     large, small = large * raise_two(k, x), small * raise_two(k, x)
-    result = large.fma(large, small * small).call("sqrt") * raise_two(-k, x)
-    return ((x == inf) | (y == inf)).select(x.constant(inf), result)
+    length = large.fma(large, small * small).call("sqrt")
+    length = ((x == inf) | (y == inf)).select(x.constant(inf), length)
+    return (larger.select(large, small), larger.select(small, large), length), k
