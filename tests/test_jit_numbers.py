@@ -205,11 +205,3 @@ TO_ARRAYS = {
 def test_arrays_are_made_of_numbers_as_numpy_makes_them(name, numbers, backend):
     f = TO_ARRAYS[name]
     assert_same(td.jit(f, backend=backend)(*numbers), f(*numbers), backend)
-
-
-@pytest.mark.parametrize("x", [2.0, np.float64(2.0), np.float32(2.0), np.array(2.0)])
-def test_a_gradient_that_is_known_is_a_scalar_where_eagers_is(x):
-    for f in (lambda x: x, lambda x: x + np.float32(1), lambda x: x * 2, lambda x: x + (x > 1)):
-        gradient = td.grad(f)
-        assert_same(td.jit(gradient)(x), gradient(x))
-        assert type(td.jit(gradient)(x)) is type(gradient(x))
