@@ -137,7 +137,7 @@ class JitInterpreter(Interpreter):
         if _is_of_numbers(op, args):
             op = ARITHMETIC[op.function]
             compute = op.kernel
-        elif function is np.square and not options and _are_complex_scalars(*args):
+        elif op.function is np.square and not options and _are_complex_scalars(*args):
             op = SCALAR_SQUARE
         values = map_operand(_drawing, map_operand(self.look_at, (args, options)))
         try:
