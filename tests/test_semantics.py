@@ -17,6 +17,7 @@ from tests import (
     test_complex,
     test_complex_programs,
     test_complex_transforms,
+    test_holomorphy,
     test_kinks,
     test_limits,
     test_rules_as_functions,
@@ -741,6 +742,7 @@ def test_every_convention_has_its_test_and_a_reason():
     assert len(lines) >= 37
     every = globals() | vars(test_rules_as_functions) | vars(test_limits) | vars(test_kinks)
     every |= vars(test_complex) | vars(test_complex_transforms) | vars(test_complex_programs)
+    every |= vars(test_holomorphy)
     for case, choice, why, tests in lines:
         assert case
         assert choice
