@@ -16,9 +16,8 @@ from ..support.pickling import RestorableCall, make_restorable, wrap_transform
 from ..support.results import conjugate_leaf, copy_leaf
 from ..support.tree import Tree
 from .cotangent import as_cotangent
-from .primitive import Array
 from .run import ForwardPass, collect_gradients, run_on, unbox
-from .tape import Pull, Tape
+from .tape import Tape
 from .tensor import Tensor
 
 P = ParamSpec("P")
@@ -95,9 +94,7 @@ def _value_and_grad(
     return both
 
 
-def _start_sweep(
-    output: Any, tape: Tape, f: Any, holomorphic: bool
-) -> tuple[Array, dict[int, Array], Pull | None]:
+def _start_sweep(output: Any, tape: Tape, f: Any, holomorphic: bool) -> tuple[Any, ...]:
     """The output's value; where the sweep starts, with 1 at the output; and what runs its rules."""
     if type(output) is not Tensor:
         output = within(output)
@@ -107,7 +104,7 @@ def _start_sweep(
             outputs.refuse_array(value.shape, f)
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}, None
-        return unbox(output, tape), {output.index: np.ones_like(value)}, tape.find_pull([output])
+        return unbox(output, tape), {output.index: np.ones_like(value)[()]}, tape.find_pull([output])
     outputs.check_constant(output, f, holomorphic)
     return copy_leaf(output), {}, None
 
