@@ -43,7 +43,8 @@ SLOW = {
         *("sweep", "typing", "watch"),
         *("accuracy", "rules_as_functions"),  # mpmath
         # every function in every way
-        *("broadcasting", "dtypes", "edges", "options", "purity", "shapes"),
+        *("broadcasting", "complex_pairs", "dtypes", "edges", "kinks"),
+        *("options", "purity", "shapes"),
     )
 }
 """Tests that take long, and why."""

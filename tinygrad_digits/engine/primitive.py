@@ -113,8 +113,7 @@ class Primitive:
         self.name_arguments: Function | None = None  # with too many arguments by position,
         self.sparse: Function | None = None  # and with a sparse matrix among the operands
         self.batching: Function | None = None  # how it is applied to many examples at once
-        # whether, of complex numbers, it has a complex derivative; None: as its rules have
-        self.holomorphic: bool | None = True if rules else None
+        self.holomorphic: bool | None = bool(rules) or None  # None: if its rules are, looked into
         self.effect = False  # whether it is there for what it raises or warns of
         self.lowering: Any = None  # how a compiler writes it
         self.broadcasts = kind in (Kind.ELEMENTWISE, Kind.PRODUCT)
