@@ -98,10 +98,7 @@ class FunctionWriter:
 
     def register(self, dtype: np.dtype[Any], lanes: int) -> Register:
         """A vector that keeps its value from one step of a loop to the next."""
-        kind = ir.VectorType(TYPES[dtype], lanes)
-        with self.builder.goto_block(self.start):
-            self.builder.position_at_start(self.start)
-            return Register(self.builder, self.builder.alloca(kind))
+        return Register(self.builder, self._reserve(ir.VectorType(TYPES[dtype], lanes)))
 
     @contextmanager
     def blocks(self, size: int, block: int) -> Iterator[Term]:
@@ -138,17 +135,19 @@ class FunctionWriter:
 
     def variable(self, dtype: np.dtype[Any], size: int = 1) -> Place:
         """Memory of the function's own, for a few numbers."""
-        with self.builder.goto_block(self.start):
-            self.builder.position_at_start(self.start)
-            pointer = self.builder.alloca(_in_memory(dtype), INT64(size))
-            pointer.align, pointer.type = 64, POINTER  # of memory for rows as well as for numbers
+        pointer = self._reserve(_in_memory(dtype), INT64(size))
+        pointer.align, pointer.type = 64, POINTER  # of memory for rows as well as for numbers
         return Place(self, pointer, (size,), dtype)
 
-    def pointer(self) -> Any:
-        """Memory of the function's own, for a pointer."""
+    def pointers(self, count: int | None = None) -> Any:
+        """The same for pointers."""
+        return self._reserve(POINTER, None if count is None else INT64(count))
+
+    def _reserve(self, kind: ir.Type, size: ir.Constant | None = None) -> Any:
+        """Memory that is taken once, at the function's start, wherever it is asked for."""
         with self.builder.goto_block(self.start):
             self.builder.position_at_start(self.start)
-            return self.builder.alloca(POINTER)
+            return self.builder.alloca(kind, size)
 
     def place_number(self, number: Any, dtype: np.dtype[Any]) -> Place:
         """A number as an array without axes."""
@@ -264,15 +263,8 @@ class Place(SourceArray):
 
     def load_lanes(self, at: int | Term, lanes: int) -> Term:
         """So many neighbours, of an array in plain order, as a vector."""
-        assert self.code is not None
-        kind = ir.VectorType(_in_memory(self.dtype), lanes)
-        vector = self.code.builder.load(self._point(at), align=self.dtype.itemsize, typ=kind)
-        return Term(self.code.builder, vector)
-
-    def store_lanes(self, at: int | Term, value: Term) -> None:
-        """Write a vector to neighbours."""
-        assert self.code is not None
-        self.code.builder.store(value.value, self._point(at), align=self.dtype.itemsize)
+        vector: Term = self.load(self._point(at), lanes)
+        return vector
 
     def fill(self, value: float) -> None:
         """The same number everywhere; of an array in plain order."""

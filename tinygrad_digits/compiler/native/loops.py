@@ -9,20 +9,20 @@ A carry has two places, which change roles after every step. Rows are where they
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
+from ..plan import round_up
 from ..program import Aval, Equation, Var
 from .code import POINTER, FunctionWriter, Place
 from .expressions import constant
 from .layouts import Layouts, Strides, plain_strides
 from .roles import NotNativeError
 from .segment import Kernels, NativeLoop
-from .steps import StepCode, Table, round_up
+from .steps import StepCode, Table
 from .terms import INT8, INT64
 
 
@@ -47,8 +47,7 @@ def _lower_step(
         aval = program.aval(x.index)
         if aval.form not in ("array", "scalar"):
             raise NotNativeError(f"its step is about a {aval.form}")
-    lower = functools.partial(lower_loop, kernels=kernels)
-    return StepCode(program, given, kernels, lower, around.own_products)
+    return StepCode(program, kernels, lower_loop, around.own_products, given)
 
 
 def _find_strides(x: Any, layouts: Layouts) -> Strides | None:
@@ -77,7 +76,7 @@ class _Carries:
         self._written: list[Any] = []
         for aval in avals:
             for cells in (self._read, self._written):
-                cell = code.pointer()
+                cell = code.pointers()
                 code.builder.store(_place(code, aval, memory, start).pointer, cell)
                 cells.append(cell)
                 start += round_up(aval.nbytes)
