@@ -17,7 +17,7 @@ from ...engine.primitive import Kind
 from ...staging.lowering import lowering_of
 from ..control import Held
 from ..passes.for_loops import can_hold
-from ..primitives import ITEM
+from ..primitives import ITEM, PACK
 from ..program import Equation, Program, Var, vars_in
 from .expressions import FORMULAS, TYPES, find_formula
 from .fusion import Role
@@ -73,7 +73,7 @@ class Roles:
             return reason
         if not is_plain_option((eqn.args, eqn.options)):
             return "its options are no numbers"
-        if has_block(index, eqn, self.layouts):
+        if eqn.op is PACK or has_block(index, eqn, self.layouts):
             return Role.STANDALONE
         if function in FORMULAS and not eqn.options:
             dtypes = loop_dtypes(eqn, self.program)

@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 
 from ..numpy_statements import may_alias
-from ..plan import Plan, plan, round_up
+from ..plan import Plan, check, plan, round_up
 from ..program import Program, vars_in
 from .code import POINTER, FunctionWriter
 from .host import WORD
@@ -52,7 +52,7 @@ class StepCode(NativeProgram):
 
     def _make_plan(self) -> Plan:
         program, outputs = self.program, {*vars_in(self.program.outputs)}
-        return plan(
+        made = plan(
             program,
             self.kept - outputs,
             aliases={i: e.vars for i, e in program.equations.items() if may_alias(e, program)},
@@ -60,6 +60,8 @@ class StepCode(NativeProgram):
             writable=set(),
             steps=self.steps,
         )
+        check(program, made)
+        return made
 
     @property
     def size(self) -> int:
