@@ -37,6 +37,9 @@ from .passes.for_loops import prepare_for_loops
 from .plan import ALIGNMENT, round_up
 from .program import Equation, Program, vars_in
 
+PASSES = (prepare_for_loops,)
+"""What a program goes through before."""
+
 
 def compile_program(
     program: Program,
@@ -45,7 +48,7 @@ def compile_program(
     threads: int | None = None,
 ) -> Code:
     """Emit a program with native parts, and compile them; None is all cores' threads."""
-    emitter = NativeEmitter(prepare_for_loops(program), donated, threads or count_cores())
+    emitter = NativeEmitter(program, donated, threads or count_cores())
     make_spare = functools.cache(lambda: numpy_backend.compile_program(program, name))
     emitter.namespace.things["again"] = functools.partial(
         _run_again, make_spare=make_spare, pure=_is_pure(emitter)
