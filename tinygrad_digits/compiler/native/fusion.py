@@ -36,7 +36,9 @@ class Block:
 def fuse(program: Program, roles: dict[int, Role]) -> list[Block]:
     """The program's equations in blocks, each equation after all that it reads."""
     fusion = _Fusion(program, roles)
-    avals = {i: {program.aval(k).form for k in (i, *eqn.vars)} for i, eqn in program.equations.items()}
+    avals = {
+        i: {program.aval(k).form for k in (i, *eqn.vars)} for i, eqn in program.equations.items()
+    }
     numbers = [i for i, forms in avals.items() if forms == {"number"}]
     for index in dict.fromkeys([*numbers, *program.equations]):  # numbers depend on numbers alone
         fusion.add(index, program.equations[index])
