@@ -79,6 +79,19 @@ def test_rows_that_a_step_packs_are_native(shape, rng):
     assert ("pack" in str(native(gradient).program(w, xs))) == (len(shape) == 3)
 
 
+def test_a_sum_of_a_single_number_is_native():
+    def f(w):
+        def step(h, _):
+            return np.tanh(h * w), np.sum(h, keepdims=True) + np.max(h)
+
+        last, ys = td.scan(step, np.array(0.5), None, length=4)
+        return np.sum(ys) + np.sum(last)
+
+    w = np.array(1.5)
+    assert_close(native(td.value_and_grad(f))(w), td.value_and_grad(f)(w))
+    assert is_native(f, w)
+
+
 @pytest.mark.parametrize("x", [2.0, np.float64(2), np.float32(2)], ids=lambda x: type(x).__name__)
 def test_a_choice_of_numbers_is_a_number_of_that_kind(x):
     def choose(flag, x, y):

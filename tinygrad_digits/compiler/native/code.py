@@ -186,14 +186,15 @@ class Register:
 class Place(SourceArray):
     """An array in memory, whose elements are read and written as terms.
 
-    A single index counts the elements of an array in plain order; several go by its axes.
+    A single index counts the elements of an array in plain order; several go by its axes. It has
+    no code and no pointer where it only describes an array.
     """
 
     __slots__ = ("code", "pointer", "strides")
 
     def __init__(
         self,
-        code: FunctionWriter | None,
+        code: Any,
         pointer: Any,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
@@ -210,13 +211,11 @@ class Place(SourceArray):
 
     def _point(self, at: int | Term | tuple[int | Term, ...]) -> Any:
         """Where an element is."""
-        assert self.code is not None
         steps = self.strides if isinstance(at, tuple) else (1,)
         return self.point(at if isinstance(at, tuple) else (at,), steps)
 
     def point(self, indices: Sequence[int | Term], steps: Sequence[int]) -> Any:
         """Where the element is that so many steps lead to."""
-        assert self.code is not None
         pairs = [*zip(indices, steps, strict=True)]
         offset = sum(i * step for i, step in pairs if isinstance(i, int))
         parts = [i if step == 1 else i * step for i, step in pairs if step and isinstance(i, Term)]
@@ -238,7 +237,6 @@ class Place(SourceArray):
 
     def load(self, pointer: Any, lanes: int = 0) -> Any:
         """The element at an address, or as many as a vector has lanes."""
-        assert self.code is not None
         if self.dtype.kind == "c":
             parts = self._find_parts(pointer)
             return ComplexTerm(parts[0], parts[1])
@@ -250,7 +248,6 @@ class Place(SourceArray):
 
     def store(self, pointer: Any, value: Any) -> None:
         """Write the element, or the elements, at an address."""
-        assert self.code is not None
         known = isinstance(value, (Term, ComplexTerm))
         x = value if known else constant(self.code.builder, value, self.dtype)
         x = convert(x, self.dtype)
@@ -261,13 +258,11 @@ class Place(SourceArray):
         x = x.convert(INT8) if self.dtype.kind == "b" else x
         self.code.builder.store(x.value, pointer, align=self.dtype.itemsize)
 
-    def load_lanes(self, at: int | Term, lanes: int) -> Term:
+    def load_lanes(self, at: int | Term, lanes: int) -> Any:
         """So many neighbours, of an array in plain order, as a vector."""
-        vector: Term = self.load(self._point(at), lanes)
-        return vector
+        return self.load(self._point(at), lanes)
 
     def fill(self, value: float) -> None:
         """The same number everywhere; of an array in plain order."""
-        assert self.code is not None
         with self.code.loop(self.size) as k:
             self[k] = value

@@ -200,7 +200,7 @@ class Nest:
         function, dtype = eqn.op.function, eqn.aval.dtype
         if function is np.power and type(eqn.args[1]) is float and eqn.args[1] == 0.5:
             return FORMULAS[np.sqrt](self._operand(eqn.args[0], dtype))  # as NumPy, at -inf and -0
-        if function in IDENTITIES:
+        if function in IDENTITIES or eqn.op.reduction_ufunc is not None:  # of a single number
             return self._operand(eqn.args[0], dtype)
         if function is np.where:
             c, a, b = eqn.args
@@ -236,14 +236,15 @@ class Nest:
 
         LLVM leaves a remainder of such loops to be done one by one.
         """
-        rows = len(self.axes.shape) > 1 and self.axes.shape[-1] <= SHORT
-        steps = {steps[-1] for steps in self.axes.steps.values()} if rows else {2}
-        if steps - {0, 1} or any(lowering_of(e.op).element for e in self.equations.values()):
+        shape, steps = self.axes.shape, self.axes.steps.values()
+        if len(shape) < 2 or shape[-1] > SHORT or any(own[-1] not in (0, 1) for own in steps):
             return 0
-        equations = self.equations.values()
-        circular = {eqn.op.function for eqn in equations} & CIRCULAR
-        pairs = any(is_complex(eqn, self.program) for eqn in equations)
-        return 0 if circular or pairs else self.axes.shape[-1]
+        return 0 if any(map(self._is_of_single_numbers, self.equations.values())) else shape[-1]
+
+    def _is_of_single_numbers(self, eqn: Equation) -> bool:
+        """Whether the formula of an equation is not one of vectors as short as rows."""
+        written = eqn.op.function in CIRCULAR or lowering_of(eqn.op).element is not None
+        return written or is_complex(eqn, self.program)
 
     def _spread(self, x: Any) -> Any:
         wide = not self.lanes or isinstance(x.type, ir.VectorType)

@@ -87,9 +87,9 @@ class Roles:
         if function in IDENTITIES or function is np.where or find_element(eqn, self.program):
             return Role.POINTWISE
         if eqn.op.reduction_ufunc in REDUCTIONS and isinstance(eqn.args[0], Var):
-            plain = set(eqn.options) <= {"axis", "keepdims"}
-            fits = plain and self.program.aval(eqn.vars[0]).shape != ()
-            return Role.REDUCING if fits else "of its options only axis and keepdims are native"
+            if not set(eqn.options) <= {"axis", "keepdims"}:
+                return "of its options only axis and keepdims are native"
+            return Role.REDUCING if self.program.aval(eqn.vars[0]).shape else Role.POINTWISE
         if eqn.op.kind is Kind.VIEW or (
             function is operator.getitem and not any(vars_in(eqn.options))
         ):
