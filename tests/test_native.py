@@ -241,8 +241,15 @@ def test_products_with_ones_are_sums():
     check_native(multiply, np.arange(27.0).reshape(3, 3, 3))
 
 
-def test_a_difference_to_another_maximum_may_overflow():
-    """exp(x - log(sum(exp(x)))) is exp(x) / sum(exp(x)) only where exp(x) is finite."""
+def test_a_printed_program_is_what_becomes_native():
+    program = td.jit(lambda x: np.clip(x, 0, 1), backend="native").program(np.ones(3))
+    assert program.stages[-1].name == "prepare_for_loops"
+    assert [eqn.op.name for eqn in program.final.equations.values()] == ["maximum", "minimum"]
+    assert str(program.final) in str(program)
+
+
+def test_a_difference_to_another_maximum_may_be_large():
+    """exp(x - log(sum(exp(x)))) is not exp(x) / sum(exp(x)) where exp(x) overflows."""
 
     def normalise(x, w):
         shifted = x - np.max(w, axis=1, keepdims=True)

@@ -148,6 +148,22 @@ def test_examples_of_what_only_the_derivative_reads_are_not_written():
     assert len(pruned.example()) == len(pruned.step.returned) >= pruned.residuals
 
 
+def test_what_only_unread_results_need_is_not_stacked_by_the_loop_around():
+    def f(w):
+        def inner(h, x):
+            h = np.tanh(h @ w + x)
+            return h, np.exp(np.sin(2 * h) @ w)
+
+        outer = td.scan(lambda h, _: (td.scan(inner, h, XS)[0], None), H, length=3)
+        return np.sum(outer[0])
+
+    forward, _ = held(td.jit(td.grad(f)).program(W).final, SCAN)
+    (inside,) = held(forward.options["loop"].step.program, SCAN)
+    ops = {eqn.op.name for eqn in inside.options["loop"].step.program.equations.values()}
+    assert ops == {"matmul", "add", "tanh"}
+    assert_close(td.jit(td.grad(f))(W), td.grad(f)(W))
+
+
 def test_what_costs_less_than_memory_is_computed_again():
     def f(w):
         def step(h, x):
