@@ -105,6 +105,18 @@ def backend(request):
     return request.param
 
 
+@pytest.fixture
+def blank_pictures(monkeypatch):
+    """A run's pictures are drawn, but not rendered: six of them, half of a short training's time.
+
+    For tests that do not look at them.
+    """
+    from tinygrad_digits.digits.runs import plots
+
+    monkeypatch.setattr(plots, "encode_png", lambda _figure, **_options: b"\x89PNG\r\n")
+    monkeypatch.setattr(plots, "encode_svg", lambda _figure: b"<svg/>")
+
+
 @pytest.fixture(scope="session")
 def rows_of_cases():
     """Which case records each row first: {row's name: case}."""
