@@ -89,6 +89,7 @@ def unrolled(step, h, xs, reverse):
     return h, tuple(map(np.stack, zip(*ys, strict=True)))
 
 
+@pytest.mark.slow  # five programs an example
 @given(bodies, st.booleans(), st.sampled_from([0, 1, 2, 5]))
 def test_any_scan_is_its_python_loop(names, reverse, checkpoint):
     def loss(run):
@@ -254,7 +255,9 @@ def long_scan(n, checkpoint=False):
 BIG = np.random.default_rng(0).standard_normal((16, 16)) / 8
 
 
-@pytest.mark.parametrize("how", [lambda f: f, td.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    "how", [pytest.param(lambda f: f, id="eager", marks=pytest.mark.slow), td.jit]
+)
 def test_checkpoints_need_the_memory_of_a_square_root(how):
     plain, less = (how(td.grad(long_scan(1600, checkpoint=k))) for k in (False, True))
     assert_close(less(BIG), plain(BIG))
