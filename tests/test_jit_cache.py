@@ -1,5 +1,8 @@
 """Traces, signatures, and the cache of programs."""
 
+import gc
+import linecache
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -124,3 +127,16 @@ def f(x):
 
 
 WITH_X = f
+
+
+def test_a_program_may_go_while_linecache_looks_at_its_source():
+    """The collector may run in a traceback or a debugger that goes through linecache's entries."""
+    before = {*linecache.cache}
+    jitted = td.jit(lambda x: x * 2.375)
+    jitted(np.ones(3))
+    (name,) = {*linecache.cache} - before
+    del jitted
+    gc.collect()
+    assert name in linecache.cache
+    td.jit(lambda x: x * 3.625)(np.ones(3))
+    assert name not in linecache.cache

@@ -89,11 +89,15 @@ def assemble(emitter: Emitter, name: str, source: str) -> Code:
     run = emitter.namespace.things.pop("run")  # which keeps the rest, and nothing it
     lines = source.splitlines(keepends=True)
     linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
-    weakref.finalize(run, linecache.cache.pop, filename, None)
+    while _unneeded:
+        linecache.cache.pop(_unneeded.pop(), None)
+    weakref.finalize(run, _unneeded.append, filename)
     return Code(run, emitter.workspace, "\n".join([source, *emitter.inside]), emitter.plan)
 
 
 _serials = itertools.count(1)
+_unneeded: list[str] = []
+"""Files of functions that are gone: forgotten later, for linecache may just be at work on them."""
 
 
 def _check_shape(x: Any, shape: tuple[int, ...], name: str) -> Any:
