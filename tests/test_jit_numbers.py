@@ -215,6 +215,8 @@ WITH_KNOWN_SLOPES = {
     "plus a number": lambda x: 2.0 * np.sum(x) + 1,
     "nothing": lambda x: np.sum(x * 0),
     "in single precision": lambda x: np.sum(np.real(x).astype(np.float32)),
+    "the square of a sum": lambda x: np.abs(np.sum(x)) ** 2,
+    "the parts of a sum": lambda x: np.sum(np.real(x)) - np.imag(np.sum(x)),
     "reshaped": lambda x: np.sum(x, keepdims=True).reshape(()),
 }
 DERIVATIVES = {
@@ -224,6 +226,13 @@ DERIVATIVES = {
     "vjp": lambda f: lambda x: td.vjp(f, x)[1](np.float64(1)),
     "hvp": lambda f: lambda x: td.hvp(f, x, x),
 }
+
+
+@pytest.mark.parametrize("f", WITH_KNOWN_SLOPES.values(), ids=WITH_KNOWN_SLOPES)
+def test_gradients_are_arrays_where_arguments_are(f):
+    for x in FORMS:
+        got = td.grad(lambda x: np.real(f(x)))(x)
+        assert isinstance(got, np.ndarray) == isinstance(x, np.ndarray), x
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
