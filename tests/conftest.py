@@ -13,6 +13,10 @@ settings.register_profile("default", deadline=None, max_examples=40)
 settings.register_profile("gate", deadline=None, max_examples=200)
 
 
+SAMPLED = "sampled: of its parameters the quick tier tries the first ones, the full tier all"
+"""A mark of tests, or of files, whose every item compiles something of the same kind."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
     """Use all cores where pytest-xdist is installed and the command line does not say otherwise."""
@@ -26,6 +30,7 @@ def pytest_cmdline_main(config):
 
 def pytest_configure(config):
     """Keep what a test compiles: a later run finds it under the digest of its source."""
+    config.addinivalue_line("markers", SAMPLED)
     settings.load_profile("gate" if config.option.markexpr == "gate" else "default")
     if "TINYGRAD_DIGITS_CACHE" not in os.environ and hasattr(config, "cache"):
         os.environ["TINYGRAD_DIGITS_CACHE"] = str(config.cache.mkdir("native"))
@@ -66,13 +71,17 @@ def pytest_collection_modifyitems(config, items):
 
     Clusters of processes are the gate's, too.
     """
+    tried = set()
     for item in items:
         if item.path.name in IN_THE_GATE or "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.gate)
         native = "native" in item.name
         slow = item.path.name in SLOW or any(map(item.get_closest_marker, ("slow", "gate")))
-        if not native and not slow:
+        test = item.nodeid.partition("[")[0]
+        again = test in tried and item.get_closest_marker("sampled")
+        if not native and not slow and not again:
             item.add_marker(pytest.mark.quick)
+            tried.add(test)
         draws = is_hypothesis_test(getattr(item, "obj", None))
         if draws and not native and config.option.markexpr == "gate":
             item.add_marker(pytest.mark.gate)
@@ -94,6 +103,18 @@ def rng(request):
 def backend(request):
     skip_without(request.param)
     return request.param
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch):
+    """A run's pictures are drawn, but not rendered: six of them, half of a short training's time.
+
+    For tests that do not look at them.
+    """
+    from tinygrad_digits.digits.runs import plots
+
+    monkeypatch.setattr(plots, "encode_png", lambda _figure, **_options: b"\x89PNG\r\n")
+    monkeypatch.setattr(plots, "encode_svg", lambda _figure: b"<svg/>")
 
 
 @pytest.fixture(scope="session")

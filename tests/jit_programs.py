@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import tinygrad_digits as td
 
-TOLERANCE = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
+TOLERANCE = {np.dtype(char): 1e-5 if char in "fF" else 1e-12 for char in "fdFD"}
 BACKENDS = ["numpy", "native"]
 
 
@@ -31,10 +31,11 @@ def outline(leaf):
     return type(leaf)
 
 
-def assert_same(got, wanted, backend="numpy", scale=0.0):
+def assert_same(got, wanted, backend="numpy", scale=0.0, coarsest=np.float64):
     """Two results: alike, and with equal numbers; to the last bit, or as close as native comes.
 
-    `scale` is the size of the numbers on the way, in proportion to which they may be off.
+    `scale` is the size of the numbers on the way, in proportion to which they may be off, and
+    `coarsest` the dtype of those that have the fewest digits.
     """
     td.tree.map(lambda a, b: None, got, wanted)  # raises where the structures differ
     for (path, g), (_, w) in zip(td.tree.items(got), td.tree.items(wanted), strict=True):
@@ -51,7 +52,7 @@ def assert_same(got, wanted, backend="numpy", scale=0.0):
                 number = ~np.isnan(w)
                 np.testing.assert_array_equal(np.signbit(g) & number, np.signbit(w) & number, path)
         else:
-            tolerance = TOLERANCE[np.asarray(w).dtype]
+            tolerance = max(TOLERANCE[np.asarray(w).dtype], TOLERANCE[np.dtype(coarsest)])
             finite = np.abs(w)[np.isfinite(w)]
             largest = max(scale, finite.max(initial=0.0))
             np.testing.assert_allclose(g, w, rtol=tolerance, atol=tolerance * largest, err_msg=path)

@@ -69,6 +69,7 @@ def test_train_writes_a_run_folder_and_prints_the_report(trained):
     assert "epoch 5/5" in result.stderr
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_train_is_repeatable_and_its_options_count(trained, tmp_path):
     folder, _ = trained
     options = ["--plain", "--epochs", 5, "--seed", 3, "--backend", "numpy"]
@@ -94,6 +95,7 @@ def test_identical_runs_write_identical_bytes(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_line_of_progress_tells_loss_accuracy_and_what_is_left(tmp_path):
     said = invoke("train", "--epochs", 4, "--hidden", "8", "--out", tmp_path / "run").stderr
     lines = [line for line in said.splitlines() if line.startswith("epoch")]
@@ -109,6 +111,7 @@ def test_train_does_not_move_in_with_other_things(tmp_path):
     assert names(tmp_path) == {"thesis.tex"}
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_eager_training_gives_the_same_run(trained, tmp_path):
     folder, _ = trained
     options = ["--plain", "--epochs", 5, "--seed", 3, "--eager"]
@@ -135,6 +138,7 @@ def test_native_code_trains_too(trained, tmp_path):
     np.testing.assert_allclose(*losses, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_runs_are_numbered_and_never_silently_overwritten(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
@@ -483,6 +487,7 @@ def test_without_the_extra_one_line_says_what_to_install(module, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_what_compiles_is_chosen_and_kept(tmp_path, monkeypatch):
     for there, wanted in ((None, "numpy"), ("a spec", "native")):
         with monkeypatch.context() as patched:
@@ -510,6 +515,7 @@ def test_without_llvmlite_one_line_says_what_to_install(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())  # refused before there is a folder
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_momentum_has_a_rate_of_its_own(tmp_path):
     invoke("train", "--plain", "--optimizer", "momentum", "--out", tmp_path / "run")
     accuracy = json.loads((tmp_path / "run" / "metrics.json").read_text())["test_accuracy"]
@@ -529,6 +535,7 @@ def test_a_file_where_the_run_should_go_is_named(tmp_path):
     assert "is a file" in done.stderr
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_train_follows_the_recipe_unless_it_is_to_be_plain(tmp_path):
     for options, expected in ([], recipe.RECIPE), (["--plain"], recipe.PLAIN):
         folder = tmp_path / expected.optimizer

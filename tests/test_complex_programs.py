@@ -112,7 +112,11 @@ def test_a_while_loop_without_a_gradient_says_so(backend):
 
 @pytest.mark.parametrize(
     ("method", "adjoint"),
-    [("dopri5", "discrete"), ("tsit5", "continuous"), ("rk4", "discrete")],
+    [
+        ("dopri5", "discrete"),
+        pytest.param("tsit5", "continuous", marks=pytest.mark.slow),
+        ("rk4", "discrete"),
+    ],
 )
 def test_a_tree_of_real_and_complex_states(method, adjoint):
     matrix = np.array([[1, 0.5 - 0.2j], [0.5 + 0.2j, -1]])

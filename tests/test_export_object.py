@@ -148,6 +148,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_an_object_file_computes_what_python_does(name, tmp_path):
     run(*PROGRAMS[name], folder=tmp_path)
@@ -166,6 +167,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cpu", ["generic", "native"])

@@ -1,13 +1,13 @@
 """Interpreters: what ops on a Tensor mean, how a function is run on one, and who sees a sweep."""
 
 import ast
-import pathlib
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
+from tests.sources import PACKAGE, SOURCES
 from tinygrad_digits.compiler.trace import JitInterpreter
 from tinygrad_digits.engine.run import ForwardPass, run_on
 from tinygrad_digits.engine.tape import OPEN, Interpreter, Tape, interpreters_of
@@ -19,7 +19,6 @@ from tinygrad_digits.transforms.batching import BatchInterpreter
 from tinygrad_digits.transforms.holomorphy import LinearInterpreter
 from tinygrad_digits.transforms.steps import StepInterpreter
 
-PACKAGE = pathlib.Path(td.__file__).parent
 X = np.array([0.5, 2.0])
 
 
@@ -128,9 +127,9 @@ def test_functions_run_on_interpreters_in_one_place():
     """Nothing else closes an interpreter when a function is done, or has failed."""
     closing = {
         path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
+        for path, module in SOURCES.items()
         if not path.is_relative_to(PACKAGE / "digits")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(module)
         if isinstance(node, ast.Try)
         for statement in node.finalbody
         if ast.unparse(statement).endswith(".close()")

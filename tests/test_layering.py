@@ -4,7 +4,6 @@ import ast
 import functools
 import graphlib
 import io
-import pathlib
 import re
 import subprocess
 import sys
@@ -13,8 +12,8 @@ import tokenize
 import pytest
 
 import tinygrad_digits
+from tests.sources import PACKAGE, SOURCES
 
-PACKAGE = pathlib.Path(tinygrad_digits.__file__).parent
 NAME = PACKAGE.name
 HEAVY = (
     "sklearn", "matplotlib", "scipy", "typer", "rich", "pandas", "PIL", "safetensors", "llvmlite",
@@ -70,7 +69,7 @@ READING_PATH = ("tape", "apply", "primitive", "run", "transforms")
 """The engine's files in the order in which they are read, `apply` as far as its short cuts."""
 SHORT_CUTS = "# --- its short cuts"
 LONGEST_PATH = 750
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = [*SOURCES]
 ENGINE = sorted((PACKAGE / "engine").glob("*.py"))
 
 
@@ -93,7 +92,7 @@ def imports(path):
     """The modules that a file imports at run time: ours without the package's name, and others."""
     ours, others = set(), set()
     parents = [NAME, *path.relative_to(PACKAGE).parts[:-1]]
-    module = ast.parse(path.read_text(encoding="utf-8"))
+    module = SOURCES[path]
     for_types = {
         child
         for node in ast.walk(module)
@@ -218,7 +217,7 @@ print(vmap is td.vmap, jit is td.jit, optim is td.optim, minimize is td.minimize
 
 
 def test_what_is_imported_later_is_declared_for_type_checkers():
-    module = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    module = SOURCES[PACKAGE / "__init__.py"]
     (block,) = [node for node in module.body if isinstance(node, ast.If)]
     declared = {alias.name for node in block.body for alias in node.names}
     assert declared == {*tinygrad_digits._LATER, *tinygrad_digits._NAMESPACES}
@@ -257,8 +256,8 @@ def test_nothing_imports_a_star():
 def test_no_two_public_classes_share_a_name():
     classes = [
         (node.name, dotted(path))
-        for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, module in SOURCES.items()
+        for node in ast.walk(module)
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
     names = [name for name, _ in classes]

@@ -29,7 +29,7 @@ def in_groups(items, size=8):
         yield pytest.param(group, id=next(iter(group)))
 
 
-def check_native(f, *args):
+def check_native(f, *args, coarsest=np.float64):
     """The native backend gives what eager does, twice, and leaves its arguments as they are."""
     skip_without("native")
     before = copied(args)
@@ -41,7 +41,8 @@ def check_native(f, *args):
     assert_own_memory(got, again, args)
     for name, results in wanted.items():
         for each in (got, again):
-            assert_same({name: plain(each[name])}, {name: plain(results)}, "native")
+            named = {name: plain(each[name])}, {name: plain(results)}
+            assert_same(*named, "native", coarsest=coarsest)
 
 
 def test_numba_is_an_alias_that_warns():
@@ -104,7 +105,8 @@ def check_cases(group, dtype=np.float64):
     def all_of_them(inputs):
         return {name: value_with_gradients(drawn[name], *xs) for name, xs in inputs.items()}
 
-    check_native(all_of_them, {n: [x.astype(dtype) for x in each.xs] for n, each in drawn.items()})
+    inputs = {name: [x.astype(dtype) for x in each.xs] for name, each in drawn.items()}
+    check_native(all_of_them, inputs, coarsest=dtype)
 
 
 # --- functions
@@ -126,6 +128,28 @@ def test_every_function(group):
 @pytest.mark.parametrize("group", [*in_groups(nth_cases(1))])
 def test_every_function_in_another_shape_and_float32(group):
     check_cases(group, np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+def test_rows_are_vectors_to_any_formula(dtype, rng):
+    """Short rows are, where no formula of the loop needs lanes as wide as registers."""
+    expressions = pytest.importorskip("tinygrad_digits.compiler.native.expressions")
+    is_complex = np.dtype(dtype).kind == "c"
+    table = expressions.OF_COMPLEX if is_complex else expressions.FORMULAS
+    table = table.keys() - {np.sin, np.cos, np.tan}
+    ufuncs = {f for f in table if isinstance(f, np.ufunc) and f.nout == 1}
+    typed = {f.__name__: f for f in ufuncs if np.dtype(dtype).char * f.nin in _operands(f)}
+    drawn = [rng.uniform(0.2, 0.4, shape).astype(dtype) for shape in ((6, 5), 5, 5)]
+
+    def compute_all(x, *rows):
+        return {name: f(x + rows[0], *rows[: f.nin - 1]) for name, f in typed.items()}
+
+    assert len(typed) > 20
+    check_native(compute_all, *drawn)
+
+
+def _operands(f):
+    return {signature.split("->")[0] for signature in f.types}
 
 
 # --- whole numbers
@@ -217,8 +241,15 @@ def test_products_with_ones_are_sums():
     check_native(multiply, np.arange(27.0).reshape(3, 3, 3))
 
 
-def test_a_difference_to_another_maximum_may_overflow():
-    """exp(x - log(sum(exp(x)))) is exp(x) / sum(exp(x)) only where exp(x) is finite."""
+def test_a_printed_program_is_what_becomes_native():
+    program = td.jit(lambda x: np.clip(x, 0, 1), backend="native").program(np.ones(3))
+    assert program.stages[-1].name == "prepare_for_loops"
+    assert [eqn.op.name for eqn in program.final.equations.values()] == ["maximum", "minimum"]
+    assert str(program.final) in str(program)
+
+
+def test_a_difference_to_another_maximum_may_be_large():
+    """exp(x - log(sum(exp(x)))) is not exp(x) / sum(exp(x)) where exp(x) overflows."""
 
     def normalise(x, w):
         shifted = x - np.max(w, axis=1, keepdims=True)

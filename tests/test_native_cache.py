@@ -84,6 +84,30 @@ def test_a_folder_that_others_may_write_to_is_refused(mode, folder, compiled):
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other permissions")
+def test_the_folder_around_it_is_looked_at_too(folder, compiled):
+    folder.parent.chmod(0o770)  # others could put another folder in the place of this one
+    with pytest.warns(RuntimeWarning, match=rf"others may write to {folder.parent},"):
+        assert run() == 54
+    assert [*folder.iterdir()] == []
+    folder.parent.chmod(0o1777)  # as of /tmp: what is there only its owner can move
+    assert run() == run() == 54
+    assert len(compiled) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other permissions")
+def test_folders_that_are_made_are_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("TINYGRAD_DIGITS_CACHE", str(tmp_path / "a" / "b"))
+    umask = os.umask(0)
+    try:
+        assert run() == 54
+    finally:
+        os.umask(umask)
+    made = [tmp_path / name for name in ("a", "a/b", "a/b/native")]
+    assert [stat.S_IMODE(each.stat().st_mode) for each in made] == [0o700] * 3
+    assert len([*made[-1].iterdir()]) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has other permissions")
 def test_somebody_elses_folder_is_refused(monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: -1)
     with pytest.warns(RuntimeWarning, match="others may write to"):

@@ -17,6 +17,7 @@ from tinygrad_digits.compiler.native.expressions import OF_COMPLEX
 from tinygrad_digits.ops.complex_parts import direction, quarter_turn
 
 skip_without("native")
+pytestmark = pytest.mark.sampled
 DTYPES = [np.complex64, np.complex128]
 RNG = np.random.default_rng(0)
 Z = RNG.standard_normal((4, 6)) + 1j * RNG.standard_normal((4, 6))
@@ -234,6 +235,7 @@ def evaluate(tree, leaves):
     return (UNARY_OPS if len(operands) == 1 else BINARY_OPS)[op](*operands)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(TREES)
 def test_a_random_program_is_eager_s(tree):
@@ -297,6 +299,7 @@ def test_gradients_keep_their_dtypes():
     assert_close(run(both, Z, X), both(Z, X), 1e-13)
 
 
+@pytest.mark.slow
 def test_sums_of_large_arrays_are_added_up_in_parts():
     rng = np.random.default_rng(2)
     z = rng.standard_normal((600, 1000)) + 1j * rng.standard_normal((600, 1000))

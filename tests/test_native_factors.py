@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose
 import tinygrad_digits as td
 from tests.jit_programs import skip_without
 
+pytestmark = pytest.mark.sampled
+
 
 def native(f):
     skip_without("native")

@@ -59,6 +59,52 @@ def test_gradients_of_a_batch(name):
         assert_close(native(td.vmap(td.grad(f)))(WS), singly)
 
 
+@pytest.mark.parametrize("shape", [(7, 5, 4), (7, 5)])
+def test_rows_that_a_step_packs_are_native(shape, rng):
+    """Of the gradient of a loop over rows that is unrolled in a step."""
+
+    def f(w, xs):
+        def step(h, x):
+            for row in [*x]:
+                h = np.tanh(h * w + row)
+            return h, np.sum(h)
+
+        last, sums = td.scan(step, np.zeros(shape[2:]), xs)
+        return np.sum(last) + np.sum(sums)
+
+    w, xs = rng.standard_normal(shape[2:])[()], rng.standard_normal(shape)
+    gradient = td.grad(f, argnums=(0, 1))
+    assert_close(native(gradient)(w, xs), gradient(w, xs))
+    assert is_native(gradient, w, xs)
+    assert ("pack" in str(native(gradient).program(w, xs))) == (len(shape) == 3)
+
+
+def test_a_sum_of_a_single_number_is_native():
+    def f(w):
+        def step(h, _):
+            return np.tanh(h * w), np.sum(h, keepdims=True) + np.max(h)
+
+        last, ys = td.scan(step, np.array(0.5), None, length=4)
+        return np.sum(ys) + np.sum(last)
+
+    w = np.array(1.5)
+    assert_close(native(td.value_and_grad(f))(w), td.value_and_grad(f)(w))
+    assert is_native(f, w)
+
+
+@pytest.mark.parametrize("x", [2.0, np.float64(2), np.float32(2)], ids=lambda x: type(x).__name__)
+def test_a_choice_of_numbers_is_a_number_of_that_kind(x):
+    def choose(flag, x, y):
+        chosen = td.cond(flag > 0, lambda x: 2 * x, lambda x: x - 1, x)
+        return chosen, chosen * y
+
+    y = np.ones(2, np.float32)
+    first, second = native(choose)(1.0, x, y), native(choose)(-1.0, x, y)
+    for got, wanted in ((first, choose(1.0, x, y)), (second, choose(-1.0, x, y))):
+        assert type(got[0]) is type(wanted[0])
+        assert_close(got, wanted)
+
+
 def test_a_gradient_is_one_segment():
     text = str(native(td.value_and_grad(rnn)).program(W))
     assert "6 steps of" in text

@@ -11,6 +11,7 @@ from mpmath import mpf
 from tests.native_functions import compile_loop
 from tinygrad_digits.compiler.native.mathematics import BINARY, FUNCTIONS
 
+pytestmark = pytest.mark.sampled
 DTYPES = [np.float32, np.float64]
 MOST_ULP = 2.0
 

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 import tinygrad_digits as td
 from tests.jit_programs import skip_without
 
+pytestmark = pytest.mark.sampled
 SHAPES = [(33, 16, 300), (1500, 17, 21), (70, 100, 64), (5, 33, 7), (256, 40, 96), (1, 20, 30)]
 
 

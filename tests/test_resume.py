@@ -23,6 +23,7 @@ from tinygrad_digits.digits.runs import checkpoint, checksummed, locking, materi
 from tinygrad_digits.digits.training import optimizer_choice, recipe
 from tinygrad_digits.support import files
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 PROGRAM = [sys.executable, "-m", "tinygrad_digits", "train"]
 SMALL = ["--hidden", "8", "--batch-size", "200", "--ema", "0.9"]
 

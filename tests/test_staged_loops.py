@@ -89,6 +89,7 @@ def unrolled(step, h, xs, reverse):
     return h, tuple(map(np.stack, zip(*ys, strict=True)))
 
 
+@pytest.mark.slow  # five programs an example
 @given(bodies, st.booleans(), st.sampled_from([0, 1, 2, 5]))
 def test_any_scan_is_its_python_loop(names, reverse, checkpoint):
     def loss(run):
@@ -146,6 +147,22 @@ def test_examples_of_what_only_the_derivative_reads_are_not_written():
     assert not any(np.any(x) for x in residuals)
     pruned = held(td.jit(td.grad(f)).program(W).final, SCAN)[0].options["loop"]
     assert len(pruned.example()) == len(pruned.step.returned) >= pruned.residuals
+
+
+def test_what_only_unread_results_need_is_not_stacked_by_the_loop_around():
+    def f(w):
+        def inner(h, x):
+            h = np.tanh(h @ w + x)
+            return h, np.exp(np.sin(2 * h) @ w)
+
+        outer = td.scan(lambda h, _: (td.scan(inner, h, XS)[0], None), H, length=3)
+        return np.sum(outer[0])
+
+    forward, _ = held(td.jit(td.grad(f)).program(W).final, SCAN)
+    (inside,) = held(forward.options["loop"].step.program, SCAN)
+    ops = {eqn.op.name for eqn in inside.options["loop"].step.program.equations.values()}
+    assert ops == {"matmul", "add", "tanh"}
+    assert_close(td.jit(td.grad(f))(W), td.grad(f)(W))
 
 
 def test_what_costs_less_than_memory_is_computed_again():
@@ -238,7 +255,9 @@ def long_scan(n, checkpoint=False):
 BIG = np.random.default_rng(0).standard_normal((16, 16)) / 8
 
 
-@pytest.mark.parametrize("how", [lambda f: f, td.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    "how", [pytest.param(lambda f: f, id="eager", marks=pytest.mark.slow), td.jit]
+)
 def test_checkpoints_need_the_memory_of_a_square_root(how):
     plain, less = (how(td.grad(long_scan(1600, checkpoint=k))) for k in (False, True))
     assert_close(less(BIG), plain(BIG))

@@ -18,6 +18,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow  # trains
 def test_of_its_own_digits_a_run_doubts_what_it_reports(run):
     own, noise = strangers.judge(run, [strangers.draw_noise(np.random.default_rng(0))])
     metrics = json.loads((run / "metrics.json").read_text())

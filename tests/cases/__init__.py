@@ -10,6 +10,7 @@ stays as it is. Draws keep away from kinks, so that central differences see a de
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import math
 import pkgutil
@@ -188,6 +189,7 @@ def chapters():
     ]
 
 
+@functools.cache  # 50 ms, and a thousand tests ask
 def all_cases() -> list[tuple[str, str, Case]]:
     """(chapter, id, case) of every case: np.sum-0, np.sum-1, ..."""
     found, counts = [], {}
@@ -199,6 +201,7 @@ def all_cases() -> list[tuple[str, str, Case]]:
     return found
 
 
+@functools.cache
 def cases_by_function() -> dict[str, dict[str, Case]]:
     """{function: {id: case}}."""
     functions: dict[str, dict[str, Case]] = {}

@@ -39,6 +39,20 @@ class Step:
     def with_program(self, program: Program) -> Step:
         return Step(program, self.given, self.returned)
 
+    def select(self, operands: Sequence[int], results: Sequence[int]) -> Step:
+        """The results of these numbers, of the operands of these numbers, which are all they need.
+
+        What is computed besides stays.
+        """
+        inputs = [*self.program.inputs.items()]
+        program = replace(
+            self.program,
+            inputs=dict([inputs[k] for k in operands]),
+            outputs=[self.program.outputs[k] for k in results],
+        )
+        given, returned = [self.given[k] for k in operands], [self.returned[k] for k in results]
+        return Step(program, given, returned)
+
     @property
     def draws(self) -> bool:
         """Whether it draws from a random generator."""

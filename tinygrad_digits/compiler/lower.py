@@ -11,7 +11,6 @@ from ..support.loading import load
 from . import numpy_backend, numpy_loops  # noqa: F401 (which says how loops are written)
 from .fast_call import FastCall, Known, compile_fast_call
 from .passes import PASSES
-from .passes.for_numpy import FOR_NUMPY
 from .program import Program, align
 
 
@@ -97,7 +96,8 @@ def lower_program(
     """Through the passes, one after the other, and through the backend."""
     stages = [Stage("trace", program)]
     start = time.perf_counter()
-    for each in (*PASSES, *(FOR_NUMPY if backend == "numpy" else ())):
+    into_code = _load_backend(backend)
+    for each in (*PASSES, *into_code.PASSES):
         stages.append(Stage(each.__name__, each(stages[-1].program)))
     final = stages[-1].program
     donated = frozenset(
@@ -105,8 +105,7 @@ def lower_program(
         for i, (path, value) in final.inputs.items()
         if path.partition("[")[0].partition(".")[0] in donate and value.form == "array"
     )
-    compiled = _load_backend(backend).compile_program(final, name, donated, threads)
-    code: numpy_backend.Code = compiled
+    code: numpy_backend.Code = into_code.compile_program(final, name, donated, threads)
     times = {"traced": seconds, "lowered": time.perf_counter() - start - code.seconds}
     if backend == "native":
         times["compiled"] = code.seconds

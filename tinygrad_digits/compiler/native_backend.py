@@ -28,15 +28,17 @@ from .namespace import list_names
 from .native import host, library
 from .native.axes import LARGE, PARTS
 from .native.code import ERRORS
-from .native.fusion import Block, Role, find_stored, fuse, reorder
+from .native.fusion import Block, Role
 from .native.loops import lower_loop
-from .native.roles import Roles
-from .native.segment import NOT_PLAIN, Kernels, NativeSegment
+from .native.segment import NOT_PLAIN, Kernels, NativeProgram, NativeSegment
 from .native.threads import count_cores
 from .numpy_backend import Code, Emitter
 from .passes.for_loops import prepare_for_loops
-from .plan import ALIGNMENT
+from .plan import ALIGNMENT, round_up
 from .program import Equation, Program, vars_in
+
+PASSES = (prepare_for_loops,)
+"""What a program goes through before."""
 
 
 def compile_program(
@@ -46,7 +48,7 @@ def compile_program(
     threads: int | None = None,
 ) -> Code:
     """Emit a program with native parts, and compile them; None is all cores' threads."""
-    emitter = NativeEmitter(prepare_for_loops(program), donated, threads or count_cores())
+    emitter = NativeEmitter(program, donated, threads or count_cores())
     make_spare = functools.cache(lambda: numpy_backend.compile_program(program, name))
     emitter.namespace.things["again"] = functools.partial(
         _run_again, make_spare=make_spare, pure=_is_pure(emitter)
@@ -81,34 +83,19 @@ def _call_again(segment: Any, things: tuple[Any, ...], code: int) -> int:
     return result
 
 
-class NativeEmitter(Emitter):
+class NativeEmitter(NativeProgram, Emitter):
     """Writes native functions, and the Python that calls them."""
 
     own_products = False
 
     def __init__(self, program: Program, donated: frozenset[int], threads: int) -> None:
-        self.kernels = Kernels()
-        roles = Roles(
-            program, functools.partial(lower_loop, kernels=self.kernels), self.own_products
-        )
-        self.role: dict[int, Role] = {}
-
-        def role(index: int, eqn: Any) -> Role:
-            self.role[index] = roles(index, eqn)
-            return self.role[index]
-
-        self.blocks = fuse(program, role)
-        self.kept = find_stored(program, self.blocks)
-        self.layouts, self.reasons, self.loops = roles.layouts, roles.reasons, roles.loops
-        program, steps = reorder(program, self.blocks)
+        NativeProgram.__init__(self, program, Kernels(), lower_loop, self.own_products)
         self.segments: list[NativeSegment] = []
-        known = host.has_known_layout()
-        self.threads, self.scratch_size = min(threads, PARTS) if known else 1, 0
-        self.program, self.outputs = program, set(vars_in(program.outputs))
-        self.layouts.program = program
+        self.threads = min(threads, PARTS) if host.has_known_layout() else 1
+        self.outputs = set(vars_in(program.outputs))
         self.seen = self._find_seen()
-        super().__init__(program, donated, steps)
-        self.scratch_start = -(-self.plan.size // ALIGNMENT) * ALIGNMENT
+        Emitter.__init__(self, self.program, donated, self.steps)
+        self.scratch_start = round_up(self.plan.size)
         self.namespace.things |= {"call_again": _call_again, "empty": np.empty}
 
     @property

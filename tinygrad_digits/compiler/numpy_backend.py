@@ -26,9 +26,13 @@ from ..staging.lowering import SourceArray, SourceCall, lowering_of
 from ..support.errors import TracedValueError
 from .namespace import Namespace, list_names
 from .numpy_statements import VIEWS, find_statement, is_view, may_alias
+from .passes.for_numpy import FOR_NUMPY
 from .plan import ALIGNMENT, Plan, check, plan
 from .primitives import ITEM
 from .program import Aval, Equation, Operand, Program, Var, map_operand, vars_in
+
+PASSES = FOR_NUMPY
+"""What a program goes through before."""
 
 Workspace: TypeAlias = tuple[Any, ...]
 """The arrays in the arena and the views of them: what one call of a program works on."""

@@ -21,6 +21,12 @@ from .program import END, Equation, Program
 ALIGNMENT = 64
 """Bytes: a cache equation, and as wide as the widest vector registers."""
 
+
+def round_up(size: int) -> int:
+    """Bytes, up to where the next array may begin."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 Owners: TypeAlias = "dict[int, tuple[int, ...]]"
 """For each value those whose memory it may share: itself, or what it is a view of."""
 
@@ -216,7 +222,7 @@ def _lay_out(sizes: dict[int, int], spans: dict[int, list[int]]) -> dict[int, in
         for start, stop in taken:
             if offset + sizes[index] <= start:
                 break
-            offset = max(offset, -(-stop // ALIGNMENT) * ALIGNMENT)
+            offset = max(offset, round_up(stop))
         offsets[index] = offset
     return offsets
 

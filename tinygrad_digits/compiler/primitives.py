@@ -63,7 +63,6 @@ SCALAR_SQUARE.function = np.square
 
 ADD = Primitive(np.add, (), "add", Kind.ELEMENTWISE)
 MULTIPLY = Primitive(np.multiply, (), "multiply", Kind.ELEMENTWISE)
-DIVIDE = Primitive(np.divide, (), "divide", Kind.ELEMENTWISE)
 MAXIMUM = Primitive(np.maximum, (), "maximum", Kind.ELEMENTWISE)
 MINIMUM = Primitive(np.minimum, (), "minimum", Kind.ELEMENTWISE)
 MATMUL = Primitive(np.matmul, (), "matmul", Kind.PRODUCT)

@@ -14,7 +14,7 @@ equation of a loop or a branch holds programs in its option (`control`), printed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, TypeAlias
@@ -94,6 +94,13 @@ class Equation:
         """The numbers of the values that it reads, each as often as it does."""
         return [*vars_in(self.args), *vars_in(self.options)]
 
+    def rename(self, renamed: dict[int, Operand]) -> Equation:
+        """The equation with other operands in the place of some Vars; itself if it has none."""
+        if renamed.keys().isdisjoint(self.vars):
+            return self
+        args, options = substitute(self.args, renamed), substitute(self.options, renamed)
+        return replace(self, args=args, options=options)
+
     def __str__(self) -> str:
         words = [format_operand(x) for x in self.args]
         words += [f"{name}={format_operand(x)}" for name, x in self.options.items()]
@@ -151,14 +158,7 @@ class Program:
     ) -> Program:
         """These equations instead, and other operands in the place of some values."""
         if renamed:
-            equations = {
-                index: replace(
-                    eqn,
-                    args=substitute(eqn.args, renamed),
-                    options=substitute(eqn.options, renamed),
-                )
-                for index, eqn in equations.items()
-            }
+            equations = {index: eqn.rename(renamed) for index, eqn in equations.items()}
         outputs = substitute(self.outputs, renamed)
         return replace(self, equations=equations, outputs=outputs)
 
@@ -201,30 +201,34 @@ def vars_in(operand: Operand) -> Iterator[int]:
     """The numbers of the Vars in an operand."""
     if isinstance(operand, Var):
         yield operand.index
-    elif isinstance(operand, tuple | list):
-        for x in operand:
-            yield from vars_in(x)
-    elif isinstance(operand, dict):
-        for x in operand.values():
-            yield from vars_in(x)
-    elif isinstance(operand, slice):
-        yield from vars_in((operand.start, operand.stop, operand.step))
+    elif isinstance(operand, NESTS):
+        for x in _inside(operand):
+            if isinstance(x, Var):  # a quarter of a compilation went into generators of one number
+                yield x.index
+            elif isinstance(x, NESTS):
+                yield from vars_in(x)
+
+
+NESTS = (tuple, list, dict, slice)
+"""Operands with operands inside."""
+
+
+def _inside(nest: Operand) -> Iterable[Operand]:
+    if isinstance(nest, dict):
+        return nest.values()
+    return (nest.start, nest.stop, nest.step) if isinstance(nest, slice) else nest
 
 
 def map_operand(f: Callable[[Any], Any], operand: Operand) -> Any:
     """The operand with f of each of its leaves."""
-    if isinstance(operand, tuple | list):
-        children = [map_operand(f, x) for x in operand]
-        return children if type(operand) is list else tuple(children)
+    if not isinstance(operand, NESTS):
+        return f(operand)
+    children = [map_operand(f, x) if isinstance(x, NESTS) else f(x) for x in _inside(operand)]
     if isinstance(operand, dict):
-        return {name: map_operand(f, x) for name, x in operand.items()}
+        return dict(zip(operand, children, strict=True))
     if isinstance(operand, slice):
-        return slice(
-            map_operand(f, operand.start),
-            map_operand(f, operand.stop),
-            map_operand(f, operand.step),
-        )
-    return f(operand)
+        return slice(*children)
+    return children if type(operand) is list else tuple(children)
 
 
 def substitute(operand: Operand, renamed: dict[int, Operand]) -> Operand:

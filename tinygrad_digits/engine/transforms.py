@@ -104,8 +104,8 @@ def _start_sweep(output: Any, tape: Tape, f: Any, holomorphic: bool) -> tuple[An
             outputs.refuse_array(value.shape, f)
         if isinstance(value, np.generic):
             return value, {output.index: value.dtype.type(1)}, None
-        start = np.ones_like(value)[()]
-        return unbox(output, tape), {output.index: start}, tape.find_pull([output])
+        start = {output.index: np.ones_like(value)[()]}
+        return unbox(output, tape), start, tape.find_pull([output])
     outputs.check_constant(output, f, holomorphic)
     return copy_leaf(output), {}, None
 

@@ -155,6 +155,8 @@ class ScanDerivative:
         sums = [np.zeros(np.shape(x), x.dtype) for x in [loop.step.given[k] for k in both.sums]]
         along = [cts[k] for k in both.ys]
         backward = both.make_backward(self.residuals)
+        read = backward.step.program.inputs
+        residuals = [x for i, x in zip(self.residuals, residuals, strict=True) if i in read]
         results = ScanCall(backward, [*consts, *first, *sums, *along, *residuals, *xs]).apply()
         order = [*[loop.consts + k for k in both.carries], *both.sums, *both.along]
         found = dict(zip(order, results, strict=True))
@@ -256,20 +258,27 @@ class StepPullback:
         return sorted(needed), {i: taken[i] for i in program.equations if i in taken}
 
     def make_backward(self, residuals: list[int]) -> Loop:
-        """The scan that pulls back: the other way, with the residuals to go along."""
+        """The scan that pulls back: the other way, with those residuals to go along that it reads.
+
+        One that only the cotangent of an unread result needs would be stacked by a scan around.
+        """
         loop, program = self.loop, self.program
         consts, _, xs = loop.split(self.inputs)
         _, equations = self.find_needs(residuals)
         n = len(self.carries) + len(self.sums)
-        order = [*consts, *self.seeds[:n], *self.seeds[n:], *residuals, *xs]
-        inputs = {i: program.inputs.get(i, ("residual", program.aval(i))) for i in order}
+        named = {i: ("residual", program.aval(i)) for i in residuals}
         equations = {
             i: replace(eqn, errors=None if eqn.errors == QUIET else eqn.errors)
             for i, eqn in equations.items()
         }  # the sweep is quiet as a whole
         pulled = dead_code(
-            replace(program, inputs=inputs, equations=equations, outputs=self.cotangents)
+            replace(
+                program, inputs=named | program.inputs, equations=equations, outputs=self.cotangents
+            )
         )
+        read = pulled.last_uses()
+        order = [*consts, *self.seeds, *[i for i in residuals if i in read], *xs]
+        pulled = replace(pulled, inputs={i: pulled.inputs[i] for i in order})
         given = [find_value(Var(i), program, self.known) for i in order]
         returned = [find_value(x, program, self.known) for x in self.cotangents]
         return Loop(

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import stat
 import sys
 import tempfile
 
@@ -18,6 +19,7 @@ from ...support.user_lines import warn
 
 CHECKSUM = hashlib.sha256().digest_size
 OTHERS_MAY_WRITE = 0o022
+ROOT = 0
 
 
 def cache_folder() -> pathlib.Path:
@@ -67,21 +69,28 @@ def _find_folder() -> pathlib.Path | None:
     """The folder for object code, made if need be; None if there is none that can be trusted."""
     try:
         folder = cache_folder() / "native"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        doubtful = _others_may_write(folder)
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        for each in reversed(missing):
+            each.mkdir(mode=0o700, exist_ok=True)
+        doubtful = _find_doubtful(folder)
     except (OSError, RuntimeError):  # which Path.home() raises where there is none
         return None
-    if doubtful:
-        _warn_of(str(folder))
+    if doubtful is not None:
+        _warn_of(str(doubtful))
         return None
     return folder
 
 
-def _others_may_write(path: pathlib.Path) -> bool:
+def _find_doubtful(folder: pathlib.Path) -> pathlib.Path | None:
+    """The folder, or the one around it, if others may write there."""
     if sys.platform == "win32":  # where the user's folders are the user's own
-        return False
-    status = path.stat()
-    return status.st_uid != os.getuid() or bool(status.st_mode & OTHERS_MAY_WRITE)
+        return None
+    user, own, around = os.getuid(), folder.stat(), folder.parent.stat()
+    if own.st_uid != user or own.st_mode & OTHERS_MAY_WRITE:
+        return folder
+    sticky = around.st_mode & stat.S_ISVTX  # what is in it only its owner can replace, as in /tmp
+    open_to_others = around.st_mode & OTHERS_MAY_WRITE and not sticky
+    return folder.parent if around.st_uid not in (user, ROOT) or open_to_others else None
 
 
 @functools.cache

@@ -98,10 +98,7 @@ class FunctionWriter:
 
     def register(self, dtype: np.dtype[Any], lanes: int) -> Register:
         """A vector that keeps its value from one step of a loop to the next."""
-        kind = ir.VectorType(TYPES[dtype], lanes)
-        with self.builder.goto_block(self.start):
-            self.builder.position_at_start(self.start)
-            return Register(self.builder, self.builder.alloca(kind))
+        return Register(self.builder, self._reserve(ir.VectorType(TYPES[dtype], lanes)))
 
     @contextmanager
     def blocks(self, size: int, block: int) -> Iterator[Term]:
@@ -138,17 +135,19 @@ class FunctionWriter:
 
     def variable(self, dtype: np.dtype[Any], size: int = 1) -> Place:
         """Memory of the function's own, for a few numbers."""
-        with self.builder.goto_block(self.start):
-            self.builder.position_at_start(self.start)
-            pointer = self.builder.alloca(_in_memory(dtype), INT64(size))
-            pointer.align, pointer.type = 64, POINTER  # of memory for rows as well as for numbers
+        pointer = self._reserve(_in_memory(dtype), INT64(size))
+        pointer.align, pointer.type = 64, POINTER  # of memory for rows as well as for numbers
         return Place(self, pointer, (size,), dtype)
 
-    def pointer(self) -> Any:
-        """Memory of the function's own, for a pointer."""
+    def pointers(self, count: int | None = None) -> Any:
+        """The same for pointers."""
+        return self._reserve(POINTER, None if count is None else INT64(count))
+
+    def _reserve(self, kind: ir.Type, size: ir.Constant | None = None) -> Any:
+        """Memory that is taken once, at the function's start, wherever it is asked for."""
         with self.builder.goto_block(self.start):
             self.builder.position_at_start(self.start)
-            return self.builder.alloca(POINTER)
+            return self.builder.alloca(kind, size)
 
     def place_number(self, number: Any, dtype: np.dtype[Any]) -> Place:
         """A number as an array without axes."""
@@ -187,14 +186,15 @@ class Register:
 class Place(SourceArray):
     """An array in memory, whose elements are read and written as terms.
 
-    A single index counts the elements of an array in plain order; several go by its axes.
+    A single index counts the elements of an array in plain order; several go by its axes. It has
+    no code and no pointer where it only describes an array.
     """
 
     __slots__ = ("code", "pointer", "strides")
 
     def __init__(
         self,
-        code: FunctionWriter | None,
+        code: Any,
         pointer: Any,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
@@ -211,13 +211,11 @@ class Place(SourceArray):
 
     def _point(self, at: int | Term | tuple[int | Term, ...]) -> Any:
         """Where an element is."""
-        assert self.code is not None
         steps = self.strides if isinstance(at, tuple) else (1,)
         return self.point(at if isinstance(at, tuple) else (at,), steps)
 
     def point(self, indices: Sequence[int | Term], steps: Sequence[int]) -> Any:
         """Where the element is that so many steps lead to."""
-        assert self.code is not None
         pairs = [*zip(indices, steps, strict=True)]
         offset = sum(i * step for i, step in pairs if isinstance(i, int))
         parts = [i if step == 1 else i * step for i, step in pairs if step and isinstance(i, Term)]
@@ -239,7 +237,6 @@ class Place(SourceArray):
 
     def load(self, pointer: Any, lanes: int = 0) -> Any:
         """The element at an address, or as many as a vector has lanes."""
-        assert self.code is not None
         if self.dtype.kind == "c":
             parts = self._find_parts(pointer)
             return ComplexTerm(parts[0], parts[1])
@@ -251,7 +248,6 @@ class Place(SourceArray):
 
     def store(self, pointer: Any, value: Any) -> None:
         """Write the element, or the elements, at an address."""
-        assert self.code is not None
         known = isinstance(value, (Term, ComplexTerm))
         x = value if known else constant(self.code.builder, value, self.dtype)
         x = convert(x, self.dtype)
@@ -262,20 +258,11 @@ class Place(SourceArray):
         x = x.convert(INT8) if self.dtype.kind == "b" else x
         self.code.builder.store(x.value, pointer, align=self.dtype.itemsize)
 
-    def load_lanes(self, at: int | Term, lanes: int) -> Term:
+    def load_lanes(self, at: int | Term, lanes: int) -> Any:
         """So many neighbours, of an array in plain order, as a vector."""
-        assert self.code is not None
-        kind = ir.VectorType(_in_memory(self.dtype), lanes)
-        vector = self.code.builder.load(self._point(at), align=self.dtype.itemsize, typ=kind)
-        return Term(self.code.builder, vector)
-
-    def store_lanes(self, at: int | Term, value: Term) -> None:
-        """Write a vector to neighbours."""
-        assert self.code is not None
-        self.code.builder.store(value.value, self._point(at), align=self.dtype.itemsize)
+        return self.load(self._point(at), lanes)
 
     def fill(self, value: float) -> None:
         """The same number everywhere; of an array in plain order."""
-        assert self.code is not None
         with self.code.loop(self.size) as k:
             self[k] = value

@@ -20,6 +20,7 @@ class ComplexTerm:
     """A complex number: its real and its imaginary part, of the same type."""
 
     __slots__ = ("imag", "real")
+    is_float = True
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, real: Term, imag: Term) -> None:

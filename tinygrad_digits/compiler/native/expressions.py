@@ -122,8 +122,8 @@ def _heaviside(x: Term, at_zero: Term) -> Term:
 def _next_after(x: Term, y: Term) -> Term:
     """The neighbour of x on the way to y: its bits count up away from 0."""
     bits = x.bitcast(ir.IntType(x.bits))
-    away = ((x < y) ^ (x < 0)).select(bits + 1, bits - 1).bitcast(x.type)
-    smallest = bits.constant(1).bitcast(x.type).copysign(y)
+    away = ((x < y) ^ (x < 0)).select(bits + 1, bits - 1).bitcast(x.scalar)
+    smallest = bits.constant(1).bitcast(x.scalar).copysign(y)
     moved = (x == y).select(y, (x == 0).select(smallest, away))
     return (x.is_nan() | y.is_nan()).select(x + y, moved)
 

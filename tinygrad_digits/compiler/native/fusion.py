@@ -8,7 +8,6 @@ equations are blocks by themselves. They may move up to a loop that comes after 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..program import END, Equation, Program
@@ -34,65 +33,70 @@ class Block:
     equations: list[int] = field(default_factory=list)
 
 
-def fuse(program: Program, role: Callable[[int, Equation], Role]) -> list[Block]:
+def fuse(program: Program, roles: dict[int, Role]) -> list[Block]:
     """The program's equations in blocks, each equation after all that it reads."""
-    roles = {index: role(index, eqn) for index, eqn in program.equations.items()}
-    users = program.uses()
-    blocks: list[Block] = []
-    home: dict[int, int] = {}  # the block in which each equation's value is made
-    numbers = [
-        i
-        for i, eqn in program.equations.items()
-        if {program.aval(k).form for k in (i, *eqn.vars)} == {"number"}
-    ]
+    fusion = _Fusion(program, roles)
+    avals = {
+        i: {program.aval(k).form for k in (i, *eqn.vars)} for i, eqn in program.equations.items()
+    }
+    numbers = [i for i, forms in avals.items() if forms == {"number"}]
     for index in dict.fromkeys([*numbers, *program.equations]):  # numbers depend on numbers alone
-        eqn = program.equations[index]
-        mine = roles[index]
-        if mine is Role.VIEW:
-            home[index] = home.get(eqn.vars[0], -1)
-            continue
-        if mine is Role.PART:
-            home[index] = home[eqn.vars[0]]
-            blocks[home[index]].equations.append(index)
-            continue
-        shape = _loop(eqn, mine, program)
-        earliest = max((home[i] for i in eqn.vars if i in home), default=-1)
-        at = len(blocks)
+        fusion.add(index, program.equations[index])
+    return fusion.blocks
+
+
+class _Fusion:
+    """Blocks under construction."""
+
+    def __init__(self, program: Program, roles: dict[int, Role]) -> None:
+        self.program, self.roles, self.users = program, roles, program.uses()
+        self.blocks: list[Block] = []
+        self.home: dict[int, int] = {}
+        """The block in which each equation's value is made."""
+
+    def add(self, index: int, eqn: Equation) -> None:
+        """One more equation, in a block that there is or a new one."""
+        role = self.roles[index]
+        at = self.home.get(eqn.vars[0], -1) if role in (Role.VIEW, Role.PART) else len(self.blocks)
+        shape = self._find_loop(eqn, role)
         if shape is not None:
-            fits = [
-                b
-                for b in range(max(earliest, 0), len(blocks))
-                if blocks[b].shape == shape and _ready(eqn, b, home, roles)
-            ]
-            if fits[:1] == [earliest] and not all(
-                _stored_anyway(i, users, roles) for i in eqn.vars if home.get(i) == earliest
-            ):
-                at = earliest
-            elif fits and fits[-1] in {*range(earliest + 1, at), at - 1}:
-                at = fits[-1]
-        if at == len(blocks):
-            blocks.append(Block(mine is not Role.NUMPY, shape))
-        blocks[at].equations.append(index)
-        home[index] = at
-    return blocks
+            at = self._find_block(eqn, shape)
+        self.home[index] = at
+        if role is Role.VIEW:
+            return
+        if at == len(self.blocks):
+            self.blocks.append(Block(role is not Role.NUMPY, shape))
+        self.blocks[at].equations.append(index)
 
+    def _find_loop(self, eqn: Equation, role: Role) -> tuple[int, ...] | None:
+        """The shape of the loop that an equation needs."""
+        if role is Role.POINTWISE:
+            return eqn.aval.shape
+        return self.program.aval(eqn.vars[-1]).shape if role is Role.REDUCING else None
 
-def _loop(eqn: Equation, role: Role, program: Program) -> tuple[int, ...] | None:
-    """The shape of the loop that an equation needs."""
-    if role is Role.POINTWISE:
-        return eqn.aval.shape
-    return program.aval(eqn.vars[-1]).shape if role is Role.REDUCING else None
+    def _find_block(self, eqn: Equation, shape: tuple[int, ...]) -> int:
+        """The loop for an equation: where what it reads need not be stored then, or the last."""
+        new, home = len(self.blocks), self.home
+        earliest = max((home[i] for i in eqn.vars if i in home), default=-1)
+        fits = [
+            block
+            for block in range(max(earliest, 0), new)
+            if self.blocks[block].shape == shape and self._is_ready(eqn, block)
+        ]
+        made_there = [i for i in eqn.vars if home.get(i) == earliest]
+        if fits[:1] == [earliest] and not all(map(self._is_stored_anyway, made_there)):
+            return earliest
+        return fits[-1] if fits and (fits[-1] > earliest or fits[-1] == new - 1) else new
 
+    def _is_ready(self, eqn: Equation, block: int) -> bool:
+        """Whether the loop, at the element where it is, has what this equation reads there."""
+        inside = [i for i in eqn.vars if self.home.get(i, -1) == block]
+        return all(self.roles[i] is Role.POINTWISE for i in inside)
 
-def _ready(eqn: Equation, block: int, home: dict[int, int], roles: dict[int, Role]) -> bool:
-    """Whether the loop, at the element where it is, has what this equation reads there."""
-    return all(home.get(i, -1) != block or roles[i] is Role.POINTWISE for i in eqn.vars)
-
-
-def _stored_anyway(index: int, users: dict[int, list[int]], roles: dict[int, Role]) -> bool:
-    """Whether a value is read by more than loops."""
-    looping = (Role.POINTWISE, Role.REDUCING)
-    return any(user == END or roles[user] not in looping for user in users.get(index, ()))
+    def _is_stored_anyway(self, index: int) -> bool:
+        """Whether a value is read by more than loops."""
+        users, looping = self.users.get(index, ()), (Role.POINTWISE, Role.REDUCING)
+        return any(user == END or self.roles[user] not in looping for user in users)
 
 
 def find_stored(program: Program, blocks: list[Block]) -> set[int]:
@@ -111,14 +115,9 @@ def find_stored(program: Program, blocks: list[Block]) -> set[int]:
 def reorder(program: Program, blocks: list[Block]) -> tuple[Program, dict[int, int]]:
     """The program block by block, views right after what they are of; when each equation runs."""
     steps = {i: step for step, block in enumerate(blocks) for i in block.equations}
-    equations = {}
-    views = [i for i in program.equations if i not in steps]
-    for view in views:  # which come after what they are views of
-        steps[view] = steps.get(program.equations[view].vars[0], 0)
-    order = {i: rank for rank, i in enumerate([i for block in blocks for i in block.equations])}
-    for view in views:
-        order[view] = order.get(program.equations[view].vars[0], -1)
+    order = {i: rank for rank, i in enumerate(steps)}
+    views = {i: eqn.vars[0] for i, eqn in program.equations.items() if i not in steps}
+    for view, source in views.items():  # which come after what they are views of
+        steps[view], order[view] = steps.get(source, 0), order.get(source, -1)
     ranked = sorted(program.equations, key=lambda i: (order[i], i in views, i))
-    for i in ranked:
-        equations[i] = program.equations[i]
-    return replace(program, equations=equations), steps
+    return replace(program, equations={i: program.equations[i] for i in ranked}), steps

@@ -12,13 +12,14 @@ from llvmlite import ir
 
 from . import cache, host
 from .machine import Function, Library, compile_text, describe_machine
-from .segment import Emitted, NativeSegment
+from .segment import Kernels, NativeSegment
 from .threads import share
 
 
-class Native(Emitted, Protocol):
+class Native(Protocol):
     """What has native parts."""
 
+    kernels: Kernels
     segments: list[NativeSegment]
     threads: int
 

@@ -9,20 +9,20 @@ A carry has two places, which change roles after every step. Rows are where they
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..control import SCAN, SWITCH, WHILE, Branches, Loop, Step, While
+from ..plan import round_up
 from ..program import Aval, Equation, Var
 from .code import POINTER, FunctionWriter, Place
 from .expressions import constant
 from .layouts import Layouts, Strides, plain_strides
 from .roles import NotNativeError
 from .segment import Kernels, NativeLoop
-from .steps import StepCode, Table, round_up
+from .steps import StepCode, Table
 from .terms import INT8, INT64
 
 
@@ -47,8 +47,7 @@ def _lower_step(
         aval = program.aval(x.index)
         if aval.form not in ("array", "scalar"):
             raise NotNativeError(f"its step is about a {aval.form}")
-    lower = functools.partial(lower_loop, kernels=kernels)
-    return StepCode(program, given, kernels, lower, around.own_products)
+    return StepCode(program, kernels, lower_loop, around.own_products, given)
 
 
 def _find_strides(x: Any, layouts: Layouts) -> Strides | None:
@@ -77,7 +76,7 @@ class _Carries:
         self._written: list[Any] = []
         for aval in avals:
             for cells in (self._read, self._written):
-                cell = code.pointer()
+                cell = code.pointers()
                 code.builder.store(_place(code, aval, memory, start).pointer, cell)
                 cells.append(cell)
                 start += round_up(aval.nbytes)
@@ -113,8 +112,8 @@ class _Carries:
                 _copy(self.code, self[k], place)
 
 
-def _sum_sizes(avals: Sequence[Aval]) -> int:
-    return sum(2 * round_up(aval.nbytes) for aval in avals)
+def _sum_sizes(avals: Iterable[Aval]) -> int:
+    return sum(round_up(aval.nbytes) for aval in avals)
 
 
 def _place(code: FunctionWriter, aval: Aval, memory: Any, start: int) -> Place:
@@ -176,9 +175,9 @@ class NativeScan(_OfSteps):
 
     @property
     def size(self) -> int:
+        carries = self._find_avals(self.inputs[1])
         ys = self._find_avals(self.outputs[self.loop.carries :])
-        unread = sum(round_up(aval.nbytes) for aval in ys)
-        return self.step.size + _sum_sizes(self._find_avals(self.inputs[1])) + unread
+        return self.step.size + 2 * _sum_sizes(carries) + _sum_sizes(ys)
 
     @property
     def text(self) -> str:
@@ -196,8 +195,11 @@ class NativeScan(_OfSteps):
         avals = self._find_avals(self.inputs[1])
         carries = _Carries(code, avals, self.step.size, memory)
         carries.fill(first)
-        rows = [*self._find_rows(zip(self.inputs[2], xs, strict=True))]
-        rows += self._find_results(code, results, self.step.size + _sum_sizes(avals), memory)
+        rows = [
+            (i, x.pointer, x.strides[0] * x.dtype.itemsize)
+            for i, x in zip(self.inputs[2], xs, strict=True)
+        ]
+        rows += self._find_results(code, results, self.step.size + 2 * _sum_sizes(avals), memory)
         moving = [row for row in rows if table.has(row[0])]
         for i, pointer, size in moving:
             last = size * (loop.length - 1) if loop.reverse else 0
@@ -214,7 +216,10 @@ class NativeScan(_OfSteps):
     def _find_results(
         self, code: FunctionWriter, results: dict[int, Place], start: int, memory: Any
     ) -> Iterator[tuple[int, Any, int]]:
-        """The same of what is stacked; what nobody reads is written to one place."""
+        """Of what is stacked where it begins, and how many bytes a step goes on.
+
+        What nobody reads is written to one place.
+        """
         for k, y in enumerate(self.outputs[self.loop.carries :], self.loop.carries):
             aval = self.step.program.aval(y)
             if k in results:
@@ -222,12 +227,6 @@ class NativeScan(_OfSteps):
             else:
                 yield y, _place(code, aval, memory, start).pointer, 0
             start += round_up(aval.nbytes)
-
-    @staticmethod
-    def _find_rows(pairs: Any) -> Iterator[tuple[int, Any, int]]:
-        """For each array that goes along where it starts, and how many bytes a step goes on."""
-        for i, x in pairs:
-            yield i, x.pointer, x.strides[0] * x.dtype.itemsize
 
 
 class NativeWhile(_OfSteps):
@@ -248,7 +247,7 @@ class NativeWhile(_OfSteps):
 
     @property
     def size(self) -> int:
-        return self.cond.size + self.body.size + _sum_sizes(self._avals)
+        return self.cond.size + self.body.size + 2 * _sum_sizes(self._avals)
 
     @property
     def text(self) -> str:
@@ -306,11 +305,10 @@ class NativeSwitch(_OfSteps):
 
     @property
     def size(self) -> int:
-        return max(code.size + self._count_unread(code) for code in self.codes)
-
-    @staticmethod
-    def _count_unread(code: StepCode) -> int:
-        return sum(round_up(code.program.aval(x.index).nbytes) for x in code.program.outputs)
+        return max(
+            code.size + _sum_sizes(map(code.program.aval_of, code.program.outputs))
+            for code in self.codes
+        )
 
     @property
     def text(self) -> str:
@@ -343,7 +341,7 @@ class NativeSwitch(_OfSteps):
         table = Table(code, branch, memory)
         program = branch.program
         for i, x in zip(program.inputs, operands, strict=True):
-            if table.has(i):
+            if table.has(i):  # which takes memory for a number
                 table[i] = _point_at(code, x, program.aval(i))
         start = branch.size
         for k, x in enumerate(program.outputs):

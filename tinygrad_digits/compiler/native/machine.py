@@ -28,26 +28,24 @@ def _prepare() -> None:
         binding.add_symbol(name, address)
 
 
-def _make_target(reloc: str = "", codemodel: str = "jitdefault") -> Any:
-    """The processor at hand as LLVM's target, with what it can do; an engine takes it over."""
+def _make_target(cpu: str, **how: str) -> Any:
+    """A processor as LLVM's target, which an engine takes over: "native" is the one at hand."""
     _prepare()
+    if cpu == "native":
+        cpu, how["features"] = binding.get_host_cpu_name(), _list_features()
     target = binding.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=binding.get_host_cpu_name(),
-        features=_list_features(),
-        opt=2,
-        reloc=reloc or ("static" if sys.platform == "win32" else "default"),
-        codemodel=codemodel,
-    )
+    return target.create_target_machine(cpu=cpu, opt=2, **how)
+
+
+def _make_own_target() -> Any:
+    """The processor at hand, for code that is called where it was made."""
+    reloc = "static" if sys.platform == "win32" else "default"
+    return _make_target("native", reloc=reloc, codemodel="jitdefault")
 
 
 def make_portable_target(cpu: str) -> Any:
     """A processor for object files: "generic", "native" (this one), or a name of LLVM's."""
-    if cpu == "native":
-        return _make_target(reloc="pic", codemodel="default")
-    _prepare()
-    target = binding.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu, opt=2, reloc="pic", codemodel="default")
+    return _make_target(cpu, reloc="pic", codemodel="default")
 
 
 def _read_address(name: str) -> int:
@@ -68,7 +66,7 @@ def describe_machine() -> str:
 
 def compile_text(text: str, target: Any = None) -> bytes:
     """Object code of a module in LLVM's language, for this processor or another."""
-    target = target or _make_target()
+    target = target or _make_own_target()
     module = binding.parse_assembly(text)
     module.triple, module.data_layout = binding.get_default_triple(), str(target.target_data)
     tuning = binding.create_pipeline_tuning_options(speed_level=2)
@@ -84,7 +82,7 @@ class Library:
     """Machine code in memory, and its functions by name."""
 
     def __init__(self, code: bytes) -> None:
-        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _make_target())
+        self._engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _make_own_target())
         self._engine.add_object_file(binding.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 

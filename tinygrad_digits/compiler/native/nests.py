@@ -109,47 +109,42 @@ class Nest:
     def write_parts(self, partials: Place, first: Term, last: Term) -> None:
         """The loops over some of the parts, whose sums go into a row of `partials` each."""
         with self.code.loop(last, first) as part:
-            start = part * self._count_partials()
-            for i in self.reductions:
-                self.tables[i] = self.places[i]
-                if i in self.axes.across:
-                    r, size = self.reductions[i], self.places[i].size
-                    pointer = partials.point((start,), (1,))
-                    self.tables[i] = Place(self.code, pointer, (size,), r.wide)
-                    self.tables[i].fill(_start(r))
-                    start = start + self._count_words(i)
+            own = self._find_partials(partials, part)
+            self.tables = {i: own.get(i, self.places[i]) for i in self.reductions}
+            for i, table in own.items():
+                table.fill(_start(self.reductions[i]))
             n = self.axes.shape[0]
             self._write_nest(0, (part * n / PARTS, (part + 1) * n / PARTS))
 
     def write_sums(self, partials: Place) -> None:
         """The sums of all parts, in their order."""
-        rows, start = self._count_partials(), 0
+        parts = [self._find_partials(partials, part) for part in range(PARTS)]
         for i in self.axes.across:
-            r, size = self.reductions[i], self.places[i].size
-            pointers = [partials.point((start + part * rows,), (1,)) for part in range(PARTS)]
-            first, *others = [Place(self.code, each, (size,), r.wide) for each in pointers]
-            with self.code.loop(size) as k:
-                total = first[k]
-                for other in others:
-                    total = _combine(r, total, other[k], "")
+            with self.code.loop(self.places[i].size) as k:
+                total = parts[0][i][k]
+                for part in parts[1:]:
+                    total = _combine(self.reductions[i], total, part[i][k], freely=False)
                 self.places[i][k] = total
-            start += self._count_words(i)
 
-    def _count_words(self, i: int) -> int:
-        return count_words(self.program.aval(i))
-
-    def _count_partials(self) -> int:
-        """How many words one part has for the others."""
-        return sum(self._count_words(i) for i in self.axes.across)
+    def _find_partials(self, partials: Place, part: int | Term) -> dict[int, Place]:
+        """Where one part has its sums for the others."""
+        words = {i: count_words(self.program.aval(i)) for i in self.axes.across}
+        start, places = part * sum(words.values()), {}
+        for i, count in words.items():
+            pointer = partials.point((start,), (1,))
+            size, wide = self.places[i].size, self.reductions[i].wide
+            places[i] = Place(self.code, pointer, (size,), wide)
+            start = start + count
+        return places
 
     # --- loops
 
     def _write_nest(self, depth: int, bounds: Bounds) -> None:
-        for i in self.axes.steps:
-            if i not in self.equations and self.axes.depth(i) == depth:
-                self.values[i] = self.places[i].load(self._point(i, self.places[i]))
-            elif i not in self.equations and self.axes.depth(i) > self.rank == depth:
-                self.values[i] = self.places[i].load(self._point(i, self.places[i]), self.lanes)
+        for i in [i for i in self.axes.steps if i not in self.equations]:
+            needed = self.axes.depth(i)
+            if min(needed, self.rank) == depth:
+                lanes = self.lanes if needed > depth else 0
+                self.values[i] = self.places[i].load(self._point(i, self.places[i]), lanes)
         own = [i for i, r in self.reductions.items() if r.depth == depth]
         self._start_totals(own)
         if depth == self.rank:
@@ -207,7 +202,7 @@ class Nest:
             root = find_formula(np.sqrt, (dtype, dtype))  # as NumPy, at -inf and -0
             assert root is not None
             return root(self._operand(eqn.args[0], dtype))
-        if function in IDENTITIES:
+        if function in IDENTITIES or eqn.op.reduction_ufunc is not None:  # of a single number
             return self._operand(eqn.args[0], dtype)
         if function is np.where:
             c, a, b = eqn.args
@@ -243,23 +238,19 @@ class Nest:
 
         LLVM leaves a remainder of such loops to be done one by one.
         """
-        rows = len(self.axes.shape) > 1 and self.axes.shape[-1] <= SHORT
-        steps = {steps[-1] for steps in self.axes.steps.values()} if rows else {2}
-        if steps - {0, 1} or any(lowering_of(e.op).element for e in self.equations.values()):
+        shape, steps = self.axes.shape, self.axes.steps.values()
+        if len(shape) < 2 or shape[-1] > SHORT or any(own[-1] not in (0, 1) for own in steps):
             return 0
-        equations = self.equations.values()
-        circular = {eqn.op.function for eqn in equations} & CIRCULAR
-        pairs = any(is_complex(eqn, self.program) for eqn in equations)
-        return 0 if circular or pairs else self.axes.shape[-1]
+        return 0 if any(map(self._is_of_single_numbers, self.equations.values())) else shape[-1]
+
+    def _is_of_single_numbers(self, eqn: Equation) -> bool:
+        """Whether the formula of an equation is not one of vectors as short as rows."""
+        written = eqn.op.function in CIRCULAR or lowering_of(eqn.op).element is not None
+        return written or is_complex(eqn, self.program)
 
     def _spread(self, x: Any) -> Any:
-        if not self.lanes or isinstance(x.type, ir.VectorType):
-            return x
-        kind, place = ir.VectorType(x.type, self.lanes), ir.VectorType(ir.IntType(32), self.lanes)
-        nothing = ir.Constant(kind, ir.Undefined)
-        first = x.builder.insert_element(nothing, x.value, ir.IntType(32)(0))
-        zeros = ir.Constant(place, [0] * self.lanes)
-        return Term(x.builder, x.builder.shuffle_vector(first, nothing, zeros), x.unsigned)
+        wide = not self.lanes or isinstance(x.type, ir.VectorType)
+        return x if wide else x.splat(self.lanes)
 
     # --- reductions
 
@@ -303,21 +294,20 @@ def _start(r: Reduction) -> float:
     return int(limits.min if low else limits.max)
 
 
+OF_LANES: dict[np.ufunc, str] = {
+    np.add: "fadd or add add",
+    np.multiply: "fmul and mul mul",
+    np.maximum: "fmaximum or smax umax",
+    np.minimum: "fminimum and smin umin",
+}
+"""LLVM's reductions of a vector: of floats, bools, signed and unsigned integers."""
+
+
 def _reduce(r: Reduction, x: Term) -> Term:
     """All lanes of a vector taken together."""
-    names: dict[Any, str] = {
-        np.add: "add",
-        np.multiply: "mul",
-        np.maximum: "max",
-        np.minimum: "min",
-    }
-    name = names[r.ufunc]
-    if x.is_float:
-        name = f"f{name}imum" if name.startswith("m") and name != "mul" else f"f{name}"
-    elif x.scalar == BOOL:
-        name = "or" if r.ufunc in (np.add, np.maximum) else "and"
-    elif name in ("max", "min"):
-        name = f"{'u' if x.unsigned else 's'}{name}"
+    of_floats, of_bools, of_signed, of_unsigned = OF_LANES[r.ufunc].split()
+    of_integers = of_unsigned if x.unsigned else of_signed
+    name = of_floats if x.is_float else of_bools if x.scalar == BOOL else of_integers
     kinds = [x.scalar, x.type] if name in ("fadd", "fmul") else [x.type]
     full = f"llvm.vector.reduce.{name}.{suffix_of(x.type)}"
     function = declare(x.builder.module, full, ir.FunctionType(x.scalar, kinds))
@@ -326,17 +316,15 @@ def _reduce(r: Reduction, x: Term) -> Term:
     return Term(x.builder, x.builder.call(function, [*start, x.value], fastmath=flags), x.unsigned)
 
 
-def _combine(r: Reduction, total: Any, x: Any, order: str = "reassoc") -> Any:
+def _combine(r: Reduction, total: Any, x: Any, freely: bool = True) -> Any:
     """One more element, or part, taken in: in any order that LLVM finds best, once and for all."""
+    if x.is_float and freely and r.ufunc is np.add:
+        return total.add_freely(x)
     if isinstance(x, ComplexTerm):
-        if r.ufunc is np.multiply:
-            return total * x
-        return total.add_freely(x) if order else total + x
-    if x.is_float and r.ufunc in (np.add, np.multiply):
-        builder = total.builder
-        write = builder.fadd if r.ufunc is np.add else builder.fmul
-        return Term(builder, write(total.value, x.value, flags=[order] if order else []))
-    if x.is_float:  # of zeros it may be either
+        return FORMULAS[r.ufunc](total, x)
+    if x.is_float and freely and r.ufunc is np.multiply:
+        return total.multiply_freely(x)
+    if x.is_float and r.ufunc in (np.maximum, np.minimum):  # of zeros it may be either
         name = "maximum" if r.ufunc is np.maximum else "minimum"
         signature = ir.FunctionType(x.type, [x.type] * 2)
         function = declare(x.builder.module, f"llvm.{name}.{suffix_of(x.type)}", signature)

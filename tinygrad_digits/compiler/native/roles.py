@@ -17,7 +17,7 @@ from ...engine.primitive import Kind
 from ...staging.lowering import lowering_of
 from ..control import Held
 from ..passes.for_loops import can_hold
-from ..primitives import ITEM
+from ..primitives import ITEM, PACK
 from ..program import Equation, Program, Var, vars_in
 from .expressions import FORMULAS, TYPES, find_formula
 from .fusion import Role
@@ -73,7 +73,7 @@ class Roles:
             return reason
         if not is_plain_option((eqn.args, eqn.options)):
             return "its options are no numbers"
-        if has_block(index, eqn, self.layouts):
+        if eqn.op is PACK or has_block(index, eqn, self.layouts):
             return Role.STANDALONE
         if function in FORMULAS and not eqn.options:
             dtypes = loop_dtypes(eqn, self.program)
@@ -87,9 +87,9 @@ class Roles:
         if function in IDENTITIES or function is np.where or find_element(eqn, self.program):
             return Role.POINTWISE
         if eqn.op.reduction_ufunc in REDUCTIONS and isinstance(eqn.args[0], Var):
-            plain = set(eqn.options) <= {"axis", "keepdims"}
-            fits = plain and self.program.aval(eqn.vars[0]).shape != ()
-            return Role.REDUCING if fits else "of its options only axis and keepdims are native"
+            if not set(eqn.options) <= {"axis", "keepdims"}:
+                return "of its options only axis and keepdims are native"
+            return Role.REDUCING if self.program.aval(eqn.vars[0]).shape else Role.POINTWISE
         if eqn.op.kind is Kind.VIEW or (
             function is operator.getitem and not any(vars_in(eqn.options))
         ):

@@ -52,7 +52,7 @@ class RowSums:
             for m, line in enumerate(sums):
                 place, start = self.find_sum(top + m)
                 for v, total in enumerate(line):
-                    place.store_lanes(start + at + v * lanes, total.value)
+                    place[start + at + v * lanes] = total.value
 
     def _add(self, sums: Any, lanes: int, at: Term, top: Term, k: tuple[Term, ...]) -> None:
         """One row, into all sums of a block."""

@@ -6,7 +6,9 @@ reads where the arrays of the tuple have their elements, and calls kernel after 
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, Protocol
@@ -15,14 +17,16 @@ import numpy as np
 from llvmlite import ir
 
 from ..plan import Plan
+from ..primitives import PACK
 from ..program import Program, Var
 from . import host
 from .axes import PARTS, Axes, count_words, find_axes
 from .code import POINTER, FunctionWriter, Place
-from .fusion import Block, Role
-from .layouts import Layouts, Strides
+from .fusion import Block, Role, find_stored, fuse, reorder
+from .layouts import MemoryLayout, Strides
 from .nests import Nest
 from .notation import Notation
+from .roles import Roles
 from .standalone import write_block
 from .terms import INT8, INT64, Term
 
@@ -51,21 +55,39 @@ class NativeLoop(Protocol):
         """Write it: operands and results are in memory, or numbers."""
 
 
-class Emitted(Protocol):
-    """What a segment has to know of the program that it is part of."""
+class NativeProgram:
+    """A program in blocks, of which segments are made: a whole one, or the step of a loop.
 
-    program: Program
+    Args:
+        program: the equations, which are put in the order in which they run.
+        kernels: those that there are; its own are added.
+        lower_loop: makes native code of an equation that holds steps.
+        own_products: see `Layouts`.
+        strides: of the inputs that do not lie row by row.
+    """
+
     names: dict[int, str]
     plan: Plan
-    layouts: Layouts
-    role: dict[int, Role]
-    kept: set[int]
-    kernels: Kernels
-    loops: dict[int, NativeLoop]
-    """Those equations that hold steps."""
     scratch_start: int
-    scratch_size: int
-    """Where in the arena kernels have room for themselves, and how much."""
+    """Where in the arena kernels have room for themselves, `scratch_size` bytes."""
+
+    def __init__(
+        self,
+        program: Program,
+        kernels: Kernels,
+        lower_loop: Callable[..., NativeLoop],
+        own_products: bool = False,
+        strides: Mapping[int, Strides] | None = None,
+    ) -> None:
+        roles = Roles(program, functools.partial(lower_loop, kernels=kernels), own_products)
+        given = (strides or {}).items()
+        roles.layouts.views |= {i: MemoryLayout(i, 0, own) for i, own in given}
+        self.role = {i: roles(i, eqn) for i, eqn in program.equations.items()}
+        self.blocks = fuse(program, self.role)
+        self.kept = find_stored(program, self.blocks)
+        self.program, self.steps = reorder(program, self.blocks)
+        self.layouts, self.reasons, self.loops = roles.layouts, roles.reasons, roles.loops
+        self.kernels, self.scratch_size = kernels, 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +95,7 @@ class Kernel:
     """A function of pointers that runs a block; if it is in parts, some of them."""
 
     name: str
-    emitter: Emitted
+    emitter: NativeProgram
     block: Block
     parameters: int
     places: dict[int, tuple[int, Strides]]
@@ -198,7 +220,7 @@ class NativeSegment:
     """One native function, and the names of what goes into its tuple."""
 
     name: str
-    emitter: Emitted
+    emitter: NativeProgram
     is_split: bool = False
     """Whether it is one kernel, some parts of which are run in a call."""
     things: list[str] = field(default_factory=list)
@@ -213,6 +235,8 @@ class NativeSegment:
     def add(self, block: Block) -> None:
         """One more block."""
         emitter = self.emitter
+        if emitter.program.equations[block.equations[0]].op is PACK:
+            return  # what is packed is computed where it belongs
         read = [i for k in block.equations for i in emitter.program.equations[k].vars]
         stored = [i for i in block.equations if i in emitter.kept]
         inside = {*block.equations}

@@ -12,75 +12,56 @@ from typing import Any
 from llvmlite import ir
 
 from ..numpy_statements import may_alias
-from ..plan import ALIGNMENT, Plan, plan
-from ..program import Equation, Program, vars_in
+from ..plan import Plan, check, plan, round_up
+from ..program import Program, vars_in
 from .code import POINTER, FunctionWriter
-from .fusion import Block, Role, find_stored, fuse, reorder
 from .host import WORD
-from .layouts import Layouts, MemoryLayout, Strides
-from .roles import NotNativeError, Roles
-from .segment import Kernels, NativeSegment
+from .layouts import Strides
+from .roles import NotNativeError
+from .segment import Kernels, NativeLoop, NativeProgram, NativeSegment
 from .terms import INT8, INT64
 
 
-class StepCode:
+class StepCode(NativeProgram):
     """A program whose inputs are in memory, and each of whose results has memory of its own.
 
-    Args:
-        program: each output the value of an equation, and none twice (`passes.for_loops`).
-        strides: of the inputs that do not lie row by row.
-        kernels: those that there are, of the program around; its own are added.
-        lower_loop: makes native code of the loops in it.
-        own_products: see `Layouts`.
+    Each output is the value of an equation, and none is there twice (`passes.for_steps`).
     """
 
     def __init__(
         self,
         program: Program,
-        strides: Mapping[int, Strides],
         kernels: Kernels,
-        lower_loop: Callable[[Equation, Layouts], Any],
-        own_products: bool = False,
+        lower_loop: Callable[..., NativeLoop],
+        own_products: bool,
+        strides: Mapping[int, Strides],
     ) -> None:
-        self.kernels = kernels
-        self.role: dict[int, Role] = {}
-        roles = Roles(program, lower_loop, own_products)
-        roles.layouts.views |= {i: MemoryLayout(i, 0, own) for i, own in strides.items()}
-
-        def find_role(index: int, eqn: Equation) -> Role:
-            self.role[index] = roles(index, eqn)
-            return self.role[index]
-
-        blocks = fuse(program, find_role)
-        if roles.reasons:
-            i, reason = next(iter(roles.reasons.items()))
+        super().__init__(program, kernels, lower_loop, own_products, strides)
+        if self.reasons:
+            i, reason = next(iter(self.reasons.items()))
             raise NotNativeError(
                 f"its step's %{i} {program.equations[i].op.name} is not native: {reason}"
             )
-        self.kept = find_stored(program, blocks)
-        self.layouts, self.loops = roles.layouts, roles.loops
-        self.program, births = reorder(program, blocks)
-        self.layouts.program = self.program
-        self.plan = self._make_plan(blocks, births)
+        self.plan = self._make_plan()
         everything = (*program.inputs, *program.constants, *program.equations)
         self.names = {i: f"v{i}" for i in everything}
-        self.scratch_start = -(-self.plan.size // ALIGNMENT) * ALIGNMENT
-        self.scratch_size = 0
+        self.scratch_start = round_up(self.plan.size)
         self.segment = NativeSegment(kernels.name_step(), self)
-        for block in blocks:
+        for block in self.blocks:
             self.segment.add(block)
 
-    def _make_plan(self, blocks: list[Block], births: dict[int, int]) -> Plan:
+    def _make_plan(self) -> Plan:
         program, outputs = self.program, {*vars_in(self.program.outputs)}
-        computed = {i for block in blocks for i in block.equations}
-        return plan(
+        made = plan(
             program,
-            (computed & self.kept) - outputs,
+            self.kept - outputs,
             aliases={i: e.vars for i, e in program.equations.items() if may_alias(e, program)},
             pointwise=set(),
             writable=set(),
-            steps=births,
+            steps=self.steps,
         )
+        check(program, made)
+        return made
 
     @property
     def size(self) -> int:
@@ -104,11 +85,6 @@ class StepCode:
         return module.globals.get(name) or self.segment.write_run(module, name)
 
 
-def round_up(size: int) -> int:
-    """Bytes, up to where the next array may begin."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
 class Table:
     """The pointers that a step is told of, by the value that is there."""
 
@@ -116,9 +92,7 @@ class Table:
         self.code, self.step = code, step
         self._routine = step.write(code.builder.module)
         self._things = step.segment.things
-        with code.builder.goto_block(code.start):
-            code.builder.position_at_start(code.start)
-            self._start = code.builder.alloca(POINTER, INT64(max(len(self._things), 1)))
+        self._start = code.pointers(max(len(self._things), 1))
         if "arena" in self._things:
             self._store("arena", arena)
 

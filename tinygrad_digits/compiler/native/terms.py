@@ -118,6 +118,10 @@ class Term:
         """A sum of many floats, in whatever order LLVM finds best."""
         return self._with(self.builder.fadd(self.value, other.value, flags=["reassoc"]))
 
+    def multiply_freely(self, other: Term) -> Term:
+        """The same for a product."""
+        return self._with(self.builder.fmul(self.value, other.value, flags=["reassoc"]))
+
     # --- bits
 
     def __and__(self, other: Operand) -> Term:

@@ -8,23 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from ..primitives import DIVIDE, MAXIMUM, MINIMUM, SUM
-from ..program import Equation, Operand, Program, Var, producer
+from ..primitives import MAXIMUM, MINIMUM, SUM
+from ..program import Equation, Operand, Program, Var
 from .for_steps import prepare_steps
 from .products import multiply_at_once
 
 
 def prepare_for_loops(program: Program) -> Program:
-    """The program as it suits loops: sums as sums, all values in plain order, no exp twice."""
+    """The program as it suits loops: sums as sums, and all values in plain order."""
     equations: dict[int, Equation] = {}
-    current = replace(program, equations=equations)
     fresh = itertools.count(program.fresh())
     for index, eqn in program.equations.items():
         eqn = replace(eqn, aval=replace(eqn.aval, order=()))
         if eqn.op.function is np.clip and _is_alike(eqn, program):
             within = next(fresh)
             equations[within], eqn = _split_clip(eqn, program, within)
-        equations[index] = _sum_instead(eqn, program) or _reuse_softmax(eqn, current) or eqn
+        equations[index] = _sum_instead(eqn, program) or eqn
     constants = {i: x if x.flags.c_contiguous else x.copy() for i, x in program.constants.items()}
     program = multiply_at_once(replace(program, equations=equations, constants=constants))
     return prepare_steps(program, prepare_for_loops)
@@ -61,34 +60,11 @@ def _split_clip(eqn: Equation, program: Program, within: int) -> tuple[Equation,
     return larger, replace(eqn, op=MINIMUM, args=(Var(within), high))
 
 
-def _reuse_softmax(eqn: Equation, program: Program) -> Equation | None:
-    """exp(x - log(sum(exp(x)))) is exp(x) / sum(exp(x)), and exp(x) is known."""
-    inside = producer(eqn.args[0], program) if eqn.op.function is np.exp else None
-    if inside is None or inside.op.function is not np.subtract:
-        return None
-    x, logarithm = inside.args[0], producer(inside.args[1], program)
-    if logarithm is None or logarithm.op.function is not np.log:
-        return None
-    total = producer(logarithm.args[0], program)
-    powers = producer(total.args[0], program) if total is not None else None
-    if powers is None or powers.op.function is not np.exp or powers.args[0] != x:
-        return None
-    shifted = producer(x, program)  # by the maximum, or exp may overflow
-    peak = producer(shifted.args[-1], program) if shifted is not None else None
-    if shifted is None or shifted.op.function is not np.subtract:
-        return None
-    if peak is None or peak.op.reduction_ufunc is not np.maximum or peak.args != shifted.args[:1]:
-        return None
-    assert total is not None
-    if total.op.reduction_ufunc is not np.add or powers.aval.shape != eqn.aval.shape:
-        return None
-    if total.options != peak.options:  # along another axis all may be 0
-        return None
-    return replace(eqn, op=DIVIDE, args=(total.args[0], logarithm.args[0]))
-
-
 def _sum_instead(eqn: Equation, program: Program) -> Equation | None:
-    """A product with ones is a sum, which can be part of a loop."""
+    """A product with ones is a sum, which can be part of a loop.
+
+    The gradient of biases takes 0.35 to 0.5 of its time so, where it is all there is to compute.
+    """
     if eqn.op.function is not np.matmul:
         return None
     a, b = eqn.args

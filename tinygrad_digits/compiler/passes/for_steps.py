@@ -46,8 +46,8 @@ def _own_results(program: Program) -> Program:
     fresh = itertools.count(program.fresh())
     outputs: list[Operand] = []
     for y in program.outputs:
-        is_generator = isinstance(y, Var) and program.aval(y.index).form == "generator"
-        if is_generator or (y not in outputs and _is_fresh(y, program)):
+        aside = isinstance(y, Var) and program.aval(y.index).form in ("generator", "number")
+        if aside or (y not in outputs and _is_fresh(y, program)):  # which is not in memory
             outputs.append(y)
             continue
         if not isinstance(y, Var):

@@ -33,24 +33,15 @@ def _prune_scan(program: Program, index: int, users: list[int]) -> Program:
     read = {program.equations[i].args[1] for i in users}
     results = _find_live_results(loop, read)
     operands = _find_live_operands(loop, results)
-    if len(operands) == len(eqn.args) and len(results) == len(loop.step.returned):
+    before = len(loop.step.returned)
+    if len(operands) == len(eqn.args) and len(results) == before:
         return program
-    step = loop.step
-    inputs = [*step.program.inputs]
-    pruned = replace(
-        step.program,
-        inputs={inputs[k]: step.program.inputs[inputs[k]] for k in operands},
-        outputs=[step.program.outputs[k] for k in results],
-    )
+    step = loop.step.select(operands, results)
     shorter = loop.replace(
-        step=Step(
-            dead_code(pruned),
-            [step.given[k] for k in operands],
-            [step.returned[k] for k in results],
-        ),
+        step=step.with_program(dead_code(step.program)),
         consts=sum(k < loop.consts for k in operands),
         carries=sum(k < loop.carries for k in results),
-        residuals=sum(k >= len(step.returned) - loop.residuals for k in results),
+        residuals=sum(k >= before - loop.residuals for k in results),
     )
     equations = dict(program.equations)
     equations[index] = replace(

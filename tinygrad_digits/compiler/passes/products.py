@@ -128,10 +128,11 @@ class _Parts:
 
     def _leave_out_sums(self) -> Equation:
         """The scan that stacks factors and does not add up their products."""
-        loop, step = self.loop, self.loop.step
-        program, left = step.program, [k for k in range(len(step.returned)) if k not in self.sums]
-        outputs = [program.outputs[k] for k in left]
-        returned = [step.returned[k] for k in left]
+        loop, program = self.loop, self.loop.step.program
+        kept = [k for k in range(len(self.scan.args)) if k - loop.consts not in self.sums]
+        left = [k for k in range(len(program.outputs)) if k not in self.sums]
+        step = loop.step.select(kept, left)
+        outputs, returned = [*step.program.outputs], [*step.returned]
         self.numbers = {k: at for at, k in enumerate(left)}
         known = {x.index: at for at, x in enumerate(outputs) if isinstance(x, Var)}
         for i in dict.fromkeys(itertools.chain(*self.sums.values())):
@@ -141,14 +142,10 @@ class _Parts:
                 self.stacked[i] = len(outputs)
                 outputs.append(Var(i))
                 returned.append(np.zeros(program.aval(i).shape, program.aval(i).dtype))
-        gone = {loop.consts + k for k in self.sums}
-        inputs = {i: x for k, (i, x) in enumerate(program.inputs.items()) if k not in gone}
-        given = [x for k, x in enumerate(step.given) if k not in gone]
-        shorter = dead_code(replace(program, inputs=inputs, outputs=outputs))
-        held = loop.replace(
-            step=Step(shorter, given, returned), carries=loop.carries - len(self.sums), residuals=0
-        )
-        args = tuple([x for k, x in enumerate(self.scan.args) if k not in gone])
+        shorter = Step(dead_code(replace(step.program, outputs=outputs)), step.given, returned)
+        carries = loop.carries - len(self.sums)
+        held = loop.replace(step=shorter, carries=carries, residuals=0)
+        args = tuple([self.scan.args[k] for k in kept])
         return replace(self.scan, args=args, options={"loop": held})
 
     def take(self, index: int, eqn: Equation) -> dict[int, Equation]:

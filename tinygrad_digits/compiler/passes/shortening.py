@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...engine.primitive import Kind
-from ..program import Aval, Equation, Operand, Program, Var, map_operand, substitute, vars_in
+from ..program import Aval, Equation, Operand, Program, Var, map_operand, vars_in
 from ..signature import identity
 
 
@@ -35,11 +35,10 @@ def common_subexpressions(program: Program) -> Program:
                 renamed[i] = Var(first)
     equations: dict[int, Equation] = {}
     for index, eqn in program.equations.items():
-        args, options = substitute(eqn.args, renamed), substitute(eqn.options, renamed)
-        equations[index] = replace(eqn, args=args, options=options)
+        equations[index] = eqn = eqn.rename(renamed)
         if eqn.effect:
             continue
-        key = (eqn.op.kernel, identity(args), identity(options), eqn.aval)
+        key = (eqn.op.kernel, identity(eqn.args), identity(eqn.options), eqn.aval)
         first = seen.setdefault(key, index)
         if first != index and (eqn.errors in (equations[first].errors, QUIET)):
             renamed[index] = Var(first)

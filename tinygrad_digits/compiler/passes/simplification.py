@@ -23,11 +23,7 @@ def simplify(program: Program) -> Program:
     current = replace(program, equations=equations)  # what is settled so far
     users = program.uses()
     for index, eqn in program.equations.items():
-        eqn = replace(
-            eqn,
-            args=substitute(eqn.args, renamed),
-            options=substitute(eqn.options, renamed),
-        )
+        eqn = eqn.rename(renamed)
         rule = RULES.get(eqn.op.function)
         result = rule(eqn, current) if rule and not eqn.effect else None
         if result is None and eqn.op.function is np.broadcast_to:
