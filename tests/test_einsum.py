@@ -126,3 +126,10 @@ def test_any_einsum(drawn):
     y, _ = td.vjp(lambda *xs: np.einsum(subscripts, *xs), *arrays)
     assert_allclose(y, expected, rtol=1e-12, atol=1e-13)
     td.check_grads(lambda *xs: np.einsum(subscripts, *xs), *arrays, order=1)
+
+
+def test_an_array_to_write_into_is_refused():
+    x = np.ones((2, 2))
+    for out in (lambda x: np.zeros((2, 2)), lambda x: 1 * x):
+        with pytest.raises(td.errors.NotDifferentiableError, match=r"einsum: .*out="):
+            td.grad(lambda x, out=out: np.sum(np.einsum("ij,jk->ik", x, x, out=out(x))))(x)

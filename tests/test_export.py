@@ -35,7 +35,10 @@ NOT_PLAIN = {
     *("td.nn.dropout", "td.nn.gelu"),  # the former's cases have a generator of their own
     *(f"td.special.{name}" for name in ["erf", "erfc", "ndtr", "log_ndtr", "i0", "i1", "erfinv"]),
     *(f"td.special.{name}" for name in ["gammaln", "digamma", "polygamma", "beta", "betaln"]),
-    *(f"td.{name}" for name in ["mills", "excess", "erfinv_slope", "iv", "polygamma_rise"]),
+    *(
+        f"td.{name}"
+        for name in ["mills", "excess", "curvature", "erfinv_slope", "iv", "polygamma_rise"]
+    ),
 }
 """Functions that SciPy computes, or that hold an object of a class."""
 PLAIN_AT_TIMES = {"td.nn.dropout-1", *(f"td.nn.gelu-{k}" for k in range(4, 8))}

@@ -178,3 +178,56 @@ def test_a_tree_of_complex_parameters_is_pulled_back_once():
 def test_a_real_number_on_the_way_is_refused_whatever_made_it():
     with pytest.raises(ROUGH, match="not holomorphic"):
         td.grad(lambda z: np.sum(td.checkpoint(np.abs)(z)) * z, holomorphic=True)(Z)
+
+
+V = np.array([0.3 + 0.7j, -1.2 + 0.1j, 0.4 - 2j])
+M = np.array([[1 + 1j, 0.5, -0.2j], [0.1 - 0.4j, 2.0, 1 - 1j], [2j, 1.0, 0.3], [1.0, -1j, 0.2]])
+LINEAR_IN_ONE = {
+    "vecdot": (np.vecdot, V, 1),
+    "vecmat": (np.vecmat, V, 1),
+    "correlate": (np.correlate, V, 0),
+    "lstsq": (lambda a, b: np.linalg.lstsq(a, b)[0], M, 1),
+    "polyfit": (lambda x, y: np.polyfit(x, y, 1), np.arange(3.0), 1),
+}
+
+
+@pytest.mark.parametrize("way", ["grad", "jit(grad)", "vmap(grad)"])
+@pytest.mark.parametrize("name", LINEAR_IN_ONE)
+def test_what_conjugates_one_argument_is_holomorphic_in_the_other(name, way):
+    f, other, place = LINEAR_IN_ONE[name]
+    shape = (4,) if name == "lstsq" else (3, 2) if name == "vecmat" else (3,)
+    units = np.arange(1, 1 + np.prod(shape)).reshape(shape) * (0.2 + 0.1j)
+
+    def h(z, place=place):
+        args = [other, np.sin(z * units)]
+        return np.sum(f(*(args if place else args[::-1])) ** 2)
+
+    assert_allclose(WAYS[way](h)(Z), difference(h, Z), rtol=1e-5)
+    if name not in ("polyfit", "vecmat", "lstsq"):
+        with pytest.raises(ROUGH, match=f"the derivative of {name} applies "):
+            WAYS[way](lambda z: h(z, 1 - place))(Z)
+
+
+OPS_IN_BOTH = {
+    "convolve": lambda z: np.convolve(z * V, np.sin(z) * V),
+    "matvec": lambda z: np.matvec(M * z, np.sin(z) * V),
+    "matmul": lambda z: (M * z) @ (np.sin(z) * V),
+    "vecdot": lambda z: np.vecdot(V, z * V),
+}
+
+
+@pytest.mark.parametrize("name", OPS_IN_BOTH)
+def test_rules_leave_cotangents_unconjugated(name):
+    """Or the op would be refused where it is hidden."""
+
+    def h(z):
+        inside = td.checkpoint(OPS_IN_BOTH[name])
+        return np.sum(inside(z) ** 2)
+
+    assert_allclose(WAYS["grad"](h)(Z), difference(h, Z), rtol=1e-5)
+    assert_allclose(WAYS["forward"](h)(Z), difference(h, Z), rtol=1e-5)
+
+
+def test_a_matrix_of_least_squares_is_refused():
+    with pytest.raises(ROUGH, match="not holomorphic"):
+        td.grad(lambda z: np.sum(np.linalg.lstsq(z * M, M)[0]), holomorphic=True)(Z)

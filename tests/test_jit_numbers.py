@@ -7,10 +7,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import tinygrad_digits as td
-from tests.jit_programs import (
-    assert_same,
-    check_calls,
-)
+from tests.jit_programs import BACKENDS, assert_same, check_calls, skip_without
+from tinygrad_digits.support import tree
 
 X = np.array([1.0, -2.0, 3.0])
 
@@ -205,3 +203,50 @@ TO_ARRAYS = {
 def test_arrays_are_made_of_numbers_as_numpy_makes_them(name, numbers, backend):
     f = TO_ARRAYS[name]
     assert_same(td.jit(f, backend=backend)(*numbers), f(*numbers), backend)
+
+
+FORMS = [1.5, np.float64(1.5), np.float32(1.5), np.array(1.5), np.array(1.5, np.float32), 1j]
+FORMS += [np.array(1j), np.complex64(1j), np.array([1.5]), np.array([[1.5, 2.0]])]
+WITH_KNOWN_SLOPES = {
+    "a sum": np.sum,
+    "times a scalar of NumPy": lambda x: np.sum(x * np.ones(2)[0]),
+    "times a scalar after the sum": lambda x: np.sum(x) * np.float32(2),
+    "times ones": lambda x: np.sum(x * np.ones(np.shape(x))),
+    "plus a number": lambda x: 2.0 * np.sum(x) + 1,
+    "nothing": lambda x: np.sum(x * 0),
+    "in single precision": lambda x: np.sum(np.real(x).astype(np.float32)),
+    "the square of a sum": lambda x: np.abs(np.sum(x)) ** 2,
+    "the parts of a sum": lambda x: np.sum(np.real(x)) - np.imag(np.sum(x)),
+    "reshaped": lambda x: np.sum(x, keepdims=True).reshape(()),
+}
+DERIVATIVES = {
+    "value_and_grad": td.value_and_grad,
+    "grad": lambda f: lambda x: td.grad(lambda p: f(p["a"]))({"a": x, "b": x}),
+    "jvp": lambda f: lambda x: td.jvp(f, x, x),
+    "vjp": lambda f: lambda x: td.vjp(f, x)[1](np.float64(1)),
+    "hvp": lambda f: lambda x: td.hvp(f, x, x),
+}
+
+
+@pytest.mark.parametrize("f", WITH_KNOWN_SLOPES.values(), ids=WITH_KNOWN_SLOPES)
+def test_gradients_are_arrays_where_arguments_are(f):
+    for x in FORMS:
+        got = td.grad(lambda x: np.real(f(x)))(x)
+        assert isinstance(got, np.ndarray) == isinstance(x, np.ndarray), x
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("transform", DERIVATIVES.values(), ids=DERIVATIVES)
+@pytest.mark.parametrize("f", WITH_KNOWN_SLOPES.values(), ids=WITH_KNOWN_SLOPES)
+def test_derivatives_that_are_known_while_tracing_have_their_form(f, transform, backend):
+    skip_without(backend)
+
+    def real_of(x):
+        return np.real(f(x))
+
+    for x in FORMS:
+        wanted = tree.flatten(transform(real_of)(x))[0]
+        got = tree.flatten(td.jit(transform(real_of), backend=backend)(x))[0]
+        for a, b in zip(got, wanted, strict=True):
+            assert (type(a), np.shape(a), a.dtype) == (type(b), np.shape(b), b.dtype), x
+            np.testing.assert_allclose(a, b, rtol=1e-6)

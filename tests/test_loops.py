@@ -300,3 +300,8 @@ def names_of(recording):
 def test_debug_looks_into_a_loop():
     with pytest.raises(td.errors.NonFiniteError, match="log"):
         td.debug(lambda x: td.scan(lambda c, _: (np.log(c), None), x, length=5)[0])(np.array([2.0]))
+
+
+def test_other_keys_are_named():
+    with pytest.raises(td.errors.ShapeError, match=r"from dict\(\['a'\]: .* to dict\(\['b'\]: "):
+        td.scan(lambda c, x: ({"b": c["a"]}, x), {"a": 1.0}, np.ones(2))

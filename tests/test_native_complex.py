@@ -407,3 +407,14 @@ def test_an_example_runs_natively(name, monkeypatch):
     f, args = EXAMPLES[name](importlib.import_module(name))
     both = td.value_and_grad(f)
     assert_close(td.jit(both, backend="native")(*args), both(*args), 1e-11)
+
+
+@pytest.mark.parametrize("z", [Z, Z[0, 0], Z.astype(np.complex64), Z[0, 0].astype(np.complex64)])
+def test_halves_in_exponents(z):
+    """A derivative of z**1.5 has one, which is a root."""
+
+    def loss(z):
+        return np.sum(np.abs((z * z + 4) ** 1.5) ** 2) + np.sum(np.real(z**0.5))
+
+    rtol = 1e-5 if z.dtype == np.complex64 else 1e-13
+    assert_close(run(td.grad(loss), z), td.grad(loss)(z), rtol)

@@ -717,3 +717,10 @@ def test_a_network_as_an_equation():
     step = 1e-4 * direction
     difference = (loss(unravel(vector + step)) - loss(unravel(vector - step))) / 2e-4
     assert_allclose(td.tree.ravel(grads)[0] @ direction, difference, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+@pytest.mark.parametrize("y0", [np.zeros(0), {"a": np.zeros((0, 3))}])
+def test_nothing_to_solve_for_is_refused(y0, method):
+    with pytest.raises(td.errors.ShapeError, match="all arrays of y0 are empty"):
+        td.odeint(lambda y, _t: y, y0, np.array([0.0, 1.0]), method=method)

@@ -118,6 +118,21 @@ def test_log_ndtr_far_to_the_left():
     assert twice(td.special.log_ndtr, -20.0) == pytest.approx(-1 + 1 / 400, rel=1e-3)
 
 
+@pytest.mark.parametrize("x", [-1e8, -1e5, -300.0, -30.0, -7.0, -1.6, -1.4, 0.5, 8.0])
+def test_log_ndtr_to_the_fifth_order(x):
+    """Against the recurrence of mills, m' = -m (x + m), in 120 digits."""
+    with mpmath.workdps(120):
+        at = mpmath.mpf(x)
+        m = [mpmath.npdf(at) / (mpmath.erfc(-at / mpmath.sqrt(2)) / 2)]
+        for n in range(5):
+            sums = [*(d + (k == 0) * at + (k == 1) for k, d in enumerate(m))]
+            m.append(-sum(mpmath.binomial(n, k) * m[n - k] * sums[k] for k in range(n + 1)))
+    f = td.special.log_ndtr
+    for order, wanted in enumerate(m[:5], 1):
+        f = td.grad(f)
+        assert f(x) == pytest.approx(float(wanted), rel=1e-14 if order < 4 else 2e-13), order
+
+
 def test_log_ndtr_far_to_the_right():
     assert slope(td.special.log_ndtr, 60.0) == 0
     assert twice(td.special.log_ndtr, 60.0) == 0

@@ -319,6 +319,83 @@ def test_a_generator_goes_along_in_the_carry():
     assert jitted(W, rng) != jitted(W, rng)  # it draws on
 
 
+def step_with_noise(carry, x):
+    rng, total = carry
+    total = total + rng.normal() * x
+    return (rng, total), total
+
+
+def scan_with_noise(rng, xs, **how):
+    return td.scan(step_with_noise, (rng, 0.0), xs, **how)
+
+
+NOISY = {
+    "scan": scan_with_noise,
+    "scan in turns": lambda rng, xs: scan_with_noise(rng, xs, unroll=2),
+    "scan backwards in turns": lambda rng, xs: scan_with_noise(rng, xs, unroll=3, reverse=True),
+    "fori_loop": lambda rng, xs: td.fori_loop(
+        0, 3, lambda _, c: step_with_noise(c, xs[0])[0], (rng, 0.0)
+    ),
+    "while_loop": lambda rng, xs: td.while_loop(
+        lambda c: np.abs(c[1]) < 2, lambda c: step_with_noise(c, xs[0])[0], (rng, 0.0)
+    ),
+    "cond": lambda rng, xs: td.cond(
+        xs[0] > 0, lambda c: step_with_noise(c, xs[0])[0], lambda c: c, (rng, 0.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("loop", NOISY.values(), ids=NOISY)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_generator_that_has_been_through_a_loop_draws_on(loop, backend):
+    def f(rng, xs):
+        carry = loop(rng, xs)
+        rng, total = carry[0] if isinstance(carry[0], tuple) else carry
+        after, _ = scan_with_noise(rng, xs)
+        return total, after[1], after[0].normal(), rng.normal()
+
+    skip_without(backend)
+    for n in (1, 4, 5):
+        jitted, xs = td.jit(f, backend=backend), np.arange(1.0, n + 1)
+        ours, theirs = np.random.default_rng(n), np.random.default_rng(n)
+        for _ in range(2):
+            assert_close(jitted(ours, xs), f(theirs, xs))
+        assert ours.bit_generator.state == theirs.bit_generator.state
+
+
+def test_generators_that_change_places_are_refused():
+    def swap(c, _=None):
+        a, b, total = c
+        return b, a, total + a.normal()
+
+    loops = {
+        "scan": lambda c: td.scan(lambda c, x: (swap(c), x), c, None, length=3)[0],
+        "while_loop": lambda c: td.while_loop(lambda c: c[2] < 1, swap, c),
+        "cond": lambda c: td.cond(c[2] > 0, swap, lambda c: c, c),
+    }
+    for name, loop in loops.items():
+
+        def f(a, b, total, loop=loop):
+            return loop((a, b, total))[2]
+
+        rngs = np.random.default_rng(0), np.random.default_rng(1)
+        with pytest.raises(td.errors.ShapeError, match=f"{name}: .*generator"):
+            td.jit(f)(*rngs, np.float64(0))
+
+
+@pytest.mark.parametrize("unroll", [1, 2])
+def test_what_steps_return_is_checked_in_turns_as_in_steps(unroll):
+    def run(step):
+        return td.jit(lambda xs: td.scan(step, 0.0, xs, unroll=unroll))(np.arange(4.0))
+
+    with pytest.raises(td.errors.ShapeError, match=r"from float64\(\) to dict\(\['a'\]: float64"):
+        run(lambda c, x: ({"a": c}, x))
+    with pytest.raises(TypeError, match="a step returns a pair"):
+        run(lambda c, _: c)
+    with pytest.raises(td.errors.ShapeError, match="carry is float64"):  # and is again, after two
+        run(lambda c, x: ((c[0] if np.ndim(c) else c * np.ones(2)), x))
+
+
 def test_a_generator_from_outside_draws_in_every_step():
     def f(h, rng):
         return td.scan(lambda h, _: (h + rng.normal(size=3), None), h, length=4)[0]

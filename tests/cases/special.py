@@ -16,6 +16,10 @@ def like(name, *args, **options):
     return case(op, *args, **options).but(label=name_of(op), reference=getattr(scipy.special, name))
 
 
+def mills(x):
+    return scipy.stats.norm.pdf(x) / scipy.special.ndtr(x)
+
+
 PROBABILITIES = uniform(0.05, 0.95, 3, 4)
 SMOOTH = ("erf", "erfc", "ndtr", "log_ndtr", "i0", "i1", "expit")
 ONE = [
@@ -28,9 +32,7 @@ ONE = [
     *[like("polygamma", n, positive()) for n in (1, 0, 3)],
     like("polygamma", n=2, x=positive(3)),
     like("log_ndtr", uniform(-30, -10, 4)),
-    case(special.mills, normal()).but(
-        reference=lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi) / scipy.special.ndtr(x)
-    ),
+    case(special.mills, normal()).but(reference=mills),
     *[
         case(special.gaussian, normal(3), scale=scale).but(
             reference=lambda x, scale: np.exp(-scale * x * x)
@@ -41,6 +43,10 @@ ONE = [
         case(special.excess, draw, n=1).but(
             reference=lambda x, n: x + scipy.stats.norm.pdf(x) / scipy.special.ndtr(x)
         )
+        for draw in (normal(3), uniform(-4, -3, 3))
+    ],
+    *[
+        case(special.curvature, draw).but(reference=lambda x: mills(x) * (x + mills(x)))
         for draw in (normal(3), uniform(-4, -3, 3))
     ],
     case(special.erfinv_slope, uniform(-0.9, 0.9, 3)).but(

@@ -124,7 +124,7 @@ def collect_gradients(tensors: list[Any], cotangents: dict[int, Array]) -> list[
         if type(tensor) is Tensor:
             ct = cotangents.get(index)
             index += 1
-            if type(ct) is not np.ndarray or ct.base is not None or id(ct) in taken:
+            if type(ct) is not np.ndarray or ct.base is not None or not ct.shape or id(ct) in taken:
                 ct = detach(ct, tensor.value)
             taken.add(id(ct))
             grads.append(ct)

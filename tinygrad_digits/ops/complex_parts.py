@@ -53,6 +53,12 @@ def break_holomorphy(*ops: Function) -> None:
         op.primitive.holomorphic = False  # type: ignore[attr-defined]
 
 
+def watch_rules(*ops: Function) -> None:
+    """Let ops be refused there for an argument whose rule is not linear: a of vecdot(a, b)."""
+    for op in ops:
+        op.primitive.holomorphic = None  # type: ignore[attr-defined]
+
+
 def refuse_order(who: str, *xs: Array) -> None:
     """Raise NotDifferentiableError for complex numbers, of which none is the larger."""
     if any(map(is_complex, xs)):

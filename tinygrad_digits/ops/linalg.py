@@ -48,7 +48,15 @@ from ..staging.lowering import register_lowering
 from ..support.errors import DegenerateWarning, NotDifferentiableError
 from ..support.foreign import as_array
 from ..support.user_lines import warn
-from .complex_parts import adjoint, break_holomorphy, conj, imag, is_complex, real
+from .complex_parts import (
+    adjoint,
+    break_holomorphy,
+    conj,
+    imag,
+    is_complex,
+    real,
+    watch_rules,
+)
 from .products import SMALL_LETTERS
 from .reductions import unit
 from .registering import handles, implement
@@ -675,7 +683,7 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
 def _lstsq_parts(packed: Array, a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
     n, k = a.shape[1], b.shape[1]
     x, rest = packed[: n * k].reshape((n, k)), packed[n * k :]
-    return x, real(rest[:k]), real(rest[k:-1]), real(rest[-1])
+    return x, rest[:k], rest[k:-1], rest[-1]
 
 
 def _lstsq_rule_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
@@ -717,7 +725,8 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, Array,
     a, b = (as_array(x) for x in (a, b))
     columns = b.reshape((-1, 1)) if b.ndim == 1 else b
     packed = _packed_lstsq(a, columns, rcond=rcond)
-    x, residuals, s, rank = _lstsq_parts(packed, a, columns)
+    x, *rest = _lstsq_parts(packed, a, columns)
+    residuals, s, rank = map(real, rest)  # of which cotangents are complex, without imaginary parts
     s = lstsq_values(s, a)
     rank, (m, n) = rank.astype(np.intc), a.shape
     if m <= n or not (_is_traced(packed) or rank == n):
@@ -857,7 +866,8 @@ def cond(x: Array, p: Any = None) -> Array:
 
 
 break_holomorphy(_sign_and_log, cholesky, _packed_qr, _packed_eigh, eigvalsh, _packed_svd, _norm)
-break_holomorphy(singular_values, lstsq_values, _packed_lstsq, pinv)
+break_holomorphy(singular_values, lstsq_values, pinv)
+watch_rules(_packed_lstsq)
 
 # --- for many examples at once
 

@@ -16,7 +16,7 @@ from ..engine.tensor import Tensor
 from ..staging.batching import BatchedCall, Rule, batch_two_axes, register_batching, widen
 from ..support.errors import ShapeError, no_rule_with
 from ..support.foreign import as_array
-from .complex_parts import break_holomorphy, conj
+from .complex_parts import conj, watch_rules
 from .indexing import put
 from .registering import handles, implement
 from .views import Way, share
@@ -312,7 +312,7 @@ if hasattr(np, "matvec"):  # NumPy 2.2
     matvec = implement(
         np.matvec,
         lambda g, _y, _a, b: g[..., None] * b[..., None, :],
-        lambda g, _y, a, _b: np.vecmat(conj(g), a),
+        lambda g, _y, a, _b: np.matvec(a.swapaxes(-1, -2), g),
         kind=Kind.PRODUCT,
     )
     vecmat = implement(
@@ -323,8 +323,8 @@ if hasattr(np, "matvec"):  # NumPy 2.2
     )
     register_batching(_batch_vectors(2, 1), matvec)
     register_batching(_batch_vectors(1, 2), vecmat)
-    break_holomorphy(vecmat)
-break_holomorphy(_vecdot)
+    watch_rules(vecmat)
+watch_rules(_vecdot)
 
 
 # --- the trace
@@ -440,7 +440,8 @@ def einsum(*operands: Any, optimize: Any = False, **others: Any) -> Array:
            [0., 1.]])
     """
     for option, value in others.items():
-        if option not in _EINSUM_DEFAULTS or value != _EINSUM_DEFAULTS[option]:
+        default = _EINSUM_DEFAULTS.get(option, ...)
+        if value is not default and not (isinstance(value, str) and value == default):
             raise no_rule_with("einsum", option, ["optimize"])
     subscripts, *arrays = operands if isinstance(operands[0], str) else _from_lists(operands)
     arrays = [as_array(x) for x in arrays]

@@ -15,7 +15,7 @@ from ..engine.primitive import Array, Kind
 from ..engine.tensor import Tensor
 from ..staging.batching import batch_along_flat, batch_in_one, register_batching
 from ..support.foreign import as_array
-from .complex_parts import break_holomorphy, conj, is_complex, is_known, refuse_order
+from .complex_parts import conj, is_complex, is_known, refuse_order, watch_rules
 from .indexing import getitem, scatter
 from .registering import handles, implement
 from .views import Way, share
@@ -327,11 +327,11 @@ def _correlate_full(g: Array, a: Array, v: Array, mode: str) -> Array:
 
 convolved = define(
     np.convolve,
-    lambda g, _y, a_like, v, mode="full": np.correlate(
-        _convolve_full(g, a_like, v, mode), conj(v), mode="valid"
+    lambda g, _y, a_like, v, mode="full": np.convolve(
+        _convolve_full(g, a_like, v, mode), v[::-1], mode="valid"
     ),
-    lambda g, _y, a, v_like, mode="full": np.correlate(
-        _convolve_full(g, a, v_like, mode), conj(a), mode="valid"
+    lambda g, _y, a, v_like, mode="full": np.convolve(
+        _convolve_full(g, a, v_like, mode), a[::-1], mode="valid"
     ),
     kind=Kind.OPAQUE,
     unchecked=True,
@@ -347,7 +347,7 @@ correlated = define(
     kind=Kind.OPAQUE,
     unchecked=True,
 )
-break_holomorphy(correlated)
+watch_rules(correlated)
 
 
 def _vector(x: Array) -> Array:

@@ -26,7 +26,9 @@ def own_like(x: Any, value: Any) -> Any:
         x = np.array(x, subok=True)
     if _is_traced_0d(value):
         return np.broadcast_to(x, ())
-    return x if isinstance(value, np.ndarray) or not isinstance(x, np.ndarray) else x[()]
+    if isinstance(value, np.ndarray) or not (isinstance(x, np.ndarray) or _is_traced_0d(x)):
+        return x
+    return x[()]
 
 
 def copy_leaf(leaf: Any) -> Any:

@@ -22,7 +22,7 @@ from ..staging.tracer import Tracer, bare
 from ..support import tree
 from ..support.errors import ShapeError
 from ..support.tree import Tree
-from .carries import Carry, Parts, as_leaf
+from .carries import Carry, Parts, as_leaf, find_generators, refuse_changes
 from .staged_branches import SwitchCall, WhileCall
 from .steps import (
     TraceFound,
@@ -188,17 +188,25 @@ def _stage_choice(
     leaves, structure = tree.flatten(operands)
     parts = Parts(leaves)
     forms: list[Carry] = []
+    drawn: list[dict[int, int]] = []
 
     def run(arrays: list[Any], branch: Branch) -> list[Any]:
         result = branch(*tree.unflatten(structure, parts.merge(arrays)))
         if not forms:
             forms.append(Carry(name, result, "result"))
-        return Parts(forms[0].take(result)).arrays
+        results = Parts(forms[0].take(result)).arrays
+        drawn.append(find_generators(results, arrays))
+        return results
 
     examples = [scalar(find_example(x)) for x in parts.arrays]
     steps, captured = close_all([(run, branch) for branch in branches], examples, traces)
     call = SwitchCall(Branches(steps), [index, *captured, *parts.arrays])
-    return forms[0].open(Parts(forms[0].leaves).merge(call.apply()))
+    results = call.apply()
+    if any(places != drawn[0] or -1 in places.values() for places in drawn):
+        raise ShapeError(f"{name}: all branches must return the same of the generators they get")
+    for k, place in drawn[0].items():
+        results[k] = parts.arrays[place]
+    return forms[0].open(Parts(forms[0].leaves).merge(results))
 
 
 def _stage_while(
@@ -216,9 +224,12 @@ def _stage_while(
         return [_read("while_loop", go_on, np.bool_) != 0]
 
     def step(leaves: list[Any], body: Callable[[Tree], Tree]) -> list[Any]:
-        return parts.pick(carry.take(body(carry.open(parts.merge(leaves)))))
+        before = parts.merge(leaves)
+        after = carry.take(body(carry.open(before)))
+        refuse_changes(before, after, carry)
+        return parts.pick(after)
 
     examples = [scalar(find_example(x)) for x in parts.arrays]
     (goes_on, again), captured = close_all([(test, cond), (step, body)], examples, traces)
     loop = While(goes_on, again, len(captured), max_steps)
-    return carry.open(parts.merge(WhileCall(loop, [*captured, *parts.arrays]).apply()))
+    return carry.open(parts.merge_results(WhileCall(loop, [*captured, *parts.arrays]).apply()))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.signature import is_generator
+from ..compiler.trace import GeneratorTracer
 from ..support import tree
 from ..support.errors import ShapeError
 from ..support.foreign import within
@@ -69,6 +70,11 @@ def refuse_changes(before: list[Any], after: list[Any], carry: Carry) -> None:
     """Raise ShapeError where what is no array is not what it was: a program could not tell."""
     paths = [path for path, _ in tree.items(carry.open(before), carry.name)]
     for path, x, y in zip(paths, before, after, strict=True):
+        if isinstance(x, GeneratorTracer) and x is not y:
+            raise ShapeError(
+                f"{carry.loop}: {path} is another generator after a step; a program draws from the "
+                "one that is there: return it where it was"
+            )
         if form_of(x) is None and x is not y and type(x) is type(y) and x != y:
             raise ShapeError(
                 f"{carry.loop}: {path} changes from {x!r} to {y!r}, and is no array that a program "
@@ -95,6 +101,19 @@ class Parts:
             for x, chosen in zip(self.leaves, self.are_arrays, strict=True)
         ]
 
+    def merge_results(self, results: Iterable[Any]) -> list[Any]:
+        """The same with what a loop has made of the arrays; a generator stays the one it was."""
+        pairs = zip(self.arrays, results, strict=True)
+        return self.merge([x if isinstance(x, GeneratorTracer) else y for x, y in pairs])
+
+
+def find_generators(results: list[Any], given: list[Any]) -> dict[int, int]:
+    """The generators among the results: which of those given each is, -1 for none."""
+    places = {id(x): k for k, x in enumerate(given)}
+    return {
+        k: places.get(id(x), -1) for k, x in enumerate(results) if isinstance(x, GeneratorTracer)
+    }
+
 
 def as_leaf(leaf: Any) -> Any:
     """A number as the NumPy scalar that it is worth; anything else as it is."""
@@ -116,7 +135,7 @@ def _describe(leaf: Any) -> str:
 
 def describe_tree(whole: Tree) -> str:
     """A tree as messages show it: what is in it, by path."""
-    parts = tree.items(whole)
+    parts = [*tree.items(whole)]
     if [path for path, _ in parts] == [""]:
         return _describe(whole)
     told = ", ".join(f"{path}: {_describe(leaf)}" for path, leaf in parts)

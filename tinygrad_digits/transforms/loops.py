@@ -244,7 +244,7 @@ class Steps:
             return Steps(self.loop, f, carry, xs_tree, length, self.reverse).run(checkpoint)
 
         turns = [x if x is None else x[first].reshape(n // k, k, *x.shape[1:]) for x in self.xs]
-        carry, ys = run(_take_steps(self.f, k, self.reverse), init, turns, n // k)
+        carry, ys = run(_take_steps(self, self.f, k), init, turns, n // k)
         ys = tree.map(_join_turns, ys)
         if not left:
             return carry, ys
@@ -262,8 +262,9 @@ class Steps:
         def step(leaves: list[Any], f: Step) -> list[Any]:
             m = len(carry.arrays)
             x = tree.unflatten(self.structure, xs.merge(leaves[m:]))
-            after, y = self.step(carry.merge(leaves[:m]), x, f)
-            refuse_changes(self.carry.leaves, after, self.carry)
+            before = carry.merge(leaves[:m])
+            after, y = self.step(before, x, f)
+            refuse_changes(before, after, self.carry)
             y_leaves, y_structure = tree.flatten(y)
             y_parts.append((Parts([as_leaf(y) for y in y_leaves]), y_structure))
             return [*carry.pick(after), *y_parts[0][0].arrays]
@@ -275,18 +276,19 @@ class Steps:
         loop = Loop(closed, len(captured), len(carry.arrays), self.length, self.reverse)
         results = scan_arrays(loop, [*captured, *carry.arrays, *xs.arrays], every)
         m, (y, y_structure) = loop.carries, y_parts[0]
-        last = self.carry.open(carry.merge(results[:m]))
+        last = self.carry.open(carry.merge_results(results[:m]))
         return last, tree.unflatten(y_structure, y.merge(results[m:]))
 
 
-def _take_steps(f: Step, k: int, reverse: bool) -> Step:
-    """A turn: k steps of f, one after the other."""
+def _take_steps(steps: Steps, f: Step, k: int) -> Step:
+    """A turn: k steps of f, which `close` finds in this closure, one after the other."""
 
     def turn(carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
-        ys = [None] * k
-        for i in reversed(range(k)) if reverse else range(k):
-            carry, ys[i] = f(carry, tree.map(lambda x, i=i: x if x is None else x[i], xs))
-        return carry, tree.map(lambda *column: _stack([*column]), *ys)
+        leaves, ys = tree.flatten(carry)[0], [None] * k
+        for i in reversed(range(k)) if steps.reverse else range(k):
+            x = tree.map(lambda x, i=i: x if x is None else x[i], xs)
+            leaves, ys[i] = steps.step(leaves, x, f)
+        return steps.carry.open(leaves), tree.map(lambda *column: _stack([*column]), *ys)
 
     return turn
 

@@ -132,6 +132,8 @@ def _read_state(y0: Tree) -> Tree:
     state = tree.map(_read_leaf, y0)
     if not any(map(tree.is_inexact, tree.flatten(state)[0])):
         raise NotDifferentiableError("odeint: there is no floating-point array in y0")
+    if not sum(map(np.size, filter(tree.is_inexact, tree.flatten(state)[0]))):
+        raise ShapeError("odeint: all arrays of y0 are empty: there is nothing to solve for")
     return state
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..ops.complex_parts import is_complex, join_parts
 from ..support import tree
 from ..support.argnums import ArgNums
+from ..support.pickling import name_of
 from ..support.tree import Tree
 
 
@@ -38,6 +39,7 @@ def split_complex(
             ]
             return f(*whole, **options)
 
+        f_of_parts.__name__ = name_of(f)  # for messages
         return f_of_parts
 
     return parts, take_parts

@@ -199,7 +199,9 @@ class Nest:
     def _write_formula(self, eqn: Equation) -> Any:
         function, dtype = eqn.op.function, eqn.aval.dtype
         if function is np.power and type(eqn.args[1]) is float and eqn.args[1] == 0.5:
-            return FORMULAS[np.sqrt](self._operand(eqn.args[0], dtype))  # as NumPy, at -inf and -0
+            root = find_formula(np.sqrt, (dtype, dtype))  # as NumPy, at -inf and -0
+            assert root is not None
+            return root(self._operand(eqn.args[0], dtype))
         if function in IDENTITIES or eqn.op.reduction_ufunc is not None:  # of a single number
             return self._operand(eqn.args[0], dtype)
         if function is np.where:

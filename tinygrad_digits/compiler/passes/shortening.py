@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...engine.primitive import Kind
-from ..program import Equation, Operand, Program, Var, map_operand, vars_in
+from ..program import Aval, Equation, Operand, Program, Var, map_operand, vars_in
 from ..signature import identity
 
 
@@ -30,7 +30,7 @@ def common_subexpressions(program: Program) -> Program:
     seen: dict[Hashable, int] = {}
     for i, x in program.constants.items():
         if x.nbytes <= 64:
-            first = seen.setdefault((x.shape, x.dtype, x.tobytes()), i)
+            first = seen.setdefault((Aval.of(x), x.tobytes()), i)
             if first != i:
                 renamed[i] = Var(first)
     equations: dict[int, Equation] = {}
