@@ -297,7 +297,7 @@ NORMAL = [
         [mills],
         [lambda x: -curvature(x)],
         WIDE,
-        rows=rows("log_ndtr", "mills", "excess"),
+        rows=rows("log_ndtr", "mills", "excess", "curvature"),
     ),
     Oracle(
         td.nn.gelu,
