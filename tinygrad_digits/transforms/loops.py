@@ -238,18 +238,17 @@ class Steps:
         first = slice(left, None) if self.reverse else slice(n - left)
         last = slice(left) if self.reverse else slice(n - left, None)
 
-        def run(f: Step, carry: Tree, xs: list[Any], length: int) -> tuple[Tree, Tree]:
+        def run(f: Step, carry: Tree, xs: list[Any], length: int, every: int) -> tuple[Tree, Tree]:
             xs_tree = tree.unflatten(self.structure, xs)
-            checkpoint = -(-every // (n // length))
-            return Steps(self.loop, f, carry, xs_tree, length, self.reverse).run(checkpoint)
+            return Steps(self.loop, f, carry, xs_tree, length, self.reverse).run(every)
 
         turns = [x if x is None else x[first].reshape(n // k, k, *x.shape[1:]) for x in self.xs]
-        carry, ys = run(_take_steps(self, self.f, k), init, turns, n // k)
+        carry, ys = run(_take_steps(self, self.f, k), init, turns, n // k, -(-every // k))
         ys = tree.map(_join_turns, ys)
         if not left:
             return carry, ys
         xs = [x if x is None else x[last] for x in self.xs]
-        carry, more = run(self.f, carry, xs, left)
+        carry, more = run(self.f, carry, xs, left, every)
         return carry, tree.map(_join, *((more, ys) if self.reverse else (ys, more)))
 
     def run_staged(self, traces: list[Any], every: int) -> tuple[Tree, Tree]:
